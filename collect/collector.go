@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Collector reads the tracer's events while a workload runs. It only copies
+// them; everything that costs time waits for Finish. Its methods may be called
+// from any goroutine; Finish once.
+type Collector struct {
+	probes *probes.Probes
+	reader *ringbuf.Reader
+	done   chan struct{}
+
+	mu     sync.Mutex
+	deaths []probes.DeathEvent
+	waits  []probes.WaitEvent
+	bad    uint64
+	err    error
+}
+
+// Outcome is what one trial gave.
+type Outcome struct {
+	Deaths []results.Death
+	// UpdateWaitNS are the times that updates and deletes of outer maps
+	// blocked, in the order of their ends.
+	UpdateWaitNS []int64
+	// Pending are the deaths still under way at Finish: their spans are open.
+	Pending []results.Death
+	// AtNS is the target's ktime at Finish, to which Pending were watched.
+	AtNS int64
+
+	Puts, Freed, InFlight, Lost uint64
+	Paths                       map[string]uint64
+	Excluded                    map[string]uint64
+	Loss                        map[string]uint64 // every kind, zero ones too
+	Stacks                      map[string][]results.Frame
+}
+
+// Start begins to read.
+func Start(p *probes.Probes) (*Collector, error) {
+	r, err := p.Reader()
+	if err != nil {
+		return nil, err
+	}
+	c := &Collector{probes: p, reader: r, done: make(chan struct{})}
+	go c.read()
+	return c, nil
+}
+
+func (c *Collector) read() {
+	defer close(c.done)
+	var rec ringbuf.Record
+	for {
+		if err := c.reader.ReadInto(&rec); err != nil {
+			if !errors.Is(err, ringbuf.ErrClosed) && !errors.Is(err, ringbuf.ErrFlushed) {
+				c.mu.Lock()
+				c.err = fmt.Errorf("read ring buffer: %w", err)
+				c.mu.Unlock()
+			}
+			return
+		}
+		death, wait, err := decode(rec.RawSample)
+		c.mu.Lock()
+		switch {
+		case err != nil:
+			c.bad++
+		case death != nil:
+			c.deaths = append(c.deaths, *death)
+		default:
+			c.waits = append(c.waits, *wait)
+		}
+		c.mu.Unlock()
+	}
+}
+
+// Received is how many deaths have come so far.
+func (c *Collector) Received() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return uint64(len(c.deaths))
+}
+
+// Drain waits until every watched death has been received or lost, or timeout
+// is over, or ctx is done; only the last is an error. What is still pending
+// then is reported as such by Finish.
+func (c *Collector) Drain(ctx context.Context, timeout time.Duration) error {
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		counters, err := c.probes.Counters()
+		if err != nil {
+			return err
+		}
+		if c.Received()+sum(counters.LostDeaths) >= counters.Puts {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline.C:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Finish takes the final snapshot, stops reading and decodes everything.
+// Call probes.Stop and Drain before it.
+func (c *Collector) Finish() (*Outcome, error) {
+	inflight, err := c.probes.InFlight()
+	if err != nil {
+		return nil, err
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return nil, fmt.Errorf("read clock: %w", err)
+	}
+	// Whatever was submitted before this is read before the reader ends.
+	if err := c.reader.Flush(); err != nil {
+		return nil, fmt.Errorf("flush ring buffer: %w", err)
+	}
+	<-c.done
+	if err := c.reader.Close(); err != nil {
+		return nil, fmt.Errorf("close ring buffer: %w", err)
+	}
+	counters, err := c.probes.Counters()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return nil, c.err
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	mem, err := newFootprint(cpus)
+	if err != nil {
+		return nil, err
+	}
+	o := &Outcome{
+		AtNS: now.Nano(), Puts: counters.Puts,
+		Paths: map[string]uint64{}, Excluded: counters.Excluded, Loss: counters.Missed,
+	}
+	for kind, n := range counters.LostDeaths {
+		o.Loss[kind] = n
+	}
+	o.Loss["undecodable"], o.Loss["time_went_back"], o.Loss["callback_unseen"] = c.bad, 0, 0
+	stacks := c.symbolizer()
+	for i := range c.deaths {
+		d, ok := o.death(&c.deaths[i], mem)
+		if !ok {
+			o.Loss["time_went_back"]++
+			continue
+		}
+		d.Stack = stacks.id(c.deaths[i].StackId)
+		o.Paths[d.Path]++
+		o.Deaths = append(o.Deaths, d)
+	}
+	// A death that ended while the table was read is in both.
+	freed := map[int64]bool{}
+	for i := range o.Deaths {
+		freed[o.Deaths[i].PutNS] = true
+	}
+	for i := range inflight {
+		if !freed[int64(inflight[i].PutNs)] {
+			o.Pending = append(o.Pending, pendingDeath(&inflight[i], mem))
+		}
+	}
+	for _, w := range c.waits {
+		o.UpdateWaitNS = append(o.UpdateWaitNS, int64(w.EndNs-w.StartNs))
+	}
+	o.Freed, o.InFlight = uint64(len(o.Deaths)), uint64(len(o.Pending))
+	o.Lost = sum(counters.LostDeaths) + o.Loss["time_went_back"] + counters.Missed["unmatched_exit"] + c.bad
+	o.Stacks, err = stacks.resolve(o.Deaths)
+	return o, err
+}
+
+func sum(m map[string]uint64) uint64 {
+	var n uint64
+	for _, v := range m {
+		n += v
+	}
+	return n
+}
+
+// death turns an event into a record; false where its times run backwards.
+func (o *Outcome) death(e *probes.DeathEvent, mem footprint) (results.Death, bool) {
+	d := pendingDeath(e, mem)
+	d.FreeNS, d.FreedNS = int64(e.FreeNs), int64(e.FreedNs)
+	d.FreeWaitNS, d.CPUFree = int64(e.FreeWaitNs), int(e.CpuFree)
+	times := []uint64{e.PutNs}
+	for i, kind := range e.StageKind {
+		if kind == probes.StageKindNone {
+			break
+		}
+		end := e.EndNs[i]
+		if end == 0 {
+			// No probe saw the callback: the wait is known to have ended
+			// when the worker began.
+			end = e.FreeNs
+			o.Loss["callback_unseen"]++
+		}
+		times = append(times, e.EnqueueNs[i], end)
+		switch kind {
+		case probes.StageKindTasksTrace:
+			d.TasksTraceEndNS = int64(end)
+		case probes.StageKindRCU:
+			d.RCUEnqueueNS, d.RCUEndNS = int64(e.EnqueueNs[i]), int64(end)
+		}
+	}
+	d.Path = path(e)
+	times = append(times, e.FreeNs, e.FreedNs)
+	return d, slices.IsSorted(times)
+}
+
+func pendingDeath(e *probes.DeathEvent, mem footprint) results.Death {
+	return results.Death{
+		Path: path(e), MapID: e.MapId, MapType: ebpf.MapType(e.MapType).String(), MapName: cString(e.MapName[:]),
+		KeySize: e.KeySize, ValueSize: e.ValueSize, MaxEntries: e.MaxEntries, MemBytes: mem.bytes(e),
+		PutNS: int64(e.PutNs), EnqueueNS: int64(e.EnqueueNs[0]),
+		CPUPut: int(e.CpuPut), Comm: cString(e.Comm[:]),
+	}
+}
+
+// path names the waits that a death went through, in order.
+func path(e *probes.DeathEvent) string {
+	p := ""
+	for _, kind := range e.StageKind {
+		switch kind {
+		case probes.StageKindTasksTrace:
+			p += "+tasks-trace"
+		case probes.StageKindRCU:
+			p += "+rcu"
+		}
+	}
+	if e.FreeWaitNs != 0 {
+		p += "+sync"
+	}
+	if p == "" {
+		return "immediate"
+	}
+	return p[1:]
+}
+
+// symbolizer gathers the stacks of deaths by the kernel's stack id, and names
+// them once all are known.
+type symbolizer struct {
+	c     *Collector
+	addrs map[int32][]uint64
+}
+
+func (c *Collector) symbolizer() *symbolizer {
+	return &symbolizer{c: c, addrs: map[int32][]uint64{}}
+}
+
+// id notes the stack and returns a provisional key for it.
+func (s *symbolizer) id(stackID int32) string {
+	if stackID < 0 {
+		return ""
+	}
+	if _, ok := s.addrs[stackID]; !ok {
+		addrs, err := s.c.probes.Stack(uint32(stackID))
+		if err != nil {
+			addrs = nil
+		}
+		s.addrs[stackID] = addrs
+	}
+	return fmt.Sprint(stackID)
+}
+
+// resolve names the frames, gives stacks their stable keys, and sets these in
+// the deaths.
+func (s *symbolizer) resolve(deaths []results.Death) (map[string][]results.Frame, error) {
+	var all []uint64
+	for _, addrs := range s.addrs {
+		all = append(all, addrs...)
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return nil, fmt.Errorf("symbolize stacks: %w", err)
+	}
+	defer f.Close()
+	frames, err := Symbolize(all, io.Reader(f))
+	if err != nil {
+		return nil, err
+	}
+	out, keys := map[string][]results.Frame{}, map[string]string{"": ""}
+	for id, addrs := range s.addrs {
+		stack := make([]results.Frame, 0, len(addrs))
+		for _, a := range addrs {
+			fr, ok := frames[a]
+			if !ok {
+				fr = results.Frame{Function: fmt.Sprintf("0x%x", a)}
+			}
+			stack = append(stack, fr)
+		}
+		stack = trimTracer(stack)
+		key := results.StackID(stack)
+		out[key], keys[fmt.Sprint(id)] = stack, key
+	}
+	for i := range deaths {
+		deaths[i].Stack = keys[deaths[i].Stack]
+	}
+	return out, nil
+}
+
+// trimTracer drops the tracer's own frames (its program and the trampoline)
+// from the inner end.
+func trimTracer(stack []results.Frame) []results.Frame {
+	i := 0
+	for i < len(stack) && (stack[i].Module == "bpf" || stack[i].Module == "__builtin__ftrace" || stack[i].Module == "__builtin__kprobes") {
+		i++
+	}
+	return stack[i:]
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collect
+
+import (
+	"os"
+
+	"github.com/mapprof/mapprof/probes"
+)
+
+// A footprint computes what a map holds, with the formulas of the kernel's
+// map_mem_usage callbacks (kernel 90a5527d7686, 6.4), which are static and
+// gone with the map; the struct sizes are the running kernel's. Up to 5.10 the
+// kernel keeps the number of pages that it charged, and that is used.
+//
+// Formulas: array_map_mem_usage (arraymap.c), htab_map_mem_usage (hashtab.c),
+// dev_map_mem_usage (devmap.c). Elements that a map without preallocation
+// holds are not known here; such a map is counted as empty.
+type footprint struct {
+	cpus     uint64
+	pageSize uint64
+	sizes    map[string]uint64
+}
+
+func newFootprint(cpus int) (footprint, error) {
+	sizes, err := probes.StructSizes("bpf_array", "bpf_htab", "bucket", "htab_elem", "bpf_dtab", "hlist_head")
+	return footprint{cpus: uint64(cpus), pageSize: uint64(os.Getpagesize()), sizes: sizes}, err
+}
+
+const (
+	typeHash          = 1
+	typeArray         = 2
+	typePerCPUHash    = 5
+	typePerCPUArray   = 6
+	typeLRUHash       = 9
+	typeLRUPerCPUHash = 10
+	typeArrayOfMaps   = 12
+	typeHashOfMaps    = 13
+	typeDevmap        = 14
+	typeDevmapHash    = 25
+
+	flagNoPrealloc  = 1 << 0
+	flagNoCommonLRU = 1 << 1
+	flagMmapable    = 1 << 10
+
+	// HASHTAB_MAP_LOCK_COUNT; gone, with the per-CPU counters, in 6.18's
+	// rqspinlock conversion, where bpf_htab has become smaller.
+	mapLockCount = 8
+	pointerSize  = 8
+)
+
+// bytes returns the memory of a map in bytes; 0 for a type without a formula.
+func (f footprint) bytes(e *probes.DeathEvent) uint64 {
+	if e.MemoryPages != 0 {
+		return e.MemoryPages * f.pageSize
+	}
+	entries, value, key := uint64(e.MaxEntries), roundUp8(uint64(e.ValueSize)), roundUp8(uint64(e.KeySize))
+	switch e.MapType {
+	case typeArray, typeArrayOfMaps:
+		if e.MapFlags&flagMmapable != 0 {
+			return f.pages(f.sizes["bpf_array"]) + f.pages(entries*value)
+		}
+		return f.sizes["bpf_array"] + entries*value
+	case typePerCPUArray:
+		return f.sizes["bpf_array"] + entries*pointerSize + entries*value*f.cpus
+	case typeHash, typePerCPUHash, typeLRUHash, typeLRUPerCPUHash, typeHashOfMaps:
+		return f.hash(e, entries, key, value)
+	case typeDevmap:
+		return f.sizes["bpf_dtab"] + entries*pointerSize
+	case typeDevmapHash:
+		return f.sizes["bpf_dtab"] + roundUpPow2(entries)*f.sizes["hlist_head"]
+	}
+	return 0
+}
+
+func (f footprint) hash(e *probes.DeathEvent, entries, key, value uint64) uint64 {
+	prealloc := e.MapFlags&flagNoPrealloc == 0
+	percpu := e.MapType == typePerCPUHash || e.MapType == typeLRUPerCPUHash
+	lru := e.MapType == typeLRUHash || e.MapType == typeLRUPerCPUHash
+	elem := f.sizes["htab_elem"] + key
+	if percpu {
+		elem += pointerSize
+	} else {
+		elem += value
+	}
+	total := f.sizes["bpf_htab"] + f.sizes["bucket"]*roundUpPow2(entries) + 4*f.cpus*mapLockCount
+	if !prealloc {
+		return total
+	}
+	// LRU maps round the entries up to one list per CPU; others have an
+	// extra element per CPU.
+	if lru && e.MapFlags&flagNoCommonLRU != 0 {
+		entries = (entries + f.cpus - 1) / f.cpus * f.cpus
+	}
+	n := entries
+	if !percpu && !lru {
+		n += f.cpus
+	}
+	total += elem * n
+	if percpu {
+		total += value * f.cpus * n
+	} else if !lru {
+		total += pointerSize * f.cpus
+	}
+	return total
+}
+
+func (f footprint) pages(n uint64) uint64 {
+	return (n + f.pageSize - 1) / f.pageSize * f.pageSize
+}
+
+func roundUp8(n uint64) uint64 { return (n + 7) &^ 7 }
+
+func roundUpPow2(n uint64) uint64 {
+	p := uint64(1)
+	for p < n {
+		p <<= 1
+	}
+	return p
+}

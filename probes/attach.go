@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// Mechanisms by which a hook may attach, in the order of preference.
+const (
+	MechanismFentry = "fentry"
+	MechanismKprobe = "kprobe"
+)
+
+// OwnPrefix starts the names of the tracer's own maps, whose deaths are
+// excluded and counted.
+const OwnPrefix = "mpf_"
+
+// Config says what to watch.
+type Config struct {
+	// WatchPrefix: only maps whose name starts with it; empty: all but our own.
+	WatchPrefix string
+	// WaitTGID: record the update waits of this process; 0: of none.
+	WaitTGID uint32
+	// RingBytes is the ring buffer's size, a power of two of at least a page
+	// (default 4 MiB: 26,000 deaths).
+	RingBytes uint32
+	// InFlight is how many deaths may be pending at once (default 65,536).
+	InFlight uint32
+	// Mechanisms to try, in order; default fentry, then kprobe.
+	Mechanisms []string
+}
+
+// Attachment tells how one hook was attached, or why not.
+type Attachment struct {
+	Stage     string
+	Function  string
+	Mechanism string // empty: not attached
+	Required  bool
+	Err       error // why not by the last mechanism tried
+}
+
+// UnsupportedError says that this kernel can't be traced at all.
+type UnsupportedError struct {
+	Function string
+	Err      error
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("attach %s: %v (%s)", e.Function, e.Err, hint(e.Err))
+}
+
+func (e *UnsupportedError) Unwrap() error { return e.Err }
+
+func hint(err error) string {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		if unix.Geteuid() != 0 {
+			return "tracing needs root, or CAP_BPF and CAP_PERFMON; or try --target vm"
+		}
+		return "this kernel refuses tracing programs; try --target vm"
+	case errors.Is(err, btf.ErrNotFound), errors.Is(err, errNoFunction):
+		return "this kernel has no such function, or no BTF; see mapprof doctor, or try --target vm"
+	case errors.Is(err, unix.ENOENT):
+		return "this kernel has no kprobes and no usable BTF; try --target vm"
+	}
+	return "see mapprof doctor"
+}
+
+// Probes are attached programs. Methods may be called from one goroutine at a
+// time, except that a Reader reads while others are called.
+type Probes struct {
+	coll        *ebpf.Collection
+	types       *btf.Cache // the kernel's BTF, decoded once
+	attachments []Attachment
+	programs    map[string]*ebpf.Program
+	links       []link.Link
+}
+
+// Attach loads and attaches every hook that this kernel has. It fails with an
+// UnsupportedError when one that is required can't be attached; the
+// attachments up to there are returned all the same.
+func Attach(cfg Config) (*Probes, []Attachment, error) {
+	// Before 5.11 BPF memory counts against RLIMIT_MEMLOCK.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, nil, &UnsupportedError{Function: "probes", Err: err}
+	}
+	spec, err := loadLifecycle()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read embedded BPF programs: %w", err)
+	}
+	if err := configure(spec, &cfg); err != nil {
+		return nil, nil, err
+	}
+	base := spec.Copy()
+	base.Programs = nil
+	types := btf.NewCache()
+	coll, err := ebpf.NewCollectionWithOptions(base, ebpf.CollectionOptions{Cache: types})
+	if err != nil {
+		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
+	}
+	p := &Probes{coll: coll, types: types, programs: map[string]*ebpf.Program{}}
+	for _, h := range hooks {
+		a := p.attach(spec, h, cfg.Mechanisms)
+		p.attachments = append(p.attachments, a)
+		if a.Required && a.Mechanism == "" && err == nil {
+			err = &UnsupportedError{Function: a.Function, Err: a.Err}
+		}
+	}
+	if err == nil && !p.has(StageEnqueue) {
+		err = &UnsupportedError{Function: "call_rcu", Err: errNoFunction}
+	}
+	if err != nil {
+		p.Close()
+		return nil, p.attachments, err
+	}
+	return p, p.attachments, nil
+}
+
+var errNoFunction = errors.New("no such function in this kernel")
+
+func configure(spec *ebpf.CollectionSpec, cfg *Config) error {
+	if cfg.RingBytes == 0 {
+		cfg.RingBytes = 4 << 20
+	}
+	if cfg.InFlight == 0 {
+		cfg.InFlight = 65536
+	}
+	if len(cfg.Mechanisms) == 0 {
+		cfg.Mechanisms = []string{MechanismFentry, MechanismKprobe}
+	}
+	spec.Maps[lifecycleMapMpfEvents].MaxEntries = cfg.RingBytes
+	spec.Maps[lifecycleMapMpfInflight].MaxEntries = cfg.InFlight
+	set := func(name string, v any) error {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+		return nil
+	}
+	watch, watchLen, err := nameVar(cfg.WatchPrefix)
+	if err != nil {
+		return err
+	}
+	own, ownLen, err := nameVar(OwnPrefix)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		set(lifecycleVarWatchName, watch), set(lifecycleVarWatchNameLen, watchLen),
+		set(lifecycleVarOwnName, own), set(lifecycleVarOwnNameLen, ownLen),
+		set(lifecycleVarWaitTgid, cfg.WaitTGID))
+}
+
+func nameVar(s string) (name [16]int8, n uint32, err error) {
+	if len(s) > 15 {
+		return name, 0, fmt.Errorf("map name prefix %q is longer than 15 bytes", s)
+	}
+	for i := range len(s) {
+		name[i] = int8(s[i])
+	}
+	return name, uint32(len(s)), nil
+}
+
+// attach tries the mechanisms in turn; entry and exit go together or not.
+func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) Attachment {
+	a := Attachment{Stage: h.stage, Function: h.function, Required: h.required}
+	for _, mechanism := range mechanisms {
+		var links []link.Link
+		var err error
+		for _, name := range h.programs(mechanism) {
+			var l link.Link
+			if l, err = p.attachProgram(spec, name, h.function, mechanism); err != nil {
+				break
+			}
+			links = append(links, l)
+		}
+		if err == nil {
+			p.links = append(p.links, links...)
+			a.Mechanism, a.Err = mechanism, nil
+			return a
+		}
+		for _, l := range links {
+			l.Close()
+		}
+		// The first reason is the better one: a kernel without kprobes
+		// would hide why fentry didn't do.
+		if a.Err == nil {
+			a.Err = err
+		}
+	}
+	return a
+}
+
+func (p *Probes) attachProgram(spec *ebpf.CollectionSpec, name, function, mechanism string) (link.Link, error) {
+	one := &ebpf.CollectionSpec{
+		Maps:      spec.Maps,
+		Programs:  map[string]*ebpf.ProgramSpec{name: spec.Programs[name]},
+		Types:     spec.Types,
+		ByteOrder: spec.ByteOrder,
+	}
+	if mechanism == MechanismFentry {
+		if err := p.hasBTF(function); err != nil {
+			return nil, err
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: p.coll.Maps, Cache: p.types})
+	if err != nil {
+		return nil, shorten(err)
+	}
+	prog := coll.DetachProgram(name)
+	coll.Close()
+	var l link.Link
+	switch {
+	case mechanism == MechanismFentry:
+		l, err = link.AttachTracing(link.TracingOptions{Program: prog})
+	case strings.HasPrefix(name, "krp_"):
+		l, err = link.Kretprobe(function, prog, nil)
+	default:
+		l, err = link.Kprobe(function, prog, nil)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = errNoFunction
+	}
+	if err != nil {
+		prog.Close()
+		return nil, shorten(err)
+	}
+	p.programs[name] = prog
+	return l, nil
+}
+
+// hasBTF tells whether the kernel's BTF has the function, which fentry needs.
+func (p *Probes) hasBTF(function string) error {
+	kernel, err := p.types.Kernel()
+	if err != nil {
+		return err
+	}
+	var fn *btf.Func
+	if err := kernel.TypeByName(function, &fn); errors.Is(err, btf.ErrNotFound) {
+		return errNoFunction
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// shorten keeps the first line: the verifier's log runs to pages.
+func shorten(err error) error {
+	var v *ebpf.VerifierError
+	if errors.As(err, &v) {
+		return fmt.Errorf("%w: %s", v.Cause, lastLine(v.Log))
+	}
+	return err
+}
+
+func lastLine(log []string) string {
+	for i := len(log) - 1; i >= 0; i-- {
+		line := strings.TrimSpace(log[i])
+		if line != "" && !strings.HasPrefix(line, "processed ") {
+			return line
+		}
+	}
+	return "no verifier log"
+}
+
+func (p *Probes) has(stage string) bool {
+	for _, a := range p.attachments {
+		if a.Stage == stage && a.Mechanism != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Start begins to watch: deaths whose last put comes after it are recorded.
+func (p *Probes) Start() error { return p.setReady(1) }
+
+// Stop ends watching new deaths; those under way are still recorded.
+func (p *Probes) Stop() error { return p.setReady(0) }
+
+func (p *Probes) setReady(v uint32) error {
+	if err := p.coll.Variables[lifecycleVarReady].Set(v); err != nil {
+		return fmt.Errorf("set the tracer's ready flag: %w", err)
+	}
+	return nil
+}
+
+// Reader opens the ring buffer. The caller closes it.
+func (p *Probes) Reader() (*ringbuf.Reader, error) {
+	r, err := ringbuf.NewReader(p.coll.Maps[lifecycleMapMpfEvents])
+	if err != nil {
+		return nil, fmt.Errorf("open ring buffer: %w", err)
+	}
+	return r, nil
+}
+
+// Close detaches everything, the last put first so that no death is left
+// half seen, and frees the maps. It returns every error.
+func (p *Probes) Close() error {
+	var errs []error
+	for i := len(p.links) - 1; i >= 0; i-- {
+		errs = append(errs, p.links[i].Close())
+	}
+	p.links = nil
+	for _, prog := range p.programs {
+		errs = append(errs, prog.Close())
+	}
+	p.programs = map[string]*ebpf.Program{}
+	p.coll.Close()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef MAPPROF_EVENTS_BPF_H
+#define MAPPROF_EVENTS_BPF_H
+
+/*
+ * The bytes that cross from the kernel to user space, defined here once; the
+ * Go types are generated from these. Every time is bpf_ktime_get_ns(). Zero
+ * means that the stage was not seen.
+ */
+
+enum event_kind {
+	EVENT_DEATH = 1,
+	EVENT_WAIT = 2,
+};
+
+enum stage_kind {
+	STAGE_NONE = 0,
+	STAGE_RCU = 1,
+	STAGE_TASKS_TRACE = 2,
+};
+
+/* At most two grace periods in a row: tasks-trace, then RCU. */
+#define MAX_STAGES 2
+
+struct death_event {
+	__u32 kind; /* EVENT_DEATH */
+	__u32 map_id;
+	__u64 put_ns;
+	__u64 enqueue_ns[MAX_STAGES];
+	__u64 end_ns[MAX_STAGES];
+	__u64 free_ns;
+	__u64 freed_ns;
+	__u64 free_wait_ns; /* synchronize_rcu*() and rcu_barrier() inside free */
+	__u64 memory_pages; /* as charged, where the kernel keeps it (to 5.10) */
+	__u32 stage_kind[MAX_STAGES];
+	__u32 map_type;
+	__u32 map_flags;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__s32 stack_id; /* negative: an errno */
+	__u32 cpu_put;
+	__u32 cpu_free;
+	__u32 tid;	 /* of the last put */
+	__u32 confirmed; /* the put was the last: what follows it was seen */
+	char map_name[16];
+	char comm[16];
+};
+_Static_assert(sizeof(struct death_event) == 160, "death_event has padding");
+
+struct wait_event {
+	__u32 kind; /* EVENT_WAIT */
+	__u32 expedited;
+	__u64 start_ns;
+	__u64 end_ns;
+	__u32 tgid;
+	__u32 tid;
+};
+_Static_assert(sizeof(struct wait_event) == 32, "wait_event has padding");
+
+enum counter {
+	COUNTER_PUTS = 0,	/* confirmed last puts of watched maps */
+	COUNTER_EXCLUDED_OWN,	/* deaths of the tracer's own maps */
+	COUNTER_EXCLUDED_OTHER, /* deaths of maps that are not watched */
+	COUNTER_INFLIGHT_FULL,	/* no room in the in-flight table */
+	COUNTER_INFLIGHT_BUSY,	/* its bucket was locked on this CPU */
+	COUNTER_STALE,		/* an address died twice: its first end was missed */
+	COUNTER_RINGBUF_FULL,	/* a death found no room in the ring buffer */
+	COUNTER_WAIT_RINGBUF_FULL, /* an update wait found none */
+	COUNTER_WAITS_FULL,	/* no room in the table of waiting tasks */
+	COUNTER_FREEING_FULL,	/* no room in the table of freeing workers */
+	COUNTER_UNMATCHED_FREE, /* a watched map was freed whose put was not seen */
+	COUNTER_UNMATCHED_EXIT, /* a free ended whose start was not seen */
+	COUNTER_UNMATCHED_WAIT, /* a wait ended whose start was not seen */
+	COUNTER_UNMATCHED_CALLBACK, /* a callback ran whose call_rcu*() was not seen */
+	COUNTER_STACK_COLLISION,	  /* a stack's hash bucket held another stack */
+	COUNTER_STACK_ERROR,	  /* no stack for another reason */
+	COUNTER_WAITS,		/* update waits that ended */
+	COUNTERS,
+};
+
+#endif

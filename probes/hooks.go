@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import "slices"
+
+// Stages of a death that a hook makes visible.
+const (
+	StagePut        = "last put"
+	StageEnqueue    = "enqueue"
+	StageCallback   = "callback"
+	StageQueue      = "queue"
+	StageFree       = "free"
+	StageUpdateWait = "update wait"
+)
+
+// hook is one kernel function that the tracer wants to see. A hook has a
+// program for the entry and, where the return matters, one for the exit.
+type hook struct {
+	stage    string
+	function string
+	required bool
+	// Names of the BPF programs, by mechanism.
+	fentry, fexit, kprobe, kretprobe string
+}
+
+// hooks lists every function, in the order of a death. To watch another one,
+// add its programs to lifecycle.bpf.c and a line here.
+//
+// Not every kernel has every function: call_rcu_tasks_trace is an inline
+// around call_srcu since 7.0; bpf_map_free_mult_rcu_gp is gone since 7.1, and
+// bpf_map_free_rcu_gp is inlined into it up to 6.6 or so.
+var hooks = []hook{
+	{stage: StageFree, function: "bpf_map_free_deferred", required: true, fentry: "fe_free", fexit: "fx_free", kprobe: "kp_free", kretprobe: "krp_free"},
+	{stage: StageCallback, function: "bpf_map_free_mult_rcu_gp", fentry: "fe_cb_mult", kprobe: "kp_cb_mult"},
+	{stage: StageCallback, function: "bpf_map_free_rcu_gp", fentry: "fe_cb_rcu", kprobe: "kp_cb_rcu"},
+	{stage: StageEnqueue, function: "call_rcu", fentry: "fe_call_rcu", kprobe: "kp_call_rcu"},
+	{stage: StageEnqueue, function: "call_rcu_tasks_trace", fentry: "fe_call_tt", kprobe: "kp_call_tt"},
+	{stage: StageEnqueue, function: "call_srcu", fentry: "fe_call_srcu", kprobe: "kp_call_srcu"},
+	{stage: StageUpdateWait, function: "synchronize_rcu", fentry: "fe_sync", fexit: "fx_sync", kprobe: "kp_sync", kretprobe: "krp_sync"},
+	{stage: StageUpdateWait, function: "synchronize_rcu_expedited", fentry: "fe_sync_exp", fexit: "fx_sync_exp", kprobe: "kp_sync_exp", kretprobe: "krp_sync_exp"},
+	{stage: StageUpdateWait, function: "rcu_barrier", fentry: "fe_barrier", fexit: "fx_barrier", kprobe: "kp_barrier", kretprobe: "krp_barrier"},
+	{stage: StageQueue, function: "queue_work_on", required: true, fentry: "fe_queue", kprobe: "kp_queue"},
+	{stage: StagePut, function: "bpf_map_put", required: true, fentry: "fe_put", kprobe: "kp_put"},
+	{stage: StagePut, function: "bpf_map_put_with_uref", fentry: "fe_put_uref", kprobe: "kp_put_uref"},
+	{stage: StagePut, function: "bpf_map_release", fentry: "fe_release", kprobe: "kp_release"},
+}
+
+func (h hook) programs(mechanism string) []string {
+	entry, exit := h.fentry, h.fexit
+	if mechanism == MechanismKprobe {
+		entry, exit = h.kprobe, h.kretprobe
+	}
+	// The exit first: an entry that fires before it is attached would leave
+	// state behind that nobody ends.
+	return slices.DeleteFunc([]string{exit, entry}, func(s string) bool { return s == "" })
+}

@@ -1,0 +1,645 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The life of a map from its last put to freed memory.
+ *
+ *   bpf_map_put, bpf_map_put_with_uref, bpf_map_release
+ *                            perhaps the last put: one reference is left
+ *   call_rcu, call_rcu_tasks_trace, call_srcu
+ *                            a wait begins, for the rcu_head inside the map
+ *   bpf_map_free_mult_rcu_gp, bpf_map_free_rcu_gp
+ *                            a wait ended: the callback runs
+ *   queue_work_on            it is given to a kworker
+ *   bpf_map_free_deferred    a kworker frees it
+ *   synchronize_rcu*         somebody blocks: an updater, or map_free itself
+ *
+ * bpf_map_free_id(), where the map leaves the id table, is inlined into
+ * bpf_map_put() by the usual compilers: a probe on it attaches and sees
+ * nothing. idr_remove() is in lib/, which is built without ftrace. So every put
+ * that finds one reference left makes a candidate, and what must follow within
+ * it (call_rcu*() or queue_work_on() for that map) confirms that it was the
+ * last. A put that raced with another reference stays unconfirmed, counts for
+ * nothing, and is overwritten by the map's next. bpf_map_put() may be inlined
+ * too, into the two others, which are in its file and may not be.
+ *
+ * State lives in `inflight`, keyed by struct bpf_map *; one record leaves per
+ * death, when bpf_map_free_deferred returns. Since kernel 876673364161 the map
+ * holds `work` and `rcu` in one union, so that the address given to call_rcu*()
+ * and to the worker leads back to the map.
+ *
+ * Every hook exists twice, as fentry/fexit and as kprobe/kretprobe; user space
+ * loads the one that works.
+ */
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/ptrace.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "events.bpf.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+/* What is read of the kernel's types; CO-RE finds the real offsets. */
+struct work_struct {
+	long unused;
+} __attribute__((preserve_access_index));
+
+struct callback_head {
+	void *next;
+} __attribute__((preserve_access_index));
+
+/* To 5.10. */
+struct bpf_map_memory {
+	__u32 pages;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	long long counter;
+} atomic64_t;
+
+struct file {
+	void *private_data;
+} __attribute__((preserve_access_index));
+
+struct bpf_map {
+	atomic64_t refcnt;
+	__u32 id;
+	enum bpf_map_type map_type;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 map_flags;
+	char name[16];
+	struct bpf_map_memory memory;
+	struct work_struct work;
+	struct callback_head rcu;
+} __attribute__((preserve_access_index));
+
+/* Only maps whose name starts with this are watched; empty: all. */
+const volatile char watch_name[16] = {};
+const volatile __u32 watch_name_len = 0;
+/* The tracer's own maps are called this. */
+const volatile char own_name[16] = {};
+const volatile __u32 own_name_len = 0;
+/* Update waits are recorded for this process only; 0: for none. */
+const volatile __u32 wait_tgid = 0;
+/* Deaths that start while this is 0 are not watched. */
+__u32 ready = 0;
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64); /* struct bpf_map * */
+	__type(value, struct death_event);
+} mpf_inflight SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);   /* thread id of the worker */
+	__type(value, __u64); /* struct bpf_map * that it frees */
+} mpf_freeing SEC(".maps");
+
+struct wait {
+	__u64 start_ns;
+	__u32 depth;
+	__u32 expedited;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); /* thread id */
+	__type(value, struct wait);
+} mpf_waits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} mpf_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 4096);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, 127 * sizeof(__u64));
+} mpf_stacks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} mpf_counters SEC(".maps");
+
+/* bpf2go generates Go types for what is used only by value. */
+const enum event_kind *unused_event_kind __attribute__((unused));
+const enum stage_kind *unused_stage_kind __attribute__((unused));
+const enum counter *unused_counter __attribute__((unused));
+const struct wait_event *unused_wait_event __attribute__((unused));
+const struct death_event *unused_death_event __attribute__((unused));
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *n = bpf_map_lookup_elem(&mpf_counters, &counter);
+
+	/* An interrupt may count on this CPU in between. */
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+static __always_inline int has_prefix(const char *name, const volatile char *prefix, __u32 len)
+{
+	for (__u32 i = 0; i < 16; i++) {
+		if (i >= len)
+			return 1;
+		if (name[i] != prefix[i])
+			return 0;
+	}
+	return 1;
+}
+
+/* Whether a map of that name is watched; counts the exclusion where not. */
+static __always_inline int watched(const char *name, int counting)
+{
+	if (own_name_len && has_prefix(name, own_name, own_name_len)) {
+		if (counting)
+			count(COUNTER_EXCLUDED_OWN);
+		return 0;
+	}
+	if (!has_prefix(name, watch_name, watch_name_len)) {
+		if (counting)
+			count(COUNTER_EXCLUDED_OTHER);
+		return 0;
+	}
+	return 1;
+}
+
+/*
+ * A put, before its decrement. Nested puts (bpf_map_release() calls
+ * bpf_map_put_with_uref() calls bpf_map_put()) move the time forward, to what
+ * is nearest to the decrement.
+ */
+static __always_inline int on_put(void *ctx, struct bpf_map *map)
+{
+	struct death_event life = {};
+	__u64 key = (__u64)map;
+	struct death_event *old;
+	long err;
+
+	if (!ready || BPF_CORE_READ(map, refcnt.counter) != 1)
+		return 0;
+	life.map_id = BPF_CORE_READ(map, id);
+	life.tid = bpf_get_current_pid_tgid();
+	old = bpf_map_lookup_elem(&mpf_inflight, &key);
+	if (old && !old->confirmed && old->map_id == life.map_id && old->tid == life.tid) {
+		old->put_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	BPF_CORE_READ_INTO(&life.map_name, map, name);
+	if (!watched(life.map_name, 1))
+		return 0;
+
+	life.kind = EVENT_DEATH;
+	life.map_type = BPF_CORE_READ(map, map_type);
+	life.map_flags = BPF_CORE_READ(map, map_flags);
+	life.key_size = BPF_CORE_READ(map, key_size);
+	life.value_size = BPF_CORE_READ(map, value_size);
+	life.max_entries = BPF_CORE_READ(map, max_entries);
+	if (bpf_core_field_exists(map->memory.pages))
+		life.memory_pages = BPF_CORE_READ(map, memory.pages);
+	life.cpu_put = bpf_get_smp_processor_id();
+	bpf_get_current_comm(life.comm, sizeof(life.comm));
+	life.stack_id = bpf_get_stackid(ctx, &mpf_stacks, 0);
+	if (life.stack_id == -17 /* EEXIST */)
+		count(COUNTER_STACK_COLLISION);
+	else if (life.stack_id < 0)
+		count(COUNTER_STACK_ERROR);
+
+	if (old && old->confirmed)
+		count(COUNTER_STALE);
+	life.put_ns = bpf_ktime_get_ns();
+	err = bpf_map_update_elem(&mpf_inflight, &key, &life, BPF_ANY);
+	if (!err) {
+		/* The put itself comes after us: our own time is not its. */
+		old = bpf_map_lookup_elem(&mpf_inflight, &key);
+		if (old)
+			old->put_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	/* It may not be the last put; but then it is not missed either. */
+	count(COUNTER_PUTS);
+	if (err == -7 /* E2BIG */)
+		count(COUNTER_INFLIGHT_FULL);
+	else
+		count(COUNTER_INFLIGHT_BUSY);
+	return 0;
+}
+
+static __always_inline void confirm(struct death_event *life)
+{
+	if (life->confirmed)
+		return;
+	life->confirmed = 1;
+	count(COUNTER_PUTS);
+}
+
+static __always_inline struct death_event *life_of_head(void *head)
+{
+	struct bpf_map *map = 0;
+	__u64 key;
+
+	/* Absent before the deferral (876673364161) was backported. */
+	if (!bpf_core_field_exists(map->rcu))
+		return 0;
+	key = (__u64)head - bpf_core_field_offset(map->rcu);
+	return bpf_map_lookup_elem(&mpf_inflight, &key);
+}
+
+/* A wait begins. A nested call for the same head changes nothing. */
+static __always_inline int on_enqueue(void *head, __u32 kind)
+{
+	struct death_event *life = life_of_head(head);
+
+	if (!life || life->free_ns)
+		return 0;
+	confirm(life);
+	if (life->stage_kind[0] == STAGE_NONE) {
+		life->stage_kind[0] = kind;
+		life->enqueue_ns[0] = bpf_ktime_get_ns();
+	} else if (life->end_ns[0] && life->stage_kind[1] == STAGE_NONE) {
+		life->stage_kind[1] = kind;
+		life->enqueue_ns[1] = bpf_ktime_get_ns();
+	}
+	return 0;
+}
+
+/*
+ * A callback runs. bpf_map_free_mult_rcu_gp() calls bpf_map_free_rcu_gp()
+ * directly where tasks-trace implies RCU: the second finds no open wait.
+ */
+static __always_inline int on_callback(void *head)
+{
+	struct death_event *life = life_of_head(head);
+
+	if (!life)
+		return 0;
+	if (life->stage_kind[0] == STAGE_NONE)
+		count(COUNTER_UNMATCHED_CALLBACK);
+	else if (!life->end_ns[0])
+		life->end_ns[0] = bpf_ktime_get_ns();
+	else if (life->stage_kind[1] != STAGE_NONE && !life->end_ns[1])
+		life->end_ns[1] = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* The map is given to a worker: at once, or by the last callback. */
+static __always_inline int on_queue(void *work)
+{
+	struct death_event *life;
+	struct bpf_map *map = 0;
+	__u64 key;
+
+	key = (__u64)work - bpf_core_field_offset(map->work);
+	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	if (life)
+		confirm(life);
+	return 0;
+}
+
+static __always_inline int on_free_entry(void *work)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct death_event *life;
+	struct bpf_map *map = 0;
+	char name[16] = {};
+	__u64 key;
+
+	map = work - bpf_core_field_offset(map->work);
+	key = (__u64)map;
+	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	if (!life) {
+		if (!ready)
+			return 0;
+		BPF_CORE_READ_INTO(&name, map, name);
+		if (watched(name, 0))
+			count(COUNTER_UNMATCHED_FREE);
+		return 0;
+	}
+	confirm(life);
+	life->cpu_free = bpf_get_smp_processor_id();
+	if (bpf_map_update_elem(&mpf_freeing, &tid, &key, BPF_ANY))
+		count(COUNTER_FREEING_FULL);
+	life->free_ns = now;
+	return 0;
+}
+
+static __always_inline int on_free_exit(void)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 tid = bpf_get_current_pid_tgid();
+	__u64 *key = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	struct death_event *life;
+	__u64 map;
+
+	if (!key)
+		return 0;
+	map = *key;
+	bpf_map_delete_elem(&mpf_freeing, &tid);
+	life = bpf_map_lookup_elem(&mpf_inflight, &map);
+	if (!life) {
+		count(COUNTER_UNMATCHED_EXIT);
+		return 0;
+	}
+	life->freed_ns = now;
+	if (bpf_ringbuf_output(&mpf_events, life, sizeof(*life), 0))
+		count(COUNTER_RINGBUF_FULL);
+	bpf_map_delete_elem(&mpf_inflight, &map);
+	return 0;
+}
+
+/* synchronize_rcu() may call synchronize_rcu_expedited(): the outer counts. */
+static __always_inline int on_wait_entry(__u32 expedited)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tid = pid_tgid;
+	struct wait *old, wait = {};
+
+	if (!bpf_map_lookup_elem(&mpf_freeing, &tid) &&
+	    (!ready || !wait_tgid || wait_tgid != pid_tgid >> 32))
+		return 0;
+	old = bpf_map_lookup_elem(&mpf_waits, &tid);
+	if (old) {
+		old->depth++;
+		return 0;
+	}
+	wait.depth = 1;
+	wait.expedited = expedited;
+	wait.start_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&mpf_waits, &tid, &wait, BPF_ANY))
+		count(COUNTER_WAITS_FULL);
+	return 0;
+}
+
+static __always_inline int on_wait_exit(void)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tid = pid_tgid;
+	struct wait *wait = bpf_map_lookup_elem(&mpf_waits, &tid);
+	struct wait_event event = {};
+	__u64 *key;
+
+	if (!wait)
+		return 0;
+	if (--wait->depth)
+		return 0;
+	event.start_ns = wait->start_ns;
+	event.expedited = wait->expedited;
+	bpf_map_delete_elem(&mpf_waits, &tid);
+
+	key = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	if (key) {
+		__u64 map = *key;
+		struct death_event *life = bpf_map_lookup_elem(&mpf_inflight, &map);
+
+		if (life)
+			life->free_wait_ns += now - event.start_ns;
+		else
+			count(COUNTER_UNMATCHED_WAIT);
+		return 0;
+	}
+	event.kind = EVENT_WAIT;
+	event.end_ns = now;
+	event.tgid = pid_tgid >> 32;
+	event.tid = tid;
+	count(COUNTER_WAITS);
+	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), 0))
+		count(COUNTER_WAIT_RINGBUF_FULL);
+	return 0;
+}
+
+/* fentry and fexit: ctx holds the arguments. */
+
+SEC("fentry/bpf_map_put")
+int fe_put(__u64 *ctx)
+{
+	return on_put(ctx, (void *)ctx[0]);
+}
+
+SEC("fentry/bpf_map_put_with_uref")
+int fe_put_uref(__u64 *ctx)
+{
+	return on_put(ctx, (void *)ctx[0]);
+}
+
+SEC("fentry/bpf_map_release")
+int fe_release(__u64 *ctx)
+{
+	struct file *file = (void *)ctx[1];
+
+	return on_put(ctx, BPF_CORE_READ(file, private_data));
+}
+
+SEC("fentry/queue_work_on")
+int fe_queue(__u64 *ctx)
+{
+	return on_queue((void *)ctx[2]);
+}
+
+SEC("fentry/call_rcu")
+int fe_call_rcu(__u64 *ctx)
+{
+	return on_enqueue((void *)ctx[0], STAGE_RCU);
+}
+
+SEC("fentry/call_rcu_tasks_trace")
+int fe_call_tt(__u64 *ctx)
+{
+	return on_enqueue((void *)ctx[0], STAGE_TASKS_TRACE);
+}
+
+/*
+ * Since 7.0 call_rcu_tasks_trace() is an inline around call_srcu(). Maps are
+ * given to no other SRCU domain.
+ */
+SEC("fentry/call_srcu")
+int fe_call_srcu(__u64 *ctx)
+{
+	return on_enqueue((void *)ctx[1], STAGE_TASKS_TRACE);
+}
+
+SEC("fentry/bpf_map_free_mult_rcu_gp")
+int fe_cb_mult(__u64 *ctx)
+{
+	return on_callback((void *)ctx[0]);
+}
+
+SEC("fentry/bpf_map_free_rcu_gp")
+int fe_cb_rcu(__u64 *ctx)
+{
+	return on_callback((void *)ctx[0]);
+}
+
+SEC("fentry/bpf_map_free_deferred")
+int fe_free(__u64 *ctx)
+{
+	return on_free_entry((void *)ctx[0]);
+}
+
+SEC("fexit/bpf_map_free_deferred")
+int fx_free(__u64 *ctx)
+{
+	return on_free_exit();
+}
+
+SEC("fentry/synchronize_rcu")
+int fe_sync(__u64 *ctx)
+{
+	return on_wait_entry(0);
+}
+
+SEC("fexit/synchronize_rcu")
+int fx_sync(__u64 *ctx)
+{
+	return on_wait_exit();
+}
+
+SEC("fentry/synchronize_rcu_expedited")
+int fe_sync_exp(__u64 *ctx)
+{
+	return on_wait_entry(1);
+}
+
+SEC("fexit/synchronize_rcu_expedited")
+int fx_sync_exp(__u64 *ctx)
+{
+	return on_wait_exit();
+}
+
+SEC("fentry/rcu_barrier")
+int fe_barrier(__u64 *ctx)
+{
+	return on_wait_entry(0);
+}
+
+SEC("fexit/rcu_barrier")
+int fx_barrier(__u64 *ctx)
+{
+	return on_wait_exit();
+}
+
+/*
+ * kprobe and kretprobe: the same, for kernels that refuse the above. The
+ * kernel runs no kprobe program while a bpf(2) map operation runs on that CPU
+ * (bpf_disable_instrumentation()): a put inside an update of an outer map is
+ * not seen by these, and counts as a recursion miss.
+ */
+
+SEC("kprobe/bpf_map_put")
+int kp_put(struct pt_regs *ctx)
+{
+	return on_put(ctx, (void *)PT_REGS_PARM1(ctx));
+}
+
+SEC("kprobe/bpf_map_put_with_uref")
+int kp_put_uref(struct pt_regs *ctx)
+{
+	return on_put(ctx, (void *)PT_REGS_PARM1(ctx));
+}
+
+SEC("kprobe/bpf_map_release")
+int kp_release(struct pt_regs *ctx)
+{
+	/* Apart, or CO-RE would relocate the register's name too. */
+	struct file *file = (void *)PT_REGS_PARM2(ctx);
+
+	return on_put(ctx, BPF_CORE_READ(file, private_data));
+}
+
+SEC("kprobe/queue_work_on")
+int kp_queue(struct pt_regs *ctx)
+{
+	return on_queue((void *)PT_REGS_PARM3(ctx));
+}
+
+SEC("kprobe/call_rcu")
+int kp_call_rcu(struct pt_regs *ctx)
+{
+	return on_enqueue((void *)PT_REGS_PARM1(ctx), STAGE_RCU);
+}
+
+SEC("kprobe/call_rcu_tasks_trace")
+int kp_call_tt(struct pt_regs *ctx)
+{
+	return on_enqueue((void *)PT_REGS_PARM1(ctx), STAGE_TASKS_TRACE);
+}
+
+SEC("kprobe/call_srcu")
+int kp_call_srcu(struct pt_regs *ctx)
+{
+	return on_enqueue((void *)PT_REGS_PARM2(ctx), STAGE_TASKS_TRACE);
+}
+
+SEC("kprobe/bpf_map_free_mult_rcu_gp")
+int kp_cb_mult(struct pt_regs *ctx)
+{
+	return on_callback((void *)PT_REGS_PARM1(ctx));
+}
+
+SEC("kprobe/bpf_map_free_rcu_gp")
+int kp_cb_rcu(struct pt_regs *ctx)
+{
+	return on_callback((void *)PT_REGS_PARM1(ctx));
+}
+
+SEC("kprobe/bpf_map_free_deferred")
+int kp_free(struct pt_regs *ctx)
+{
+	return on_free_entry((void *)PT_REGS_PARM1(ctx));
+}
+
+SEC("kretprobe/bpf_map_free_deferred")
+int krp_free(struct pt_regs *ctx)
+{
+	return on_free_exit();
+}
+
+SEC("kprobe/synchronize_rcu")
+int kp_sync(struct pt_regs *ctx)
+{
+	return on_wait_entry(0);
+}
+
+SEC("kretprobe/synchronize_rcu")
+int krp_sync(struct pt_regs *ctx)
+{
+	return on_wait_exit();
+}
+
+SEC("kprobe/synchronize_rcu_expedited")
+int kp_sync_exp(struct pt_regs *ctx)
+{
+	return on_wait_entry(1);
+}
+
+SEC("kretprobe/synchronize_rcu_expedited")
+int krp_sync_exp(struct pt_regs *ctx)
+{
+	return on_wait_exit();
+}
+
+SEC("kprobe/rcu_barrier")
+int kp_barrier(struct pt_regs *ctx)
+{
+	return on_wait_entry(0);
+}
+
+SEC("kretprobe/rcu_barrier")
+int krp_barrier(struct pt_regs *ctx)
+{
+	return on_wait_exit();
+}

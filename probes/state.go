@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// The events of the ring buffer; events.bpf.h says what the fields mean.
+type (
+	DeathEvent = lifecycleDeathEvent
+	WaitEvent  = lifecycleWaitEvent
+)
+
+// Kinds of an event, its first four bytes.
+const (
+	KindDeath = uint32(lifecycleEventKindEVENT_DEATH)
+	KindWait  = uint32(lifecycleEventKindEVENT_WAIT)
+)
+
+// Kinds of a stage of a death.
+const (
+	StageKindNone       = uint32(lifecycleStageKindSTAGE_NONE)
+	StageKindRCU        = uint32(lifecycleStageKindSTAGE_RCU)
+	StageKindTasksTrace = uint32(lifecycleStageKindSTAGE_TASKS_TRACE)
+)
+
+// Counters are what the programs counted, summed over CPUs.
+type Counters struct {
+	Puts  uint64 // last puts of watched maps
+	Waits uint64 // update waits that ended
+	// Excluded by reason: "own", "other".
+	Excluded map[string]uint64
+	// LostDeaths by kind: deaths that were put and will never be reported.
+	LostDeaths map[string]uint64
+	// Missed by kind: everything else that was not recorded. It leaves the
+	// balance whole.
+	Missed map[string]uint64
+}
+
+// lostDeaths and missed give the counters their names in run.json.
+var (
+	lostDeaths = map[lifecycleCounter]string{
+		lifecycleCounterCOUNTER_INFLIGHT_FULL: "inflight_full",
+		lifecycleCounterCOUNTER_INFLIGHT_BUSY: "inflight_busy",
+		lifecycleCounterCOUNTER_STALE:         "stale",
+		lifecycleCounterCOUNTER_RINGBUF_FULL:  "ringbuf_full",
+	}
+	missed = map[lifecycleCounter]string{
+		lifecycleCounterCOUNTER_WAIT_RINGBUF_FULL:  "wait_ringbuf_full",
+		lifecycleCounterCOUNTER_WAITS_FULL:         "waits_full",
+		lifecycleCounterCOUNTER_FREEING_FULL:       "freeing_full",
+		lifecycleCounterCOUNTER_UNMATCHED_FREE:     "unmatched_free",
+		lifecycleCounterCOUNTER_UNMATCHED_EXIT:     "unmatched_exit",
+		lifecycleCounterCOUNTER_UNMATCHED_WAIT:     "unmatched_wait",
+		lifecycleCounterCOUNTER_UNMATCHED_CALLBACK: "unmatched_callback",
+		lifecycleCounterCOUNTER_STACK_COLLISION:    "stack_collision",
+		lifecycleCounterCOUNTER_STACK_ERROR:        "stack_error",
+	}
+)
+
+// Counters reads the counters and the programs' recursion misses.
+func (p *Probes) Counters() (Counters, error) {
+	n := map[lifecycleCounter]uint64{}
+	for i := range lifecycleCounterCOUNTERS {
+		var perCPU []uint64
+		if err := p.coll.Maps[lifecycleMapMpfCounters].Lookup(uint32(i), &perCPU); err != nil {
+			return Counters{}, fmt.Errorf("read the tracer's counters: %w", err)
+		}
+		for _, v := range perCPU {
+			n[i] += v
+		}
+	}
+	c := Counters{
+		Puts:  n[lifecycleCounterCOUNTER_PUTS],
+		Waits: n[lifecycleCounterCOUNTER_WAITS],
+		Excluded: map[string]uint64{
+			"own":   n[lifecycleCounterCOUNTER_EXCLUDED_OWN],
+			"other": n[lifecycleCounterCOUNTER_EXCLUDED_OTHER],
+		},
+		LostDeaths: map[string]uint64{},
+		Missed:     map[string]uint64{},
+	}
+	for i, name := range lostDeaths {
+		c.LostDeaths[name] = n[i]
+	}
+	for i, name := range missed {
+		c.Missed[name] = n[i]
+	}
+	misses, err := p.recursionMisses()
+	c.Missed["recursion_misses"] = misses
+	return c, err
+}
+
+// recursionMisses sums how often a program was skipped because it ran on that
+// CPU already. Kernels before 5.12 don't count it and report 0.
+func (p *Probes) recursionMisses() (uint64, error) {
+	var n uint64
+	for name, prog := range p.programs {
+		stats, err := prog.Stats()
+		if err != nil {
+			return n, fmt.Errorf("read stats of %s: %w", name, err)
+		}
+		n += stats.RecursionMisses
+	}
+	return n, nil
+}
+
+// InFlight returns the deaths that are under way.
+func (p *Probes) InFlight() ([]DeathEvent, error) {
+	var out []DeathEvent
+	var key uint64
+	var life DeathEvent
+	it := p.coll.Maps[lifecycleMapMpfInflight].Iterate()
+	for it.Next(&key, &life) {
+		if life.Confirmed != 0 {
+			out = append(out, life)
+		}
+	}
+	// Entries come and go meanwhile; an iteration that lost its place is a
+	// snapshot that is good enough for waiting, and the last one is still.
+	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return nil, fmt.Errorf("read the in-flight table: %w", err)
+	}
+	return out, nil
+}
+
+// Stack returns the addresses of a stack, innermost first.
+func (p *Probes) Stack(id uint32) ([]uint64, error) {
+	var frames [127]uint64
+	if err := p.coll.Maps[lifecycleMapMpfStacks].Lookup(id, &frames); err != nil {
+		return nil, fmt.Errorf("read stack %d: %w", id, err)
+	}
+	for i, f := range frames {
+		if f == 0 {
+			return frames[:i], nil
+		}
+	}
+	return frames[:], nil
+}

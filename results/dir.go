@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package results
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Names of the files in a run directory.
+const (
+	RunFile        = "run.json"
+	HistogramsFile = "histograms.hlog"
+	ProfileFile    = "profile.pb.gz"
+	DeathsFile     = "deaths.jsonl.zst"
+)
+
+// Limits on what a reader takes from a file: a run directory may come from a
+// stranger. They are far above what mapprof writes.
+const (
+	maxRunBytes   = 256 << 20
+	maxDeathLine  = 64 << 10
+	maxZstdWindow = 128 << 20
+)
+
+// ErrNotRun is returned by Open for a directory without a run.json.
+var ErrNotRun = errors.New("not a run directory")
+
+// SchemaError is returned for a run.json of a version that this program
+// doesn't know.
+type SchemaError struct{ Got, Max int }
+
+func (e *SchemaError) Error() string {
+	if e.Got > e.Max {
+		return fmt.Sprintf("run.json has schema version %d, this mapprof reads up to %d (use a newer mapprof)", e.Got, e.Max)
+	}
+	return fmt.Sprintf("run.json has schema version %d, which never existed (is the file damaged?)", e.Got)
+}
+
+// CorruptError is returned for a file that can't be what it should be.
+type CorruptError struct {
+	File string
+	Err  error
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("read %s: %v (the file is damaged or truncated)", e.File, e.Err)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// Writer writes a run directory under a temporary name; Finish gives it its
+// own. One goroutine at a time.
+type Writer struct {
+	dir, tmp string
+	deaths   *os.File
+	zw       *zstd.Encoder
+	bw       *bufio.Writer
+	hlog     *hlogWriter
+	err      error
+}
+
+// Create starts a run directory at dir, which must not exist. Its parent is
+// made where missing.
+func Create(dir string) (*Writer, error) {
+	dir = filepath.Clean(dir)
+	if _, err := os.Lstat(dir); err == nil {
+		return nil, fmt.Errorf("create run directory %s: it exists (choose another with -o, or remove it)", dir)
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return nil, fmt.Errorf("create run directory: %w", err)
+	}
+	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+".tmp-")
+	if err != nil {
+		return nil, fmt.Errorf("create run directory: %w", err)
+	}
+	return &Writer{dir: dir, tmp: tmp}, nil
+}
+
+// Death appends one line to deaths.jsonl.zst, which exists only when there
+// was at least one call of Death or KeepDeaths.
+func (w *Writer) Death(d *Death) error {
+	if err := w.KeepDeaths(); err != nil {
+		return err
+	}
+	line, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	w.bw.Write(line)
+	return w.bw.WriteByte('\n')
+}
+
+// KeepDeaths makes sure that deaths.jsonl.zst exists, be it empty.
+func (w *Writer) KeepDeaths() error {
+	if w.deaths != nil {
+		return nil
+	}
+	f, err := os.Create(filepath.Join(w.tmp, DeathsFile))
+	if err != nil {
+		return fmt.Errorf("write deaths: %w", err)
+	}
+	zw, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		f.Close()
+		return err
+	}
+	w.deaths, w.zw, w.bw = f, zw, bufio.NewWriterSize(zw, 64<<10)
+	return nil
+}
+
+// Profile writes profile.pb.gz from bytes that are a whole gzipped profile.
+func (w *Writer) Profile(gz []byte) error {
+	return writeFile(filepath.Join(w.tmp, ProfileFile), gz)
+}
+
+// Finish writes run.json, closes everything, and renames the directory to
+// its own name. After an error nothing is left.
+func (w *Writer) Finish(run *Run) (err error) {
+	defer func() {
+		if err != nil {
+			w.Abort()
+		}
+	}()
+	run.SchemaVersion = SchemaVersion
+	if run.Warnings == nil {
+		run.Warnings = []string{}
+	}
+	if run.Loss == nil {
+		run.Loss = map[string]uint64{}
+	}
+	data, err := json.MarshalIndent(run, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write run.json: %w", err)
+	}
+	if err := w.closeStreams(); err != nil {
+		return fmt.Errorf("write run directory: %w", err)
+	}
+	if err := writeFile(filepath.Join(w.tmp, RunFile), append(data, '\n')); err != nil {
+		return err
+	}
+	if err := os.Chmod(w.tmp, 0o755); err != nil {
+		return err
+	}
+	if err := syncDir(w.tmp); err != nil {
+		return err
+	}
+	// rename(2) replaces an empty directory; Create saw none, and one that
+	// came since makes this fail when it has content.
+	if err := os.Rename(w.tmp, w.dir); err != nil {
+		return fmt.Errorf("finish run directory: %w", err)
+	}
+	w.tmp = ""
+	return syncDir(filepath.Dir(w.dir))
+}
+
+// Abort removes what was written. It may be called after Finish, and twice.
+func (w *Writer) Abort() {
+	_ = w.closeStreams()
+	if w.tmp != "" {
+		_ = os.RemoveAll(w.tmp)
+		w.tmp = ""
+	}
+}
+
+func (w *Writer) closeStreams() error {
+	var errs []error
+	if w.deaths != nil {
+		errs = append(errs, w.bw.Flush(), w.zw.Close(), w.deaths.Sync(), w.deaths.Close())
+		w.deaths = nil
+	}
+	if w.hlog != nil {
+		errs = append(errs, w.hlog.close())
+		w.hlog = nil
+	}
+	return errors.Join(errs...)
+}
+
+func writeFile(path string, data []byte) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Dir is an opened run directory.
+type Dir struct {
+	Path string
+	Run  *Run
+}
+
+// Open reads run.json of a run directory and checks its version.
+func Open(path string) (*Dir, error) {
+	name := filepath.Join(path, RunFile)
+	f, err := os.Open(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if _, serr := os.Stat(path); serr != nil {
+			return nil, fmt.Errorf("open run %s: no such directory", path)
+		}
+		return nil, fmt.Errorf("open run %s: %w (it has no %s)", path, ErrNotRun, RunFile)
+	case err != nil:
+		return nil, fmt.Errorf("open run: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxRunBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("open run: %w", err)
+	}
+	run, err := DecodeRun(data)
+	var schema *SchemaError
+	switch {
+	case errors.As(err, &schema):
+		return nil, fmt.Errorf("open run %s: %w", path, err)
+	case err != nil:
+		return nil, &CorruptError{File: name, Err: err}
+	}
+	return &Dir{Path: path, Run: run}, nil
+}
+
+// DecodeRun decodes the bytes of a run.json, and checks its version and that
+// it can be what it says.
+func DecodeRun(data []byte) (*Run, error) {
+	if len(data) > maxRunBytes {
+		return nil, fmt.Errorf("larger than %d bytes", maxRunBytes)
+	}
+	var v struct {
+		SchemaVersion *int `json:"schema_version"`
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return nil, err
+	}
+	if v.SchemaVersion == nil {
+		return nil, errors.New("no schema_version")
+	}
+	if *v.SchemaVersion < 1 || *v.SchemaVersion > SchemaVersion {
+		return nil, &SchemaError{Got: *v.SchemaVersion, Max: SchemaVersion}
+	}
+	run := new(Run)
+	if err := json.Unmarshal(data, run); err != nil {
+		return nil, err
+	}
+	return run, run.check()
+}
+
+func (r *Run) check() error {
+	if len(r.Targets) == 0 {
+		return errors.New("no targets")
+	}
+	seen := map[string]bool{}
+	for _, s := range r.Scenarios {
+		switch {
+		case s.ID == "":
+			return errors.New("a scenario has no id")
+		case seen[s.ID]:
+			return fmt.Errorf("scenario %q occurs twice", s.ID)
+		case s.TargetIx < 0 || s.TargetIx >= len(r.Targets):
+			return fmt.Errorf("scenario %q names target %d of %d", s.ID, s.TargetIx, len(r.Targets))
+		}
+		seen[s.ID] = true
+	}
+	return nil
+}
+
+// Deaths calls f for every death, in the order of the file. A run without
+// deaths.jsonl.zst (--no-deaths) gives an error that is os.ErrNotExist.
+// f must not keep d.
+func (d *Dir) Deaths(f func(d *Death) error) error {
+	name := filepath.Join(d.Path, DeathsFile)
+	file, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("read deaths: %w", err)
+	}
+	defer file.Close()
+	if err := DecodeDeaths(file, f); err != nil {
+		return &CorruptError{File: name, Err: err}
+	}
+	return nil
+}
+
+// DecodeDeaths reads the zstd-compressed lines of a deaths file.
+func DecodeDeaths(r io.Reader, f func(d *Death) error) error {
+	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return err
+	}
+	defer zr.Close()
+	sc := bufio.NewScanner(zr)
+	sc.Buffer(make([]byte, 0, 4096), maxDeathLine)
+	for n := 1; sc.Scan(); n++ {
+		var death Death
+		if err := json.Unmarshal(sc.Bytes(), &death); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := f(&death); err != nil {
+			return err
+		}
+	}
+	return sc.Err()
+}
+
+// ProfilePath returns the path of the run's pprof profile.
+func (d *Dir) ProfilePath() string { return filepath.Join(d.Path, ProfileFile) }

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package results
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// The geometry of a phase's histogram: 1 ns to an hour at three significant
+// digits. Longer phases are recorded as the highest value and reported by
+// their exact maximum.
+const (
+	HistogramMinNS  = 1
+	HistogramMaxNS  = int64(time.Hour)
+	HistogramDigits = 3
+)
+
+// NewHistogram returns an empty histogram of that geometry.
+func NewHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(HistogramMinNS, HistogramMaxNS, HistogramDigits)
+}
+
+// Tag names one histogram in histograms.hlog: scenario, trial and phase.
+func Tag(scenario string, trial int, phase string) string {
+	return fmt.Sprintf("%s/t%d/%s", scenario, trial, phase)
+}
+
+// ParseTag takes a Tag apart.
+func ParseTag(tag string) (scenario string, trial int, phase string, err error) {
+	j := strings.LastIndexByte(tag, '/')
+	if j > 0 {
+		i := strings.LastIndexByte(tag[:j], '/')
+		if i > 0 {
+			if _, err := fmt.Sscanf(tag[i:j]+"\n", "/t%d\n", &trial); err == nil && trial >= 0 {
+				return tag[:i], trial, tag[j+1:], nil
+			}
+		}
+	}
+	return "", 0, "", fmt.Errorf("histogram tag %q is not scenario/tN/phase", tag)
+}
+
+type hlogWriter struct {
+	f  *os.File
+	bw *bufio.Writer
+	lw *hdrhistogram.HistogramLogWriter
+}
+
+// Histogram appends one tagged histogram to histograms.hlog.
+func (w *Writer) Histogram(tag string, h *hdrhistogram.Histogram, start, end time.Time) error {
+	if strings.ContainsAny(tag, ", \r\n") || tag == "" {
+		return fmt.Errorf("write histogram: tag %q is empty or has a comma, space or line break", tag)
+	}
+	if err := w.openHlog(start); err != nil {
+		return err
+	}
+	h.SetTag(tag)
+	h.SetStartTimeMs(start.UnixMilli())
+	h.SetEndTimeMs(end.UnixMilli())
+	if err := w.hlog.lw.OutputIntervalHistogram(h); err != nil {
+		return fmt.Errorf("write histogram %s: %w", tag, err)
+	}
+	return nil
+}
+
+func (w *Writer) openHlog(start time.Time) error {
+	if w.hlog != nil {
+		return nil
+	}
+	f, err := os.Create(filepath.Join(w.tmp, HistogramsFile))
+	if err != nil {
+		return fmt.Errorf("write histograms: %w", err)
+	}
+	bw := bufio.NewWriter(f)
+	lw := hdrhistogram.NewHistogramLogWriter(bw)
+	w.hlog = &hlogWriter{f: f, bw: bw, lw: lw}
+	return errors.Join(lw.OutputComment("[mapprof: nanoseconds; tag = scenario/trial/phase]"),
+		lw.OutputLogFormatVersion(), lw.OutputStartTime(start.UnixMilli()), lw.OutputLegend())
+}
+
+func (l *hlogWriter) close() error {
+	return errors.Join(l.bw.Flush(), l.f.Sync(), l.f.Close())
+}
+
+// Histograms reads every histogram of the run, by tag. A run in which nothing
+// was recorded has none.
+func (d *Dir) Histograms() (map[string]*hdrhistogram.Histogram, error) {
+	name := filepath.Join(d.Path, HistogramsFile)
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read histograms: %w", err)
+	}
+	defer f.Close()
+	out := map[string]*hdrhistogram.Histogram{}
+	lr := hdrhistogram.NewHistogramLogReader(f)
+	for {
+		h, err := lr.NextIntervalHistogram()
+		if err != nil {
+			return nil, &CorruptError{File: name, Err: err}
+		}
+		if h == nil {
+			return out, nil
+		}
+		if _, _, _, err := ParseTag(h.Tag()); err != nil {
+			return nil, &CorruptError{File: name, Err: err}
+		}
+		if out[h.Tag()] != nil {
+			return nil, &CorruptError{File: name, Err: fmt.Errorf("tag %s occurs twice", h.Tag())}
+		}
+		out[h.Tag()] = h
+	}
+}

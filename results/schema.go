@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package results
+
+import (
+	"fmt"
+	"hash/fnv"
+	"sort"
+	"strings"
+	"time"
+)
+
+// SchemaVersion is the version of run.json that this program writes. Readers
+// accept every version from 1 to this one and refuse a newer one.
+const SchemaVersion = 1
+
+// Phases of a death in the order of its life, limbo (the whole) last.
+const (
+	PhaseEnqueue      = "enqueue"        // last put → call_rcu*
+	PhaseTasksTraceGP = "tasks_trace_gp" // call_rcu_tasks_trace → its callback
+	PhaseRCUGP        = "rcu_gp"         // call_rcu → its callback
+	PhaseQueue        = "queue"          // last callback (or last put) → worker
+	PhaseFree         = "free"           // entry → exit of bpf_map_free_deferred
+	PhaseLimbo        = "limbo"          // last put → freed
+)
+
+// PhaseUpdateWait is beside the death: what an update or delete of an outer
+// map spends in synchronize_rcu*.
+const PhaseUpdateWait = "update_wait"
+
+// PhaseOp is beside the death too: one operation of the workload as user
+// space sees it, from its intended start (open loop) or start (closed loop).
+const PhaseOp = "op"
+
+// DeathPhases returns the phases that add up to limbo, in order.
+func DeathPhases() []string {
+	return []string{PhaseEnqueue, PhaseTasksTraceGP, PhaseRCUGP, PhaseQueue, PhaseFree}
+}
+
+// AllPhases returns every phase that a scenario may have, in table order.
+func AllPhases() []string {
+	return append(DeathPhases(), PhaseLimbo, PhaseUpdateWait, PhaseOp)
+}
+
+// Run is run.json: one invocation's result.
+type Run struct {
+	SchemaVersion int       `json:"schema_version"`
+	Tool          Tool      `json:"tool"`
+	Command       []string  `json:"command,omitempty"`
+	Host          Host      `json:"host"`
+	Target        Target    `json:"target"`  // the first of Targets
+	Targets       []Target  `json:"targets"` // one per kernel
+	Started       time.Time `json:"started"`
+	Ended         time.Time `json:"ended"`
+	// Partial marks a run that did not do all that it was asked for;
+	// PartialReason says why.
+	Partial       bool       `json:"partial"`
+	PartialReason string     `json:"partial_reason,omitempty"`
+	Scenarios     []Scenario `json:"scenarios"`
+	// Stacks are the symbolised kernel stacks of who dropped last references,
+	// innermost frame first, by StackID.
+	Stacks map[string][]Frame `json:"stacks,omitempty"`
+	// Loss sums the scenarios' losses by kind.
+	Loss     map[string]uint64 `json:"loss"`
+	Warnings []string          `json:"warnings"`
+}
+
+// Tool is the mapprof that made the run.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Go      string `json:"go"`
+}
+
+// Host is the machine that ran mapprof; it has no name on purpose.
+type Host struct {
+	OS          string `json:"os"`
+	Arch        string `json:"arch"`
+	Kernel      string `json:"kernel"`
+	CPUs        int    `json:"cpus"`
+	MemoryBytes uint64 `json:"memory_bytes"`
+}
+
+// Target is the kernel that was profiled and how it ran.
+type Target struct {
+	Kind        string  `json:"kind"`  // "local" or "vm"
+	Accel       string  `json:"accel"` // "none" (local), "tcg" or "kvm"
+	Clock       string  `json:"clock"` // "wall" or "icount"
+	CPUs        int     `json:"cpus"`
+	MemoryBytes uint64  `json:"memory_bytes"`
+	QEMU        string  `json:"qemu,omitempty"`
+	Kernel      Kernel  `json:"kernel"`
+	Probes      []Probe `json:"probes"`
+}
+
+// Kernel names the kernel and the knobs of it that change what is measured.
+type Kernel struct {
+	Requested string            `json:"requested,omitempty"` // as given to --kernel
+	Release   string            `json:"release"`             // uname -r
+	Build     string            `json:"build"`               // uname -v
+	Cmdline   string            `json:"cmdline,omitempty"`
+	SHA256    string            `json:"sha256,omitempty"` // of the image (vm only)
+	Knobs     map[string]string `json:"knobs,omitempty"`  // CONFIG_HZ, preemption, rcupdate.*
+}
+
+// Probe is one function that the tracer wants to see, and how it sees it.
+type Probe struct {
+	Name      string `json:"name"`                // what it is for
+	Function  string `json:"function"`            // the kernel's
+	Mechanism string `json:"mechanism,omitempty"` // "fentry", "kprobe"; empty: not attached
+	Reason    string `json:"reason,omitempty"`    // why not
+	Required  bool   `json:"required,omitempty"`
+}
+
+// Strategy is how the kernel waits before it frees: as the workload asked for
+// it and as the probes saw it.
+type Strategy struct {
+	Requested string `json:"requested"`
+	// Observed is the path that most deaths took; empty without deaths.
+	Observed string `json:"observed"`
+	// Paths counts deaths by the exact path: waits joined by '+', in order
+	// ("rcu", "tasks-trace+rcu", "rcu+sync", "immediate").
+	Paths map[string]uint64 `json:"paths,omitempty"`
+}
+
+// Scenario is workload + parameters + strategy + kernel, over its trials.
+type Scenario struct {
+	ID       string            `json:"id"` // unique in the run; no comma, no space
+	Workload string            `json:"workload"`
+	Params   map[string]string `json:"params"`
+	Loop     string            `json:"loop"`   // "open" or "closed"
+	Kernel   string            `json:"kernel"` // release
+	TargetIx int               `json:"target"` // index in Run.Targets
+	Strategy Strategy          `json:"strategy"`
+	// Phases holds only the phases that exist on this kernel and path.
+	Phases   map[string]Stats  `json:"phases"`
+	Limbo    Limbo             `json:"limbo"`
+	Metrics  map[string]Metric `json:"metrics,omitempty"`
+	Trials   []Trial           `json:"trials"`
+	Loss     map[string]uint64 `json:"loss"`
+	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// Trial is one repetition: one boot on a vm target, one fresh set-up on a
+// local one. It is the unit of statistics.
+type Trial struct {
+	Index      int               `json:"index"`
+	Puts       uint64            `json:"puts"`
+	Freed      uint64            `json:"freed"`
+	InFlight   uint64            `json:"in_flight"`
+	Lost       uint64            `json:"lost"`
+	Expected   uint64            `json:"expected"` // last puts that the workload caused
+	Excluded   map[string]uint64 `json:"excluded,omitempty"`
+	Ops        uint64            `json:"ops"`
+	DurationNS uint64            `json:"duration_ns"` // of the measured part
+	Phases     map[string]Stats  `json:"phases"`
+	Limbo      Limbo             `json:"limbo"`
+	Timeline   []LimboPoint      `json:"timeline,omitempty"`
+	Metrics    map[string]Metric `json:"metrics,omitempty"`
+	Paths      map[string]uint64 `json:"paths,omitempty"`
+	Pending    *Pending          `json:"pending,omitempty"`
+	Loss       map[string]uint64 `json:"loss"`
+	Warnings   []string          `json:"warnings,omitempty"`
+	Partial    bool              `json:"partial,omitempty"`
+}
+
+// Balance checks puts = freed + in flight + lost.
+func (t Trial) Balance() error {
+	if t.Puts != t.Freed+t.InFlight+t.Lost {
+		return fmt.Errorf("trial %d does not balance: %d puts, %d freed + %d in flight + %d lost = %d",
+			t.Index, t.Puts, t.Freed, t.InFlight, t.Lost, t.Freed+t.InFlight+t.Lost)
+	}
+	return nil
+}
+
+// Stats are one histogram's figures. N is exact; MaxNS, MinNS and MeanNS are
+// exact; the quantiles carry the histogram's three significant digits.
+type Stats struct {
+	N      uint64  `json:"n"`
+	P50NS  int64   `json:"p50_ns"`
+	P90NS  int64   `json:"p90_ns"`
+	P99NS  int64   `json:"p99_ns"`
+	MinNS  int64   `json:"min_ns"`
+	MaxNS  int64   `json:"max_ns"`
+	MeanNS float64 `json:"mean_ns"`
+	SumNS  int64   `json:"sum_ns"`
+}
+
+// Metric is a figure that is not a phase: cost per lookup, MiB/s of zeroing.
+type Metric struct {
+	N    uint64  `json:"n"`
+	Unit string  `json:"unit"` // "ns/op", "instructions/op", "bytes", "ns"
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	Min  float64 `json:"min"`
+	Max  float64 `json:"max"`
+	Mean float64 `json:"mean"`
+	// Better is "lower" (default when empty) or "higher".
+	Better string `json:"better,omitempty"`
+	// How says how it was measured, where that needs saying.
+	How string `json:"how,omitempty"`
+}
+
+// Limbo is the memory that freed maps still hold.
+type Limbo struct {
+	PeakBytes   uint64  `json:"peak_bytes"`
+	PeakMaps    uint64  `json:"peak_maps"`
+	ByteSeconds float64 `json:"byte_seconds"`
+}
+
+// LimboPoint is the memory in limbo at one moment of a trial. A timeline has
+// at most a few hundred points; each keeps the maximum of its interval.
+type LimboPoint struct {
+	AtNS  int64  `json:"at_ns"` // since the trial's first put
+	Bytes uint64 `json:"bytes"`
+	Maps  uint64 `json:"maps"`
+}
+
+// Pending are deaths that had not ended when the trial did: censored, each
+// known only to last at least as long as it was watched.
+type Pending struct {
+	N     uint64 `json:"n"`
+	MinNS int64  `json:"min_ns"` // the youngest: every one lasts ≥ this
+	MaxNS int64  `json:"max_ns"` // the oldest
+}
+
+// Frame is one symbolised frame of a kernel stack.
+type Frame struct {
+	Function string `json:"f"`
+	Module   string `json:"m,omitempty"` // "bpf" for BPF programs, else a module
+	Offset   uint64 `json:"o,omitempty"`
+}
+
+// StackID returns a short stable name for a stack: equal stacks of two boots
+// have equal names.
+func StackID(frames []Frame) string {
+	h := fnv.New64a()
+	for _, f := range frames {
+		fmt.Fprintf(h, "%s\x00%s\x00%x\n", f.Function, f.Module, f.Offset)
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// Death is one map from last put to freed: one line of deaths.jsonl.zst.
+// Times are the target's ktime; 0 means that the stage does not exist.
+type Death struct {
+	Scenario string `json:"s"`
+	Trial    int    `json:"t"`
+	Path     string `json:"path"`
+
+	MapID      uint32 `json:"map_id"`
+	MapType    string `json:"map_type"`
+	MapName    string `json:"map_name"`
+	Outer      string `json:"outer,omitempty"` // outer map type the workload used
+	KeySize    uint32 `json:"key_size"`
+	ValueSize  uint32 `json:"value_size"`
+	MaxEntries uint32 `json:"max_entries"`
+	MemBytes   uint64 `json:"mem_bytes"`
+
+	PutNS           int64  `json:"put_ns"`
+	EnqueueNS       int64  `json:"enqueue_ns,omitempty"`         // first call_rcu*
+	TasksTraceEndNS int64  `json:"tasks_trace_end_ns,omitempty"` // its callback
+	RCUEnqueueNS    int64  `json:"rcu_enqueue_ns,omitempty"`     // call_rcu
+	RCUEndNS        int64  `json:"rcu_end_ns,omitempty"`         // its callback
+	FreeNS          int64  `json:"free_ns"`                      // worker entry
+	FreedNS         int64  `json:"freed_ns"`                     // worker exit
+	FreeWaitNS      int64  `json:"free_wait_ns,omitempty"`       // synchronize_rcu* inside free
+	CPUPut          int    `json:"cpu_put"`
+	CPUFree         int    `json:"cpu_free"`
+	Comm            string `json:"comm,omitempty"`
+	Stack           string `json:"stack,omitempty"` // key of Run.Stacks; empty: none
+}
+
+// PhaseNS returns the death's phases that exist, in nanoseconds, limbo
+// included. Their sum without limbo is limbo.
+func (d Death) PhaseNS() map[string]int64 {
+	m := map[string]int64{
+		PhaseFree:  d.FreedNS - d.FreeNS,
+		PhaseLimbo: d.FreedNS - d.PutNS,
+	}
+	last := d.PutNS
+	if d.EnqueueNS != 0 {
+		m[PhaseEnqueue] = d.EnqueueNS - last
+		last = d.EnqueueNS
+	}
+	if d.TasksTraceEndNS != 0 {
+		m[PhaseTasksTraceGP] = d.TasksTraceEndNS - last
+		last = d.TasksTraceEndNS
+	}
+	if d.RCUEndNS != 0 {
+		m[PhaseRCUGP] = d.RCUEndNS - last
+		last = d.RCUEndNS
+	}
+	// A callback that no probe could see leaves the wait to end at the worker.
+	if d.FreeNS != last {
+		m[PhaseQueue] = d.FreeNS - last
+	}
+	return m
+}
+
+// Find returns the scenario with that ID, or nil.
+func (r *Run) Find(id string) *Scenario {
+	for i := range r.Scenarios {
+		if r.Scenarios[i].ID == id {
+			return &r.Scenarios[i]
+		}
+	}
+	return nil
+}
+
+// SumLoss adds up the scenarios' losses into r.Loss.
+func (r *Run) SumLoss() {
+	r.Loss = map[string]uint64{}
+	for _, s := range r.Scenarios {
+		for k, v := range s.Loss {
+			r.Loss[k] += v
+		}
+	}
+}
+
+// LossText lists the non-zero kinds of a loss, sorted, or "none".
+func LossText(loss map[string]uint64) string {
+	var parts []string
+	for k, v := range loss {
+		if v != 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", k, v))
+		}
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	sort.Strings(parts)
+	return strings.Join(parts, ", ")
+}

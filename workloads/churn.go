@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// ChurnInnerName begins the names of churn's inner maps: those that are watched.
+const ChurnInnerName = "mp_inner"
+
+const (
+	outerArray          = "array-of-maps"
+	outerHash           = "hash-of-maps"
+	outerHashNoPrealloc = "hash-of-maps-noprealloc"
+
+	innerDevmap = "devmap"
+
+	opReplace = "replace"
+	opDelete  = "delete"
+
+	defaultChurnCount = 300
+)
+
+var (
+	churnOuters = []string{outerArray, outerHash, outerHashNoPrealloc}
+	churnInners = []string{"array", "hash", "percpu-array", "lru-hash", innerDevmap}
+	churnOps    = []string{opReplace, opDelete}
+)
+
+func init() {
+	register(Description{
+		Name:    "churn",
+		Summary: "replaces (or deletes and inserts) the inner maps of an outer map",
+		New:     func() Workload { return new(Churn) },
+	})
+}
+
+// Churn takes inner maps out of an outer map, which drops their last
+// reference. With strategy immediate there is no outer map: each operation
+// creates a map and closes it.
+type Churn struct {
+	Outer          string
+	Inner          string
+	InnerEntries   uint32
+	InnerValueSize uint32
+	Slots          uint32
+	Op             string
+	Count          uint64
+	Duration       time.Duration
+	Rate           float64
+	Readers        int
+	Batch          uint32
+
+	innerSet bool
+	fs       *pflag.FlagSet
+}
+
+// AddFlags registers the parameters.
+func (c *Churn) AddFlags(fs *pflag.FlagSet) {
+	c.fs = fs
+	fs.StringVar(&c.Outer, "outer", outerArray, "outer map: "+strings.Join(churnOuters, "|"))
+	fs.StringVar(&c.Inner, "inner", "array", "inner map: "+strings.Join(churnInners, "|")+" (strategy sync: devmap)")
+	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map")
+	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (a devmap's is always 4)")
+	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map, taken in turn")
+	fs.StringVar(&c.Op, "op", opReplace, "one operation: replace, or delete (a delete and an insert)")
+	fs.Uint64Var(&c.Count, "count", 0, "stop after this many operations (default 300 without --duration)")
+	fs.DurationVar(&c.Duration, "duration", 0, "stop after this long")
+	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
+	fs.IntVar(&c.Readers, "readers", 0, "BPF programs that look up through the outer map meanwhile")
+	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --slots")
+}
+
+// Strategies lists all four.
+func (c *Churn) Strategies() []string {
+	return []string{StrategyRCU, StrategyTasksTrace, StrategyImmediate, StrategySync}
+}
+
+// Check validates the parameters for a strategy.
+func (c *Churn) Check(strategy string) error {
+	if err := CheckStrategy(c, strategy); err != nil {
+		return err
+	}
+	c.innerSet = c.innerSet || c.fs != nil && c.fs.Changed("inner")
+	oneOf := func(flag, value string, known []string) error {
+		if slices.Contains(known, value) {
+			return nil
+		}
+		return fmt.Errorf("--%s %q is not one of %s", flag, value, strings.Join(known, ", "))
+	}
+	err := errors.Join(
+		oneOf("outer", c.Outer, churnOuters),
+		oneOf("inner", c.Inner, churnInners),
+		oneOf("op", c.Op, churnOps))
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.InnerEntries == 0:
+		return errors.New("--inner-entries must be at least 1")
+	case c.InnerValueSize == 0:
+		return errors.New("--inner-value-size must be at least 1")
+	case c.Slots == 0:
+		return errors.New("--slots must be at least 1")
+	case c.Batch == 0 || c.Batch > c.Slots:
+		return fmt.Errorf("--batch must be from 1 to --slots (%d)", c.Slots)
+	case c.Batch > 1 && c.Op == opDelete && c.Outer == outerArray:
+		return errors.New("--batch with --op delete needs --outer hash-of-maps (the kernel has no batched delete for arrays of maps)")
+	case !(c.Rate >= 0) || c.Rate > 1e9:
+		return errors.New("--rate must be from 0 to 1e9 operations a second")
+	case c.Readers < 0 || c.Readers > 1024:
+		return errors.New("--readers must be from 0 to 1024")
+	case c.Duration < 0:
+		return errors.New("--duration must not be negative")
+	case strategy == StrategySync && c.innerSet && c.Inner != innerDevmap:
+		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
+	}
+	return nil
+}
+
+// limits returns when to stop; 0 is no limit.
+func (c *Churn) limits() (count uint64, duration time.Duration) {
+	if c.Count == 0 && c.Duration == 0 {
+		return defaultChurnCount, 0
+	}
+	return c.Count, c.Duration
+}
+
+func (c *Churn) innerType(strategy string) string {
+	if strategy == StrategySync {
+		return innerDevmap
+	}
+	return c.Inner
+}
+
+// Setup makes the outer map and fills its slots.
+func (c *Churn) Setup(_ context.Context, strategy string) (Instance, error) {
+	if err := c.Check(strategy); err != nil {
+		return nil, err
+	}
+	return newChurnInstance(c, strategy)
+}

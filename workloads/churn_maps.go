@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+// churnInstance holds the maps and programs of one trial.
+type churnInstance struct {
+	cfg      *Churn
+	strategy string
+	inner    *ebpf.MapSpec
+	outer    *ebpf.Map     // nil for immediate
+	holder   *ebpf.Program // the sleepable program that uses outer
+	readers  *ebpf.Program
+	note     string
+}
+
+func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
+	i := &churnInstance{cfg: c, strategy: strategy, inner: c.innerSpec(strategy)}
+	defer func() {
+		if err != nil {
+			i.Close()
+		}
+	}()
+	if strategy == StrategyImmediate {
+		return i, nil
+	}
+	spec := &ebpf.MapSpec{Name: "mp_outer", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: c.Slots, InnerMap: i.inner}
+	if c.Outer != outerArray {
+		spec.Type = ebpf.HashOfMaps
+	}
+	if c.Outer == outerHashNoPrealloc {
+		spec.Flags = unix.BPF_F_NO_PREALLOC
+	}
+	if i.outer, err = ebpf.NewMap(spec); err != nil {
+		return nil, fmt.Errorf("create outer map (%s): %w", c.Outer, err)
+	}
+	if strategy == StrategyTasksTrace {
+		if err := i.hold(); err != nil {
+			return nil, err
+		}
+	}
+	if c.Readers > 0 {
+		if err := i.loadReader(); err != nil {
+			return nil, err
+		}
+	}
+	for slot := range c.Slots {
+		if err := i.insert(slot); err != nil {
+			return nil, err
+		}
+	}
+	return i, nil
+}
+
+func (c *Churn) innerSpec(strategy string) *ebpf.MapSpec {
+	spec := &ebpf.MapSpec{Name: uniqueName(ChurnInnerName), KeySize: 4, ValueSize: c.InnerValueSize, MaxEntries: c.InnerEntries}
+	switch c.innerType(strategy) {
+	case "hash":
+		spec.Type = ebpf.Hash
+	case "percpu-array":
+		spec.Type = ebpf.PerCPUArray
+	case "lru-hash":
+		spec.Type = ebpf.LRUHash
+	case innerDevmap:
+		spec.Type, spec.ValueSize = ebpf.DevMap, 4
+	default:
+		spec.Type = ebpf.Array
+	}
+	return spec
+}
+
+func (i *churnInstance) newInner() (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(i.inner)
+	if err != nil {
+		hint := ""
+		switch {
+		case errors.Is(err, unix.ENOMEM):
+			hint = " (out of memory: give the target more --memory, or smaller inner maps)"
+		case errors.Is(err, unix.E2BIG), errors.Is(err, unix.EINVAL):
+			hint = " (is --inner-entries × --inner-value-size more than the kernel allows?)"
+		}
+		return nil, fmt.Errorf("create inner map (%s, %d × %d bytes): %w%s", i.inner.Type, i.inner.MaxEntries, i.inner.ValueSize, err, hint)
+	}
+	return m, nil
+}
+
+// insert puts a new inner map into a slot; the slot then has its only
+// reference.
+func (i *churnInstance) insert(slot uint32) error {
+	m, err := i.newInner()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return i.update(slot, m)
+}
+
+func (i *churnInstance) update(slot uint32, m *ebpf.Map) error {
+	if err := i.outer.Update(slot, m, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("update slot %d of %s: %w", slot, i.cfg.Outer, err)
+	}
+	return nil
+}
+
+// hold loads a sleepable program that names the outer map, which is enough to
+// raise its sleepable_refcnt (kernel af66bfd3c853, 6.8); it never runs, except
+// as a reader. BPF_PROG_TYPE_SYSCALL came with 5.14 (79a7f8bdb159), maps of
+// maps in sleepable programs with 5.12 (638e4b825d52).
+func (i *churnInstance) hold() error {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "mp_sleeper", Type: ebpf.Syscall, Flags: unix.BPF_F_SLEEPABLE,
+		Instructions: i.lookups(), License: "Dual BSD/GPL",
+	})
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
+		i.note = "strategy tasks-trace: this kernel has no sleepable program that can use a map of maps, so none holds the outer map; what was observed is the kernel's own choice"
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("load sleepable program: %w", err)
+	}
+	i.holder = prog
+	return nil
+}
+
+// loadReader loads what --readers run: with tasks-trace the sleepable program
+// itself, else a socket filter, whose test runs are RCU readers.
+func (i *churnInstance) loadReader() error {
+	if i.holder != nil {
+		i.readers = i.holder
+		return nil
+	}
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "mp_reader", Type: ebpf.SocketFilter, Instructions: i.lookups(), License: "Dual BSD/GPL",
+	})
+	if err != nil {
+		return fmt.Errorf("load reader program: %w", err)
+	}
+	i.readers = prog
+	return nil
+}
+
+// lookups is a program that looks up slot 0 of the outer map and key 0 of the
+// inner map found there. A devmap can't be looked up by a program of these
+// types; there it ends at the outer map.
+func (i *churnInstance) lookups() asm.Instructions {
+	insns := asm.Instructions{
+		asm.Mov.Imm(asm.R1, 0),
+		asm.StoreMem(asm.RFP, -4, asm.R1, asm.Word),
+		asm.LoadMapPtr(asm.R1, i.outer.FD()),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(),
+	}
+	if i.inner.Type != ebpf.DevMap {
+		insns = append(insns,
+			asm.JEq.Imm(asm.R0, 0, "out"),
+			asm.Mov.Reg(asm.R1, asm.R0),
+			asm.Mov.Reg(asm.R2, asm.RFP),
+			asm.Add.Imm(asm.R2, -4),
+			asm.FnMapLookupElem.Call(),
+		)
+	}
+	return append(insns,
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
+		asm.Return(),
+	)
+}
+
+// WatchPrefix starts the names of this instance's inner maps and of no others.
+func (i *churnInstance) WatchPrefix() string { return i.inner.Name }
+
+// Note says what of the strategy could not be arranged; empty: nothing.
+func (i *churnInstance) Note() string { return i.note }
+
+// Close drops the outer map with what is in it.
+func (i *churnInstance) Close() error {
+	var errs []error
+	if i.readers != nil && i.readers != i.holder {
+		errs = append(errs, i.readers.Close())
+	}
+	if i.holder != nil {
+		errs = append(errs, i.holder.Close())
+	}
+	if i.outer != nil {
+		errs = append(errs, i.outer.Close())
+	}
+	i.readers, i.holder, i.outer = nil, nil, nil
+	return errors.Join(errs...)
+}

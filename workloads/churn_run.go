@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+)
+
+// Run replaces inner maps until the count or the duration is reached.
+func (i *churnInstance) Run(ctx context.Context, progress func(done, total uint64)) (Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	stop, err := i.startReaders()
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := i.loop(ctx, progress)
+	return result, errors.Join(err, stop())
+}
+
+func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint64)) (Result, error) {
+	count, duration := i.cfg.limits()
+	res := Result{Loop: "closed"}
+	if i.cfg.Rate > 0 {
+		res.Loop = "open"
+	}
+	if count > 0 {
+		res.OpNS = make([]int64, 0, min(count, 1<<20))
+	}
+	begin := time.Now()
+	for op := uint64(0); ; op++ {
+		if ctx.Err() != nil {
+			res.Interrupted = true
+			return res, nil
+		}
+		if count > 0 && op >= count || duration > 0 && time.Since(begin) >= duration {
+			return res, nil
+		}
+		// What a real agent has ready when the change comes is made before
+		// the clock starts.
+		fresh, err := i.prepare()
+		if err != nil {
+			return res, err
+		}
+		start := time.Now()
+		if i.cfg.Rate > 0 {
+			start = begin.Add(time.Duration(float64(op) / i.cfg.Rate * 1e9))
+			// Late already: no wait, and the lateness is in the latency.
+			time.Sleep(time.Until(start))
+		}
+		puts, err := i.operate(op, fresh)
+		took := time.Since(start)
+		res.LastPuts += puts
+		if err != nil {
+			return res, err
+		}
+		res.Ops++
+		res.OpNS = append(res.OpNS, took.Nanoseconds())
+		progress(res.Ops, count)
+	}
+}
+
+// prepare makes the inner maps of one operation.
+func (i *churnInstance) prepare() ([]*ebpf.Map, error) {
+	fresh := make([]*ebpf.Map, 0, i.cfg.Batch)
+	for range i.cfg.Batch {
+		m, err := i.newInner()
+		if err != nil {
+			closeAll(fresh)
+			return nil, err
+		}
+		fresh = append(fresh, m)
+	}
+	return fresh, nil
+}
+
+func closeAll(maps []*ebpf.Map) error {
+	var errs []error
+	for _, m := range maps {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// operate does one operation and returns how many last puts it caused.
+func (i *churnInstance) operate(op uint64, fresh []*ebpf.Map) (puts uint64, err error) {
+	n := uint64(len(fresh))
+	if i.outer == nil {
+		return n, closeAll(fresh)
+	}
+	// After it the slots have the only references.
+	defer func() { err = errors.Join(err, closeAll(fresh)) }()
+	slot := uint32(op * n % uint64(i.cfg.Slots))
+	if n > 1 {
+		return i.operateBatch(slot, fresh)
+	}
+	if i.cfg.Op == opDelete {
+		if err := i.outer.Delete(slot); err != nil {
+			return 0, fmt.Errorf("delete slot %d of %s: %w", slot, i.cfg.Outer, err)
+		}
+		return 1, i.update(slot, fresh[0])
+	}
+	if err := i.update(slot, fresh[0]); err != nil {
+		return 0, err
+	}
+	return 1, nil
+}
+
+func (i *churnInstance) operateBatch(first uint32, fresh []*ebpf.Map) (uint64, error) {
+	keys, fds := make([]uint32, len(fresh)), make([]uint32, len(fresh))
+	for j, m := range fresh {
+		keys[j] = (first + uint32(j)) % i.cfg.Slots
+		fds[j] = uint32(m.FD())
+	}
+	var puts uint64
+	if i.cfg.Op == opDelete {
+		n, err := i.outer.BatchDelete(keys, nil)
+		puts = uint64(n)
+		if err != nil {
+			return puts, batchError("delete", i.cfg.Outer, err)
+		}
+	}
+	n, err := i.outer.BatchUpdate(keys, fds, nil)
+	runtime.KeepAlive(fresh)
+	if i.cfg.Op == opReplace {
+		puts = uint64(n)
+	}
+	if err != nil {
+		return puts, batchError("update", i.cfg.Outer, err)
+	}
+	return puts, nil
+}
+
+func batchError(verb, outer string, err error) error {
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return fmt.Errorf("batched %s of %s: %w (this kernel has none for maps of maps; leave --batch out)", verb, outer, err)
+	}
+	return fmt.Errorf("batched %s of %s: %w", verb, outer, err)
+}
+
+// startReaders runs the reader programs on goroutines of their own until the
+// returned function is called.
+func (i *churnInstance) startReaders() (stop func() error, err error) {
+	if i.readers == nil {
+		return func() error { return nil }, nil
+	}
+	run := func() error {
+		// A test run of a sleepable program takes no repeat count.
+		opts := &ebpf.RunOptions{}
+		if i.readers != i.holder {
+			opts.Data, opts.Repeat = make([]byte, 64), 1000
+		}
+		_, err := i.readers.Run(opts)
+		return err
+	}
+	if err := run(); err != nil {
+		return nil, fmt.Errorf("run reader program: %w", err)
+	}
+	done := make(chan struct{})
+	errs := make([]error, i.cfg.Readers)
+	var wg sync.WaitGroup
+	for r := range i.cfg.Readers {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if errs[r] = run(); errs[r] != nil {
+						return
+					}
+				}
+			}
+		})
+	}
+	return func() error { close(done); wg.Wait(); return errors.Join(errs...) }, nil
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/spf13/pflag"
+)
+
+// Strategies that a workload can be asked for.
+const (
+	StrategyImmediate  = "immediate"   // freed at once: never in an outer map
+	StrategyRCU        = "rcu"         // no sleepable program uses the outer map
+	StrategyTasksTrace = "tasks-trace" // a sleepable program does
+	StrategySync       = "sync"        // map_free itself waits
+)
+
+// Workload is a driver with its parameters, before it touches a kernel.
+type Workload interface {
+	// AddFlags registers the parameters with their defaults.
+	AddFlags(fs *pflag.FlagSet)
+	// Check validates the parameters, after the flags are parsed and without
+	// a kernel. Its error is the user's mistake.
+	Check(strategy string) error
+	// Strategies lists what it can arrange, the first being the default.
+	Strategies() []string
+	// Setup prepares everything that isn't measured.
+	Setup(ctx context.Context, strategy string) (Instance, error)
+}
+
+// Instance is a workload set up on a kernel, ready to run once.
+type Instance interface {
+	// Run does the measured operations. When ctx is done it ends early and
+	// returns what it did, without an error.
+	Run(ctx context.Context, progress func(done, total uint64)) (Result, error)
+	// WatchPrefix starts the names of the maps whose deaths count: this
+	// instance's and no others.
+	WatchPrefix() string
+	// Note says what of the strategy could not be arranged; empty: nothing.
+	Note() string
+	// Close undoes Setup.
+	Close() error
+}
+
+// Result is what an instance did.
+type Result struct {
+	Ops uint64
+	// LastPuts is how many watched maps lost their last reference.
+	LastPuts uint64
+	// OpNS has the latency of each operation in nanoseconds: from its
+	// intended start in an open loop, from its start in a closed one.
+	OpNS []int64
+	// Loop is "open" or "closed".
+	Loop string
+	// Interrupted says that ctx ended it before its count or duration.
+	Interrupted bool
+}
+
+// Description is what is known of a workload without making one.
+type Description struct {
+	Name, Summary string
+	New           func() Workload
+}
+
+var registry []Description
+
+func register(d Description) {
+	registry = append(registry, d)
+	slices.SortFunc(registry, func(a, b Description) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// All lists the workloads by name.
+func All() []Description { return slices.Clone(registry) }
+
+// UnknownError is returned for a name that isn't registered.
+type UnknownError struct {
+	What, Name string
+	Known      []string
+}
+
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("unknown %s %q (known: %s)", e.What, e.Name, strings.Join(e.Known, ", "))
+}
+
+// Lookup finds a workload by name.
+func Lookup(name string) (Description, error) {
+	var names []string
+	for _, d := range registry {
+		if d.Name == name {
+			return d, nil
+		}
+		names = append(names, d.Name)
+	}
+	return Description{}, &UnknownError{"workload", name, names}
+}
+
+// CheckStrategy says whether w can arrange a strategy.
+func CheckStrategy(w Workload, strategy string) error {
+	if slices.Contains(w.Strategies(), strategy) {
+		return nil
+	}
+	return &UnknownError{"strategy", strategy, w.Strategies()}
+}
+
+var instances atomic.Uint32
+
+// uniqueName makes a map name (at most 15 bytes) that no other instance of
+// this process or another has, so that what an earlier one left in limbo isn't
+// taken for its own.
+func uniqueName(base string) string {
+	return fmt.Sprintf("%.8s_%04x%02x", base, os.Getpid()&0xffff, instances.Add(1)&0xff)
+}
+
+// Params returns every flag's value of a workload, by name.
+func Params(fs *pflag.FlagSet) map[string]string {
+	m := map[string]string{}
+	fs.VisitAll(func(f *pflag.Flag) { m[f.Name] = f.Value.String() })
+	return m
+}
