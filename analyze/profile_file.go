@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/pprof/profile"
+)
+
+// maxProfileBytes bounds an uncompressed profile that is read: it may be a
+// stranger's.
+const maxProfileBytes = 256 << 20
+
+// MergeProfiles returns the sum of profiles that have the same sample types.
+// Samples with equal stacks and labels become one. A profile's durations add
+// up; the sources are left as they are.
+func MergeProfiles(ps []*profile.Profile) (*profile.Profile, error) {
+	if len(ps) == 0 {
+		return nil, errors.New("merge profiles: there are none")
+	}
+	for i, p := range ps {
+		// profile.Merge panics without a period type.
+		if p == nil || p.PeriodType == nil {
+			return nil, fmt.Errorf("merge profiles: number %d has no period type (was it made by mapprof?)", i+1)
+		}
+		if err := p.CheckValid(); err != nil {
+			return nil, fmt.Errorf("merge profiles: number %d: %w", i+1, err)
+		}
+	}
+	m, err := profile.Merge(ps)
+	if err != nil {
+		return nil, fmt.Errorf("merge profiles: %w", err)
+	}
+	return m, nil
+}
+
+// WriteProfile writes p as gzipped protocol buffer. Equal profiles give equal
+// bytes. It doesn't use Profile.Write, which drops the error of the last
+// flush.
+func WriteProfile(w io.Writer, p *profile.Profile) error {
+	if err := p.CheckValid(); err != nil {
+		return fmt.Errorf("write profile: %w", err)
+	}
+	zw := gzip.NewWriter(w)
+	if err := errors.Join(p.WriteUncompressed(zw), zw.Close()); err != nil {
+		return fmt.Errorf("write profile: %w", err)
+	}
+	return nil
+}
+
+// ReadProfile reads what WriteProfile writes. Other pprof formats, and
+// profiles of more than 256 MiB, are refused.
+func ReadProfile(r io.Reader) (*profile.Profile, error) {
+	zr, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("read profile: %w (it should be gzipped)", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(zr, maxProfileBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read profile: %w (is it truncated?)", err)
+	case len(data) > maxProfileBytes:
+		return nil, fmt.Errorf("read profile: larger than %d MiB", maxProfileBytes>>20)
+	}
+	p, err := profile.ParseUncompressed(data)
+	if err != nil {
+		return nil, fmt.Errorf("read profile: %w", err)
+	}
+	if err := p.CheckValid(); err != nil {
+		return nil, fmt.Errorf("read profile: %w", err)
+	}
+	return p, nil
+}

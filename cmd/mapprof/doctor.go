@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+)
+
+const eventDoctor = "doctor"
+
+// diagnosis is what doctor found on one kernel.
+type diagnosis struct {
+	Target results.Target `json:"target"`
+	Phases []string       `json:"phases"` // that can be seen there
+	Error  string         `json:"error,omitempty"`
+}
+
+// diagnose attaches everything on this kernel, and detaches it again.
+func diagnose() diagnosis {
+	p, attachments, err := probes.Attach(probes.Config{})
+	d := diagnosis{Target: results.Target{
+		Kind: "local", Accel: "none", Clock: "wall", CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
+		Kernel: results.Kernel{Release: release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
+			Cmdline: readLine("/proc/cmdline"), Knobs: readKnobs()},
+		Probes: probeList(attachments),
+	}}
+	if err == nil {
+		d.Phases = visiblePhases(attachments)
+		err = p.Close()
+	}
+	if err != nil {
+		d.Error = err.Error()
+	}
+	return d
+}
+
+// visiblePhases says which phases the attached hooks can tell apart.
+func visiblePhases(attachments []probes.Attachment) []string {
+	on := map[string]bool{}
+	for _, a := range attachments {
+		if a.Mechanism != "" {
+			on[a.Stage], on[a.Function] = true, true
+		}
+	}
+	var phases []string
+	add := func(phase string, visible bool) {
+		if visible {
+			phases = append(phases, phase)
+		}
+	}
+	put, free := on[probes.StagePut], on[probes.StageFree]
+	callback := on[probes.StageCallback]
+	add(results.PhaseEnqueue, put && on[probes.StageEnqueue])
+	add(results.PhaseTasksTraceGP, callback && (on["call_rcu_tasks_trace"] || on["call_srcu"]))
+	add(results.PhaseRCUGP, callback && on["call_rcu"])
+	add(results.PhaseQueue, free && (put || callback))
+	add(results.PhaseFree, free)
+	add(results.PhaseLimbo, put && free)
+	add(results.PhaseUpdateWait, on[probes.StageUpdateWait])
+	return phases
+}
+
+func newDoctorCmd() *cobra.Command {
+	var flags targetFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say which probes attach on a kernel, and what can be seen there",
+		Long: `Say which probes attach on a kernel, by which mechanism, which phases of a
+map's death can therefore be told apart, and what is missing and why.
+
+  mapprof doctor                          this machine's kernel, or a VM
+  mapprof doctor --kernel ./bzImage       your own kernel
+  mapprof doctor --kernel 5.10 --kernel 7.2`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.check(); err != nil {
+				return err
+			}
+			if format != "table" && format != "json" {
+				return &usageError{fmt.Errorf("--format %q is not one of table, json", format)}
+			}
+			found, err := examine(cmd, &flags)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(found); err != nil {
+					return err
+				}
+			}
+			var errs []error
+			for _, d := range found {
+				if format == "table" {
+					if err := report.WriteDoctor(cmd.OutOrStdout(), &d.Target, d.Phases, tableOptions(cmd.OutOrStdout(), "")); err != nil {
+						return err
+					}
+				}
+				if d.Error != "" {
+					errs = append(errs, errors.New(d.Error))
+				}
+			}
+			return errors.Join(errs...)
+		},
+	}
+	flags.add(cmd.Flags())
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	return cmd
+}
+
+// examine diagnoses every kernel that the flags name.
+func examine(cmd *cobra.Command, flags *targetFlags) ([]diagnosis, error) {
+	ctx, stop := withSignals(cmd.Context())
+	defer stop()
+	kernels, err := flags.resolve(ctx, cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	if kernels == nil {
+		return []diagnosis{diagnose()}, nil
+	}
+	var found []diagnosis
+	for _, k := range kernels {
+		d, err := diagnoseVM(ctx, flags, k)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, d)
+	}
+	return found, nil
+}
+
+func diagnoseVM(ctx context.Context, flags *targetFlags, k target.Kernel) (diagnosis, error) {
+	data, err := json.Marshal(job{Doctor: true})
+	if err != nil {
+		return diagnosis{}, err
+	}
+	tmp, err := os.MkdirTemp("", "mapprof-doctor-")
+	if err != nil {
+		return diagnosis{}, err
+	}
+	defer os.RemoveAll(tmp)
+	var d diagnosis
+	decodeErr := errors.New("the guest said nothing")
+	out, err := flags.vm(k).Run(ctx, target.Job{
+		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: tmp,
+		Event: func(kind string, payload []byte) {
+			if kind == eventDoctor {
+				decodeErr = json.Unmarshal(payload, &d)
+			}
+		},
+	})
+	if err != nil {
+		return d, err
+	}
+	if out.ExitCode != 0 {
+		return d, fmt.Errorf("examine %s: %s", k.Requested, out.Message)
+	}
+	if decodeErr != nil {
+		return d, fmt.Errorf("examine %s: %w", k.Requested, decodeErr)
+	}
+	describeVM(&d.Target, k, out)
+	return d, nil
+}
+
+// describeVM adds to a guest's own description what only its host knows.
+func describeVM(t *results.Target, k target.Kernel, out target.Outcome) {
+	t.Kind, t.Accel, t.Clock, t.QEMU = "vm", out.Accel, out.Clock, out.QEMU
+	t.CPUs, t.MemoryBytes = out.CPUs, out.MemoryBytes
+	t.Kernel.Requested, t.Kernel.SHA256 = k.Requested, k.SHA256
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+// newKernelsCmd makes mapprof kernels, with its sub-commands list and fetch.
+func newKernelsCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "kernels",
+		Short: "List Debian's kernels and fetch them into the cache",
+		Long: `List Debian's kernels and fetch them into the cache.
+
+Packages come from Debian's archive by way of apt, at the host's mirror and
+through its proxy; signatures are checked and the host's apt configuration is
+left alone. The cache is $MAPPROF_CACHE, or else mapprof in the user's cache
+folder. A fetched kernel needs no network any more.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newKernelsListCmd(), newKernelsFetchCmd())
+	return cmd
+}
+
+func newKernelsListCmd() *cobra.Command {
+	var all, offline bool
+	var format string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the kernels in the cache and in Debian's archive",
+		Args:  kernelsArgs(cobra.NoArgs, &format),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := target.ListKernels(cmd.Context(), kernelsOptions(cmd, offline))
+			if err != nil {
+				return err
+			}
+			if !all {
+				list.Kernels = wantedKernels(list.Kernels)
+			}
+			if format == "json" {
+				return writeKernelsJSON(cmd.OutOrStdout(), list)
+			}
+			return writeKernelList(cmd.OutOrStdout(), list)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every version, not only each series' newest and the cached")
+	cmd.Flags().BoolVar(&offline, "offline", false, "list the cache without asking the archive")
+	kernelsFormat(cmd, &format)
+	return cmd
+}
+
+func newKernelsFetchCmd() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "fetch SERIES…",
+		Short: "Fetch the newest kernel of each series into the cache",
+		Example: `  mapprof kernels fetch 6.1 6.12
+  mapprof kernels fetch 6.12.117`,
+		Args: kernelsArgs(cobra.MinimumNArgs(1), &format),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opt := kernelsOptions(cmd, false)
+			fetched := []target.Kernel{}
+			var failed error
+			for _, series := range args {
+				k, err := target.FetchKernel(cmd.Context(), series, opt)
+				if err != nil {
+					failed = err
+					break
+				}
+				fetched = append(fetched, k)
+			}
+			var err error
+			if format == "json" {
+				err = writeKernelsJSON(cmd.OutOrStdout(), fetched)
+			} else if len(fetched) > 0 {
+				err = writeKernelsFetched(cmd.OutOrStdout(), fetched)
+			}
+			if failed != nil {
+				return failed
+			}
+			return err
+		},
+	}
+	kernelsFormat(cmd, &format)
+	return cmd
+}
+
+func kernelsFormat(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVar(format, "format", "table", "table or json")
+}
+
+// kernelsArgs checks the arguments and --format before anything is done.
+func kernelsArgs(args cobra.PositionalArgs, format *string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, a []string) error {
+		if *format != "table" && *format != "json" {
+			return fmt.Errorf("unknown format %q (table and json are known)", *format)
+		}
+		return args(cmd, a)
+	}
+}
+
+func kernelsOptions(cmd *cobra.Command, offline bool) target.KernelOptions {
+	stderr := cmd.ErrOrStderr()
+	return target.KernelOptions{
+		Offline:  offline,
+		Progress: func(line string) { fmt.Fprintln(stderr, line) },
+	}
+}
+
+// wantedKernels keeps what a series' name can stand for and what is cached.
+func wantedKernels(all []target.KernelEntry) []target.KernelEntry {
+	out := []target.KernelEntry{}
+	// Oldest first: the last of a series is the archive's newest.
+	last := map[string]string{}
+	for _, k := range all {
+		last[k.Series] = k.Version
+	}
+	for _, k := range all {
+		if k.Cached || last[k.Series] == k.Version {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func writeKernelsJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write kernels: %w", err)
+	}
+	return nil
+}
+
+func kernelsTable(header ...any) table.Writer {
+	t := table.NewWriter()
+	style := table.StyleLight
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatDefault
+	style.Box.PaddingLeft = ""
+	style.Box.PaddingRight = "  "
+	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
+	t.AppendHeader(header)
+	return t
+}
+
+func writeKernelList(w io.Writer, list target.KernelList) error {
+	t := kernelsTable("series", "release", "version", "suite", "size", "cached")
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 5, Align: text.AlignRight, AlignHeader: text.AlignRight}})
+	for _, k := range list.Kernels {
+		cached := ""
+		if k.Cached {
+			cached = "yes"
+			if k.Newest {
+				cached = "yes, used for " + k.Series
+			}
+		}
+		t.AppendRow(table.Row{k.Series, k.Release, k.Version, k.Suite, fmt.Sprintf("%.1f MB", float64(k.SizeBytes)/1e6), cached})
+	}
+	out := ""
+	if len(list.Kernels) == 0 {
+		out = "no kernels\n"
+	} else {
+		out = t.Render() + "\n"
+	}
+	for _, n := range list.Notes {
+		out += "note: " + n + "\n"
+	}
+	if _, err := io.WriteString(w, out); err != nil {
+		return fmt.Errorf("write kernels: %w", err)
+	}
+	return nil
+}
+
+func writeKernelsFetched(w io.Writer, kernels []target.Kernel) error {
+	t := kernelsTable("kernel", "release", "source", "image")
+	for _, k := range kernels {
+		t.AppendRow(table.Row{k.Requested, k.Release, k.Source, k.Path})
+	}
+	if _, err := io.WriteString(w, t.Render()+"\n"); err != nil {
+		return fmt.Errorf("write kernels: %w", err)
+	}
+	return nil
+}

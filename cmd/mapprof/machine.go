@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+func toolInfo() results.Tool {
+	t := results.Tool{Name: "mapprof", Version: "devel", Go: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		t.Version = info.Main.Version
+	}
+	return t
+}
+
+func hostInfo() results.Host {
+	return results.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, Kernel: release(), CPUs: runtime.NumCPU(), MemoryBytes: memTotal()}
+}
+
+func release() string {
+	return unameString(func(u *unix.Utsname) []byte { return u.Release[:] })
+}
+
+func unameString(field func(*unix.Utsname) []byte) string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(field(&u))
+}
+
+// memTotal is the machine's memory in bytes, 0 where unknown.
+func memTotal() uint64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return info.Totalram * uint64(info.Unit)
+}

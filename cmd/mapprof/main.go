@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command mapprof profiles the life and death of BPF maps.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+func main() {
+	// In a VM this same binary is PID 1, and doesn't return from here.
+	target.GuestInit()
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	bar "github.com/jedib0t/go-pretty/v6/progress"
+	"golang.org/x/term"
+)
+
+// stageBoot is the host's: until the guest's own stages begin.
+const stageBoot = "boot"
+
+// progress shows where a run is. Its methods may be called from any goroutine.
+type progress interface {
+	begin(i, n int, label string)
+	stage(e progressEvent)
+	end(err error)
+	finish()
+}
+
+// newProgress draws bars on a terminal and writes plain lines elsewhere.
+func newProgress(w io.Writer) progress {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+		return newBars(w)
+	}
+	return &lines{w: w}
+}
+
+// lines is progress where nobody watches: one line when a stage begins, and
+// every few seconds while it lasts.
+type lines struct {
+	mu     sync.Mutex
+	w      io.Writer
+	prefix string
+	last   string
+	at     time.Time
+	began  time.Time
+}
+
+const lineInterval = 5 * time.Second
+
+func (l *lines) begin(i, n int, label string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prefix, l.last, l.began = fmt.Sprintf("[%d/%d] %s", i+1, n, label), "", time.Now()
+}
+
+func (l *lines) stage(e progressEvent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.Stage == l.last && time.Since(l.at) < lineInterval {
+		return
+	}
+	l.last, l.at = e.Stage, time.Now()
+	fmt.Fprintf(l.w, "%s: %s%s\n", l.prefix, e.Stage, counts(e))
+}
+
+func counts(e progressEvent) string {
+	switch {
+	case e.Total > 0:
+		return fmt.Sprintf(" %d/%d", e.Done, e.Total)
+	case e.Done > 0:
+		return fmt.Sprintf(" %d", e.Done)
+	}
+	return ""
+}
+
+func (l *lines) end(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	word := "done"
+	if err != nil {
+		word = "failed"
+	}
+	fmt.Fprintf(l.w, "%s: %s in %.1f s\n", l.prefix, word, time.Since(l.began).Seconds())
+}
+
+func (l *lines) finish() {}
+
+// bars is progress on a terminal: one bar per trial.
+type bars struct {
+	mu      sync.Mutex
+	writer  bar.Writer
+	done    chan struct{}
+	tracker *bar.Tracker
+	label   string
+}
+
+func newBars(w io.Writer) *bars {
+	pw := bar.NewWriter()
+	pw.SetOutputWriter(w)
+	pw.SetAutoStop(false)
+	pw.SetMessageLength(48)
+	pw.SetUpdateFrequency(100 * time.Millisecond)
+	pw.SetTrackerLength(25)
+	pw.Style().Visibility.ETA = true
+	pw.Style().Visibility.Speed = false
+	b := &bars{writer: pw, done: make(chan struct{})}
+	go func() { defer close(b.done); pw.Render() }()
+	return b
+}
+
+func (b *bars) begin(i, n int, label string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.label = fmt.Sprintf("[%d/%d] %s", i+1, n, label)
+	b.tracker = &bar.Tracker{Message: b.label}
+	b.writer.AppendTracker(b.tracker)
+}
+
+func (b *bars) stage(e progressEvent) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.tracker == nil {
+		return
+	}
+	b.tracker.UpdateMessage(b.label + ": " + e.Stage)
+	if e.Total > 0 {
+		b.tracker.UpdateTotal(int64(e.Total))
+	}
+	b.tracker.SetValue(int64(e.Done))
+}
+
+func (b *bars) end(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tracker.UpdateMessage(b.label)
+	if err != nil {
+		b.tracker.MarkAsErrored()
+	} else {
+		b.tracker.MarkAsDone()
+	}
+}
+
+func (b *bars) finish() {
+	b.writer.Stop()
+	<-b.done
+}

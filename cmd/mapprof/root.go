@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+// The exit codes, which scripts may rely on.
+const (
+	exitOK           = 0
+	exitFailure      = 1
+	exitUsage        = 2
+	exitRegression   = 3
+	exitInconclusive = 4
+)
+
+// usageError is the user's mistake: exit code 2.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitError ends the program with a code of its own; its text, if any, is
+// printed like another error's.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// run is the whole program: arguments in, exit code out.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCmd(args)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	err := root.ExecuteContext(ctx)
+	var usage *usageError
+	var exit *exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			printError(stderr, exit.err)
+		}
+		return exit.code
+	case errors.As(err, &usage), !started:
+		// What cobra itself refuses (flags, arguments, names of commands)
+		// ends before any command starts.
+		printError(stderr, err)
+		return exitUsage
+	}
+	printError(stderr, err)
+	return exitFailure
+}
+
+func printError(w io.Writer, err error) {
+	fmt.Fprintf(w, "mapprof: %s\n", strings.TrimSpace(err.Error()))
+	var guest *target.GuestError
+	if errors.As(err, &guest) && guest.ConsoleTail != "" {
+		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(guest.ConsoleTail))
+	}
+}
+
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
+}
+
+func newRootCmd(args []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mapprof",
+		Short: "Profile the life and death of BPF maps",
+		Long: `mapprof shows how long a BPF map stays in memory after its last reference is
+dropped, which stage is to blame (RCU or tasks-trace grace period, callback,
+workqueue, the free itself), and what it costs, on a real kernel: this
+machine's, or any kernel image booted under QEMU.
+
+  mapprof run --workload churn --strategy rcu,tasks-trace --kernel 6.12
+  mapprof doctor --kernel ./arch/x86/boot/bzImage
+
+Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       toolInfo().Version,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(newRunCmd(args), newDoctorCmd(), newKernelsCmd(), newGuestCmd())
+	return root
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// runFlags are the flags of mapprof run, without the workload's.
+type runFlags struct {
+	targetFlags
+	workload   string
+	strategies []string
+	trials     int
+	out        string
+	format     string
+	noDeaths   bool
+	ring       byteSize
+	inFlight   uint32
+	drain      time.Duration
+}
+
+// newRunCmd makes mapprof run. The workload's own flags depend on --workload,
+// so that is looked for in the arguments beforehand.
+func newRunCmd(args []string) *cobra.Command {
+	var flags runFlags
+	flags.ring = 4 << 20
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a workload on one or more kernels and profile it",
+		Args:  cobra.NoArgs,
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&flags.workload, "workload", "churn", "what drives the kernel: "+strings.Join(workloadNames(), "|")+"; see its flags with --workload NAME --help")
+	fs.StringSliceVar(&flags.strategies, "strategy", nil, "grace-period strategies, compared side by side: immediate,rcu,tasks-trace,sync")
+	fs.IntVar(&flags.trials, "trials", 1, "repetitions; on a VM each is a boot")
+	fs.StringVarP(&flags.out, "out", "o", "", "run directory to create (default mapprof-runs/TIME-WORKLOAD)")
+	fs.StringVar(&flags.format, "format", "table", "what to print: table or json")
+	fs.BoolVar(&flags.noDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
+	flags.targetFlags.add(fs)
+	fs.Var(&flags.ring, "ring-size", "ring buffer of the probes, a power of two")
+	fs.Uint32Var(&flags.inFlight, "in-flight", 65536, "how many deaths may be pending at once")
+	fs.DurationVar(&flags.drain, "drain-timeout", 30*time.Second, "how long to wait at the end for pending deaths")
+
+	own := pflag.NewFlagSet("workload", pflag.ContinueOnError)
+	desc, lookupErr := workloads.Lookup(workloadArg(args))
+	var w workloads.Workload
+	cmd.Long = runHelp
+	if lookupErr == nil {
+		w = desc.New()
+		w.AddFlags(own)
+		fs.AddFlagSet(own)
+		cmd.Long += fmt.Sprintf("\n\nWorkload %s %s. Its flags are: %s.", desc.Name, desc.Summary, flagNames(own))
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if lookupErr != nil {
+			return &usageError{lookupErr}
+		}
+		if err := flags.check(w); err != nil {
+			return err
+		}
+		return runRun(cmd, &flags, setFlags(own))
+	}
+	return cmd
+}
+
+const runHelp = `Run a workload on one or more kernels, watch what becomes of its maps, and
+print how long each stage of their freeing took.
+
+  mapprof run --workload churn --strategy rcu,tasks-trace --kernel 6.12
+  mapprof run --workload churn --kernel 6.12 --kernel ./bzImage --trials 8
+
+Several strategies, kernels and trials take turns (A B A B). Ctrl-C ends the
+run early and keeps what there is, marked as partial; a second one ends it at
+once.`
+
+func workloadNames() []string {
+	var names []string
+	for _, d := range workloads.All() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+// workloadArg finds --workload in arguments that aren't parsed yet.
+func workloadArg(args []string) string {
+	for i, a := range args {
+		if v, ok := strings.CutPrefix(a, "--workload="); ok {
+			return v
+		}
+		if a == "--workload" && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return "churn"
+}
+
+func flagNames(fs *pflag.FlagSet) string {
+	var names []string
+	fs.VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	return strings.Join(names, ", ")
+}
+
+// setFlags gives back the flags that were set, as arguments.
+func setFlags(fs *pflag.FlagSet) []string {
+	args := []string{}
+	fs.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			args = append(args, "--"+f.Name+"="+f.Value.String())
+		}
+	})
+	return args
+}
+
+func (f *runFlags) check(w workloads.Workload) error {
+	if err := f.targetFlags.check(); err != nil {
+		return err
+	}
+	if len(f.strategies) == 0 {
+		f.strategies = w.Strategies()[:1]
+	}
+	for i, s := range f.strategies {
+		if err := w.Check(s); err != nil {
+			return &usageError{err}
+		}
+		if slices.Contains(f.strategies[:i], s) {
+			return &usageError{fmt.Errorf("--strategy names %s twice", s)}
+		}
+	}
+	switch {
+	case f.trials < 1 || f.trials > 10000:
+		return &usageError{errors.New("--trials must be from 1 to 10000")}
+	case f.format != "table" && f.format != "json":
+		return &usageError{fmt.Errorf("--format %q is not one of table, json", f.format)}
+	case f.ring < 4096 || f.ring > 1<<30 || f.ring&(f.ring-1) != 0:
+		return &usageError{fmt.Errorf("--ring-size %s is not a power of two from 4KiB to 1GiB", &f.ring)}
+	case f.inFlight == 0 || f.inFlight > 1<<24:
+		return &usageError{errors.New("--in-flight must be from 1 to 16777216")}
+	case f.drain < 0:
+		return &usageError{errors.New("--drain-timeout must not be negative")}
+	}
+	if f.out == "" {
+		f.out = filepath.Join("mapprof-runs", time.Now().Format("20060102-150405")+"-"+f.workload)
+	}
+	return nil
+}
+
+// interrupt is a run that the user ended.
+type interrupt struct {
+	stop <-chan struct{} // closed by the first signal: end early, keep results
+}
+
+// withSignals returns a context that SIGINT and SIGTERM cancel.
+func withSignals(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
+}
+
+// withInterrupt makes the first signal close stop and the second cancel the
+// context.
+func withInterrupt(ctx context.Context) (context.Context, interrupt, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			close(stop)
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, interrupt{stop}, func() { signal.Stop(signals); cancel() }
+}
+
+func (i interrupt) stopped() bool {
+	select {
+	case <-i.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func runRun(cmd *cobra.Command, flags *runFlags, workloadArgs []string) error {
+	ctx, intr, cancel := withInterrupt(cmd.Context())
+	defer cancel()
+	stderr := cmd.ErrOrStderr()
+	r, err := newRunner(flags, workloadArgs, intr)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	resolveCtx, stopResolve := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-intr.stop:
+			stopResolve()
+		case <-resolveCtx.Done():
+		}
+	}()
+	kernels, err := flags.resolve(resolveCtx, stderr)
+	stopResolve()
+	if err != nil {
+		if intr.stopped() {
+			return errors.New("interrupted before anything ran")
+		}
+		return err
+	}
+	r.progress = newProgress(stderr)
+	run, failure := r.run(ctx, kernels)
+	r.progress.finish()
+	if run != nil {
+		if err := printRun(cmd, flags, run); err != nil {
+			return err
+		}
+	}
+	return failure
+}
+
+// terminalWidth is the width of standard output, 0 where it is no terminal.
+func terminalWidth(w any) int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+func tableOptions(w any, dir string) report.Options {
+	width := terminalWidth(w)
+	return report.Options{Width: width, Color: width > 0 && os.Getenv("NO_COLOR") == "", Dir: dir}
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+)
+
+// runner does the trials of one run, one after the other, and puts what they
+// give into one run directory.
+type runner struct {
+	flags    *runFlags
+	args     []string // the workload's flags
+	intr     interrupt
+	progress progress
+	writer   *results.Writer
+	whole    *results.Run
+	summer   *analyze.Summer
+	profile  *profile.Profile
+	overhead []time.Duration // per trial: its wall time less the measured part
+}
+
+// planned is one trial to do.
+type planned struct {
+	job    job
+	kernel *target.Kernel // nil: locally
+	label  string
+}
+
+// newRunner creates the run directory, so that a place that can't be written
+// is found before anything boots.
+func newRunner(flags *runFlags, args []string, intr interrupt) (*runner, error) {
+	w, err := results.Create(flags.out)
+	if err != nil {
+		return nil, err
+	}
+	return &runner{
+		flags: flags, args: args, intr: intr, writer: w, summer: analyze.NewSummer(),
+		whole: &results.Run{
+			Tool: toolInfo(), Host: hostInfo(), Command: append([]string{"mapprof"}, os.Args[1:]...),
+			Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{},
+		},
+	}, nil
+}
+
+func (r *runner) close() { r.writer.Abort() }
+
+// plan interleaves: every strategy on every kernel, then the next trial.
+func (r *runner) plan(kernels []target.Kernel) []planned {
+	if len(kernels) == 0 {
+		kernels = []target.Kernel{{Release: release()}}
+	}
+	names := make([]string, len(kernels))
+	seen := map[string]int{}
+	for i, k := range kernels {
+		names[i] = k.Release
+		if seen[k.Release]++; seen[k.Release] > 1 {
+			// Two builds of one release: the developer's before and after.
+			names[i] += fmt.Sprintf("#%d", seen[k.Release])
+		}
+	}
+	var plan []planned
+	for trial := range r.flags.trials {
+		for i := range kernels {
+			for _, strategy := range r.flags.strategies {
+				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, trial+1)}
+				p.job = job{
+					Scenario: tagSafe(r.flags.workload + "/" + names[i] + "/" + strategy), Trial: trial,
+					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths,
+					RingBytes: uint32(r.flags.ring), InFlight: r.flags.inFlight, DrainTimeout: r.flags.drain,
+				}
+				if kernels[i].Path != "" {
+					p.kernel = &kernels[i]
+				}
+				plan = append(plan, p)
+			}
+		}
+	}
+	return plan
+}
+
+// tagSafe replaces what a histogram tag can't hold: a kernel's release comes
+// from a file.
+func tagSafe(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || c == ',' || c > '~' {
+			return '_'
+		}
+		return c
+	}, s)
+}
+
+// run does the whole plan. The run that it returns is written and may be
+// partial; failure says what the exit code should tell.
+func (r *runner) run(ctx context.Context, kernels []target.Kernel) (_ *results.Run, failure error) {
+	plan := r.plan(kernels)
+	done := 0
+	for i := range plan {
+		if r.intr.stopped() {
+			failure = errors.New("interrupted")
+			break
+		}
+		r.progress.begin(i, len(plan), plan[i].label)
+		err := r.trial(ctx, &plan[i])
+		r.progress.end(err)
+		if err != nil {
+			failure = fmt.Errorf("%s: %w", plan[i].label, err)
+			break
+		}
+		done++
+	}
+	if done == 0 {
+		if r.intr.stopped() {
+			return nil, errors.New("interrupted before anything was measured")
+		}
+		return nil, failure
+	}
+	if r.intr.stopped() && failure == nil && r.whole.Partial {
+		failure = errors.New("interrupted")
+	}
+	if failure != nil {
+		r.whole.Partial = true
+		r.whole.PartialReason = fmt.Sprintf("%d of %d trials: %v", done, len(plan), failure)
+	}
+	if err := r.finish(); err != nil {
+		return nil, errors.Join(failure, err)
+	}
+	return r.whole, errors.Join(failure, verify(r.whole))
+}
+
+// verify holds the run against its own arithmetic.
+func verify(run *results.Run) error {
+	errs := []error{analyze.CheckBalance(run)}
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			if t.Puts != t.Expected {
+				errs = append(errs, fmt.Errorf("%s trial %d: the workload dropped %d last references, the probes saw %d (see mapprof doctor; the figures above are of those seen)",
+					s.ID, t.Index+1, t.Expected, t.Puts))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *runner) finish() error {
+	if err := r.summer.Finish(r.whole); err != nil {
+		return err
+	}
+	r.whole.Warnings = append(analyze.Mismatches(r.whole), r.whole.Warnings...)
+	r.whole.Ended = time.Now()
+	if r.profile != nil {
+		meta := analyze.MetaOf(r.whole)
+		r.profile.Comments, r.profile.TimeNanos, r.profile.DurationNanos = meta.Comments, meta.Started.UnixNano(), meta.Duration.Nanoseconds()
+		var gz bytes.Buffer
+		if err := analyze.WriteProfile(&gz, r.profile); err != nil {
+			return err
+		}
+		if err := r.writer.Profile(gz.Bytes()); err != nil {
+			return err
+		}
+	}
+	return r.writer.Finish(r.whole)
+}
+
+// trial does one trial and folds its result into the whole.
+func (r *runner) trial(ctx context.Context, p *planned) error {
+	tmp, err := os.MkdirTemp("", "mapprof-trial-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	dir := filepath.Join(tmp, "run")
+	begin := time.Now()
+	var out *target.Outcome
+	if p.kernel == nil {
+		err = r.local(ctx, p, dir)
+	} else {
+		if err = os.Mkdir(dir, 0o700); err == nil {
+			out, err = r.vm(ctx, p, dir)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	wall := time.Since(begin)
+	part, err := results.Open(dir)
+	if err != nil {
+		return fmt.Errorf("read what the trial gave: %w", err)
+	}
+	if len(part.Run.Scenarios) != 1 || len(part.Run.Scenarios[0].Trials) != 1 || len(part.Run.Targets) != 1 ||
+		part.Run.Scenarios[0].ID != p.job.Scenario {
+		return errors.New("read what the trial gave: not the scenario that was asked for")
+	}
+	if out != nil {
+		describeVM(&part.Run.Targets[0], *p.kernel, *out)
+		part.Run.Target = part.Run.Targets[0]
+	}
+	r.overhead = append(r.overhead, wall-time.Duration(part.Run.Scenarios[0].Trials[0].DurationNS))
+	return r.fold(part)
+}
+
+func (r *runner) fold(part *results.Dir) error {
+	if err := analyze.Merge(r.whole, part.Run); err != nil {
+		return err
+	}
+	hists, err := part.Histograms()
+	if err != nil {
+		return err
+	}
+	if err := r.summer.AddHistograms(hists); err != nil {
+		return err
+	}
+	for tag, h := range hists {
+		if err := r.writer.Histogram(tag, h, r.whole.Started, time.Now()); err != nil {
+			return err
+		}
+	}
+	if !r.flags.noDeaths {
+		if err := r.writer.KeepDeaths(); err != nil {
+			return err
+		}
+		if err := part.Deaths(r.writer.Death); err != nil {
+			return err
+		}
+	}
+	f, err := os.Open(part.ProfilePath())
+	if err != nil {
+		return fmt.Errorf("read the trial's profile: %w", err)
+	}
+	defer f.Close()
+	p, err := analyze.ReadProfile(f)
+	if err != nil {
+		return fmt.Errorf("read the trial's profile: %w", err)
+	}
+	if r.profile == nil {
+		r.profile = p
+		return nil
+	}
+	r.profile, err = analyze.MergeProfiles([]*profile.Profile{r.profile, p})
+	return err
+}
+
+// local runs the trial in this process.
+func (r *runner) local(ctx context.Context, p *planned, dir string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.intr.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return runTrial(ctx, &p.job, dir, r.progress.stage)
+}
+
+// vm boots the kernel and runs the trial there.
+func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcome, error) {
+	data, err := json.Marshal(p.job)
+	if err != nil {
+		return nil, err
+	}
+	r.progress.stage(progressEvent{Stage: stageBoot})
+	out, err := r.flags.vm(*p.kernel).Run(ctx, target.Job{
+		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: dir,
+		Stop: r.intr.stop,
+		Event: func(kind string, payload []byte) {
+			var e progressEvent
+			if kind == eventProgress && json.Unmarshal(payload, &e) == nil {
+				r.progress.stage(e)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if out.ExitCode != 0 {
+		return nil, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(out.Message, "mapprof: "))
+	}
+	return &out, nil
+}
+
+func printRun(cmd *cobra.Command, flags *runFlags, run *results.Run) error {
+	w := cmd.OutOrStdout()
+	if flags.format == "json" {
+		return report.WriteJSON(w, run)
+	}
+	return report.WriteTable(w, run, tableOptions(w, flags.out))
+}

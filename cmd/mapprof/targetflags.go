@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/target"
+)
+
+// defaultKernel is what a VM boots when --kernel says nothing: the series that
+// Debian's stable backports and most distributions carry now.
+const defaultKernel = "6.12"
+
+const (
+	targetAuto  = "auto"
+	targetLocal = "local"
+	targetVM    = "vm"
+)
+
+// targetFlags say where something runs; run and doctor share them.
+type targetFlags struct {
+	target  string
+	kernels []string
+	cpus    int
+	memory  byteSize
+	append  []string
+	accel   string
+	clock   string
+	timeout time.Duration
+	offline bool
+	console string
+}
+
+func (f *targetFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.target, "target", targetAuto, "where: local (this kernel), vm (a kernel image in QEMU), or auto (local if it can trace and no --kernel is given, else vm)")
+	fs.StringArrayVar(&f.kernels, "kernel", nil, "kernel for the vm target: a series (6.12), a bzImage, or a .deb; repeat it for several (default "+defaultKernel+")")
+	fs.IntVar(&f.cpus, "cpus", 0, "the VM's CPUs (default 2; 1 with --clock icount)")
+	fs.Var(&f.memory, "memory", "the VM's memory (default 1GiB)")
+	fs.StringArrayVar(&f.append, "append", nil, "add this to the VM's kernel command line; repeatable")
+	fs.StringVar(&f.accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
+	fs.StringVar(&f.clock, "clock", target.ClockWall, "the VM's clock: wall, or icount (virtual time = instructions executed; one CPU, TCG)")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Minute, "limit on one boot of the VM, power-on to power-off")
+	fs.BoolVar(&f.offline, "offline", false, "never use the network: only cached kernels")
+	fs.StringVar(&f.console, "console", "", "keep the VM's console in this file (that of the last boot)")
+}
+
+func (f *targetFlags) check() error {
+	switch f.target {
+	case targetAuto, targetVM:
+	case targetLocal:
+		if len(f.kernels) > 0 {
+			return &usageError{fmt.Errorf("--kernel needs --target vm: the local target is the kernel that runs here")}
+		}
+		if f.clock != target.ClockWall {
+			return &usageError{fmt.Errorf("--clock %s needs --target vm", f.clock)}
+		}
+	default:
+		return &usageError{fmt.Errorf("--target %q is not one of auto, local, vm", f.target)}
+	}
+	if f.clock != target.ClockWall && f.clock != target.ClockICount {
+		return &usageError{fmt.Errorf("--clock %q is not one of wall, icount", f.clock)}
+	}
+	if f.accel != "" && f.accel != "kvm" && f.accel != "tcg" {
+		return &usageError{fmt.Errorf("--accel %q is not one of kvm, tcg", f.accel)}
+	}
+	if f.clock == target.ClockICount && (f.cpus > 1 || f.accel == "kvm") {
+		return &usageError{fmt.Errorf("--clock icount needs one CPU and TCG (leave out --cpus and --accel)")}
+	}
+	if f.cpus < 0 || f.cpus > 255 {
+		return &usageError{fmt.Errorf("--cpus must be from 1 to 255")}
+	}
+	if f.timeout <= 0 {
+		return &usageError{fmt.Errorf("--timeout must be more than 0")}
+	}
+	return nil
+}
+
+// resolve finds out where to run: no kernel means locally.
+func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) ([]target.Kernel, error) {
+	local := f.target == targetLocal
+	if f.target == targetAuto && len(f.kernels) == 0 && f.clock == target.ClockWall {
+		err := canTrace()
+		if err == nil {
+			local = true
+		} else {
+			fmt.Fprintf(stderr, "this machine's kernel can't be traced: %v\nso a VM is used, kernel %s\n", err, defaultKernel)
+		}
+	}
+	if local {
+		return nil, nil
+	}
+	names := f.kernels
+	if len(names) == 0 {
+		names = []string{defaultKernel}
+	}
+	var kernels []target.Kernel
+	for _, name := range names {
+		k, err := target.ResolveKernel(ctx, name, target.KernelOptions{
+			Offline:  f.offline,
+			Progress: func(line string) { fmt.Fprintln(stderr, line) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		kernels = append(kernels, k)
+	}
+	return kernels, nil
+}
+
+// vm makes the machine for one kernel.
+func (f *targetFlags) vm(k target.Kernel) target.VM {
+	return target.VM{
+		Kernel: k, CPUs: f.cpus, MemoryBytes: uint64(f.memory), Append: f.append,
+		Accel: f.accel, Clock: f.clock, Timeout: f.timeout, ConsoleLog: f.console,
+	}
+}
+
+// canTrace attaches the probes and detaches them again.
+func canTrace() error {
+	p, _, err := probes.Attach(probes.Config{})
+	if err != nil {
+		return err
+	}
+	return p.Close()
+}

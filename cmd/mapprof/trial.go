@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// job is one trial, as it is handed to whoever runs it: this process on a
+// local target, the same binary in a guest on a VM.
+type job struct {
+	Scenario string   `json:"scenario"`
+	Trial    int      `json:"trial"`
+	Workload string   `json:"workload"`
+	Args     []string `json:"args"` // the workload's flags
+	Strategy string   `json:"strategy"`
+
+	Doctor       bool          `json:"doctor,omitempty"` // only say what attaches
+	NoDeaths     bool          `json:"no_deaths"`
+	RingBytes    uint32        `json:"ring_bytes"`
+	InFlight     uint32        `json:"in_flight"`
+	Mechanisms   []string      `json:"mechanisms"`
+	DrainTimeout time.Duration `json:"drain_timeout"`
+}
+
+// Stages of a trial, in order, for progress.
+const (
+	stageSetup   = "set up"
+	stageAttach  = "attach"
+	stageMeasure = "measure"
+	stageDrain   = "drain"
+	stageWrite   = "write"
+)
+
+// progressEvent says where a trial is.
+type progressEvent struct {
+	Stage string `json:"stage"`
+	Done  uint64 `json:"done"`
+	Total uint64 `json:"total"`
+	AtNS  int64  `json:"at_ns"` // since the trial's begin
+}
+
+const eventProgress = "progress"
+
+// load finds the job's workload and parses its flags.
+func (j *job) load() (workloads.Workload, *pflag.FlagSet, error) {
+	d, err := workloads.Lookup(j.Workload)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := d.New()
+	fs := pflag.NewFlagSet(j.Workload, pflag.ContinueOnError)
+	w.AddFlags(fs)
+	if err := fs.Parse(j.Args); err != nil {
+		return nil, nil, err
+	}
+	return w, fs, w.Check(j.Strategy)
+}
+
+// trial is one job under way.
+type trial struct {
+	job      *job
+	say      func(progressEvent)
+	begin    time.Time
+	result   workloads.Result
+	outcome  *collect.Outcome
+	measured time.Duration
+	warnings []string
+	probes   []probes.Attachment
+	knobs    map[string]string
+}
+
+func (t *trial) stage(name string, done, total uint64) {
+	t.say(progressEvent{Stage: name, Done: done, Total: total, AtNS: time.Since(t.begin).Nanoseconds()})
+}
+
+// measure sets the workload up, attaches the probes, runs, and drains. When
+// ctx is done it stops early and keeps what it has.
+func (t *trial) measure(ctx context.Context) (err error) {
+	w, _, err := t.job.load()
+	if err != nil {
+		return err
+	}
+	t.stage(stageSetup, 0, 0)
+	instance, err := w.Setup(ctx, t.job.Strategy)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, instance.Close()) }()
+	if n := instance.Note(); n != "" {
+		t.warnings = append(t.warnings, n)
+	}
+
+	t.stage(stageAttach, 0, 0)
+	p, attachments, err := probes.Attach(probes.Config{
+		WatchPrefix: instance.WatchPrefix(),
+		WaitTGID:    uint32(os.Getpid()),
+		RingBytes:   t.job.RingBytes,
+		InFlight:    t.job.InFlight,
+		Mechanisms:  t.job.Mechanisms,
+	})
+	t.probes = attachments
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	c, err := collect.Start(p)
+	if err != nil {
+		return err
+	}
+	t.knobs = readKnobs()
+	t.stage(stageMeasure, 0, 0)
+	began := time.Now()
+	last := began
+	if err := p.Start(); err != nil {
+		return err
+	}
+	t.result, err = instance.Run(ctx, func(done, total uint64) {
+		if now := time.Now(); now.Sub(last) > 250*time.Millisecond {
+			last = now
+			t.stage(stageMeasure, done, total)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	t.measured = time.Since(began)
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	t.stage(stageDrain, 0, 0)
+	timeout := t.job.DrainTimeout
+	if t.result.Interrupted {
+		timeout = min(timeout, 2*time.Second)
+	}
+	if err := c.Drain(context.WithoutCancel(ctx), timeout); err != nil {
+		return err
+	}
+	t.outcome, err = c.Finish()
+	return err
+}
+
+// runTrial runs a job and leaves a run directory of one scenario with one
+// trial at dir.
+func runTrial(ctx context.Context, j *job, dir string, say func(progressEvent)) error {
+	t := &trial{job: j, say: say, begin: time.Now()}
+	if err := t.measure(ctx); err != nil {
+		return err
+	}
+	t.stage(stageWrite, 0, 0)
+	w, err := results.Create(dir)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	return t.write(w)
+}
+
+func decodeJob(data []byte) (*job, error) {
+	j := new(job)
+	if err := json.Unmarshal(data, j); err != nil {
+		return nil, fmt.Errorf("read job: %w", err)
+	}
+	return j, nil
+}

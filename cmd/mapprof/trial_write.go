@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// write turns what was measured into a run directory.
+func (t *trial) write(w *results.Writer) error {
+	scenario, dists, err := t.scenario()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	run := &results.Run{
+		Tool: toolInfo(), Host: hostInfo(), Started: t.begin, Ended: now,
+		Stacks: t.outcome.Stacks, Scenarios: []results.Scenario{scenario}, Warnings: []string{},
+		Targets: []results.Target{t.target()},
+	}
+	run.Target = run.Targets[0]
+	if t.result.Interrupted {
+		run.Partial, run.PartialReason = true, "interrupted"
+	}
+	run.SumLoss()
+	for _, phase := range results.AllPhases() {
+		d := dists[phase]
+		if d == nil {
+			continue
+		}
+		if err := w.Histogram(results.Tag(t.job.Scenario, t.job.Trial, phase), d.Histogram, t.begin, now); err != nil {
+			return err
+		}
+	}
+	builder := analyze.NewProfileBuilder()
+	if !t.job.NoDeaths {
+		if err := w.KeepDeaths(); err != nil {
+			return err
+		}
+	}
+	for i := range t.outcome.Deaths {
+		d := &t.outcome.Deaths[i]
+		if err := builder.Add(d); err != nil {
+			return err
+		}
+		if t.job.NoDeaths {
+			continue
+		}
+		if err := w.Death(d); err != nil {
+			return err
+		}
+	}
+	p, err := builder.Build(t.outcome.Stacks, analyze.MetaOf(run))
+	if err != nil {
+		return err
+	}
+	var gz bytes.Buffer
+	if err := analyze.WriteProfile(&gz, p); err != nil {
+		return err
+	}
+	if err := w.Profile(gz.Bytes()); err != nil {
+		return err
+	}
+	return w.Finish(run)
+}
+
+// scenario makes the scenario with its one trial, and the distributions that
+// stand behind its figures.
+func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, error) {
+	_, flags, err := t.job.load()
+	if err != nil {
+		return results.Scenario{}, nil, err
+	}
+	params, o := workloads.Params(flags), t.outcome
+	for i := range o.Deaths {
+		o.Deaths[i].Scenario, o.Deaths[i].Trial = t.job.Scenario, t.job.Trial
+		// The suffix keeps instances apart and says nothing.
+		o.Deaths[i].MapName = strings.TrimRight(o.Deaths[i].MapName, "0123456789abcdef")
+		o.Deaths[i].MapName = strings.TrimSuffix(o.Deaths[i].MapName, "_")
+		if t.job.Strategy != workloads.StrategyImmediate {
+			o.Deaths[i].Outer = params["outer"]
+		}
+	}
+	dists, err := analyze.DistributionsOf(o.Deaths)
+	if err != nil {
+		return results.Scenario{}, nil, err
+	}
+	err = errors.Join(
+		addDistribution(dists, results.PhaseUpdateWait, o.UpdateWaitNS),
+		addDistribution(dists, results.PhaseOp, t.result.OpNS))
+	if err != nil {
+		return results.Scenario{}, nil, err
+	}
+	phases := map[string]results.Stats{}
+	for name, d := range dists {
+		phases[name] = d.Stats()
+	}
+	limbo, timeline := analyze.LimboOf(analyze.SpansOf(o.Deaths, o.Pending, o.AtNS))
+	tr := results.Trial{
+		Index: t.job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
+		Expected: t.result.LastPuts, Excluded: o.Excluded, Ops: t.result.Ops,
+		DurationNS: uint64(t.measured.Nanoseconds()), Phases: phases, Limbo: limbo, Timeline: timeline,
+		Paths: o.Paths, Loss: o.Loss, Warnings: t.warnings, Partial: t.result.Interrupted,
+	}
+	if n := len(o.Pending); n > 0 {
+		tr.Pending = &results.Pending{N: uint64(n), MinNS: 1 << 62}
+		for _, d := range o.Pending {
+			age := o.AtNS - d.PutNS
+			tr.Pending.MinNS, tr.Pending.MaxNS = min(tr.Pending.MinNS, age), max(tr.Pending.MaxNS, age)
+		}
+		tr.Warnings = append(tr.Warnings, fmt.Sprintf("%d deaths were still pending when the trial ended", n))
+	}
+	s := results.Scenario{
+		ID: t.job.Scenario, Workload: t.job.Workload, Params: params, Loop: t.result.Loop, Kernel: release(),
+		Strategy: results.Strategy{Requested: t.job.Strategy, Observed: analyze.Observed(o.Paths), Paths: o.Paths},
+		Phases:   phases, Limbo: limbo, Trials: []results.Trial{tr}, Loss: o.Loss, Warnings: tr.Warnings,
+	}
+	return s, dists, nil
+}
+
+// addDistribution leaves out what has no values: no data is not zero.
+func addDistribution(dists map[string]*analyze.Distribution, phase string, values []int64) error {
+	if len(values) == 0 {
+		return nil
+	}
+	d := analyze.NewDistribution()
+	for _, v := range values {
+		if err := d.Record(v); err != nil {
+			return err
+		}
+	}
+	dists[phase] = d
+	return nil
+}
+
+// target describes the kernel that this process runs on, as a local one; who
+// started a VM knows what else there is to say.
+func (t *trial) target() results.Target {
+	return results.Target{
+		Kind: "local", Accel: "none", Clock: "wall", CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
+		Kernel: results.Kernel{Release: release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
+			Cmdline: readLine("/proc/cmdline"), Knobs: t.knobs},
+		Probes: probeList(t.probes),
+	}
+}
+
+func probeList(attachments []probes.Attachment) []results.Probe {
+	list := make([]results.Probe, 0, len(attachments))
+	for _, a := range attachments {
+		p := results.Probe{Name: a.Stage, Function: a.Function, Mechanism: a.Mechanism, Required: a.Required}
+		if a.Err != nil {
+			p.Reason = a.Err.Error()
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// readKnobs reads what of the kernel's settings changes grace periods.
+func readKnobs() map[string]string {
+	knobs := map[string]string{}
+	for _, glob := range []string{
+		"/sys/module/rcupdate/parameters/rcu_expedited", "/sys/module/rcupdate/parameters/rcu_normal",
+		"/sys/module/rcupdate/parameters/rcu_tasks_*", "/sys/module/rcutree/parameters/jiffies_till_*_fqs",
+		"/sys/module/rcutree/parameters/rcu_resched_ns", "/sys/kernel/rcu_expedited", "/sys/kernel/rcu_normal",
+		"/sys/devices/system/cpu/smt/active",
+	} {
+		files, _ := filepath.Glob(glob)
+		for _, f := range files {
+			if v := readLine(f); v != "" {
+				knobs[strings.TrimPrefix(strings.TrimPrefix(f, "/sys/"), "module/")] = v
+			}
+		}
+	}
+	if v := readLine("/sys/kernel/debug/sched/preempt"); v != "" {
+		knobs["sched/preempt"] = v
+	}
+	return knobs
+}
+
+func readLine(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimSpace(line)
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// none is what a statistic without values prints. A phase that doesn't exist
+// prints nothing at all.
+const none = "–"
+
+type unit struct {
+	scale float64
+	name  string
+}
+
+var (
+	timeUnits = []unit{{1, "ns"}, {1e3, "µs"}, {1e6, "ms"}, {1e9, "s"}}
+	byteUnits = []unit{{1, "B"}, {1 << 10, "KiB"}, {1 << 20, "MiB"}, {1 << 30, "GiB"}, {1 << 40, "TiB"}}
+)
+
+// FormatDuration prints nanoseconds with three significant digits and a unit.
+func FormatDuration(ns float64) string { return scaled(ns, timeUnits, "") }
+
+// FormatBytes prints bytes with three significant digits and a binary unit.
+func FormatBytes(n float64) string { return scaled(n, byteUnits, "") }
+
+// FormatByteSeconds prints memory × time.
+func FormatByteSeconds(v float64) string { return scaled(v, byteUnits, "·s") }
+
+func scaled(v float64, units []unit, suffix string) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return none
+	}
+	for i, u := range units {
+		next := i+1 < len(units)
+		// What would round up to the next unit belongs there.
+		if next && math.Abs(v) >= units[i+1].scale-u.scale/2 {
+			continue
+		}
+		return significant(v/u.scale, u.scale == 1 && v == math.Trunc(v)) + " " + u.name + suffix
+	}
+	return none
+}
+
+// significant prints three significant digits; whole numbers below 1000 as
+// they are where exact says that there is nothing behind the point.
+func significant(v float64, exact bool) string {
+	switch a := math.Abs(v); {
+	case exact && a < 1000:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case a == 0:
+		return "0"
+	case a < 0.00995:
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	case a < 0.0995:
+		return strconv.FormatFloat(v, 'f', 4, 64)
+	case a < 0.995:
+		return strconv.FormatFloat(v, 'f', 3, 64)
+	case a < 9.995:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	case a < 99.95:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
+}
+
+func formatShare(share float64) string {
+	switch {
+	case share > 0 && share < 0.0005:
+		return "<0.1%"
+	case share >= 0.9995:
+		return "100%"
+	}
+	return strconv.FormatFloat(share*100, 'f', 1, 64) + "%"
+}
+
+func formatRatio(r float64) string {
+	if r < 9.95 {
+		return strconv.FormatFloat(r, 'f', 1, 64) + "×"
+	}
+	return strconv.FormatFloat(r, 'f', 0, 64) + "×"
+}
+
+// plural prints "1 death" or "2 deaths".
+func plural(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.FormatUint(n, 10) + " " + noun + "s"
+}
+
+// shellQuote makes s one word of a command line that can be pasted.
+func shellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,=", r)
+	}) {
+		if s[0] == '-' {
+			return "./" + s
+		}
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

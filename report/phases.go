@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+var figures = []string{"p50", "p90", "p99", "max"}
+
+func cells(s results.Stats, present bool) []string {
+	switch {
+	case !present:
+		return []string{"", "", "", ""}
+	case s.N == 0:
+		return []string{none, none, none, none}
+	}
+	out := make([]string, 0, 4)
+	for _, v := range []int64{s.P50NS, s.P90NS, s.P99NS, s.MaxNS} {
+		out = append(out, FormatDuration(float64(v)))
+	}
+	return out
+}
+
+func shareCell(s *results.Scenario, phase string) string {
+	if _, ok := s.Phases[phase]; !ok {
+		return ""
+	}
+	share, ok := analyze.Share(s.Phases, phase)
+	if !ok {
+		return none
+	}
+	return formatShare(share)
+}
+
+// phaseGrids lays the phases of a death out in the first way that fits the
+// width: strategies beside each other, below each other within every phase, or
+// each in a table of its own. The second has no place for the observed
+// strategy and the number of deaths: the note that goes before it says them.
+func (g *group) phaseGrids(o Options) (note string, grids []*grid) {
+	phases := g.phasesOf(append(results.DeathPhases(), results.PhaseLimbo))
+	if len(phases) == 0 {
+		return g.strategies(), nil
+	}
+	if len(g.scenarios) > 1 {
+		if t := g.beside(phases, o); t.width() <= o.Width {
+			return "", []*grid{t}
+		}
+		if t := g.below(phases, o); t.width() <= o.Width {
+			return g.strategies(), []*grid{t}
+		}
+	}
+	for _, s := range g.scenarios {
+		one := &group{target: g.target, workload: g.workload, loop: g.loop, params: g.params, scenarios: []*results.Scenario{s}}
+		grids = append(grids, one.beside(one.phasesOf(phases), o))
+	}
+	return "", grids
+}
+
+// beside has phases as rows and a block of columns for every strategy. The
+// number of values has a column only where a phase's isn't that of the deaths.
+func (g *group) beside(phases []string, o Options) *grid {
+	t := &grid{header: []string{"phase"}, left: map[int]bool{0: true}, bars: map[int]bool{}, titles: map[int]string{}, bold: map[int]bool{}, color: o.Color}
+	var counted []bool
+	for i, s := range g.scenarios {
+		if i > 0 {
+			t.bars[len(t.header)] = true
+			t.header = append(t.header, bar)
+		}
+		t.titles[len(t.header)] = strategyTitle(s)
+		own := slices.ContainsFunc(phases, func(p string) bool {
+			v, ok := s.Phases[p]
+			return ok && v.N != deaths(s)
+		})
+		counted = append(counted, own)
+		if own {
+			t.header = append(t.header, "n")
+		}
+		t.header = append(append(t.header, figures...), "share")
+	}
+	for _, phase := range phases {
+		row := []string{phase}
+		for i, s := range g.scenarios {
+			if i > 0 {
+				row = append(row, bar)
+			}
+			v, ok := s.Phases[phase]
+			if counted[i] {
+				row = append(row, count(v.N, ok))
+			}
+			row = append(append(row, cells(v, ok)...), shareCell(s, phase))
+		}
+		t.addPhase(phase, row)
+	}
+	return t
+}
+
+// addPhase sets the whole apart from its parts.
+func (t *grid) addPhase(phase string, row []string) {
+	if phase == results.PhaseLimbo && len(t.rows) > 0 {
+		t.rule()
+	}
+	if phase == results.PhaseLimbo {
+		t.bold[len(t.rows)] = true
+	}
+	t.add(row...)
+}
+
+// below has a row for every phase and strategy.
+func (g *group) below(phases []string, o Options) *grid {
+	t := &grid{header: append(append([]string{"phase", "strategy", "n"}, figures...), "share"),
+		left: map[int]bool{0: true, 1: true}, bold: map[int]bool{}, color: o.Color}
+	for _, phase := range phases {
+		name := phase
+		if len(t.rows) > 0 {
+			t.rule()
+		}
+		for _, s := range g.scenarios {
+			v, ok := s.Phases[phase]
+			if !ok {
+				continue
+			}
+			if phase == results.PhaseLimbo {
+				t.bold[len(t.rows)] = true
+			}
+			t.add(append(append([]string{name, label(s), count(v.N, true)}, cells(v, true)...), shareCell(s, phase))...)
+			name = ""
+		}
+	}
+	return t
+}
+
+func count(n uint64, present bool) string {
+	if !present {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// otherGrid holds what is beside the death: update_wait, operations, metrics.
+func (g *group) otherGrid(o Options) *grid {
+	t := &grid{header: append([]string{"beside the death", "strategy", "n"}, figures...), left: map[int]bool{0: true, 1: true}, color: o.Color}
+	for _, phase := range g.phasesOf([]string{results.PhaseUpdateWait, results.PhaseOp}) {
+		name := phase
+		if phase == results.PhaseOp && g.loop != "" {
+			name += " (" + analyze.SafeName(g.loop) + " loop)"
+		}
+		for _, s := range g.scenarios {
+			if v, ok := s.Phases[phase]; ok {
+				t.add(append([]string{name, label(s), count(v.N, true)}, cells(v, true)...)...)
+				name = ""
+			}
+		}
+	}
+	var metrics []string
+	for _, s := range g.scenarios {
+		for m := range s.Metrics {
+			if !slices.Contains(metrics, m) {
+				metrics = append(metrics, m)
+			}
+		}
+	}
+	slices.Sort(metrics)
+	for _, m := range metrics {
+		name := ""
+		for _, s := range g.scenarios {
+			if v, ok := s.Metrics[m]; ok {
+				if name == "" && s == g.first(m) {
+					name = metricName(m, v)
+				}
+				t.add(append([]string{name, label(s), count(v.N, true)}, metricCells(v)...)...)
+				name = ""
+			}
+		}
+	}
+	if len(t.rows) == 0 {
+		return nil
+	}
+	if t.width() > o.Width {
+		t = t.without("p90")
+	}
+	return t
+}
+
+// first returns the first scenario that has a metric.
+func (g *group) first(metric string) *results.Scenario {
+	for _, s := range g.scenarios {
+		if _, ok := s.Metrics[metric]; ok {
+			return s
+		}
+	}
+	return nil
+}
+
+// metricName says a metric's unit where its cells don't.
+func metricName(name string, m results.Metric) string {
+	name = analyze.SafeName(name)
+	switch m.Unit {
+	case "ns", "bytes", "":
+		return name
+	case "ns/op":
+		return name + " (per op)"
+	}
+	return name + " (" + analyze.SafeName(m.Unit) + ")"
+}
+
+func metricCells(m results.Metric) []string {
+	if m.N == 0 {
+		return []string{none, none, none, none}
+	}
+	out := make([]string, 0, 4)
+	for _, v := range []float64{m.P50, m.P90, m.P99, m.Max} {
+		switch m.Unit {
+		case "ns", "ns/op":
+			out = append(out, FormatDuration(v))
+		case "bytes":
+			out = append(out, FormatBytes(v))
+		default:
+			out = append(out, significant(v, false))
+		}
+	}
+	return out
+}
+
+// memoryGrids hold the memory in limbo and the balance of the trials, in one
+// table where that fits.
+func (g *group) memoryGrids(o Options) []*grid {
+	memory := &grid{header: []string{"memory in limbo", "peak", "maps", "byte-seconds"}, left: map[int]bool{0: true}, color: o.Color}
+	balance := &grid{header: []string{"balance", "puts", "= freed", "+ in flight", "+ lost"}, left: map[int]bool{0: true}, color: o.Color}
+	both := &grid{header: append(append(slices.Clone(memory.header), bar), balance.header[1:]...), left: map[int]bool{0: true}, color: o.Color}
+	for _, s := range g.scenarios {
+		var puts, freed, inFlight, lost uint64
+		for _, tr := range s.Trials {
+			puts, freed, inFlight, lost = puts+tr.Puts, freed+tr.Freed, inFlight+tr.InFlight, lost+tr.Lost
+		}
+		held := []string{label(s), none, none, none}
+		if freed+inFlight > 0 {
+			held = []string{label(s), FormatBytes(float64(s.Limbo.PeakBytes)), count(s.Limbo.PeakMaps, true), FormatByteSeconds(s.Limbo.ByteSeconds)}
+		}
+		sums := []string{label(s), count(puts, true), count(freed, true), count(inFlight, true), count(lost, true)}
+		memory.add(held...)
+		balance.add(sums...)
+		both.add(append(append(slices.Clone(held), bar), sums[1:]...)...)
+	}
+	if both.width() <= o.Width {
+		return []*grid{both}
+	}
+	return []*grid{memory, balance}
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Options say how to print.
+type Options struct {
+	// Width is what lines should fit in; 0 means 100. Tables choose another
+	// layout when it's narrow, down to about 60.
+	Width int
+	// Color allows terminal colours.
+	Color bool
+	// Dir is where the run directory is; empty: it isn't mentioned.
+	Dir string
+}
+
+const (
+	defaultWidth = 100
+	indent       = 16 // of the notes under the tables
+)
+
+// WriteTable prints a run for a person: where the kernel did otherwise than
+// was asked first, then for each kernel and workload a sentence and the tables
+// with the strategies side by side, then what was lost, what is still pending,
+// warnings, and where it all is.
+func WriteTable(w io.Writer, run *results.Run, o Options) error {
+	if o.Width <= 0 {
+		o.Width = defaultWidth
+	}
+	p := &printer{o: o}
+	mismatches := analyze.Mismatches(run)
+	for _, m := range mismatches {
+		p.alert(m)
+	}
+	if run.Partial {
+		p.alert("partial: " + orElse(run.PartialReason, "not everything that was asked for was done"))
+	}
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			if err := t.Balance(); err != nil {
+				p.alert(fmt.Sprintf("%s: %v", s.ID, err))
+			}
+		}
+	}
+	for _, g := range groups(run) {
+		p.group(g)
+	}
+	if len(run.Scenarios) == 0 {
+		p.paragraph("no scenario was run")
+	}
+	p.notes(run, mismatches)
+	_, err := w.Write(p.buf.Bytes())
+	return err
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+type printer struct {
+	o   Options
+	buf bytes.Buffer
+}
+
+func (p *printer) line(s string) {
+	p.buf.WriteString(strings.TrimRight(s, " "))
+	p.buf.WriteByte('\n')
+}
+
+func (p *printer) gap() {
+	if p.buf.Len() > 0 {
+		p.buf.WriteByte('\n')
+	}
+}
+
+func (p *printer) alert(s string) {
+	s = wrap("! "+analyze.SafeText(s), p.o.Width, 2)
+	if p.o.Color {
+		s = yellow(s)
+	}
+	p.line(s)
+}
+
+func (p *printer) paragraph(s string) {
+	p.gap()
+	p.line(wrap(s, p.o.Width, 2))
+}
+
+func (p *printer) grid(g *grid) {
+	p.gap()
+	for _, l := range g.lines() {
+		p.line(l)
+	}
+}
+
+func (p *printer) group(g *group) {
+	p.gap()
+	headline := wrap(g.headline(), p.o.Width, 2)
+	if p.o.Color {
+		headline = bold(headline)
+	}
+	p.line(headline)
+	p.line(wrap(g.subtitle(), p.o.Width, 2))
+	note, grids := g.phaseGrids(p.o)
+	if note != "" {
+		p.line(wrap(note, p.o.Width, 2))
+	}
+	for _, t := range append(grids, g.memoryGrids(p.o)...) {
+		p.grid(t)
+	}
+	if t := g.otherGrid(p.o); t != nil {
+		p.grid(t)
+	}
+}
+
+// note prints a named line under the tables.
+func (p *printer) note(name, s string) {
+	text := wrap(s, max(20, p.o.Width-indent), 0)
+	p.line(fmt.Sprintf("%-*s", indent, name) + strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", indent)))
+}
+
+func (p *printer) notes(run *results.Run, mismatches []string) {
+	p.gap()
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			if t.Pending != nil && t.Pending.N > 0 {
+				p.note("pending", fmt.Sprintf("%s trial %d: %s still in limbo when the trial ended: pending ≥ %s, the oldest ≥ %s",
+					analyze.SafeName(s.ID), t.Index, plural(t.Pending.N, "map"),
+					FormatDuration(float64(t.Pending.MinNS)), FormatDuration(float64(t.Pending.MaxNS))))
+			}
+		}
+	}
+	p.counts(run)
+	var said []string
+	warn := func(prefix string, warnings []string) {
+		for _, w := range warnings {
+			if !slices.Contains(mismatches, w) && !slices.Contains(said, w) {
+				said = append(said, w)
+				p.note("warning", analyze.SafeText(prefix+w))
+			}
+		}
+	}
+	warn("", run.Warnings)
+	for _, s := range run.Scenarios {
+		warn(s.ID+": ", s.Warnings)
+		for _, t := range s.Trials {
+			warn(fmt.Sprintf("%s trial %d: ", s.ID, t.Index), t.Warnings)
+		}
+	}
+	if p.o.Dir != "" {
+		p.note("run directory", analyze.SafeText(p.o.Dir))
+		p.note("next", "mapprof pprof "+analyze.SafeText(shellQuote(p.o.Dir))+" -http=:")
+	}
+}
+
+// counts prints what was lost, by scenario and kind, and what was left out
+// because it was the tracer's own.
+func (p *printer) counts(run *results.Run) {
+	lost := false
+	excluded := map[string]uint64{}
+	for _, s := range run.Scenarios {
+		if text := results.LossText(s.Loss); text != "none" {
+			lost = true
+			p.note("loss", analyze.SafeText(s.ID+": "+text))
+		}
+		for _, t := range s.Trials {
+			for k, v := range t.Excluded {
+				excluded[k] += v
+			}
+		}
+	}
+	if !lost {
+		p.note("loss", "none")
+	}
+	p.note("excluded", analyze.SafeText(results.LossText(excluded)))
+}
+
+// WriteJSON prints a run as it is in run.json.
+func WriteJSON(w io.Writer, run *results.Run) error {
+	data, err := json.MarshalIndent(run, "", "  ")
+	if err != nil {
+		return fmt.Errorf("print run: %w", err)
+	}
+	// JSON escapes C0 controls but not DEL and C1, which terminals obey too.
+	// Outside of strings there are none.
+	var out bytes.Buffer
+	for _, r := range string(data) {
+		if r >= 0x7f && r <= 0x9f {
+			fmt.Fprintf(&out, `\u%04x`, r)
+			continue
+		}
+		out.WriteRune(r)
+	}
+	out.WriteByte('\n')
+	_, err = w.Write(out.Bytes())
+	return err
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// stream builds what a guest sends.
+type stream struct {
+	b   []byte
+	seq uint32
+}
+
+func (s *stream) add(t frameType, payload ...string) *stream {
+	var p [][]byte
+	for _, x := range payload {
+		p = append(p, []byte(x))
+	}
+	b, err := appendFrame(s.b, t, s.seq, p...)
+	if err != nil {
+		panic(err)
+	}
+	s.b = b
+	s.seq++
+	return s
+}
+
+func (s *stream) raw(x string) *stream {
+	s.b = append(s.b, x...)
+	return s
+}
+
+func (s *stream) hello() *stream { return s.add(frameHello, `{"release":"6.12.0"}`).add(frameStarted) }
+
+func (s *stream) event(kind, payload string) *stream {
+	return s.add(frameEvent, string([]byte{byte(len(kind))}), kind, payload)
+}
+
+func fileEnd(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return string(binary.LittleEndian.AppendUint64(nil, uint64(len(body)))) + string(sum[:])
+}
+
+func windowFrame(body string) string {
+	b := binary.LittleEndian.AppendUint32(nil, uint32(len(body)))
+	return string(binary.LittleEndian.AppendUint32(b, crc32.Checksum([]byte(body), castagnoli)))
+}
+
+func (s *stream) file(name, body string) *stream {
+	return s.add(frameFileBegin, name).add(frameFileData, body).add(frameFileEnd, fileEnd(body))
+}
+
+func TestChannelRoundTrip(t *testing.T) {
+	dir := t.TempDir()
+	big := strings.Repeat("0123456789abcdef", maxPayload/16)
+	s := (&stream{}).hello().event("progress", "1").file("run.json", "{}").
+		add(frameFileBegin, "big").add(frameFileData, big).event("progress", "2").add(frameFileData, big).
+		add(frameFileWindow, windowFrame("window")).add(frameFileEnd, fileEnd(big+big+"window")).
+		add(frameDone, `{"exit_code":3,"message":"no\u001b[2Jway"}`)
+	var events []string
+	var steps []frameType
+	taken := 0
+	c := &receiver{outDir: dir, window: strings.NewReader("window and more"),
+		taken:    func() error { taken++; return nil },
+		event:    func(k string, p []byte) { events = append(events, k+"="+string(p)) },
+		progress: func(t frameType) { steps = append(steps, t) }}
+	// One byte at a time, as a serial port may.
+	if err := c.receive(&oneByte{s.b}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(events, " "); got != "progress=1 progress=2" {
+		t.Errorf("events %q", got)
+	}
+	if len(steps) != 3 || steps[0] != frameHello || steps[2] != frameDone || taken != 1 {
+		t.Errorf("steps %v, window taken %d times", steps, taken)
+	}
+	if c.done.ExitCode != 3 || c.done.Message != "no?[2Jway" || c.hello.Release != "6.12.0" {
+		t.Errorf("hello %+v done %+v", c.hello, c.done)
+	}
+	for name, want := range map[string]string{"run.json": "{}", "big": big + big + "window"} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	wantFiles(t, dir, "big", "run.json")
+}
+
+type oneByte struct{ b []byte }
+
+func (o *oneByte) Read(p []byte) (int, error) {
+	if len(o.b) == 0 {
+		return 0, io.EOF
+	}
+	p[0] = o.b[0]
+	o.b = o.b[1:]
+	return 1, nil
+}
+
+// wantFiles checks that dir holds these and nothing half-written.
+func wantFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range es {
+		got = append(got, e.Name())
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("directory holds %q, want %q", got, want)
+	}
+}
+
+func TestMaliciousGuest(t *testing.T) {
+	newStream := func() *stream { return &stream{} }
+	patched := func(at int, v byte) *stream {
+		s := newStream().hello().event("a", "payload")
+		s.b[at] = v
+		return s
+	}
+	over := newStream().hello()
+	over.b = append(over.b, frameMagic+"\x03\x00\x00\x00\x02\x00\x00\x00\xff\xff\xff\xffcccc"...)
+	for _, tc := range []struct {
+		name string
+		s    *stream
+		want string
+	}{
+		{"garbage", newStream().raw(strings.Repeat("\xa5", 64)), "is not the start of a frame"},
+		{"console text", newStream().raw("[    0.000000] Linux version 6.12"), "is not the start of a frame"},
+		{"bad magic later", newStream().hello().raw(strings.Repeat("x", 32)), "is not the start of a frame"},
+		{"wrong version", patched(3, 2), "is not the start of a frame"},
+		{"reserved bytes", patched(6, 1), "reserved"},
+		{"type 0", patched(4, 0), "unknown frame type 0"},
+		{"type 200", patched(4, 200), "unknown frame type 200"},
+		{"flipped payload bit", patched(frameHeader+3, 'R'), "checksum of a hello frame"},
+		{"flipped checksum", patched(17, 0xee), "checksum of a hello frame"},
+		{"oversized frame", over, "4294967295 bytes"},
+		{"repeated sequence number", func() *stream { s := newStream().hello(); s.seq--; return s.event("a", "") }(), "out of sequence"},
+		{"skipped sequence number", func() *stream { s := newStream().hello(); s.seq++; return s.event("a", "") }(), "out of sequence"},
+		{"half a header", newStream().hello().raw("MPF\x01\x03"), "ended after 5 of 20"},
+		{"half a payload", func() *stream { s := newStream().hello().event("a", "long"); s.b = s.b[:len(s.b)-2]; return s }(), "ended after 4 of 6"},
+		{"event before hello", newStream().event("a", ""), "out of place"},
+		{"event before start", newStream().add(frameHello, "{}").event("a", ""), "out of place"},
+		{"two hellos", newStream().add(frameHello, "{}").add(frameHello, "{}"), "second hello"},
+		{"two starts", newStream().hello().add(frameStarted), "out of place"},
+		{"hello that is no JSON", newStream().add(frameHello, "{"), "not understood"},
+		{"done that is no JSON", newStream().hello().add(frameDone, "x"), "not understood"},
+		{"done before hello", newStream().add(frameDone, "{}"), "done before hello"},
+		{"data after done", newStream().hello().add(frameDone, "{}").event("a", ""), "after the end"},
+		{"host's own frame", newStream().hello().add(frameStop), "stop frame from a guest"},
+		{"event without a kind", newStream().hello().add(frameEvent), "valid kind"},
+		{"event with an overlong kind", newStream().hello().add(frameEvent, "\xffabc"), "valid kind"},
+		{"event with a control character", newStream().hello().event("a\x1b[m", ""), "valid kind"},
+		{"file data without a file", newStream().hello().add(frameFileData, "x"), "without a file"},
+		{"file end without a file", newStream().hello().add(frameFileEnd, fileEnd("")), "without a file"},
+		{"two files at once", newStream().hello().add(frameFileBegin, "a").add(frameFileBegin, "b"), "while a is open"},
+		{"same file twice", newStream().hello().file("a", "1").file("a", "2"), "second time"},
+		{"path", newStream().hello().add(frameFileBegin, "../../etc/passwd"), "not allowed"},
+		{"absolute path", newStream().hello().add(frameFileBegin, "/etc/passwd"), "not allowed"},
+		{"hidden name", newStream().hello().add(frameFileBegin, ".bashrc"), "not allowed"},
+		{"empty name", newStream().hello().add(frameFileBegin, ""), "not allowed"},
+		{"name not on the list", newStream().hello().add(frameFileBegin, "other"), "not allowed"},
+		{"wrong hash", newStream().hello().add(frameFileBegin, "a").add(frameFileData, "x").add(frameFileEnd, fileEnd("y")), "SHA-256"},
+		{"wrong size", newStream().hello().add(frameFileBegin, "a").add(frameFileData, "x").add(frameFileEnd, fileEnd("xx")), "announced"},
+		{"short file end", newStream().hello().add(frameFileBegin, "a").add(frameFileEnd, "x"), "end of file a has 1 bytes"},
+		{"file too large", newStream().hello().add(frameFileBegin, "a").add(frameFileData, strings.Repeat("x", 1001)), "more than 1000 bytes"},
+		{"endless events", newStream().hello().event("a", strings.Repeat("x", 4000)).event("a", strings.Repeat("x", 4000)), "in total"},
+		{"too many files", newStream().hello().file("a", "").file("b", "").file("c", ""), "more than 2 files"},
+		{"unfinished file at a good end", newStream().hello().add(frameFileBegin, "a").add(frameDone, "{}"), "unfinished"},
+		{"window of nothing", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, "\x00\x00\x00\x00\x00\x00\x00\x00"), "window of 0 bytes"},
+		{"window too large", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, "\xff\xff\xff\xff\x00\x00\x00\x00"), "window of 4294967295"},
+		{"window with another checksum", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, windowFrame("other!")), "checksum of a file window"},
+		{"window with a short frame", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, "x"), "out of place"},
+		{"window without a file", newStream().hello().add(frameFileWindow, windowFrame("window")), "without a file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			c := &receiver{outDir: dir, window: strings.NewReader("window"), taken: func() error { return nil },
+				limits: Limits{FileBytes: 1000, TotalBytes: 8000, Files: 2, Names: []string{"a", "b", "c", "../../etc/passwd"}}}
+			err := c.receive(bytes.NewReader(tc.s.b))
+			var ce *ChannelError
+			if !errors.As(err, &ce) || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("got %v, want a ChannelError with %q", err, tc.want)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// A job that dies in the middle of a file is no attack: the file is dropped.
+func TestUnfinishedFile(t *testing.T) {
+	dir := t.TempDir()
+	s := (&stream{}).hello().file("a", "1").add(frameFileBegin, "b").add(frameFileData, "x").
+		add(frameDone, `{"exit_code":2}`)
+	c := &receiver{outDir: dir}
+	if err := c.receive(bytes.NewReader(s.b)); err != nil {
+		t.Fatal(err)
+	}
+	if c.dropped != "b" || len(c.stored) != 1 {
+		t.Errorf("dropped %q, stored %q", c.dropped, c.stored)
+	}
+	wantFiles(t, dir, "a")
+}
+
+func TestReceiveHostFailure(t *testing.T) {
+	c := &receiver{outDir: filepath.Join(t.TempDir(), "missing")}
+	err := c.receive(bytes.NewReader((&stream{}).hello().file("a", "1").b))
+	var ce *ChannelError
+	if err == nil || errors.As(err, &ce) || !strings.Contains(err.Error(), "store guest file a") {
+		t.Errorf("got %v: the host's failure is not the guest's", err)
+	}
+}
+
+func TestAppendFrameRefusesOversize(t *testing.T) {
+	if _, err := appendFrame(nil, frameEvent, 0, make([]byte, maxPayload+1)); err == nil {
+		t.Error("accepted")
+	}
+}
+
+func FuzzChannel(f *testing.F) {
+	f.Add((&stream{}).hello().event("a", "b").file("n", "body").add(frameDone, "{}").b)
+	f.Add((&stream{}).hello().add(frameFileBegin, "n").add(frameFileWindow, windowFrame("window")).b)
+	f.Add([]byte("MPF\x01\x01\x00\x00\x00"))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := &receiver{outDir: dir, window: strings.NewReader("window"), taken: func() error { return nil },
+			event: func(string, []byte) {}, limits: Limits{FileBytes: 1 << 16, TotalBytes: 1 << 18}}
+		err := c.receive(bytes.NewReader(b))
+		var ce *ChannelError
+		if err != nil && !errors.As(err, &ce) {
+			t.Errorf("%v is no ChannelError", err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		for _, n := range c.stored {
+			if !ValidFileName(n) {
+				t.Errorf("stored %q", n)
+			}
+		}
+	})
+}
+
+// FuzzFrames gives the decoder frames whose checksums are right, so that the
+// fuzzer reaches what lies behind them.
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte{1, 2, '{', '}', 2, 0, 3, 2, 1, 'a', 7, 2, '{', '}'})
+	f.Add([]byte{1, 2, '{', '}', 2, 0, 4, 1, 'n', 5, 1, 'x', 9, 8, 6, 0, 0, 0, 0, 0, 0, 0})
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var s stream
+		for len(b) >= 2 {
+			n := min(int(b[1]), len(b)-2)
+			s.add(frameType(b[0]), string(b[2:2+n]))
+			b = b[2+n:]
+		}
+		c := &receiver{outDir: dir, window: strings.NewReader("window"), taken: func() error { return nil },
+			limits: Limits{FileBytes: 1 << 12, TotalBytes: 1 << 16}}
+		err := c.receive(bytes.NewReader(s.b))
+		var ce *ChannelError
+		if err != nil && !errors.As(err, &ce) {
+			t.Errorf("%v is no ChannelError", err)
+		}
+	})
+}

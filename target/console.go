@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// consoleHalf is what a console keeps of the beginning and of the end.
+const consoleHalf = 2 << 20
+
+// console keeps a guest's console in bounded memory: its head, its tail, and
+// how much was dropped between. A guest that floods it fills no disk.
+// Safe for concurrent use.
+type console struct {
+	mu    sync.Mutex
+	half  int
+	head  []byte
+	ring  []byte // the last bytes after head, a ring once full
+	at    int    // where the ring's oldest byte is, once full
+	total int64
+}
+
+func newConsole(half int) *console { return &console{half: half} }
+
+// Write never fails and never blocks for long, so that the guest never waits
+// for the host to take its console.
+func (c *console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(p)
+	c.total += int64(n)
+	if room := c.half - len(c.head); room > 0 {
+		k := min(room, len(p))
+		c.head = append(c.head, p[:k]...)
+		p = p[k:]
+	}
+	if room := c.half - len(c.ring); room > 0 {
+		k := min(room, len(p))
+		c.ring = append(c.ring, p[:k]...)
+		p = p[k:]
+	}
+	if len(p) > c.half {
+		p = p[len(p)-c.half:]
+	}
+	for len(p) > 0 {
+		k := copy(c.ring[c.at:], p)
+		p = p[k:]
+		c.at = (c.at + k) % c.half
+	}
+	return n, nil
+}
+
+// Bytes returns head and tail, with a line between that says how much is
+// missing, if any.
+func (c *console) Bytes() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b bytes.Buffer
+	b.Write(c.head)
+	if dropped := c.total - int64(len(c.head)) - int64(len(c.ring)); dropped > 0 {
+		fmt.Fprintf(&b, "\n[%d bytes of console dropped here]\n", dropped)
+	}
+	b.Write(c.ring[c.at:])
+	b.Write(c.ring[:c.at])
+	return b.Bytes()
+}
+
+// Tail returns the last n lines that are not empty, safe to print.
+func (c *console) Tail(n int) string {
+	b := c.Bytes()
+	if max := n * 512; len(b) > max {
+		b = b[len(b)-max:]
+	}
+	var lines []string
+	for _, l := range strings.Split(strings.ReplaceAll(string(b), "\r", "\n"), "\n") {
+		if l = printable(strings.TrimRight(l, " \t"), 400); l != "" {
+			lines = append(lines, l)
+		}
+	}
+	if len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Reasons of a GuestError.
+const (
+	GuestPanicked    = "panicked"
+	GuestOutOfMemory = "out of memory"
+	GuestHung        = "hung"
+	GuestPoweredOff  = "powered off early"
+	GuestNoUserSpace = "did not reach user space"
+	GuestQEMUFailed  = "qemu failed"
+)
+
+// diagnose reads a console for why a guest ended; it returns the reason, or
+// "" when the console does not say, and the line that says it.
+func diagnose(text []byte) (reason, line string) {
+	find := func(marks ...string) string {
+		for _, m := range marks {
+			i := bytes.LastIndex(text, []byte(m))
+			if i < 0 {
+				continue
+			}
+			start := bytes.LastIndexByte(text[:i], '\n') + 1
+			l := text[start:]
+			if e := bytes.IndexAny(l, "\r\n"); e >= 0 {
+				l = l[:e]
+			}
+			return printable(strings.TrimSpace(string(l)), 200)
+		}
+		return ""
+	}
+	if l := find("System is deadlocked on memory", "Out of memory and no killable"); l != "" {
+		return GuestOutOfMemory, l
+	}
+	if l := find("Kernel panic - not syncing"); l != "" {
+		// A panic that follows the OOM killer has memory as its cause
+		// only when init itself fell to it.
+		if o := find("Out of memory: Killed process 1 "); o != "" {
+			return GuestOutOfMemory, o
+		}
+		return GuestPanicked, l
+	}
+	if l := find("Initramfs unpacking failed: write error"); l != "" {
+		return GuestOutOfMemory, l
+	}
+	if l := find("Out of memory: Kill", "oom-kill:"); l != "" {
+		return GuestOutOfMemory, l
+	}
+	if l := find("Oops:", "BUG: unable to handle", "BUG: kernel NULL pointer", "kernel BUG at"); l != "" {
+		return GuestPanicked, l
+	}
+	return "", ""
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestConsoleKeepsHeadAndTail(t *testing.T) {
+	for _, chunk := range []int{1, 7, 64, 1000} {
+		c := newConsole(32)
+		var all []byte
+		for i := range 500 {
+			all = fmt.Appendf(all, "line %d\n", i)
+		}
+		for b := all; len(b) > 0; {
+			n := min(chunk, len(b))
+			if w, err := c.Write(b[:n]); w != n || err != nil {
+				t.Fatal(w, err)
+			}
+			b = b[n:]
+		}
+		got := c.Bytes()
+		if !bytes.HasPrefix(got, all[:32]) || !bytes.HasSuffix(got, all[len(all)-32:]) {
+			t.Errorf("chunks of %d: %q", chunk, got)
+		}
+		if want := fmt.Sprintf("[%d bytes of console dropped here]", len(all)-64); !strings.Contains(string(got), want) {
+			t.Errorf("chunks of %d: %q lacks %q", chunk, got, want)
+		}
+	}
+}
+
+func TestConsoleShort(t *testing.T) {
+	c := newConsole(8)
+	fmt.Fprint(c, "0123456789ab")
+	if got := string(c.Bytes()); got != "0123456789ab" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestConsoleTail(t *testing.T) {
+	c := newConsole(1 << 10)
+	fmt.Fprint(c, "one\r\ntwo\r\n\r\n\x1b[31mthree\x07  \r\n")
+	if got := c.Tail(2); got != "two\n?[31mthree?" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDiagnose(t *testing.T) {
+	for _, tc := range []struct{ name, text, reason, line string }{
+		{"nothing", "Booting\nok\n", "", ""},
+		{"panic", "x\r\n[    1.2] Kernel panic - not syncing: sysrq triggered crash\r\n[ 1.3] CPU: 0\r\n", GuestPanicked, "[    1.2] Kernel panic - not syncing: sysrq triggered crash"},
+		{"oops", "[ 2.0] BUG: kernel NULL pointer dereference, address: 0\n", GuestPanicked, "[ 2.0] BUG: kernel NULL pointer dereference, address: 0"},
+		{"oom", "[ 9.9] Out of memory: Killed process 77 (mapprof)\n", GuestOutOfMemory, "[ 9.9] Out of memory: Killed process 77 (mapprof)"},
+		{"oom panic", "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory\n", GuestOutOfMemory, "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory"},
+		{"oom and then another panic", "[ 9.9] Out of memory: Killed process 77 (mapprof)\n[ 12] Kernel panic - not syncing: Fatal exception\n", GuestPanicked, "[ 12] Kernel panic - not syncing: Fatal exception"},
+		{"initramfs too large", "Initramfs unpacking failed: write error\nKernel panic - not syncing: No working init\n", GuestPanicked, "Kernel panic - not syncing: No working init"},
+	} {
+		if reason, line := diagnose([]byte(tc.text)); reason != tc.reason || line != tc.line {
+			t.Errorf("%s: got %q, %q", tc.name, reason, line)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain\ttext\n":   "plain\ttext\n",
+		"\x1b]0;title\a":  "?]0;title?",
+		"caf\u00e9\u202e": "caf\u00e9?",
+		"bad\xffutf8":     "bad\ufffdutf8",
+	} {
+		if got := printable(in, 100); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+	if got := printable("12345", 3); got != "123" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+type cpioEntry struct {
+	name       string
+	mode       uint64
+	major, min uint64
+	body       string
+}
+
+// readCPIO reads a newc archive as the kernel does: headers and bodies on
+// four-byte boundaries, until the trailer.
+func readCPIO(t *testing.T, b []byte) []cpioEntry {
+	t.Helper()
+	var out []cpioEntry
+	inodes := map[uint64]bool{}
+	off := 0
+	align := func() { off = (off + 3) &^ 3 }
+	for {
+		if off+110 > len(b) || string(b[off:off+6]) != "070701" {
+			t.Fatalf("no header at %d", off)
+		}
+		var f [13]uint64
+		for i := range f {
+			v, err := strconv.ParseUint(string(b[off+6+8*i:off+14+8*i]), 16, 32)
+			if err != nil {
+				t.Fatalf("header at %d: %v", off, err)
+			}
+			f[i] = v
+		}
+		off += 110
+		name := string(b[off : off+int(f[11])])
+		if !strings.HasSuffix(name, "\x00") {
+			t.Fatalf("name %q does not end in NUL", name)
+		}
+		name = strings.TrimSuffix(name, "\x00")
+		off += int(f[11])
+		align()
+		body := string(b[off : off+int(f[6])])
+		off += int(f[6])
+		align()
+		if name == "TRAILER!!!" {
+			if rest := bytes.Trim(b[off:], "\x00"); len(rest) != 0 {
+				t.Fatalf("%d bytes after the trailer", len(rest))
+			}
+			return out
+		}
+		if inodes[f[0]] {
+			t.Fatalf("inode %d twice: the kernel would make a hard link", f[0])
+		}
+		inodes[f[0]] = true
+		out = append(out, cpioEntry{name, f[1], f[9], f[10], body})
+	}
+}
+
+func TestCPIO(t *testing.T) {
+	var b bytes.Buffer
+	c := newCPIOWriter(&b)
+	for _, err := range []error{
+		c.Dir("/dev"),
+		c.Char("/dev/console", 0o600, 5, 1),
+		c.File("/a/b/file", 0o644, 5, strings.NewReader("hello")),
+		c.File("/a/other", 0o755, 0, strings.NewReader("")),
+		c.Dir("/a/b"),
+		c.Close(),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.Len()%512 != 0 {
+		t.Errorf("%d bytes: not whole blocks", b.Len())
+	}
+	want := []cpioEntry{
+		{"dev", 0o040755, 0, 0, ""},
+		{"dev/console", 0o020600, 5, 1, ""},
+		{"a", 0o040755, 0, 0, ""},
+		{"a/b", 0o040755, 0, 0, ""},
+		{"a/b/file", 0o100644, 0, 0, "hello"},
+		{"a/other", 0o100755, 0, 0, ""},
+	}
+	if got := readCPIO(t, b.Bytes()); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestCPIORefuses(t *testing.T) {
+	for _, name := range []string{"", "/", "relative", "/a/../b", "/a//b", "/a/", "/a\x00b"} {
+		if err := newCPIOWriter(io.Discard).File(name, 0o644, 0, strings.NewReader("")); err == nil {
+			t.Errorf("%q accepted", name)
+		}
+	}
+	c := newCPIOWriter(io.Discard)
+	if err := c.File("/short", 0o644, 9, strings.NewReader("x")); !errors.Is(err, io.EOF) {
+		t.Errorf("short body: %v", err)
+	}
+	if err := c.File("/huge", 0o644, 1<<32, strings.NewReader("x")); err == nil {
+		t.Error("a file of 4 GiB accepted")
+	}
+}
+
+func TestInitramfs(t *testing.T) {
+	init := filepath.Join(t.TempDir(), "init")
+	if err := os.WriteFile(init, []byte("binary"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(init)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b bytes.Buffer
+	if err := writeInitramfs(&b, f, []string{"guest", "x y"}, map[string][]byte{"/etc/z": []byte("Z"), "/a": []byte("A")}); err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, e := range readCPIO(t, b.Bytes()) {
+		fmt.Fprintf(&got, "%06o %d,%d %s %q\n", e.mode, e.major, e.min, e.name, e.body)
+	}
+	golden(t, "initramfs.golden", got.String())
+
+	for _, name := range []string{"/init", guestJobFile, "../x"} {
+		if err := writeInitramfs(io.Discard, f, nil, map[string][]byte{name: nil}); err == nil {
+			t.Errorf("job file %s accepted", name)
+		}
+	}
+}
+
+func TestCheckStatic(t *testing.T) {
+	if err := checkStatic("text", strings.NewReader("#!/bin/sh\n")); err == nil {
+		t.Error("a script accepted")
+	}
+	for _, p := range []string{"/bin/sh", "/usr/bin/env"} {
+		f, err := os.Open(p)
+		if err != nil {
+			continue
+		}
+		defer f.Close()
+		var d *DynamicBinaryError
+		if err := checkStatic(p, f); errors.As(err, &d) {
+			if !strings.Contains(err.Error(), "CGO_ENABLED=0") || d.Loader == "" {
+				t.Errorf("%v: no hint", err)
+			}
+			return
+		}
+	}
+	t.Error("no dynamically linked program refused")
+}

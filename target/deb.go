@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+const (
+	arMagic     = "!<arch>\n"
+	arHeaderLen = 60
+	// arMaxMembers: a .deb has three.
+	arMaxMembers = 64
+	// debMaxUnpacked bounds what is unpacked in search of the image.
+	debMaxUnpacked = 4 << 30
+	// debMaxWindow bounds the decompressors' memory; xz -9 asks for 64 MiB.
+	debMaxWindow = 128 << 20
+)
+
+// DebError says why no kernel could be taken out of a Debian package.
+type DebError struct {
+	Path string
+	Err  error
+}
+
+func (e *DebError) Error() string {
+	return fmt.Sprintf("read package %s: %v", e.Path, e.Err)
+}
+
+func (e *DebError) Unwrap() error { return e.Err }
+
+// errNoImage: a sound package without a kernel image in it.
+var errNoImage = errors.New("holds no kernel image (boot/vmlinuz-* or lib/modules/*/vmlinuz; is it a linux-image or linux-binary package?)")
+
+// debImageRE matches the two places where packages keep the image. Names
+// only choose the member, they never become a path.
+var debImageRE = regexp.MustCompile(`^(?:\./)?(?:boot/vmlinuz-[^/]+|(?:usr/)?lib/modules/[^/]+/vmlinuz(?:\.unsigned)?)$`)
+
+// copyDebImage copies the kernel image in the .deb deb to w. Sizes are
+// bounded: by maxKernelImageBytes for the image, by debMaxUnpacked for all
+// that has to be unpacked to find it.
+func copyDebImage(ctx context.Context, w io.Writer, deb io.Reader) error {
+	return copyDebImageLimit(ctx, w, deb, debMaxUnpacked)
+}
+
+func copyDebImageLimit(ctx context.Context, w io.Writer, deb io.Reader, limit int64) error {
+	name, data, err := findDebData(bufio.NewReaderSize(ctxReader{ctx, deb}, 1<<16))
+	if err != nil {
+		return err
+	}
+	unpacked, done, err := decompress(name, data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	defer done()
+	bounded := &boundedReader{r: ctxReader{ctx, unpacked}, left: limit}
+	tr := tar.NewReader(bounded)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return errNoImage
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if h.Typeflag != tar.TypeReg || !debImageRE.MatchString(h.Name) {
+			continue
+		}
+		if h.Size > maxKernelImageBytes {
+			return fmt.Errorf("%s: kernel image of %d MiB is too big", name, h.Size>>20)
+		}
+		if _, err := io.Copy(w, tr); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+}
+
+// findDebData goes through the ar members of a .deb to data.tar*.
+func findDebData(r io.Reader) (name string, data io.Reader, err error) {
+	var magic [len(arMagic)]byte
+	if _, err := io.ReadFull(r, magic[:]); err != nil && !isEOF(err) {
+		return "", nil, err
+	}
+	if string(magic[:]) != arMagic {
+		return "", nil, errors.New("not a Debian package (no ar header)")
+	}
+	for range arMaxMembers {
+		var h [arHeaderLen]byte
+		if _, err := io.ReadFull(r, h[:]); errors.Is(err, io.EOF) {
+			return "", nil, errors.New("not a Debian package (no data.tar in it)")
+		} else if err != nil {
+			return "", nil, fmt.Errorf("ar header: %w", err)
+		}
+		if string(h[58:60]) != "`\n" {
+			return "", nil, errors.New("ar header is corrupt")
+		}
+		size, err := strconv.ParseInt(strings.TrimRight(string(h[48:58]), " "), 10, 64)
+		if err != nil || size < 0 {
+			return "", nil, errors.New("ar header has no size")
+		}
+		name := strings.TrimSuffix(strings.TrimRight(string(h[:16]), " "), "/")
+		if strings.HasPrefix(name, "data.tar") {
+			return name, &exactReader{r: r, left: size}, nil
+		}
+		// Members start at even offsets.
+		if _, err := io.CopyN(io.Discard, r, size+(size&1)); isEOF(err) {
+			return "", nil, errors.New("ar member is cut short")
+		} else if err != nil {
+			return "", nil, err
+		}
+	}
+	return "", nil, errors.New("not a Debian package (too many members)")
+}
+
+func isEOF(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// decompress returns what r holds, by the member's name; done frees it.
+func decompress(name string, r io.Reader) (out io.Reader, done func(), err error) {
+	done = func() {}
+	switch name {
+	case "data.tar":
+		return r, done, nil
+	case "data.tar.gz":
+		out, err = gzip.NewReader(r)
+	case "data.tar.xz":
+		br := bufio.NewReaderSize(r, 1<<16)
+		if err = checkXZWindow(br); err == nil {
+			out, err = xz.NewReader(br)
+		}
+	case "data.tar.zst":
+		var d *zstd.Decoder
+		d, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(debMaxWindow))
+		if err == nil {
+			out, done = d, d.Close
+		}
+	default:
+		err = errors.New("unknown compression (xz, zst and gz are known)")
+	}
+	return out, done, err
+}
+
+// checkXZWindow refuses an xz stream whose first block asks for a dictionary
+// over debMaxWindow, which the reader would allocate before it reads a byte.
+// Blocks of one stream share their filters in everything that writes .deb
+// files; what a later block may ask for is reserved but only touched as data
+// really comes, and data is bounded.
+func checkXZWindow(br *bufio.Reader) error {
+	const streamHeader = 12
+	b, err := br.Peek(streamHeader + 1)
+	if err != nil {
+		return fmt.Errorf("xz header: %w", io.ErrUnexpectedEOF)
+	}
+	blockLen := (int(b[streamHeader]) + 1) * 4
+	if b[streamHeader] == 0 { // index: an empty stream
+		return nil
+	}
+	b, err = br.Peek(streamHeader + blockLen)
+	if err != nil {
+		return fmt.Errorf("xz header: %w", io.ErrUnexpectedEOF)
+	}
+	block := b[streamHeader:]
+	flags, rest := block[1], block[2:]
+	for _, present := range []byte{0x40, 0x80} { // compressed, uncompressed size
+		if flags&present != 0 {
+			_, n := binary.Uvarint(rest)
+			if n <= 0 {
+				return errors.New("xz header is corrupt")
+			}
+			rest = rest[n:]
+		}
+	}
+	const lzma2 = 0x21
+	if len(rest) < 3 || flags&3 != 0 || rest[0] != lzma2 || rest[1] != 1 || rest[2] > 40 {
+		return errors.New("xz filters other than LZMA2 are not supported")
+	}
+	// 2 or 3, shifted: 4 KiB, 6 KiB, 8 KiB, 12 KiB, …
+	if dict := int64(2|rest[2]&1) << (rest[2]/2 + 11); dict > debMaxWindow {
+		return fmt.Errorf("xz dictionary of %d MiB is too big", dict>>20)
+	}
+	return nil
+}
+
+// exactReader reads left bytes and takes an earlier end for the error it is.
+type exactReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (e *exactReader) Read(p []byte) (int, error) {
+	if e.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := e.r.Read(p[:min(int64(len(p)), e.left)])
+	e.left -= int64(n)
+	if errors.Is(err, io.EOF) && e.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// boundedReader fails, rather than ends, after left bytes.
+type boundedReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errors.New("unpacks to too much data")
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}

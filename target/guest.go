@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package target
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// guestMarker is put on the kernel's command line; the kernel hands
+	// what it does not know and looks like an assignment to init as its
+	// environment.
+	guestMarker = "MAPPROF_GUEST"
+	// guestJobFD tells the job's process which descriptor is its channel.
+	guestJobFD = "MAPPROF_GUEST_FD"
+	// guestJobFile holds the job's argv, as JSON, in the initramfs.
+	guestJobFile = "/mapprof/argv.json"
+	guestPort    = "/dev/ttyS1"
+)
+
+// InGuest tells whether this process is PID 1 of a VM that mapprof started.
+func InGuest() bool {
+	return os.Getpid() == 1 && os.Getenv(guestMarker) == "1"
+}
+
+// InGuestJob tells whether this process is the job of such a VM.
+func InGuestJob() bool { return os.Getenv(guestJobFD) != "" }
+
+// GuestInit is the life of PID 1 and returns only when not InGuest: mount
+// what a program expects, run the job as a child, pass its frames on, report
+// how it ended, power off. It is called first thing in main.
+//
+// The job is a new exec of this binary: cilium/ebpf reads /proc and /sys in
+// package initialisers and caches failures, which in PID 1 come before the
+// mounts and in the child after them.
+func GuestInit() {
+	if !InGuest() {
+		return
+	}
+	g := &guestInit{}
+	defer powerOff()
+	defer func() {
+		if r := recover(); r != nil {
+			msg := fmt.Sprintf("panic in the guest's init: %v\n%s", r, debug.Stack())
+			fmt.Fprintln(os.Stderr, msg)
+			g.sendDone(guestDone{ExitCode: 1, Message: tail(msg, 4096)})
+		}
+	}()
+	if err := g.run(); err != nil {
+		fmt.Fprintln(os.Stderr, "mapprof init:", err)
+		g.sendDone(guestDone{ExitCode: 1, Message: "guest: " + err.Error()})
+	}
+}
+
+type guestInit struct {
+	port     *os.File
+	pid      atomic.Int64 // of the job while it runs
+	stop     atomic.Bool  // the host asked for the end
+	mu       sync.Mutex   // of what follows
+	seq      uint32
+	buf      []byte
+	done     bool
+	window   *guestWindow // nil: file bytes go over the port
+	warnings []string
+}
+
+func (g *guestInit) run() error {
+	g.mount()
+	g.limits()
+	var err error
+	if g.port, err = openPort(guestPort); err != nil {
+		return err
+	}
+	g.window = openGuestWindow()
+	go g.commands()
+	hello := guestHello{Warnings: g.warnings}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		hello.Release = unix.ByteSliceToString(u.Release[:])
+		hello.Version = unix.ByteSliceToString(u.Version[:])
+	}
+	b, err := json.Marshal(hello)
+	if err != nil {
+		return err
+	}
+	if err := g.send(frameHello, b); err != nil {
+		return err
+	}
+	var argv []string
+	b, err = os.ReadFile(guestJobFile)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &argv); err != nil {
+		return fmt.Errorf("read %s: %w", guestJobFile, err)
+	}
+	if len(argv) == 0 { // only asked whether this kernel boots
+		g.sendDone(guestDone{})
+		return nil
+	}
+	d, err := g.job(argv)
+	if err != nil {
+		return err
+	}
+	g.sendDone(d)
+	return nil
+}
+
+// mount mounts what exists in this kernel; a file system that it lacks is a
+// warning, for what needs it says so itself.
+func (g *guestInit) mount() {
+	for _, m := range []struct{ dir, fs, opts string }{
+		{"/proc", "proc", ""},
+		{"/sys", "sysfs", ""},
+		{"/dev", "devtmpfs", ""},
+		{"/tmp", "tmpfs", ""},
+		{"/sys/kernel/debug", "debugfs", ""},
+		{"/sys/kernel/tracing", "tracefs", ""},
+		{"/sys/fs/bpf", "bpf", ""},
+		{"/sys/fs/cgroup", "cgroup2", ""},
+	} {
+		_ = os.MkdirAll(m.dir, 0o755)
+		if err := unix.Mount(m.fs, m.dir, m.fs, 0, m.opts); err != nil && !errors.Is(err, unix.EBUSY) {
+			g.warnings = append(g.warnings, fmt.Sprintf("mount %s on %s: %v", m.fs, m.dir, err))
+		}
+	}
+}
+
+func (g *guestInit) limits() {
+	warn := func(what string, err error) {
+		if err != nil {
+			g.warnings = append(g.warnings, what+": "+err.Error())
+		}
+	}
+	inf := &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	warn("raise RLIMIT_MEMLOCK", unix.Setrlimit(unix.RLIMIT_MEMLOCK, inf))
+	files := &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}
+	warn("raise RLIMIT_NOFILE", unix.Setrlimit(unix.RLIMIT_NOFILE, files))
+	warn("bring up loopback", loopbackUp())
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+}
+
+// openPort opens a serial port raw.
+func openPort(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open channel %s: %w (this kernel needs a second 8250 port: CONFIG_SERIAL_8250_RUNTIME_UARTS >= 2)", path, err)
+	}
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err == nil {
+		t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
+		t.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
+		t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+		t.Ispeed, t.Ospeed = unix.B115200, unix.B115200
+		err = unix.IoctlSetTermios(fd, unix.TCSETS, t)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("set up channel %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func (g *guestInit) send(t frameType, payload ...[]byte) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.port == nil || g.done {
+		return errors.New("send frame: the channel is closed")
+	}
+	b, err := appendFrame(g.buf[:0], t, g.seq, payload...)
+	if err != nil {
+		return err
+	}
+	g.buf = b
+	g.seq++
+	g.done = t == frameDone
+	_, err = g.port.Write(b)
+	return err
+}
+
+func (g *guestInit) sendDone(d guestDone) {
+	d.Message = strings.ToValidUTF8(tail(d.Message, 4096), "?")
+	b, err := json.Marshal(d)
+	if err == nil {
+		err = g.send(frameDone, b)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mapprof init: report the end:", err)
+		return
+	}
+	// The host switches the machine off as soon as it has read this frame,
+	// after it asked QEMU for the instruction count. No timer here: with
+	// -icount an idle guest's hours pass in no time.
+	select {}
+}
+
+// job runs the job to its end and passes on what it sends.
+func (g *guestInit) job(argv []string) (guestDone, error) {
+	// Sequenced packets: a job that dies in the middle of a message leaves
+	// no half of it behind.
+	sp, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return guestDone{}, fmt.Errorf("start job: %w", err)
+	}
+	_ = unix.SetsockoptInt(sp[1], unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 1<<20)
+	var ep [2]int
+	if err := unix.Pipe2(ep[:], unix.O_CLOEXEC); err != nil {
+		return guestDone{}, fmt.Errorf("start job: %w", err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return guestDone{}, fmt.Errorf("start job: %w", err)
+	}
+	if err := g.send(frameStarted); err != nil {
+		return guestDone{}, err
+	}
+	pid, err := syscall.ForkExec("/init", append([]string{"mapprof"}, argv...), &syscall.ProcAttr{
+		Dir: "/tmp",
+		Env: []string{"PATH=/", "HOME=/tmp", "TMPDIR=/tmp", guestJobFD + "=3"},
+		Files: []uintptr{null.Fd(), uintptr(ep[1]), uintptr(ep[1]),
+			uintptr(sp[1])},
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	unix.Close(sp[1])
+	unix.Close(ep[1])
+	null.Close()
+	if err != nil {
+		return guestDone{}, fmt.Errorf("start job: %w", err)
+	}
+	g.pid.Store(int64(pid))
+	if g.stop.Load() { // asked before there was a process to tell
+		_ = syscall.Kill(pid, syscall.SIGINT)
+	}
+	out := &tailBuffer{}
+	outEnd := make(chan struct{})
+	go func() {
+		defer close(outEnd)
+		r := os.NewFile(uintptr(ep[0]), "job output")
+		_, _ = io.Copy(io.MultiWriter(out, os.Stderr), r)
+	}()
+	relayEnd := make(chan error, 1)
+	go func() { relayEnd <- g.relay(sp[0]) }()
+
+	ws := reap(pid)
+	g.pid.Store(0)
+	// The job's own children may hold both ends open; once the job is gone
+	// nothing of theirs counts.
+	_ = unix.Kill(-1, unix.SIGKILL)
+	wait := time.NewTimer(10 * time.Second)
+	defer wait.Stop()
+	select {
+	case err := <-relayEnd:
+		if err != nil {
+			return guestDone{}, err
+		}
+	case <-wait.C:
+		return guestDone{}, errors.New("pass on the job's results: its channel stays open after its end")
+	}
+	select {
+	case <-outEnd:
+	case <-wait.C:
+	}
+	d := guestDone{ExitCode: ws.ExitStatus()}
+	if ws.Signaled() {
+		d.ExitCode = 128 + int(ws.Signal())
+		d.Signal = ws.Signal().String()
+	}
+	if d.ExitCode != 0 {
+		d.Message = out.String()
+	}
+	return d, nil
+}
+
+// reap waits for pid, and for every orphan that ends before it.
+func reap(pid int) syscall.WaitStatus {
+	for {
+		var ws syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &ws, 0, nil)
+		if got == pid && (ws.Exited() || ws.Signaled()) {
+			return ws
+		}
+		if err != nil && !errors.Is(err, syscall.EINTR) {
+			return 0xff << 8 // no such child any more: say so with an exit code
+		}
+	}
+}
+
+// relay passes the job's messages on as frames: one byte of type, payload.
+func (g *guestInit) relay(fd int) error {
+	defer unix.Close(fd)
+	buf := make([]byte, 1+maxPayload)
+	for {
+		n, _, flags, _, err := unix.Recvmsg(fd, buf, nil, 0)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("pass on the job's results: %w", err)
+		case n == 0:
+			return nil
+		case flags&unix.MSG_TRUNC != 0:
+			return fmt.Errorf("pass on the job's results: a message of more than %d bytes", maxPayload)
+		}
+		t := frameType(buf[0])
+		if t < frameEvent || t > frameFileEnd {
+			return fmt.Errorf("pass on the job's results: %s frame", t)
+		}
+		if t == frameFileData && g.window != nil {
+			if len(g.window.mem)-g.window.used < n-1 {
+				if err := g.flush(); err != nil {
+					return err
+				}
+			}
+			g.window.add(buf[1:n])
+			continue
+		}
+		if err := errors.Join(g.flush(), g.send(t, buf[1:n])); err != nil {
+			return err
+		}
+	}
+}
+
+// flush announces what is in the window and waits until the host has it.
+func (g *guestInit) flush() error {
+	if g.window == nil || g.window.used == 0 {
+		return nil
+	}
+	if err := g.send(frameFileWindow, g.window.announce()); err != nil {
+		return err
+	}
+	<-g.window.taken
+	return nil
+}
+
+// commands obeys the host: stop makes the job end as Ctrl-C would.
+func (g *guestInit) commands() {
+	fr := newFrameReader(g.port)
+	for {
+		t, _, err := fr.Next()
+		if err != nil {
+			return
+		}
+		switch t {
+		case frameStop:
+			g.stop.Store(true)
+			if pid := g.pid.Load(); pid != 0 {
+				_ = syscall.Kill(int(pid), syscall.SIGINT)
+			}
+		case frameTaken:
+			if g.window != nil {
+				g.window.taken <- struct{}{}
+			}
+		}
+	}
+}
+
+func powerOff() {
+	signal.Reset()
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	// Without ACPI there is no power-off; with -no-reboot this ends QEMU.
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	select {}
+}
+
+// tailBuffer keeps the last 4 KiB or so of a stream.
+type tailBuffer struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (t *tailBuffer) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	if len(t.b) > 8192 {
+		t.b = append(t.b[:0], t.b[len(t.b)-4096:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tailBuffer) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.b))
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		return s[len(s)-n:]
+	}
+	return s
+}
+
+// jobFD returns the descriptor that the job's process inherited.
+func jobFD() (int, error) {
+	v := os.Getenv(guestJobFD)
+	fd, err := strconv.Atoi(v)
+	if err != nil || fd < 3 {
+		return -1, fmt.Errorf("open guest channel: %s=%q is no descriptor (only a VM's job has one)", guestJobFD, v)
+	}
+	return fd, nil
+}

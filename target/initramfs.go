@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bufio"
+	"bytes"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+)
+
+// DynamicBinaryError is a mapprof that needs a dynamic loader and so can't be
+// a guest's /init.
+type DynamicBinaryError struct {
+	Path   string
+	Loader string
+}
+
+func (e *DynamicBinaryError) Error() string {
+	return fmt.Sprintf("use %s as the guest's /init: it needs the dynamic loader %s (build it with CGO_ENABLED=0)", e.Path, e.Loader)
+}
+
+// checkStatic refuses a binary that the guest could not run.
+func checkStatic(path string, r io.ReaderAt) error {
+	f, err := elf.NewFile(r)
+	if err != nil {
+		return fmt.Errorf("use %s as the guest's /init: %w", path, err)
+	}
+	if f.Machine != elf.EM_X86_64 {
+		return fmt.Errorf("use %s as the guest's /init: it is for %s (a guest is x86-64)", path, f.Machine)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			b := make([]byte, min(p.Filesz, 256))
+			if _, err := p.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+				return fmt.Errorf("use %s as the guest's /init: %w", path, err)
+			}
+			return &DynamicBinaryError{Path: path, Loader: string(bytes.TrimRight(b, "\x00"))}
+		}
+	}
+	return nil
+}
+
+// writeInitramfs writes the guest's whole file system: init as /init, the
+// job's arguments, its files, and the few nodes needed before devtmpfs.
+//
+// It is not compressed: under software emulation the guest would spend longer
+// on unpacking than the host does on copying.
+func writeInitramfs(w io.Writer, init *os.File, args []string, files map[string][]byte) error {
+	st, err := init.Stat()
+	if err != nil {
+		return fmt.Errorf("write initramfs: %w", err)
+	}
+	if args == nil {
+		args = []string{}
+	}
+	argv, err := json.Marshal(args)
+	if err != nil {
+		return fmt.Errorf("write initramfs: %w", err)
+	}
+	bw := bufio.NewWriterSize(w, 1<<20)
+	c := newCPIOWriter(bw)
+	err = errors.Join(
+		c.Dir("/dev"), c.Dir("/proc"), c.Dir("/sys"), c.Dir("/tmp"), c.Dir("/mapprof"),
+		c.Char("/dev/console", 0o600, 5, 1),
+		c.Char("/dev/null", 0o666, 1, 3),
+		c.File("/init", 0o755, st.Size(), io.NewSectionReader(init, 0, st.Size())),
+		c.File(guestJobFile, 0o644, int64(len(argv)), bytes.NewReader(argv)),
+	)
+	names := make([]string, 0, len(files))
+	for n := range files {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		if n == "/init" || n == guestJobFile {
+			err = errors.Join(err, fmt.Errorf("%s is reserved", n))
+			continue
+		}
+		err = errors.Join(err, c.File(n, 0o755, int64(len(files[n])), bytes.NewReader(files[n])))
+	}
+	err = errors.Join(err, c.Close(), bw.Flush())
+	if err != nil {
+		return fmt.Errorf("write initramfs: %w", err)
+	}
+	return nil
+}

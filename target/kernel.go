@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Kernel is a kernel image on disk, ready to boot.
+type Kernel struct {
+	// Requested is what the user gave: a series, a release, a path.
+	Requested string `json:"requested"`
+	// Path is the bzImage.
+	Path string `json:"path"`
+	// Release is what uname -r will say, read from the image's header.
+	Release string `json:"release"`
+	// Source says in words where the image came from.
+	Source string `json:"source"`
+	// SHA256 is the hexadecimal digest of the file at Path.
+	SHA256 string `json:"sha256"`
+}
+
+// KernelOptions direct where kernels are looked for. The zero value is the
+// user's cache, with the network allowed.
+type KernelOptions struct {
+	// CacheDir holds images and package indexes; empty means
+	// $MAPPROF_CACHE, or else the folder mapprof in os.UserCacheDir().
+	CacheDir string
+	// Offline forbids the network: only what the cache holds is found.
+	Offline bool
+	// Progress, if set, is told in short lines what is being waited for.
+	// It is never called by two goroutines at once.
+	Progress func(line string)
+}
+
+func (o KernelOptions) say(format string, args ...any) {
+	if o.Progress != nil {
+		o.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// UnknownKernelError says that no kernel goes by the name that was given.
+type UnknownKernelError struct {
+	Requested string
+	Known     []string // series that do exist, oldest first
+	Offline   bool     // only the cache was searched
+	Notes     []string // parts of the archive that could not be searched
+}
+
+func (e *UnknownKernelError) Error() string {
+	known := strings.Join(e.Known, ", ")
+	if e.Offline {
+		if known == "" {
+			known = "none"
+		}
+		return fmt.Sprintf("resolve kernel %q: not in the cache (cached: %s; mapprof kernels fetch gets others when there is a network)",
+			e.Requested, known)
+	}
+	hint := "have: " + known
+	if known == "" {
+		hint = "the archive offers none"
+	}
+	if len(e.Notes) > 0 {
+		hint += "; not searched: " + strings.Join(e.Notes, ", ")
+	}
+	return fmt.Sprintf("resolve kernel %q: no such series or release (%s)", e.Requested, hint)
+}
+
+// NotKernelError says that a file is no kernel image that can be booted.
+type NotKernelError struct {
+	Path    string
+	Problem string
+	Hint    string // may be empty
+}
+
+func (e *NotKernelError) Error() string {
+	s := fmt.Sprintf("read kernel image %s: %s", e.Path, e.Problem)
+	if e.Hint != "" {
+		s += " (" + e.Hint + ")"
+	}
+	return s
+}
+
+var (
+	kernelSeriesRE = regexp.MustCompile(`^[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,6})?$`)
+	kernelExactRE  = regexp.MustCompile(`^[0-9]{1,4}\.[0-9]{1,4}[0-9A-Za-z.+~_-]{1,80}$`)
+)
+
+// ResolveKernel finds the kernel that arg names:
+//
+//   - a series ("6.12") or an upstream version ("6.12.117"): the newest such
+//     kernel in the cache; the network is used only if the cache has none;
+//   - an exact release or package version ("6.1.0-56-cloud-amd64",
+//     "6.1.192-2"), likewise;
+//   - a path to a bzImage, used where it lies;
+//   - a path to a .deb that holds one: the image is extracted to the cache.
+//
+// A series or upstream version is never taken for a path, even if a file has
+// that name: write ./6.12 for the file. The longer exact names are, if no
+// such file exists.
+//
+// Errors to tell apart: *UnknownKernelError, *NotKernelError, *DebError,
+// *AptError, *SignatureError.
+func ResolveKernel(ctx context.Context, arg string, opt KernelOptions) (Kernel, error) {
+	if arg == "" {
+		return Kernel{}, &UnknownKernelError{Requested: arg, Offline: opt.Offline}
+	}
+	if isKernelName(arg) {
+		return resolveNamed(ctx, arg, opt)
+	}
+	return resolveFile(ctx, arg, opt)
+}
+
+// isKernelName tells names of the archive's kernels from paths.
+func isKernelName(arg string) bool {
+	if strings.ContainsRune(arg, filepath.Separator) {
+		return false
+	}
+	if kernelSeriesRE.MatchString(arg) {
+		return true
+	}
+	if !kernelExactRE.MatchString(arg) || strings.HasSuffix(arg, ".deb") {
+		return false
+	}
+	_, err := os.Lstat(arg)
+	return err != nil
+}
+
+func resolveNamed(ctx context.Context, name string, opt KernelOptions) (Kernel, error) {
+	cache, err := openKernelCache(opt)
+	if err != nil {
+		return Kernel{}, err
+	}
+	if k, ok, err := cache.newest(name, opt); err != nil || ok {
+		return k, err
+	}
+	if opt.Offline {
+		return Kernel{}, &UnknownKernelError{Requested: name, Offline: true, Known: cache.series()}
+	}
+	return fetchKernel(ctx, name, opt, indexMaxAge)
+}
+
+func resolveFile(ctx context.Context, path string, opt KernelOptions) (Kernel, error) {
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return Kernel{}, &NotKernelError{path, "no such file",
+			"give a series such as 6.12, a bzImage or a .deb"}
+	case err != nil:
+		return Kernel{}, fmt.Errorf("read kernel image: %w", err)
+	case st.IsDir():
+		hint := "give the bzImage file"
+		image := filepath.Join(path, "arch", "x86", "boot", "bzImage")
+		if _, err := os.Stat(image); err == nil {
+			hint = "give " + image
+		}
+		return Kernel{}, &NotKernelError{path, "is a directory", hint}
+	case !st.Mode().IsRegular():
+		return Kernel{}, &NotKernelError{path, "is not a regular file", ""}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("read kernel image: %w", err)
+	}
+	defer f.Close()
+	var magic [len(arMagic)]byte
+	if n, err := io.ReadFull(f, magic[:]); err == nil && bytes.Equal(magic[:n], []byte(arMagic)) {
+		return resolveDeb(ctx, path, f, opt)
+	}
+	release, err := readKernelImage(f, st.Size())
+	if err != nil {
+		return Kernel{}, namedImage(err, path)
+	}
+	sum, err := hashFile(ctx, f)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("read kernel image %s: %w", path, err)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("read kernel image %s: %w", path, err)
+	}
+	return Kernel{Requested: path, Path: abs, Release: release, Source: "file", SHA256: sum}, nil
+}
+
+// resolveDeb extracts the image of the package f once; the cache knows it by
+// the digest of the package.
+func resolveDeb(ctx context.Context, path string, f *os.File, opt KernelOptions) (Kernel, error) {
+	sum, err := hashFile(ctx, f)
+	if err != nil {
+		return Kernel{}, &DebError{path, err}
+	}
+	cache, err := openKernelCache(opt)
+	if err != nil {
+		return Kernel{}, err
+	}
+	dir := filepath.Join(cache.kernels, "deb", sum)
+	source := "package " + filepath.Base(path)
+	if m, err := cache.read(dir); err == nil && cache.intact(dir, m) {
+		return m.kernel(dir, path, source), nil
+	}
+	unlock, err := cache.lock(ctx, opt)
+	if err != nil {
+		return Kernel{}, err
+	}
+	defer unlock()
+	opt.say("extracting the kernel from %s", filepath.Base(path))
+	m := kernelMeta{DebSHA256: sum}
+	if err := cache.storeDeb(ctx, dir, path, &m); err != nil {
+		return Kernel{}, err
+	}
+	return m.kernel(dir, path, source), nil
+}
+
+// namedImage fills in the path of an error about an image's contents.
+func namedImage(err error, path string) error {
+	var nk *NotKernelError
+	if errors.As(err, &nk) {
+		nk.Path = path
+		return nk
+	}
+	return fmt.Errorf("read kernel image %s: %w", path, err)
+}

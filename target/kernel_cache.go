@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	kernelImageName = "vmlinuz"
+	kernelMetaName  = "kernel.json"
+	kernelTmpPrefix = ".tmp-"
+	kernelMetaMax   = 64 << 10
+)
+
+// kernelMeta is kernel.json, kept beside each cached image. Series, Version,
+// Package and Suite are empty for an image out of a package the user gave.
+type kernelMeta struct {
+	Series    string    `json:"series,omitempty"`
+	Version   string    `json:"version,omitempty"` // Debian's, of the package
+	Package   string    `json:"package,omitempty"`
+	Suite     string    `json:"suite,omitempty"`
+	Release   string    `json:"release"`
+	SHA256    string    `json:"sha256"` // of the image
+	DebSHA256 string    `json:"deb_sha256"`
+	SizeBytes int64     `json:"size_bytes"` // of the image
+	Fetched   time.Time `json:"fetched"`
+}
+
+func (m kernelMeta) kernel(dir, requested, source string) Kernel {
+	return Kernel{
+		Requested: requested,
+		Path:      filepath.Join(dir, kernelImageName),
+		Release:   m.Release,
+		Source:    source,
+		SHA256:    m.SHA256,
+	}
+}
+
+func (m kernelMeta) source() string {
+	return fmt.Sprintf("Debian %s, %s %s", m.Suite, m.Package, m.Version)
+}
+
+// kernelCache is the folder of images, and of apt's state to get them:
+//
+//	lock                             held by whoever writes here
+//	kernels/SERIES/VERSION/          vmlinuz, kernel.json
+//	kernels/deb/SHA256-OF-PACKAGE/   likewise
+//	apt/SUITE-MIRROR/                package indexes
+//
+// A kernel's folder appears by rename, so readers need no lock.
+type kernelCache struct {
+	dir     string
+	kernels string
+}
+
+func openKernelCache(opt KernelOptions) (*kernelCache, error) {
+	dir := opt.CacheDir
+	if dir == "" {
+		dir = os.Getenv("MAPPROF_CACHE")
+	}
+	if dir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("find cache folder: %w (set MAPPROF_CACHE to a folder)", err)
+		}
+		dir = filepath.Join(base, "mapprof")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find cache folder: %w", err)
+	}
+	// apt's configuration files can't escape these.
+	if strings.ContainsAny(dir, "\"\n\\;{}") {
+		return nil, fmt.Errorf("open cache folder %q: unusable name (set MAPPROF_CACHE to one of plain characters)", dir)
+	}
+	return &kernelCache{dir: dir, kernels: filepath.Join(dir, "kernels")}, nil
+}
+
+// cachedKernel is one image in the cache, not yet checked.
+type cachedKernel struct {
+	dir  string
+	meta kernelMeta
+}
+
+// all returns the archive's kernels in the cache, newest first.
+func (c *kernelCache) all() []cachedKernel {
+	paths, _ := filepath.Glob(filepath.Join(c.kernels, "[0-9]*.[0-9]*", "[0-9]*", kernelMetaName))
+	var found []cachedKernel
+	for _, p := range paths {
+		dir := filepath.Dir(p)
+		m, err := c.read(dir)
+		if err != nil || m.Series == "" {
+			continue
+		}
+		found = append(found, cachedKernel{dir, m})
+	}
+	slices.SortStableFunc(found, func(a, b cachedKernel) int {
+		return compareDebianVersions(b.meta.Version, a.meta.Version)
+	})
+	return found
+}
+
+// series returns the series that the cache has, oldest first.
+func (c *kernelCache) series() []string {
+	var out []string
+	for _, k := range c.all() {
+		if !slices.Contains(out, k.meta.Series) {
+			out = append(out, k.meta.Series)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// newest returns the newest intact kernel that goes by name. Damaged images
+// are passed over, and reported as progress.
+func (c *kernelCache) newest(name string, opt KernelOptions) (Kernel, bool, error) {
+	for _, k := range c.all() {
+		if !matchesKernel(name, k.meta.Version, k.meta.Release) {
+			continue
+		}
+		if !c.intact(k.dir, k.meta) {
+			opt.say("cached kernel %s is damaged, not used", k.meta.Release)
+			continue
+		}
+		return k.meta.kernel(k.dir, name, k.meta.source()), true, nil
+	}
+	return Kernel{}, false, nil
+}
+
+func (c *kernelCache) read(dir string) (kernelMeta, error) {
+	var m kernelMeta
+	f, err := os.Open(filepath.Join(dir, kernelMetaName))
+	if err != nil {
+		return m, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, kernelMetaMax))
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, err
+	}
+	if !plainName(m.Release) || (m.Version != "" && seriesOf(m.Version) != m.Series) {
+		return m, errors.New("malformed " + kernelMetaName)
+	}
+	return m, nil
+}
+
+// intact checks the image against its recorded digest.
+func (c *kernelCache) intact(dir string, m kernelMeta) bool {
+	f, err := os.Open(filepath.Join(dir, kernelImageName))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	sum, err := hashFile(context.Background(), f)
+	return err == nil && sum == m.SHA256
+}
+
+// lock takes the cache's lock, waiting for another process to finish. The
+// kernel releases it if this process dies.
+func (c *kernelCache) lock(ctx context.Context, opt KernelOptions) (unlock func(), err error) {
+	if err := os.MkdirAll(c.kernels, 0o755); err != nil {
+		return nil, fmt.Errorf("create cache folder: %w (set MAPPROF_CACHE to a writable one)", err)
+	}
+	f, err := os.OpenFile(filepath.Join(c.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock cache folder: %w (set MAPPROF_CACHE to a writable one)", err)
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for said := false; ; {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // closing unlocks
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			_ = f.Close()
+			return nil, fmt.Errorf("lock cache folder %s: %w", c.dir, err)
+		}
+		if !said {
+			opt.say("waiting for another mapprof to finish with %s", c.dir)
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			_ = f.Close()
+			return nil, fmt.Errorf("lock cache folder %s: %w", c.dir, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// storeDeb extracts the image of the package at deb to the folder dir of the
+// cache, beside *m, which it completes. The lock is held.
+func (c *kernelCache) storeDeb(ctx context.Context, dir, deb string, m *kernelMeta) (err error) {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	c.sweep(parent)
+	tmp, err := os.MkdirTemp(parent, kernelTmpPrefix)
+	if err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(tmp)
+		}
+	}()
+	if err := extractDeb(ctx, filepath.Join(tmp, kernelImageName), deb, m); err != nil {
+		return err
+	}
+	m.Fetched = time.Now().UTC().Truncate(time.Second)
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	if err := writeSynced(filepath.Join(tmp, kernelMetaName), append(b, '\n')); err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil { // MkdirTemp made it 0700
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	if err := os.RemoveAll(dir); err != nil { // a damaged one
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	return syncDir(parent)
+}
+
+// sweep removes what an interrupted store left behind.
+func (c *kernelCache) sweep(parent string) {
+	left, _ := filepath.Glob(filepath.Join(parent, kernelTmpPrefix+"*"))
+	for _, p := range left {
+		_ = os.RemoveAll(p)
+	}
+}
+
+// extractDeb writes the image in deb to the new file image, checks it, and
+// sets m's Release, SHA256 and SizeBytes.
+func extractDeb(ctx context.Context, image, deb string, m *kernelMeta) error {
+	in, err := os.Open(deb)
+	if err != nil {
+		return &DebError{deb, err}
+	}
+	defer in.Close()
+	out, err := os.OpenFile(image, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	defer out.Close()
+	if err := copyDebImage(ctx, out, in); err != nil {
+		return &DebError{deb, err}
+	}
+	if m.SizeBytes, err = out.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	if m.Release, err = readKernelImage(out, m.SizeBytes); err != nil {
+		return namedImage(err, "in "+deb)
+	}
+	if m.SHA256, err = hashFile(ctx, out); err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	if err := out.Sync(); err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	if err := out.Close(); err != nil {
+		return fmt.Errorf("store kernel: %w", err)
+	}
+	return nil
+}
+
+// writeSynced writes a new file and waits for the disk.
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// replaceSynced is writeSynced for a file that may exist: it is replaced
+// whole or not at all.
+func replaceSynced(path string, b []byte) error {
+	tmp := filepath.Join(filepath.Dir(path), kernelTmpPrefix+filepath.Base(path))
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := writeSynced(tmp, b); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the renames in a folder last.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// KernelEntry is a kernel that can be had, or is already in the cache.
+type KernelEntry struct {
+	Series  string `json:"series"`
+	Version string `json:"version"` // of the Debian package
+	Release string `json:"release"` // uname -r
+	Suite   string `json:"suite"`
+	// SizeBytes is what there is to download, or, if Cached, the size of
+	// the image.
+	SizeBytes int64 `json:"size_bytes"`
+	Cached    bool  `json:"cached"`
+	// Newest marks the one that the series' name stands for: in the cache
+	// if it has any of the series, else in the archive.
+	Newest bool `json:"newest"`
+}
+
+// KernelList is what ListKernels found, oldest kernel first.
+type KernelList struct {
+	Kernels []KernelEntry `json:"kernels"`
+	// Notes say what could not be searched, and why.
+	Notes []string `json:"notes"`
+}
+
+// ListKernels lists the kernels of the cache and of Debian's archive. What
+// is wrong with the archive becomes a note, not an error: the cache's kernels
+// are there all the same.
+func ListKernels(ctx context.Context, opt KernelOptions) (KernelList, error) {
+	cache, err := openKernelCache(opt)
+	if err != nil {
+		return KernelList{}, err
+	}
+	list := KernelList{Kernels: []KernelEntry{}, Notes: []string{}}
+	cached := cache.all()
+	ix := &debianIndex{}
+	if opt.Offline {
+		list.Notes = append(list.Notes, "offline: only kernels in the cache are listed")
+	} else if found, err := cache.archive(ctx, opt); err != nil {
+		if ctx.Err() != nil {
+			return KernelList{}, err
+		}
+		list.Notes = append(list.Notes, fmt.Sprintf("only kernels in the cache are listed: %v", err))
+	} else {
+		ix = found
+		list.Notes = append(list.Notes, ix.notes...)
+	}
+	list.Kernels = mergeKernels(cached, ix)
+	return list, nil
+}
+
+func (c *kernelCache) archive(ctx context.Context, opt KernelOptions) (*debianIndex, error) {
+	tools, err := findApt()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := c.lock(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return c.index(ctx, tools, opt, indexMaxAge)
+}
+
+// mergeKernels joins both lists, one entry per package version.
+func mergeKernels(cached []cachedKernel, ix *debianIndex) []KernelEntry {
+	byVersion := map[string]KernelEntry{}
+	for _, p := range ix.packages {
+		// Of a version's packages the one that would be fetched.
+		best := ix.candidates(p.Version)[0]
+		byVersion[p.Version] = KernelEntry{
+			Series: seriesOf(p.Version), Version: p.Version, Release: best.Release,
+			Suite: best.Suite, SizeBytes: best.SizeBytes,
+		}
+	}
+	for _, k := range cached {
+		byVersion[k.meta.Version] = KernelEntry{
+			Series: k.meta.Series, Version: k.meta.Version, Release: k.meta.Release,
+			Suite: k.meta.Suite, SizeBytes: k.meta.SizeBytes, Cached: true,
+		}
+	}
+	out := []KernelEntry{}
+	for _, e := range byVersion {
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b KernelEntry) int { return compareDebianVersions(a.Version, b.Version) })
+	for _, wantCached := range []bool{true, false} {
+		marked := map[string]bool{}
+		for i := range out {
+			marked[out[i].Series] = marked[out[i].Series] || out[i].Newest
+		}
+		for i := len(out) - 1; i >= 0; i-- {
+			if e := &out[i]; !marked[e.Series] && e.Cached == wantCached {
+				e.Newest, marked[e.Series] = true, true
+			}
+		}
+	}
+	return out
+}

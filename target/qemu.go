@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package target
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const qemuBinary = "qemu-system-x86_64"
+
+// QEMUMissingError is a host without QEMU.
+type QEMUMissingError struct{ Err error }
+
+func (e *QEMUMissingError) Error() string {
+	return fmt.Sprintf("find %s: %v (apt-get install qemu-system-x86)", qemuBinary, e.Err)
+}
+
+func (e *QEMUMissingError) Unwrap() error { return e.Err }
+
+// findQEMU returns the path of QEMU; $MAPPROF_QEMU overrides the search.
+func findQEMU() (string, error) {
+	name := qemuBinary
+	if v := os.Getenv("MAPPROF_QEMU"); v != "" {
+		name = v
+	}
+	p, err := exec.LookPath(name)
+	if err != nil {
+		return "", &QEMUMissingError{Err: err}
+	}
+	return p, nil
+}
+
+// qemuBuild is what one QEMU says of itself.
+type qemuBuild struct {
+	version string
+	window  bool // it has the device for memory shared with a guest
+}
+
+var qemuBuilds sync.Map // path → qemuBuild
+
+// askQEMU asks a QEMU about itself, once per path and process.
+func askQEMU(ctx context.Context, path string) (qemuBuild, error) {
+	if v, ok := qemuBuilds.Load(path); ok {
+		return v.(qemuBuild), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil {
+		return qemuBuild{}, fmt.Errorf("ask %s for its version: %w", path, err)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	_, v, ok := strings.Cut(line, "version ")
+	if !ok {
+		return qemuBuild{}, fmt.Errorf("ask %s for its version: %q is no answer of QEMU", path, printable(line, 80))
+	}
+	b := qemuBuild{version: printable(v, 80)}
+	// Some distributions leave the device out; a failure here costs only
+	// speed.
+	if out, err := exec.CommandContext(ctx, path, "-device", "help").Output(); err == nil {
+		b.window = bytes.Contains(out, []byte(`"ivshmem-plain"`))
+	}
+	qemuBuilds.Store(path, b)
+	return b, nil
+}
+
+// machine is all that QEMU's command line depends on.
+type machine struct {
+	kernel  string // path
+	initrd  string // path
+	cpus    int
+	memory  uint64
+	accel   string // "tcg" or "kvm"
+	clock   string // "wall" or "icount"
+	append  []string
+	console int // descriptors inherited by QEMU
+	channel int
+	monitor int
+	window  string // path of the memory shared with the guest; "": none
+}
+
+// cmdline is the guest kernel's command line. It leaves alone whatever
+// changes what is measured (mitigations, RCU, preemption, ticks).
+func (m machine) cmdline() string {
+	a := []string{
+		"console=ttyS0", "quiet", "panic=-1", "oops=panic",
+		// Two ports are all there are; probing 30 more takes its time.
+		"8250.nr_uarts=2",
+		"random.trust_cpu=on",
+		guestMarker + "=1",
+	}
+	if m.accel == "tcg" {
+		// The timer check busy-waits, and can fail under emulation on a
+		// loaded host ("IO-APIC + timer doesn't work").
+		// The emulated TSC is one counter for all CPUs, so none can be
+		// ahead. Unasked, kernels before 6.12 fall back to the HPET,
+		// whose every read costs 2 µs, and later ones may in mid-run.
+		a = append(a, "no_timer_check", "tsc=reliable")
+	}
+	if m.clock == ClockICount {
+		a = append(a, "nokaslr", "norandmaps")
+	}
+	return strings.Join(append(a, m.append...), " ")
+}
+
+func (m machine) args() []string {
+	socket := func(id string, fd int) string { return fmt.Sprintf("socket,id=%s,fd=%d", id, fd) }
+	a := []string{
+		"-no-user-config", "-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
+		"-machine", "pc,usb=off,vmport=off",
+		"-smp", strconv.Itoa(m.cpus),
+		"-m", strconv.FormatUint(m.memory>>20, 10) + "M",
+		"-kernel", m.kernel, "-initrd", m.initrd, "-append", m.cmdline(),
+		"-chardev", socket("console", m.console), "-serial", "chardev:console",
+		"-chardev", socket("channel", m.channel), "-serial", "chardev:channel",
+		"-chardev", socket("monitor", m.monitor), "-mon", "chardev=monitor,mode=control",
+	}
+	if m.window != "" {
+		a = append(a,
+			"-object", fmt.Sprintf("memory-backend-file,id=window,mem-path=%s,size=%d,share=on", m.window, windowBytes),
+			"-device", "ivshmem-plain,memdev=window")
+	}
+	switch {
+	case m.accel == "kvm":
+		a = append(a, "-accel", "kvm", "-cpu", "host")
+	case m.clock == ClockICount:
+		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", tcgCPU,
+			"-rtc", "base=2020-01-01,clock=vm", "-seed", "1")
+	default:
+		a = append(a, "-accel", "tcg,thread=multi", "-cpu", tcgCPU)
+	}
+	return a
+}
+
+// tcgCPU is everything that the emulator can do, less 5-level paging, which
+// lengthens every page walk.
+const tcgCPU = "max,la57=off"
+
+// process is a running QEMU. It dies with this process, whatever ends it.
+type process struct {
+	pid    int
+	stderr *boundedBuffer
+	exited chan struct{} // closed once reaped
+	err    error         // how it ended; read after exited
+}
+
+// startProcess starts a command that inherits files as descriptors 3, 4, ….
+//
+// The kernel sends the parent-death signal when the *thread* that started the
+// child ends, so one locked goroutine starts it, waits for it, and does
+// nothing else.
+func startProcess(path string, args []string, files []*os.File) (*process, error) {
+	p := &process{stderr: &boundedBuffer{max: 64 << 10}, exited: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		cmd := exec.Command(path, args...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "LC_ALL=C"}
+		cmd.Stdout, cmd.Stderr = p.stderr, p.stderr
+		cmd.ExtraFiles = files
+		cmd.WaitDelay = 2 * time.Second
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+		err := cmd.Start()
+		if err == nil {
+			p.pid = cmd.Process.Pid
+		}
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+			close(p.exited)
+		}
+		// Not unlocked: the thread ends with the goroutine.
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// kill ends the process and returns once it is reaped.
+func (p *process) kill() {
+	select {
+	case <-p.exited:
+		return
+	default:
+	}
+	// The group is the child's own; it can't have been reused before the
+	// locked goroutine reaped it, and then exited is closed.
+	_ = unix.Kill(-p.pid, unix.SIGKILL)
+	<-p.exited
+}
+
+// boundedBuffer keeps the first max bytes written to it.
+type boundedBuffer struct {
+	mu  sync.Mutex
+	max int
+	b   bytes.Buffer
+}
+
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if room := b.max - b.b.Len(); room > 0 {
+		b.b.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
+
+func (b *boundedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// socketPair returns two ends of a stream: ours and the one for QEMU.
+func socketPair(name string) (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
+}
+
+// memFile returns an anonymous file, which no crash can leave behind.
+func memFile(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func closeAll(files ...*os.File) error {
+	var errs []error
+	for _, f := range files {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

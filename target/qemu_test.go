@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package target
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestQEMUArgs(t *testing.T) {
+	base := machine{kernel: "/k/bzImage", initrd: "/proc/self/fd/6", cpus: 2, memory: 1 << 30,
+		accel: "tcg", clock: ClockWall, console: 3, channel: 4, monitor: 5, window: "/proc/self/fd/7"}
+	for name, change := range map[string]func(*machine){
+		"wall":   func(*machine) {},
+		"icount": func(m *machine) { m.clock, m.cpus = ClockICount, 1 },
+		"kvm":    func(m *machine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
+		"port":   func(m *machine) { m.window = "" },
+	} {
+		m := base
+		change(&m)
+		var b strings.Builder
+		for _, a := range m.args() {
+			if strings.HasPrefix(a, "-") && b.Len() > 0 {
+				b.WriteByte('\n')
+			} else if b.Len() > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(a)
+		}
+		golden(t, "qemu-"+name+".golden", b.String()+"\n")
+	}
+}
+
+func TestVMConfiguration(t *testing.T) {
+	k := Kernel{Path: "/k"}
+	for _, tc := range []struct {
+		vm   VM
+		want string
+	}{
+		{VM{}, "no kernel"},
+		{VM{Kernel: k, Clock: "sundial"}, `unknown clock "sundial"`},
+		{VM{Kernel: k, Accel: "xen"}, `unknown accelerator "xen"`},
+		{VM{Kernel: k, Clock: ClockICount, Accel: "kvm"}, "needs emulation"},
+		{VM{Kernel: k, Clock: ClockICount, CPUs: 2}, "needs 1 CPU"},
+		{VM{Kernel: k, CPUs: -1}, "-1 CPUs"},
+		{VM{Kernel: k, CPUs: 256}, "256 CPUs"},
+		{VM{Kernel: k, MemoryBytes: 1 << 20}, "1 MiB of memory"},
+		{VM{Kernel: k, Append: []string{"a\nb"}}, "command line"},
+	} {
+		if _, err := tc.vm.Run(context.Background(), Job{}); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("got %v, want %q", err, tc.want)
+		}
+	}
+	vm, err := VM{Kernel: k, Clock: ClockICount}.withDefaults()
+	if err != nil || vm.CPUs != 1 || vm.MemoryBytes != defaultMemory {
+		t.Errorf("defaults: %+v, %v", vm, err)
+	}
+}
+
+func TestHostRefusals(t *testing.T) {
+	t.Run("no qemu", func(t *testing.T) {
+		t.Setenv("MAPPROF_QEMU", "")
+		t.Setenv("PATH", t.TempDir())
+		_, err := VM{Kernel: Kernel{Path: "/k"}}.Run(context.Background(), Job{})
+		var q *QEMUMissingError
+		if !errors.As(err, &q) || !strings.Contains(err.Error(), "apt-get install qemu-system-x86") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := (VM{Kernel: Kernel{Path: "/k"}}).Run(ctx, Job{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("memory", func(t *testing.T) {
+		var m *MemoryError
+		if err := checkMemory(1 << 50); !errors.As(err, &m) || !strings.Contains(err.Error(), "--memory") {
+			t.Errorf("got %v", err)
+		}
+		if n, ok := memAvailable([]byte("MemTotal: 9 kB\nMemAvailable:   123 kB\n")); !ok || n != 123<<10 {
+			t.Errorf("got %d, %v", n, ok)
+		}
+		if _, ok := memAvailable([]byte("MemAvailable: x kB\n")); ok {
+			t.Error("accepted")
+		}
+	})
+	t.Run("not qemu", func(t *testing.T) {
+		p := filepath.Join(t.TempDir(), "qemu")
+		if err := os.WriteFile(p, []byte("#!/bin/sh\necho hi\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := askQEMU(context.Background(), p); err == nil || !strings.Contains(err.Error(), "no answer of QEMU") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A QEMU that ends at once is reported with what it said.
+func TestQEMUFails(t *testing.T) {
+	p := filepath.Join(t.TempDir(), "qemu")
+	script := `#!/bin/sh
+case "$1" in
+--version) echo "QEMU emulator version 9.9.9 (test)"; exit 0;;
+-device) exit 0;;
+esac
+echo "qemu: could not load kernel '/k'" >&2
+exit 1
+`
+	if err := os.WriteFile(p, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MAPPROF_QEMU", p)
+	s := &session{vm: VM{Kernel: Kernel{Requested: "/k"}, Timeout: time.Minute, BootTimeout: time.Minute}, out: &Outcome{}, console: newConsole(100)}
+	pr, err := startProcess(p, []string{"-x"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pr.kill()
+	var ours, theirs [3]*os.File
+	for i := range ours {
+		if ours[i], theirs[i], err = socketPair("test"); err != nil {
+			t.Fatal(err)
+		}
+		theirs[i].Close()
+		defer ours[i].Close()
+	}
+	err = s.follow(context.Background(), pr, ours[0], ours[1], ours[2])
+	var g *GuestError
+	if !errors.As(err, &g) || g.Reason != GuestQEMUFailed || !strings.Contains(err.Error(), "could not load kernel '/k'") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// fakeQEMU answers the monitor's protocol; it returns what it was asked.
+func fakeQEMU(conn net.Conn, events []string, answers map[string]string) {
+	fmt.Fprintln(conn, `{"QMP":{"version":{},"capabilities":[]}}`)
+	d := json.NewDecoder(conn)
+	for {
+		var c struct {
+			Execute string `json:"execute"`
+			ID      int    `json:"id"`
+		}
+		if d.Decode(&c) != nil {
+			return
+		}
+		for _, e := range events {
+			fmt.Fprintln(conn, e)
+		}
+		events = nil
+		a, ok := answers[c.Execute]
+		if !ok {
+			a = `"return":{}`
+		}
+		if c.ID != 0 {
+			a += fmt.Sprintf(`,"id":%d`, c.ID)
+		}
+		fmt.Fprintf(conn, "{%s}\n", a)
+	}
+}
+
+func TestQMP(t *testing.T) {
+	a, b := net.Pipe()
+	defer a.Close()
+	go fakeQEMU(b, []string{`{"event":"STOP"}`, `{"event":"STOP"}`, `{"event":"SHUTDOWN","data":{"reason":"guest-reset"}}`},
+		map[string]string{
+			"query-replay": `"return":{"mode":"none","icount":12345}`,
+			"quit":         `"error":{"class":"GenericError","desc":"no"}`,
+		})
+	q := newQMP(a)
+	n, err := q.Instructions(time.Minute)
+	if err != nil || n != 12345 {
+		t.Errorf("got %d, %v", n, err)
+	}
+	if err := q.Quit(time.Minute); err == nil || !strings.Contains(err.Error(), "GenericError: no") {
+		t.Errorf("got %v", err)
+	}
+	<-q.stopped
+	if q.ShutdownReason() != "guest-reset" {
+		t.Errorf("got %q", q.ShutdownReason())
+	}
+	b.Close()
+	if _, err := q.command("quit", time.Minute); err == nil {
+		t.Error("a closed monitor answered")
+	}
+}
+
+func TestKVMVerdict(t *testing.T) {
+	t.Setenv("MAPPROF_CACHE", t.TempDir())
+	now := time.Now()
+	kept := kvmVerdict{BootID: "b", QEMU: "q", Refusal: "no", Found: now}
+	if _, ok := readKVMVerdict(); ok {
+		t.Fatal("a verdict before there was one")
+	}
+	keepKVMVerdict(kept)
+	v, ok := readKVMVerdict()
+	if !ok || v.Refusal != "no" {
+		t.Fatalf("got %+v, %v", v, ok)
+	}
+	for _, tc := range []struct {
+		name string
+		now  kvmVerdict
+		want bool
+	}{
+		{"same", kvmVerdict{BootID: "b", QEMU: "q", Found: now.Add(time.Hour)}, true},
+		{"rebooted", kvmVerdict{BootID: "c", QEMU: "q", Found: now}, false},
+		{"other QEMU", kvmVerdict{BootID: "b", QEMU: "r", Found: now}, false},
+		{"a day later", kvmVerdict{BootID: "b", QEMU: "q", Found: now.Add(25 * time.Hour)}, false},
+		{"clock set back", kvmVerdict{BootID: "b", QEMU: "q", Found: now.Add(-time.Hour)}, false},
+	} {
+		if got := v.holds(tc.now); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
+func TestScratch(t *testing.T) {
+	t.Setenv("MAPPROF_CACHE", t.TempDir())
+	a, err := NewScratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As a killed process leaves it: a directory whose lock nobody holds.
+	dead := filepath.Join(filepath.Dir(a.Dir), "run-dead")
+	if err := os.MkdirAll(filepath.Join(dead, "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewScratch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the dead one is still there: %v", err)
+	}
+	if _, err := os.Stat(a.Dir); err != nil {
+		t.Errorf("the live one is gone: %v", err)
+	}
+	if a.Close() != nil || b.Close() != nil {
+		t.Error("close failed")
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(a.Dir), "run-*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// session is one life of a VM.
+type session struct {
+	vm      VM
+	job     Job
+	out     *Outcome
+	console *console
+	shared  bool // QEMU can share memory with the guest
+	window  *os.File
+	start   time.Time
+}
+
+func (s *session) boot(ctx context.Context, qemu string, m machine) error {
+	initrd, err := s.initramfs()
+	if err != nil {
+		return err
+	}
+	defer initrd.Close()
+	var ours, theirs [3]*os.File
+	defer func() { closeAll(ours[:]...); closeAll(theirs[:]...) }()
+	for i, name := range []string{"console", "channel", "monitor"} {
+		if ours[i], theirs[i], err = socketPair(name); err != nil {
+			return err
+		}
+	}
+	// Inherited descriptors start at 3.
+	m.console, m.channel, m.monitor = 3, 4, 5
+	m.initrd = "/proc/self/fd/6"
+	inherit := append(theirs[:], initrd)
+	if s.shared {
+		if s.window, err = memFile("mapprof-window"); err != nil {
+			return err
+		}
+		defer s.window.Close()
+		if err := s.window.Truncate(windowBytes); err != nil {
+			return fmt.Errorf("create mapprof-window: %w", err)
+		}
+		m.window = "/proc/self/fd/7"
+		inherit = append(inherit, s.window)
+	}
+
+	s.start = time.Now()
+	p, err := startProcess(qemu, m.args(), inherit)
+	if err != nil {
+		return err
+	}
+	defer p.kill() // on every way out, a panic included
+	closeAll(theirs[:]...)
+	theirs = [3]*os.File{}
+	return s.follow(ctx, p, ours[0], ours[1], ours[2])
+}
+
+// initramfs returns an anonymous file that holds the guest's file system.
+func (s *session) initramfs() (_ *os.File, err error) {
+	const self = "/proc/self/exe"
+	exe, err := os.Open(self)
+	if err != nil {
+		return nil, fmt.Errorf("write initramfs: %w", err)
+	}
+	defer exe.Close()
+	name := self
+	if n, err := os.Executable(); err == nil {
+		name = n
+	}
+	if err := checkStatic(name, exe); err != nil {
+		return nil, err
+	}
+	f, err := memFile("mapprof-initramfs")
+	if err != nil {
+		return nil, err
+	}
+	if err := writeInitramfs(f, exe, s.job.Args, s.job.Files); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// follow watches a started VM until it and everything around it has ended.
+func (s *session) follow(ctx context.Context, p *process, console, channel, monitor *os.File) error {
+	consoleEnd := make(chan struct{})
+	go func() { // ends when QEMU does
+		defer close(consoleEnd)
+		_, _ = io.Copy(s.console, console)
+	}()
+	q := newQMP(monitor)
+
+	reached := make(chan frameType, 3)
+	toGuest := &hostPort{w: channel}
+	rc := &receiver{outDir: s.job.OutDir, limits: s.job.Limits, event: s.job.Event,
+		progress: func(t frameType) { s.mark(t); reached <- t }}
+	if s.window != nil {
+		rc.window = s.window
+		rc.taken = func() error { return toGuest.send(frameTaken) }
+	}
+	received := make(chan error, 1)
+	go func() { received <- rc.receive(channel) }() // ends when QEMU does
+
+	life := time.NewTimer(s.vm.Timeout)
+	defer life.Stop()
+	boot := time.NewTimer(s.vm.BootTimeout)
+	defer boot.Stop()
+	stop := s.job.Stop
+	state := frameType(0)
+	var fail, recvErr error
+	recvEnded := false
+
+	for fail == nil && state != frameDone {
+		select {
+		case t := <-reached:
+			state = t
+			boot.Stop()
+		case recvErr = <-received:
+			recvEnded = true
+			received = nil
+			// An end is QEMU's end, which says itself why.
+			var broken *ChannelError
+			if recvErr != nil && !(errors.As(recvErr, &broken) && broken.Ended) {
+				fail = recvErr
+			}
+		case <-p.exited:
+			fail = errEndedEarly
+		case <-q.stopped: // "KVM internal error" leaves it standing there
+			fail = &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(p.stderr.String(), errors.New("it stopped the machine"))}
+		case <-boot.C:
+			fail = &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", s.vm.BootTimeout)}
+		case <-life.C:
+			if state == 0 {
+				fail = &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", s.vm.Timeout)}
+				break
+			}
+			fail = &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("not done in %s", s.vm.Timeout)}
+		case <-stop:
+			stop = nil
+			_ = toGuest.send(frameStop) // a dead guest is noticed otherwise
+		case <-ctx.Done():
+			fail = context.Cause(ctx)
+		}
+	}
+	if fail == nil {
+		s.end(q, p)
+	}
+	if !errors.Is(fail, errEndedEarly) {
+		p.kill()
+	}
+	s.out.ExitNS = time.Since(s.start).Nanoseconds()
+	// QEMU is gone, so both streams end after what is still in them.
+	<-consoleEnd
+	if !recvEnded {
+		recvErr = <-received
+	}
+	s.fill(rc)
+	return s.verdict(fail, recvErr, rc, p, q)
+}
+
+// errEndedEarly stands for a QEMU that ended before the guest said done.
+var errEndedEarly = errors.New("qemu ended early")
+
+func (s *session) mark(t frameType) {
+	ns := time.Since(s.start).Nanoseconds()
+	switch t {
+	case frameHello:
+		s.out.HelloNS = ns
+	case frameStarted:
+		s.out.StartedNS = ns
+	case frameDone:
+		s.out.DoneNS = ns
+	}
+}
+
+// end asks QEMU for what only it knows and to quit.
+func (s *session) end(q *qmp, p *process) {
+	if s.vm.Clock == ClockICount {
+		if n, err := q.Instructions(quitLimit); err == nil {
+			s.out.Instructions = n
+		}
+	}
+	if q.Quit(quitLimit) != nil {
+		return
+	}
+	t := time.NewTimer(quitLimit)
+	defer t.Stop()
+	select {
+	case <-p.exited:
+	case <-t.C:
+	}
+}
+
+func (s *session) fill(rc *receiver) {
+	o := s.out
+	o.Release, o.Build, o.GuestWarnings = rc.hello.Release, rc.hello.Version, rc.hello.Warnings
+	o.ExitCode, o.Signal, o.Message = rc.done.ExitCode, rc.done.Signal, rc.done.Message
+	o.Files, o.ChannelBytes = rc.stored, rc.total
+}
+
+// verdict turns what happened into Run's error.
+func (s *session) verdict(fail, recvErr error, rc *receiver, p *process, q *qmp) error {
+	var g *GuestError
+	switch {
+	case fail == nil && recvErr == nil:
+		if s.out.Signal == "" {
+			return nil
+		}
+		reason, line := diagnose(s.console.Bytes())
+		if reason != GuestOutOfMemory {
+			return nil
+		}
+		g = &GuestError{Reason: reason, Detail: line}
+	case fail == nil:
+		return recvErr
+	case errors.As(fail, &g):
+	case errors.Is(fail, errEndedEarly):
+		// A broken frame explains more than the end that follows it,
+		// unless the kernel says why it stopped in its middle.
+		reason, line := diagnose(s.console.Bytes())
+		switch {
+		case reason != "":
+			g = &GuestError{Reason: reason, Detail: line}
+		case recvErr != nil:
+			return recvErr
+		case rc.state == 0 && p.err != nil:
+			g = &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(p.stderr.String(), p.err)}
+		case rc.state == 0:
+			g = &GuestError{Reason: GuestNoUserSpace, Detail: "the machine went off (" + q.ShutdownReason() + ")"}
+		case rc.state == frameDone:
+			return nil // it went off between done and our quit
+		default:
+			g = &GuestError{Reason: GuestPoweredOff, Detail: "before its job ended (" + q.ShutdownReason() + ")"}
+		}
+	default:
+		return fail
+	}
+	if g.Reason == GuestHung || g.Reason == GuestNoUserSpace {
+		if reason, line := diagnose(s.console.Bytes()); reason != "" {
+			g = &GuestError{Reason: reason, Detail: line}
+		}
+	}
+	g.Kernel = s.vm.Kernel.Requested
+	if g.Kernel == "" {
+		g.Kernel = s.vm.Kernel.Path
+	}
+	g.ConsoleTail = s.console.Tail(30)
+	return g
+}
+
+// firstLine returns the first line of a program's complaint, or its exit.
+func firstLine(text string, err error) string {
+	for _, l := range strings.Split(text, "\n") {
+		if l = printable(strings.TrimSpace(l), 300); l != "" {
+			return l
+		}
+	}
+	return err.Error()
+}
+
+// hostPort sends frames to the guest. Safe for concurrent use.
+type hostPort struct {
+	mu  sync.Mutex
+	w   io.Writer
+	seq uint32
+}
+
+func (h *hostPort) send(t frameType) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b, err := appendFrame(nil, t, h.seq)
+	if err != nil {
+		return err
+	}
+	h.seq++
+	_, err = h.w.Write(b)
+	return err
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package target
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Clocks of a VM.
+const (
+	ClockWall   = "wall"   // guest time is host time
+	ClockICount = "icount" // guest time is instructions executed
+)
+
+const (
+	minMemory          = 256 << 20
+	defaultMemory      = 1 << 30
+	defaultTimeout     = 10 * time.Minute
+	defaultBootTimeout = 2 * time.Minute
+	quitLimit          = 5 * time.Second
+)
+
+// VM is a machine to boot a kernel on. The zero value of every field but
+// Kernel is a sensible default.
+type VM struct {
+	Kernel      Kernel
+	CPUs        int      // default 2; 1 with ClockICount
+	MemoryBytes uint64   // default 1 GiB
+	Append      []string // added to the kernel's command line
+	Accel       string   // "tcg", "kvm" or "": KVM if this kernel boots on it
+	Clock       string   // ClockWall (default) or ClockICount
+	// Timeout bounds boot to power-off, BootTimeout boot to user space.
+	Timeout     time.Duration
+	BootTimeout time.Duration
+	// ConsoleLog is a file to keep the console in, written when the VM has
+	// ended, at most 4 MiB of it. "": none; a failure carries the tail.
+	ConsoleLog string
+}
+
+// Job is what the guest does: run this same binary with Args.
+type Job struct {
+	Args   []string          // argv[1:]; empty: boot, and power off
+	Files  map[string][]byte // absolute path in the guest → content
+	OutDir string            // an existing directory for the files it sends
+	Limits Limits
+	// Event is called with what the job sends, in order, from one
+	// goroutine; payload is valid during the call.
+	Event func(kind string, payload []byte)
+	// Stop, when closed, interrupts the job (SIGINT), which may still send
+	// results. Cancelling Run's context kills the machine instead.
+	Stop <-chan struct{}
+}
+
+// Outcome is how a job ended that ended by itself. Its times are wall time of
+// the host since QEMU's start.
+type Outcome struct {
+	ExitCode int    // of the job; 128+n: signal n
+	Signal   string // that ended it, if one did
+	Message  string // the end of its output if ExitCode is not 0; printable
+	Files    []string
+
+	Accel       string // "tcg" or "kvm"
+	AccelReason string // why not KVM, where that was to choose
+	Clock       string
+	CPUs        int
+	MemoryBytes uint64
+	QEMU        string // version
+
+	Release       string // the guest's uname -r and -v
+	Build         string
+	GuestWarnings []string
+
+	HelloNS   int64 // until user space runs
+	StartedNS int64 // until the job's process runs
+	DoneNS    int64 // until it ended and everything it sent is here
+	ExitNS    int64 // until QEMU is gone
+	// Instructions executed until DoneNS, with ClockICount only.
+	Instructions uint64
+	ChannelBytes int64
+}
+
+// GuestError is a guest that ended otherwise than by ending its job.
+type GuestError struct {
+	Kernel string // as the user asked for it
+	Reason string // one of the Guest* constants
+	Detail string // one line; may be empty
+	// ConsoleTail is the end of its console, safe to print under the error.
+	ConsoleTail string
+}
+
+func (e *GuestError) short() string {
+	if e.Detail == "" {
+		return e.Reason
+	}
+	return e.Reason + ": " + e.Detail
+}
+
+func (e *GuestError) Error() string {
+	hint := map[string]string{
+		GuestOutOfMemory: "try more --memory",
+		GuestHung:        "is --timeout too short?",
+		GuestNoUserSpace: "the end of its console says more",
+	}[e.Reason]
+	s := fmt.Sprintf("run guest %s: %s", e.Kernel, e.short())
+	if hint != "" {
+		s += " (" + hint + ")"
+	}
+	return s
+}
+
+func (vm VM) withDefaults() (VM, error) {
+	if vm.Clock == "" {
+		vm.Clock = ClockWall
+	}
+	if vm.CPUs == 0 {
+		vm.CPUs = 2
+		if vm.Clock == ClockICount {
+			vm.CPUs = 1
+		}
+	}
+	if vm.MemoryBytes == 0 {
+		vm.MemoryBytes = defaultMemory
+	}
+	if vm.Timeout == 0 {
+		vm.Timeout = defaultTimeout
+	}
+	if vm.BootTimeout == 0 {
+		vm.BootTimeout = defaultBootTimeout
+	}
+	switch {
+	case vm.Clock != ClockWall && vm.Clock != ClockICount:
+		return vm, fmt.Errorf("configure vm: unknown clock %q (wall or icount)", vm.Clock)
+	case vm.Accel != "" && vm.Accel != "tcg" && vm.Accel != "kvm":
+		return vm, fmt.Errorf("configure vm: unknown accelerator %q (tcg or kvm)", vm.Accel)
+	case vm.Clock == ClockICount && vm.Accel == "kvm":
+		return vm, errors.New("configure vm: the icount clock needs emulation (leave out --accel kvm)")
+	case vm.Clock == ClockICount && vm.CPUs != 1:
+		return vm, fmt.Errorf("configure vm: the icount clock needs 1 CPU, not %d (6.1 hangs with more)", vm.CPUs)
+	case vm.CPUs < 1 || vm.CPUs > 255:
+		return vm, fmt.Errorf("configure vm: %d CPUs (1 to 255)", vm.CPUs)
+	case vm.MemoryBytes < minMemory:
+		return vm, fmt.Errorf("configure vm: %d MiB of memory (a kernel and its tracer need %d)", vm.MemoryBytes>>20, minMemory>>20)
+	case vm.Kernel.Path == "":
+		return vm, errors.New("configure vm: no kernel")
+	}
+	for _, a := range vm.Append {
+		if strings.ContainsAny(a, "\x00\n") {
+			return vm, fmt.Errorf("configure vm: %q can't stand on a kernel command line", a)
+		}
+	}
+	return vm, nil
+}
+
+// Run boots the VM, runs the job, and returns when nothing of the VM is left.
+// A job that ran to its own end is an Outcome, whatever its exit code.
+// Otherwise the error is a *GuestError, *ChannelError, *DynamicBinaryError,
+// *QEMUMissingError, *MemoryError, ctx's error, or one of the host's.
+func (vm VM) Run(ctx context.Context, job Job) (Outcome, error) {
+	if err := ctx.Err(); err != nil {
+		return Outcome{}, err
+	}
+	vm, err := vm.withDefaults()
+	if err != nil {
+		return Outcome{}, err
+	}
+	qemu, err := findQEMU()
+	if err != nil {
+		return Outcome{}, err
+	}
+	build, err := askQEMU(ctx, qemu)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := checkMemory(vm.MemoryBytes); err != nil {
+		return Outcome{}, err
+	}
+	accel, reason, err := chooseAccel(ctx, vm, qemu)
+	if err != nil {
+		return Outcome{}, err
+	}
+	m := machine{kernel: vm.Kernel.Path, cpus: vm.CPUs, memory: vm.MemoryBytes,
+		accel: accel, clock: vm.Clock, append: vm.Append}
+	out := Outcome{Accel: accel, AccelReason: reason, Clock: vm.Clock, CPUs: vm.CPUs,
+		MemoryBytes: vm.MemoryBytes, QEMU: build.version}
+	s := &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
+	err = s.boot(ctx, qemu, m)
+	if vm.ConsoleLog != "" {
+		if werr := os.WriteFile(vm.ConsoleLog, s.console.Bytes(), 0o644); werr != nil {
+			err = errors.Join(err, fmt.Errorf("keep console: %w", werr))
+		}
+	}
+	return out, err
+}
+
+// MemoryError is a host without the memory that a VM was to have.
+type MemoryError struct{ NeedBytes, AvailableBytes uint64 }
+
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("start vm: %d MiB of memory wanted, %d MiB available on this host (try less --memory)",
+		e.NeedBytes>>20, e.AvailableBytes>>20)
+}
+
+// checkMemory refuses a VM that would push the host into swapping or its OOM
+// killer. QEMU itself needs some beside the guest's memory.
+func checkMemory(need uint64) error {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return nil // a host that does not tell is not in the way
+	}
+	avail, ok := memAvailable(b)
+	const overhead = 192 << 20
+	if ok && avail < need+overhead {
+		return &MemoryError{NeedBytes: need + overhead, AvailableBytes: avail}
+	}
+	return nil
+}
+
+func memAvailable(meminfo []byte) (uint64, bool) {
+	sc := bufio.NewScanner(bytes.NewReader(meminfo))
+	for sc.Scan() {
+		f := strings.Fields(sc.Text())
+		if len(f) >= 2 && f[0] == "MemAvailable:" {
+			kb, err := strconv.ParseUint(f[1], 10, 54)
+			return kb << 10, err == nil
+		}
+	}
+	return 0, false
+}
