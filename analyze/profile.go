@@ -56,7 +56,7 @@ type ScenarioMeta struct {
 }
 
 // MetaOf takes a run's ProfileMeta from the run: labels, time, and comments
-// with the command, the targets and the loss.
+// with the command, the targets, the number of deaths and the loss.
 func MetaOf(run *results.Run) ProfileMeta {
 	m := ProfileMeta{
 		Scenarios: make(map[string]ScenarioMeta, len(run.Scenarios)),
@@ -64,7 +64,11 @@ func MetaOf(run *results.Run) ProfileMeta {
 		Duration:  run.Ended.Sub(run.Started),
 	}
 	loss := map[string]uint64{}
+	var deaths uint64
 	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			deaths += t.Freed
+		}
 		m.Scenarios[s.ID] = ScenarioMeta{Kernel: s.Kernel, StrategyRequested: s.Strategy.Requested}
 		for k, v := range s.Loss {
 			loss[k] += v
@@ -77,9 +81,14 @@ func MetaOf(run *results.Run) ProfileMeta {
 		m.Comments = append(m.Comments, fmt.Sprintf("kernel: %s %s (target %s, accelerator %s, clock %s, %d CPUs)",
 			t.Kernel.Release, t.Kernel.Build, t.Kind, t.Accel, t.Clock, t.CPUs))
 	}
-	m.Comments = append(m.Comments, "loss: "+results.LossText(loss))
+	m.Comments = append(m.Comments, fmt.Sprintf("deaths: %d", deaths), "loss: "+results.LossText(loss))
 	if run.Partial {
 		m.Comments = append(m.Comments, "partial: "+run.PartialReason)
+	}
+	m.Comments = append(m.Comments,
+		"limbo is split by the [phase] leaf frames; a death and its limbo_bytes are counted once, at its longest phase")
+	for i, c := range m.Comments {
+		m.Comments[i] = SafeText(c)
 	}
 	return m
 }
@@ -196,9 +205,6 @@ func (b *ProfileBuilder) Build(stacks map[string][]results.Frame, meta ProfileMe
 	for _, c := range meta.Comments {
 		p.Comments = append(p.Comments, SafeText(c))
 	}
-	p.Comments = append(p.Comments,
-		fmt.Sprintf("deaths: %d", b.n),
-		"limbo is split by the [phase] leaf frames; a death and its limbo_bytes are counted once, at its longest phase")
 
 	keys := make([]groupKey, 0, len(b.groups))
 	for k := range b.groups {

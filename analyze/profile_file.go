@@ -57,12 +57,12 @@ func WriteProfile(w io.Writer, p *profile.Profile) error {
 func ReadProfile(r io.Reader) (*profile.Profile, error) {
 	zr, err := gzip.NewReader(r)
 	if err != nil {
-		return nil, fmt.Errorf("read profile: %w (it should be gzipped)", err)
+		return nil, fmt.Errorf("read profile: %w", err)
 	}
 	data, err := io.ReadAll(io.LimitReader(zr, maxProfileBytes+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read profile: %w (is it truncated?)", err)
+		return nil, fmt.Errorf("read profile: %w", err)
 	case len(data) > maxProfileBytes:
 		return nil, fmt.Errorf("read profile: larger than %d MiB", maxProfileBytes>>20)
 	}

@@ -171,8 +171,33 @@ func TestProfileSampleTypes(t *testing.T) {
 	if p.DefaultSampleType != "limbo" || p.PeriodType == nil || p.TimeNanos != testMeta().Started.UnixNano() || p.DurationNanos != 5e9 {
 		t.Errorf("header: default %q, period %v, time %d, duration %d", p.DefaultSampleType, p.PeriodType, p.TimeNanos, p.DurationNanos)
 	}
-	if !slices.Contains(p.Comments, "deaths: 10") || !slices.Contains(p.Comments, "command: mapprof run --workload churn") {
+	if !slices.Contains(p.Comments, "command: mapprof run --workload churn") {
 		t.Errorf("comments %q", p.Comments)
+	}
+}
+
+func TestMetaOf(t *testing.T) {
+	run := &results.Run{
+		Command: []string{"mapprof", "run", "--kernel", "\x1b[2J6.12"},
+		Targets: []results.Target{{Kind: "vm", Accel: "tcg", Clock: "wall", CPUs: 2, Kernel: results.Kernel{Release: "6.12.117", Build: "#1 SMP"}}},
+		Started: time.Unix(100, 0), Ended: time.Unix(107, 0), Partial: true, PartialReason: "interrupted",
+		Scenarios: []results.Scenario{{ID: "a", Kernel: "6.12.117", Strategy: results.Strategy{Requested: "rcu"},
+			Loss: map[string]uint64{"ring_full": 2}, Trials: []results.Trial{{Freed: 300}, {Freed: 298}}}},
+	}
+	m := MetaOf(run)
+	want := []string{
+		"command: mapprof run --kernel 6.12",
+		"kernel: 6.12.117 #1 SMP (target vm, accelerator tcg, clock wall, 2 CPUs)",
+		"deaths: 598",
+		"loss: ring_full 2",
+		"partial: interrupted",
+		"limbo is split by the [phase] leaf frames; a death and its limbo_bytes are counted once, at its longest phase",
+	}
+	if !slices.Equal(m.Comments, want) {
+		t.Errorf("comments %q\nwant %q", m.Comments, want)
+	}
+	if m.Scenarios["a"] != (ScenarioMeta{"6.12.117", "rcu"}) || m.Duration != 7*time.Second || !m.Started.Equal(run.Started) {
+		t.Errorf("%+v", m)
 	}
 }
 

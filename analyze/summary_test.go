@@ -182,6 +182,7 @@ func TestMismatches(t *testing.T) {
 		scenario("6.12.117", "rcu", map[string]uint64{"rcu": 300}),
 		scenario("6.1.192", "rcu", map[string]uint64{"tasks-trace+rcu": 300}),
 		scenario("6.12.117", "rcu", map[string]uint64{"tasks-trace": 299, "rcu": 1}),
+		scenario("7.2.12", "immediate", map[string]uint64{"rcu": 9}),
 		scenario("7.2.12", "tasks-trace", map[string]uint64{"tasks-trace": 298, "immediate": 2}),
 		scenario("7.2.12", "sync", nil),
 	}}
@@ -189,7 +190,8 @@ func TestMismatches(t *testing.T) {
 		"6.1.192: strategy rcu was requested, tasks-trace was observed (300 of 300 deaths; path tasks-trace+rcu 300): " +
 			"this kernel chose another path; kernels without af66bfd3c853 (6.8) wait for both grace periods for every inner map",
 		"6.12.117: strategy rcu was requested, tasks-trace was observed (299 of 300 deaths; path tasks-trace 299, rcu 1): " +
-			"this kernel chose another path",
+			"this kernel chose another path; kernels without af66bfd3c853 (6.8) wait for both grace periods for every inner map",
+		"7.2.12: strategy immediate was requested, rcu was observed (9 of 9 deaths; path rcu 9): this kernel chose another path",
 		"7.2.12: strategy tasks-trace: 2 of 300 deaths went another way (path tasks-trace 298, immediate 2)",
 	}
 	if got := Mismatches(run); !slices.Equal(got, want) {

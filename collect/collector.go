@@ -26,7 +26,8 @@ import (
 type Collector struct {
 	probes *probes.Probes
 	reader *ringbuf.Reader
-	done   chan struct{}
+	done   chan struct{} // closed when reading has ended
+	last   chan struct{} // closed when the next flush is the last
 
 	mu     sync.Mutex
 	deaths []probes.DeathEvent
@@ -59,17 +60,54 @@ func Start(p *probes.Probes) (*Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Collector{probes: p, reader: r, done: make(chan struct{})}
+	c := &Collector{probes: p, reader: r, done: make(chan struct{}), last: make(chan struct{})}
 	go c.read()
+	go c.poll()
 	return c, nil
+}
+
+// pollInterval is how often the ring buffer is looked at: the programs don't
+// wake us. At the default size it holds 26,000 deaths.
+const pollInterval = 10 * time.Millisecond
+
+func (c *Collector) poll() {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-tick.C:
+			// The reader says itself when it is closed.
+			_ = c.reader.Flush()
+		}
+	}
 }
 
 func (c *Collector) read() {
 	defer close(c.done)
 	var rec ringbuf.Record
+	ending := false
 	for {
 		if err := c.reader.ReadInto(&rec); err != nil {
-			if !errors.Is(err, ringbuf.ErrClosed) && !errors.Is(err, ringbuf.ErrFlushed) {
+			if errors.Is(err, ringbuf.ErrFlushed) {
+				// All that was there at the flush has been read. The first
+				// that is seen after Finish asked may have been under way
+				// before: one more.
+				select {
+				case <-c.last:
+				default:
+					continue
+				}
+				if ending {
+					return
+				}
+				ending = true
+				if c.reader.Flush() == nil {
+					continue
+				}
+			}
+			if !errors.Is(err, ringbuf.ErrClosed) {
 				c.mu.Lock()
 				c.err = fmt.Errorf("read ring buffer: %w", err)
 				c.mu.Unlock()
@@ -135,6 +173,7 @@ func (c *Collector) Finish() (*Outcome, error) {
 		return nil, fmt.Errorf("read clock: %w", err)
 	}
 	// Whatever was submitted before this is read before the reader ends.
+	close(c.last)
 	if err := c.reader.Flush(); err != nil {
 		return nil, fmt.Errorf("flush ring buffer: %w", err)
 	}

@@ -83,7 +83,7 @@ type Probes struct {
 	coll        *ebpf.Collection
 	types       *btf.Cache // the kernel's BTF, decoded once
 	attachments []Attachment
-	programs    map[string]*ebpf.Program
+	programs    map[string][]*ebpf.Program // by name; the copies
 	links       []link.Link
 }
 
@@ -109,7 +109,7 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err != nil {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
 	}
-	p := &Probes{coll: coll, types: types, programs: map[string]*ebpf.Program{}}
+	p := &Probes{coll: coll, types: types, programs: map[string][]*ebpf.Program{}}
 	for _, h := range hooks {
 		a := p.attach(spec, h, cfg.Mechanisms)
 		p.attachments = append(p.attachments, a)
@@ -177,12 +177,19 @@ func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) 
 	for _, mechanism := range mechanisms {
 		var links []link.Link
 		var err error
+		copies := 1
+		if h.twice && mechanism == MechanismFentry {
+			copies = 2
+		}
+	programs:
 		for _, name := range h.programs(mechanism) {
-			var l link.Link
-			if l, err = p.attachProgram(spec, name, h.function, mechanism); err != nil {
-				break
+			for range copies {
+				var l link.Link
+				if l, err = p.attachProgram(spec, name, h.function, mechanism); err != nil {
+					break programs
+				}
+				links = append(links, l)
 			}
-			links = append(links, l)
 		}
 		if err == nil {
 			p.links = append(p.links, links...)
@@ -235,7 +242,7 @@ func (p *Probes) attachProgram(spec *ebpf.CollectionSpec, name, function, mechan
 		prog.Close()
 		return nil, shorten(err)
 	}
-	p.programs[name] = prog
+	p.programs[name] = append(p.programs[name], prog)
 	return l, nil
 }
 
@@ -312,10 +319,12 @@ func (p *Probes) Close() error {
 		errs = append(errs, p.links[i].Close())
 	}
 	p.links = nil
-	for _, prog := range p.programs {
-		errs = append(errs, prog.Close())
+	for _, copies := range p.programs {
+		for _, prog := range copies {
+			errs = append(errs, prog.Close())
+		}
 	}
-	p.programs = map[string]*ebpf.Program{}
+	p.programs = nil
 	p.coll.Close()
 	return errors.Join(errs...)
 }

@@ -104,8 +104,14 @@ struct {
 
 struct wait {
 	__u64 start_ns;
-	__u32 depth;
-	__u32 expedited;
+	__u32 function; /* enum wait_function */
+	__u32 unused;
+};
+
+enum wait_function {
+	WAIT_SYNC,
+	WAIT_SYNC_EXPEDITED,
+	WAIT_BARRIER,
 };
 
 struct {
@@ -329,12 +335,27 @@ static __always_inline int on_free_entry(void *work)
 			count(COUNTER_UNMATCHED_FREE);
 		return 0;
 	}
+	if (life->free_ns)
+		return 0;
 	confirm(life);
 	life->cpu_free = bpf_get_smp_processor_id();
 	if (bpf_map_update_elem(&mpf_freeing, &tid, &key, BPF_ANY))
 		count(COUNTER_FREEING_FULL);
 	life->free_ns = now;
 	return 0;
+}
+
+/*
+ * A wakeup from here would preempt the worker inside the program. User space
+ * looks every few milliseconds by itself, and is woken only when half of the
+ * buffer is full.
+ */
+static __always_inline __u64 wakeup(void)
+{
+	if (bpf_ringbuf_query(&mpf_events, BPF_RB_AVAIL_DATA) >
+	    bpf_ringbuf_query(&mpf_events, BPF_RB_RING_SIZE) / 2)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline int on_free_exit(void)
@@ -355,14 +376,17 @@ static __always_inline int on_free_exit(void)
 		return 0;
 	}
 	life->freed_ns = now;
-	if (bpf_ringbuf_output(&mpf_events, life, sizeof(*life), 0))
+	if (bpf_ringbuf_output(&mpf_events, life, sizeof(*life), wakeup()))
 		count(COUNTER_RINGBUF_FULL);
 	bpf_map_delete_elem(&mpf_inflight, &map);
 	return 0;
 }
 
-/* synchronize_rcu() may call synchronize_rcu_expedited(): the outer counts. */
-static __always_inline int on_wait_entry(__u32 expedited)
+/*
+ * synchronize_rcu() may call synchronize_rcu_expedited(): the outer counts. A
+ * wait of the same function that is open already was not seen to end.
+ */
+static __always_inline int on_wait_entry(__u32 function)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	__u32 tid = pid_tgid;
@@ -372,19 +396,18 @@ static __always_inline int on_wait_entry(__u32 expedited)
 	    (!ready || !wait_tgid || wait_tgid != pid_tgid >> 32))
 		return 0;
 	old = bpf_map_lookup_elem(&mpf_waits, &tid);
-	if (old) {
-		old->depth++;
+	if (old && old->function != function)
 		return 0;
-	}
-	wait.depth = 1;
-	wait.expedited = expedited;
+	if (old)
+		count(COUNTER_UNMATCHED_WAIT);
+	wait.function = function;
 	wait.start_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&mpf_waits, &tid, &wait, BPF_ANY))
 		count(COUNTER_WAITS_FULL);
 	return 0;
 }
 
-static __always_inline int on_wait_exit(void)
+static __always_inline int on_wait_exit(__u32 function)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -393,12 +416,10 @@ static __always_inline int on_wait_exit(void)
 	struct wait_event event = {};
 	__u64 *key;
 
-	if (!wait)
-		return 0;
-	if (--wait->depth)
+	if (!wait || wait->function != function)
 		return 0;
 	event.start_ns = wait->start_ns;
-	event.expedited = wait->expedited;
+	event.expedited = function == WAIT_SYNC_EXPEDITED;
 	bpf_map_delete_elem(&mpf_waits, &tid);
 
 	key = bpf_map_lookup_elem(&mpf_freeing, &tid);
@@ -417,7 +438,7 @@ static __always_inline int on_wait_exit(void)
 	event.tgid = pid_tgid >> 32;
 	event.tid = tid;
 	count(COUNTER_WAITS);
-	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), 0))
+	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
 		count(COUNTER_WAIT_RINGBUF_FULL);
 	return 0;
 }
@@ -499,37 +520,37 @@ int fx_free(__u64 *ctx)
 SEC("fentry/synchronize_rcu")
 int fe_sync(__u64 *ctx)
 {
-	return on_wait_entry(0);
+	return on_wait_entry(WAIT_SYNC);
 }
 
 SEC("fexit/synchronize_rcu")
 int fx_sync(__u64 *ctx)
 {
-	return on_wait_exit();
+	return on_wait_exit(WAIT_SYNC);
 }
 
 SEC("fentry/synchronize_rcu_expedited")
 int fe_sync_exp(__u64 *ctx)
 {
-	return on_wait_entry(1);
+	return on_wait_entry(WAIT_SYNC_EXPEDITED);
 }
 
 SEC("fexit/synchronize_rcu_expedited")
 int fx_sync_exp(__u64 *ctx)
 {
-	return on_wait_exit();
+	return on_wait_exit(WAIT_SYNC_EXPEDITED);
 }
 
 SEC("fentry/rcu_barrier")
 int fe_barrier(__u64 *ctx)
 {
-	return on_wait_entry(0);
+	return on_wait_entry(WAIT_BARRIER);
 }
 
 SEC("fexit/rcu_barrier")
 int fx_barrier(__u64 *ctx)
 {
-	return on_wait_exit();
+	return on_wait_exit(WAIT_BARRIER);
 }
 
 /*
@@ -611,35 +632,35 @@ int krp_free(struct pt_regs *ctx)
 SEC("kprobe/synchronize_rcu")
 int kp_sync(struct pt_regs *ctx)
 {
-	return on_wait_entry(0);
+	return on_wait_entry(WAIT_SYNC);
 }
 
 SEC("kretprobe/synchronize_rcu")
 int krp_sync(struct pt_regs *ctx)
 {
-	return on_wait_exit();
+	return on_wait_exit(WAIT_SYNC);
 }
 
 SEC("kprobe/synchronize_rcu_expedited")
 int kp_sync_exp(struct pt_regs *ctx)
 {
-	return on_wait_entry(1);
+	return on_wait_entry(WAIT_SYNC_EXPEDITED);
 }
 
 SEC("kretprobe/synchronize_rcu_expedited")
 int krp_sync_exp(struct pt_regs *ctx)
 {
-	return on_wait_exit();
+	return on_wait_exit(WAIT_SYNC_EXPEDITED);
 }
 
 SEC("kprobe/rcu_barrier")
 int kp_barrier(struct pt_regs *ctx)
 {
-	return on_wait_entry(0);
+	return on_wait_entry(WAIT_BARRIER);
 }
 
 SEC("kretprobe/rcu_barrier")
 int krp_barrier(struct pt_regs *ctx)
 {
-	return on_wait_exit();
+	return on_wait_exit(WAIT_BARRIER);
 }

@@ -78,10 +78,10 @@ const (
 )
 
 type lifecycleWait struct {
-	_         structs.HostLayout
-	StartNs   uint64
-	Depth     uint32
-	Expedited uint32
+	_        structs.HostLayout
+	StartNs  uint64
+	Function uint32
+	Unused   uint32
 }
 
 type lifecycleWaitEvent struct {

@@ -95,18 +95,24 @@ func (p *Probes) Counters() (Counters, error) {
 	return c, err
 }
 
-// recursionMisses sums how often a program was skipped because it ran on that
-// CPU already. Kernels before 5.12 don't count it and report 0.
+// recursionMisses sums how often a program was skipped because it was active
+// on that CPU already. Of a program that is attached twice the smaller count
+// is taken: at most so often were both skipped at once. Kernels before 5.12
+// don't count and report 0.
 func (p *Probes) recursionMisses() (uint64, error) {
-	var n uint64
-	for name, prog := range p.programs {
-		stats, err := prog.Stats()
-		if err != nil {
-			return n, fmt.Errorf("read stats of %s: %w", name, err)
+	var sum uint64
+	for name, copies := range p.programs {
+		least := ^uint64(0)
+		for _, prog := range copies {
+			stats, err := prog.Stats()
+			if err != nil {
+				return sum, fmt.Errorf("read stats of %s: %w", name, err)
+			}
+			least = min(least, stats.RecursionMisses)
 		}
-		n += stats.RecursionMisses
+		sum += least
 	}
-	return n, nil
+	return sum, nil
 }
 
 // InFlight returns the deaths that are under way.

@@ -92,31 +92,47 @@ func (l *hlogWriter) close() error {
 // Histograms reads every histogram of the run, by tag. A run in which nothing
 // was recorded has none.
 func (d *Dir) Histograms() (map[string]*hdrhistogram.Histogram, error) {
+	out := map[string]*hdrhistogram.Histogram{}
+	err := d.EachHistogram(func(h *hdrhistogram.Histogram) error {
+		if out[h.Tag()] != nil {
+			return &CorruptError{File: filepath.Join(d.Path, HistogramsFile), Err: fmt.Errorf("tag %s occurs twice", h.Tag())}
+		}
+		out[h.Tag()] = h
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// EachHistogram calls f for every histogram of the run, in the order of the
+// file; each has a tag that ParseTag takes apart. It holds one at a time: a
+// run of many trials has gigabytes of them.
+func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 	name := filepath.Join(d.Path, HistogramsFile)
-	f, err := os.Open(name)
+	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read histograms: %w", err)
+		return fmt.Errorf("read histograms: %w", err)
 	}
-	defer f.Close()
-	out := map[string]*hdrhistogram.Histogram{}
-	lr := hdrhistogram.NewHistogramLogReader(f)
+	defer file.Close()
+	lr := hdrhistogram.NewHistogramLogReader(file)
 	for {
 		h, err := lr.NextIntervalHistogram()
 		if err != nil {
-			return nil, &CorruptError{File: name, Err: err}
+			return &CorruptError{File: name, Err: err}
 		}
 		if h == nil {
-			return out, nil
+			return nil
 		}
 		if _, _, _, err := ParseTag(h.Tag()); err != nil {
-			return nil, &CorruptError{File: name, Err: err}
+			return &CorruptError{File: name, Err: err}
 		}
-		if out[h.Tag()] != nil {
-			return nil, &CorruptError{File: name, Err: fmt.Errorf("tag %s occurs twice", h.Tag())}
+		if err := f(h); err != nil {
+			return err
 		}
-		out[h.Tag()] = h
 	}
 }

@@ -78,10 +78,7 @@ func kvmRefusal(ctx context.Context, vm VM, qemu string) (string, error) {
 	if !errors.As(err, &g) {
 		return err.Error(), nil
 	}
-	now.Refusal = "a kernel that was booted on it " + g.Reason
-	if g.Detail != "" {
-		now.Refusal += ": " + g.Detail
-	}
+	now.Refusal = "a kernel was booted on it: " + g.short()
 	keepKVMVerdict(now)
 	return now.Refusal, nil
 }

@@ -9,8 +9,9 @@ import (
 	"sync"
 )
 
-// consoleHalf is what a console keeps of the beginning and of the end.
-const consoleHalf = 2 << 20
+// consoleHalf is what a console keeps of the beginning and of the end; tests
+// make it smaller.
+var consoleHalf = 2 << 20
 
 // console keeps a guest's console in bounded memory: its head, its tail, and
 // how much was dropped between. A guest that floods it fills no disk.

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/pprof/driver"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+const pprofProcess = "MAPPROF_TEST_PPROF"
+
+// TestPprofProcess is not a test but the process that TestPprof starts: pprof
+// keeps its configuration for the whole process and writes to its standard
+// output.
+func TestPprofProcess(*testing.T) {
+	if os.Getenv(pprofProcess) == "" {
+		return
+	}
+	cmd := newPprofCmd()
+	cmd.SetArgs(strings.Split(os.Getenv(pprofProcess), "\n"))
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	err := cmd.Execute()
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage):
+		printError(os.Stderr, err)
+		os.Exit(exitUsage)
+	case err != nil:
+		printError(os.Stderr, err)
+		os.Exit(exitFailure)
+	}
+	os.Exit(exitOK)
+}
+
+// writeRun writes a run of n deaths with one stack, each gpNS in rcu_gp.
+func writeRun(t *testing.T, name string, n int, gpNS int64) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	run := &results.Run{
+		Tool: results.Tool{Name: "mapprof"}, Started: time.Unix(1000, 0), Ended: time.Unix(1005, 0),
+		Targets:   []results.Target{{Kind: "vm", Kernel: results.Kernel{Release: "6.12.117"}}},
+		Scenarios: []results.Scenario{{ID: "a", Kernel: "6.12.117", Strategy: results.Strategy{Requested: "rcu"}}},
+	}
+	stacks := map[string][]results.Frame{"x": {{Function: "bpf_map_free_id"}, {Function: "bpf_map_put"}, {Function: "bpf_map_update_value"}}}
+	b := analyze.NewProfileBuilder()
+	for range n {
+		err := b.Add(&results.Death{Scenario: "a", Path: "rcu", Stack: "x", MapType: "Array", MemBytes: 4096,
+			PutNS: 1000, EnqueueNS: 2000, RCUEndNS: 2000 + gpNS, FreeNS: 3000 + gpNS, FreedNS: 4000 + gpNS})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := b.Build(stacks, analyze.MetaOf(run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gz bytes.Buffer
+	if err := analyze.WriteProfile(&gz, p); err != nil {
+		t.Fatal(err)
+	}
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Profile(gz.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Finish(run); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestPprof(t *testing.T) {
+	a, b := writeRun(t, "a", 300, 15_000_000), writeRun(t, "b", 200, 45_000_000)
+	noProfile := writeRun(t, "c", 1, 1)
+	if err := os.Remove(filepath.Join(noProfile, results.ProfileFile)); err != nil {
+		t.Fatal(err)
+	}
+	damaged := writeRun(t, "d", 1, 1)
+	if err := os.Truncate(filepath.Join(damaged, results.ProfileFile), 100); err != nil {
+		t.Fatal(err)
+	}
+	empty := t.TempDir()
+	for _, c := range []struct {
+		name   string
+		args   []string
+		stdin  string
+		code   int
+		stdout []string
+		stderr string
+	}{
+		{name: "top", args: []string{a, "-top"}, stdout: []string{"Type: limbo", "4.50s total", "[phase] rcu_gp", "bpf_map_update_value"}},
+		{name: "flags before", args: []string{"-top", "-nodefraction", "0", a}, stdout: []string{"[phase] enqueue"}},
+		{name: "deaths", args: []string{"-top", a, "-sample_index=deaths"}, stdout: []string{"Type: deaths", "of 300 total", "300   100%"}},
+		{name: "two runs", args: []string{a, b, "-top", "-sample_index=deaths"}, stdout: []string{"of 500 total"}},
+		{name: "diff", args: []string{a, "-diff_base=" + b, "-top", "-sample_index=rcu_gp"}, stdout: []string{"-4.50s", "[phase] rcu_gp"}},
+		{name: "diff with itself", args: []string{a, "-diff_base", a, "-top", "-sample_index=deaths"}, stdout: []string{"Showing nodes accounting for 0,"}},
+		{name: "a file", args: []string{filepath.Join(a, results.ProfileFile), "-top"}, stdout: []string{"Type: limbo"}},
+		{name: "tags", args: []string{a, "-tags"}, stdout: []string{"strategy: Total", "6.12.117"}},
+		{name: "comments", args: []string{a, "-comments"}, stdout: []string{"kernel: 6.12.117"}},
+		{name: "interactive", args: []string{a}, stdin: "top\nquit\n", stdout: []string{"(pprof) ", "[phase] rcu_gp"}},
+		{name: "help", args: []string{"--help"}, stdout: []string{"mapprof pprof DIR -top", "-sample_index"}},
+		{name: "help after a run", args: []string{a, "-h"}, stdout: []string{"mapprof pprof DIR -top"}},
+		{name: "nothing", args: []string{"-top"}, code: exitUsage, stderr: "mapprof: pprof: no run directory given (mapprof pprof DIR -top)\n"},
+		{name: "unknown flag", args: []string{a, "-nonsense"}, code: exitUsage,
+			stderr: "mapprof: pprof: flag provided but not defined: -nonsense (see mapprof pprof --help)\n"},
+		{name: "no directory", args: []string{"/does/not/exist", "-top"}, code: exitFailure,
+			stderr: "mapprof: open run /does/not/exist: no such directory\n"},
+		{name: "no run", args: []string{empty, "-top"}, code: exitFailure,
+			stderr: "mapprof: open run " + empty + ": not a run directory (it has no run.json)\n"},
+		{name: "base is no run", args: []string{a, "-top", "-base", empty}, code: exitFailure,
+			stderr: "mapprof: open run " + empty + ": not a run directory (it has no run.json)\n"},
+		{name: "no profile", args: []string{noProfile, "-top"}, code: exitFailure,
+			stderr: "mapprof: open profile " + filepath.Join(noProfile, results.ProfileFile) + ": file does not exist (the run ended before any death was seen)\n"},
+		{name: "damaged", args: []string{damaged, "-top"}, code: exitFailure,
+			stderr: "mapprof: read " + filepath.Join(damaged, results.ProfileFile) + ": read profile: unexpected EOF (the file is damaged or truncated)\n"},
+		{name: "two formats", args: []string{a, "-top", "-tags"}, code: exitFailure, stderr: "mapprof: pprof: must set at most one output format\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			home := t.TempDir()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestPprofProcess$")
+			cmd.Env = []string{"HOME=" + home, "GOCOVERDIR=" + t.TempDir(), "PATH=/nonexistent", pprofProcess + "=" + strings.Join(c.args, "\n")}
+			var stdout, stderr bytes.Buffer
+			cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.stdin), &stdout, &stderr
+			err := cmd.Run()
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			if got := cmd.ProcessState.ExitCode(); got != c.code {
+				t.Errorf("exit code %d, want %d", got, c.code)
+			}
+			for _, want := range c.stdout {
+				if !strings.Contains(stdout.String(), want) {
+					t.Errorf("no %q in\n%s", want, stdout.String())
+				}
+			}
+			if c.stderr != "" && stderr.String() != c.stderr {
+				t.Errorf("standard error %q\nwant %q", stderr.String(), c.stderr)
+			}
+			if c.code == 0 && c.stdin == "" && stderr.Len() > 0 {
+				t.Errorf("standard error %q", stderr.String())
+			}
+			if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
+				t.Errorf("left in HOME: %v %v", left, err)
+			}
+		})
+	}
+}
+
+func TestPprofHandler(t *testing.T) {
+	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("view " + r.URL.Path)) })
+	handlers := map[string]http.Handler{"/": ok, "/top": ok, "/saveconfig": ok, "/deleteconfig": ok}
+	for _, c := range []struct {
+		bound, host, path string
+		code              int
+	}{
+		{"localhost", "localhost:1234", "/ui/top", 200},
+		{"localhost", "127.0.0.1:1234", "/ui/", 200},
+		{"::1", "[::1]:1234", "/ui/top", 200},
+		{"::1", "[::1]", "/ui/top", 200},
+		{"localhost", "localhost:1234", "/", 307},
+		{"localhost", "localhost:1234", "/debug/pprof/", 404},
+		{"localhost", "localhost:1234", "/ui/saveconfig", 404},
+		{"localhost", "localhost:1234", "/ui/deleteconfig", 404},
+		{"localhost", "evil.example:1234", "/ui/top", 403},
+		{"127.0.0.1", "localhost.evil.example", "/ui/top", 403},
+		{"0.0.0.0", "my.machine:1234", "/ui/top", 200},
+	} {
+		h := pprofHandler(&driver.HTTPServerArgs{Host: c.bound, Handlers: handlers})
+		r := httptest.NewRequest("GET", "http://"+c.host+c.path, nil)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != c.code {
+			t.Errorf("bound to %s, host %s, %s: %d, want %d", c.bound, c.host, c.path, w.Code, c.code)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/google/pprof/profile"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Loaded is a run as the pages need it: run.json, the curves of its
+// histograms, and its profile. The deaths file is never read: a page costs the
+// same for a thousand deaths and for a million. It is not changed after Load,
+// and may be used by several goroutines.
+type Loaded struct {
+	Name    string // of the directory
+	Run     *results.Run
+	Profile *profile.Profile // nil: there is none
+	// Notes say what of the run could not be read, and is missing therefore.
+	Notes []string
+
+	curves map[string]map[string]*curve // scenario → phase
+}
+
+// Load reads a run directory. A run.json that can't be read is an error; other
+// files that can't are noted.
+func Load(path string) (*Loaded, error) {
+	dir, err := results.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open run %s: %w", path, err)
+	}
+	l := &Loaded{Name: analyze.SafeName(filepath.Base(abs)), Run: dir.Run}
+	if l.curves, err = curvesOf(dir); err != nil {
+		l.note("histograms", err)
+	}
+	if l.Profile, err = profileOf(dir); err != nil {
+		l.note("profile", err)
+	}
+	return l, nil
+}
+
+func (l *Loaded) note(what string, err error) {
+	l.Notes = append(l.Notes, fmt.Sprintf("the %s of this run can't be shown: %v", what, err))
+}
+
+func profileOf(dir *results.Dir) (*profile.Profile, error) {
+	f, err := os.Open(dir.ProfilePath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p, err := analyze.ReadProfile(f)
+	if err != nil {
+		return nil, &results.CorruptError{File: results.ProfileFile, Err: err}
+	}
+	return p, nil
+}
+
+// curve is what of a histogram can be drawn.
+type curve struct {
+	// percentiles are points of (decades of 1/(1−q), ns): 0 is the minimum, 1
+	// is p90, 2 is p99. The last is the maximum.
+	percentiles []point
+	// bins count values by binOf.
+	bins map[int]int64
+}
+
+type point struct{ x, y float64 }
+
+const (
+	binsPerDecade        = 24
+	percentilesPerDecade = 12
+)
+
+// binOf numbers the interval of equal ratio that a time belongs to.
+func binOf(ns int64) int {
+	return int(math.Floor(math.Log10(float64(max(1, ns))) * binsPerDecade))
+}
+
+// binStart is where a bin begins, in nanoseconds.
+func binStart(bin int) float64 { return math.Pow(10, float64(bin)/binsPerDecade) }
+
+func curvesOf(dir *results.Dir) (map[string]map[string]*curve, error) {
+	type key struct{ scenario, phase string }
+	merged := map[key]*hdrhistogram.Histogram{}
+	err := dir.EachHistogram(func(h *hdrhistogram.Histogram) error {
+		scenario, _, phase, err := results.ParseTag(h.Tag())
+		if err != nil {
+			return err
+		}
+		k := key{scenario, phase}
+		if merged[k] == nil {
+			merged[k] = h
+		} else if dropped := merged[k].Merge(h); dropped != 0 {
+			return fmt.Errorf("%s: %d values don't fit the other trials' range", h.Tag(), dropped)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]map[string]*curve{}
+	for k, h := range merged {
+		s := dir.Run.Find(k.scenario)
+		if s == nil || h.TotalCount() == 0 {
+			continue
+		}
+		if out[k.scenario] == nil {
+			out[k.scenario] = map[string]*curve{}
+		}
+		out[k.scenario][k.phase] = newCurve(h, s.Phases[k.phase])
+	}
+	return out, nil
+}
+
+// newCurve walks the buckets once. exact bounds the values where it's known.
+func newCurve(h *hdrhistogram.Histogram, exact results.Stats) *curve {
+	c := &curve{bins: map[int]int64{}}
+	total := h.TotalCount()
+	lo, hi := h.Min(), h.Max()
+	if exact.N == uint64(total) {
+		lo, hi = exact.MinNS, exact.MaxNS
+	}
+	clamp := func(v int64) float64 { return float64(max(lo, min(hi, v))) }
+	end := math.Log10(float64(total))
+	rank := func(step int) (x float64, n int64) {
+		x = float64(step) / percentilesPerDecade
+		return x, int64(math.Ceil(float64(total) * (1 - math.Pow(10, -x))))
+	}
+	c.percentiles = append(c.percentiles, point{0, float64(lo)})
+	step := 1
+	var seen int64
+	for _, bar := range h.Distribution() {
+		if bar.Count == 0 {
+			continue
+		}
+		seen += bar.Count
+		c.bins[binOf(int64(clamp(bar.From)))] += bar.Count
+		for x, n := rank(step); x <= end && n <= seen; x, n = rank(step) {
+			c.percentiles = append(c.percentiles, point{x, clamp(bar.To)})
+			step++
+		}
+	}
+	c.percentiles = append(c.percentiles, point{math.Log10(2 * float64(total)), float64(hi)})
+	return c
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm && linux
+
+package target
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// These tests boot $MAPPROF_TEST_KERNEL (a series or a path; default 6.12)
+// with this test binary as the guest's init, so it must be static:
+//
+//	CGO_ENABLED=0 go test -tags vm ./target
+
+func init() { guestTestJob = testJob }
+
+const testFileBytes = 9<<20 + 12345 // more than two windows
+
+func testFile() []byte {
+	b := make([]byte, testFileBytes)
+	r := rand.NewChaCha8([32]byte{1})
+	_, _ = r.Read(b)
+	return b
+}
+
+// testJob is what the guest does in each test.
+func testJob(args []string) int {
+	ch, err := OpenGuestChannel()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	check := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	switch args[0] {
+	case "results":
+		for i := range 3 {
+			check(ch.Send("progress", []byte(strconv.Itoa(i))))
+		}
+		check(ch.SendFile("big.bin", bytes.NewReader(testFile())))
+		given, err := os.ReadFile("/given/file")
+		check(err)
+		check(ch.SendFile("given", bytes.NewReader(given)))
+		var mounts []string
+		for _, p := range []string{"/proc/self/stat", "/sys/kernel", "/dev/null", "/sys/kernel/tracing/README", "/sys/fs/bpf"} {
+			if _, err := os.Stat(p); err != nil {
+				mounts = append(mounts, err.Error())
+			}
+		}
+		check(ch.Send("missing", []byte(strings.Join(mounts, "; "))))
+		return 0
+	case "exit":
+		fmt.Fprintln(os.Stderr, "this is why")
+		return 7
+	case "gopanic":
+		panic("as planned")
+	case "half":
+		check(ch.write(frameFileBegin, []byte("half")))
+		check(ch.write(frameFileData, []byte("x")))
+		return 1
+	case "panic":
+		check(os.WriteFile("/proc/sys/kernel/sysrq", []byte("1"), 0))
+		check(os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0))
+	case "killinit":
+		check(syscall.Kill(1, syscall.SIGILL)) // PID 1 of Go handles it by dying
+	case "poweroff":
+		check(unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF))
+	case "hang":
+		check(ch.Send("hanging", nil))
+	case "stop":
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, os.Interrupt)
+		check(ch.Send("waiting", nil))
+		<-c
+		check(ch.SendFile("partial", strings.NewReader("as far as it came")))
+		return 0
+	case "oom":
+		var keep [][]byte
+		for {
+			b := make([]byte, 16<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			keep = append(keep, b)
+			_ = keep
+		}
+	case "flood":
+		f, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
+		check(err)
+		line := bytes.Repeat([]byte(strings.Repeat("x", 99)+"\n"), 40)
+		for range 300 {
+			_, err := f.Write(line)
+			check(err)
+		}
+		return 0
+	case "garbage":
+		f, err := os.OpenFile(guestPort, os.O_WRONLY, 0)
+		check(err)
+		_, err = f.WriteString("this is no frame at all, as anybody can see")
+		check(err)
+	case "endless":
+		for {
+			check(ch.Send("noise", make([]byte, 60<<10)))
+		}
+	case "evilname":
+		check(ch.write(frameFileBegin, []byte("../../escape")))
+	}
+	select {}
+}
+
+func testVM(t *testing.T) VM {
+	t.Helper()
+	name := os.Getenv("MAPPROF_TEST_KERNEL")
+	if name == "" {
+		name = "6.12"
+	}
+	k, err := ResolveKernel(context.Background(), name, KernelOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return VM{Kernel: k, Timeout: 2 * time.Minute, Accel: os.Getenv("MAPPROF_TEST_ACCEL")}
+}
+
+// noQEMU fails the test if this process has a child left.
+func noQEMU(t *testing.T) {
+	t.Helper()
+	out, _ := exec.Command("ps", "-o", "pid,args", "--ppid", strconv.Itoa(os.Getpid())).Output()
+	if bytes.Contains(out, []byte(qemuBinary)) {
+		t.Errorf("QEMU is still there:\n%s", out)
+	}
+}
+
+func TestVMResults(t *testing.T) {
+	for _, clock := range []string{ClockWall, ClockICount} {
+		t.Run(clock, func(t *testing.T) {
+			vm := testVM(t)
+			vm.Clock = clock
+			vm.ConsoleLog = filepath.Join(t.TempDir(), "console")
+			dir := t.TempDir()
+			var events []string
+			out, err := vm.Run(context.Background(), Job{
+				Args:   []string{"results"},
+				Files:  map[string][]byte{"/given/file": []byte("given\x00bytes")},
+				OutDir: dir,
+				Event:  func(k string, p []byte) { events = append(events, k+"="+string(p)) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ms := func(ns int64) int64 { return ns / 1e6 }
+			t.Logf("%s, %s, %s: hello %d ms, started %d ms, done %d ms, exit %d ms; %d instructions; %s", out.Release, out.Accel,
+				clock, ms(out.HelloNS), ms(out.StartedNS), ms(out.DoneNS), ms(out.ExitNS), out.Instructions, out.AccelReason)
+			if got := strings.Join(events, " "); got != "progress=0 progress=1 progress=2 missing=" {
+				t.Errorf("events: %s", got)
+			}
+			big, err := os.ReadFile(filepath.Join(dir, "big.bin"))
+			if err != nil || sha256.Sum256(big) != sha256.Sum256(testFile()) {
+				t.Errorf("big.bin: %d bytes, %v", len(big), err)
+			}
+			wantFiles(t, dir, "big.bin", "given")
+			if out.ExitCode != 0 || out.Release == "" || !(out.HelloNS <= out.StartedNS && out.StartedNS <= out.DoneNS && out.DoneNS <= out.ExitNS) {
+				t.Errorf("outcome %+v", out)
+			}
+			if (out.Instructions != 0) != (clock == ClockICount) {
+				t.Errorf("%d instructions with clock %s", out.Instructions, clock)
+			}
+			if len(out.GuestWarnings) != 0 {
+				t.Errorf("guest warns: %q", out.GuestWarnings)
+			}
+			if _, err := os.Stat(vm.ConsoleLog); err != nil {
+				t.Error(err)
+			}
+			noQEMU(t)
+		})
+	}
+}
+
+func TestVMJobFails(t *testing.T) {
+	for _, tc := range []struct {
+		job  string
+		code int
+		text string
+	}{
+		{"exit", 7, "this is why"},
+		{"gopanic", 2, "as planned"},
+		{"half", 1, ""},
+	} {
+		t.Run(tc.job, func(t *testing.T) {
+			dir := t.TempDir()
+			out, err := testVM(t).Run(context.Background(), Job{Args: []string{tc.job}, OutDir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out.ExitCode != tc.code || !strings.Contains(out.Message, tc.text) {
+				t.Errorf("exit code %d, message %q", out.ExitCode, out.Message)
+			}
+			wantFiles(t, dir)
+			noQEMU(t)
+		})
+	}
+}
+
+func TestVMGuestErrors(t *testing.T) {
+	for _, tc := range []struct {
+		job     string
+		reason  string
+		console string
+		change  func(*VM)
+	}{
+		{"panic", GuestPanicked, "sysrq triggered crash", nil},
+		{"killinit", GuestPanicked, "Attempted to kill init", nil},
+		{"poweroff", GuestPoweredOff, "", nil},
+		{"hang", GuestHung, "", func(vm *VM) { vm.Timeout = 12 * time.Second }},
+		{"oom", GuestOutOfMemory, "Out of memory", func(vm *VM) { vm.MemoryBytes = 256 << 20 }},
+		{"noinit", GuestPanicked, "No working init found", func(vm *VM) { vm.Append = []string{"rdinit=/missing", "init=/missing", "root=none"} }},
+		{"stuck", GuestNoUserSpace, "", func(vm *VM) { vm.BootTimeout = 300 * time.Millisecond }},
+	} {
+		t.Run(tc.job, func(t *testing.T) {
+			vm := testVM(t)
+			if tc.change != nil {
+				tc.change(&vm)
+			}
+			_, err := vm.Run(context.Background(), Job{Args: []string{tc.job}})
+			var g *GuestError
+			if !errors.As(err, &g) {
+				t.Fatalf("got %v, want a GuestError", err)
+			}
+			t.Log(err)
+			if tc.job == "noinit" && strings.Contains(g.ConsoleTail, "Unable to mount root fs") {
+				tc.console = "Unable to mount root fs"
+			}
+			if g.Reason != tc.reason || !strings.Contains(g.ConsoleTail, tc.console) {
+				t.Errorf("reason %q, console:\n%s", g.Reason, g.ConsoleTail)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than a line: %q", err)
+			}
+			noQEMU(t)
+		})
+	}
+}
+
+func TestVMMaliciousGuest(t *testing.T) {
+	for _, tc := range []struct{ job, want string }{
+		{"garbage", "not the start of a frame"},
+		{"endless", "in total"},
+		{"evilname", "not allowed"},
+	} {
+		t.Run(tc.job, func(t *testing.T) {
+			dir := t.TempDir()
+			_, err := testVM(t).Run(context.Background(), Job{Args: []string{tc.job}, OutDir: dir, Limits: Limits{TotalBytes: 1 << 20}})
+			var c *ChannelError
+			if !errors.As(err, &c) || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("got %v, want a ChannelError with %q", err, tc.want)
+			}
+			wantFiles(t, dir)
+			noQEMU(t)
+		})
+	}
+}
+
+func TestVMConsoleFlood(t *testing.T) {
+	vm := testVM(t)
+	vm.ConsoleLog = filepath.Join(t.TempDir(), "console")
+	// The default would take the port minutes to fill.
+	defer func(n int) { consoleHalf = n }(consoleHalf)
+	consoleHalf = 64 << 10
+	if _, err := vm.Run(context.Background(), Job{Args: []string{"flood"}}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(vm.ConsoleLog)
+	if err != nil || len(b) > 2*consoleHalf+100 || !bytes.Contains(b, []byte("bytes of console dropped here")) {
+		t.Errorf("console log of %d bytes, %v", len(b), err)
+	}
+}
+
+func TestVMStop(t *testing.T) {
+	stop := make(chan struct{})
+	dir := t.TempDir()
+	out, err := testVM(t).Run(context.Background(), Job{Args: []string{"stop"}, OutDir: dir, Stop: stop,
+		Event: func(kind string, _ []byte) {
+			if kind == "waiting" {
+				close(stop)
+			}
+		}})
+	if err != nil || out.ExitCode != 0 {
+		t.Fatalf("exit code %d, %v", out.ExitCode, err)
+	}
+	wantFiles(t, dir, "partial")
+}
+
+func TestVMCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := testVM(t).Run(ctx, Job{Args: []string{"hang"}, Event: func(string, []byte) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	noQEMU(t)
+}
+
+// A mapprof that is killed takes its QEMU with it.
+func TestVMParentKilled(t *testing.T) {
+	if os.Getenv("MAPPROF_TEST_VICTIM") != "" {
+		_, _ = testVM(t).Run(context.Background(), Job{Args: []string{"hang"},
+			Event: func(string, []byte) { fmt.Println("victim is ready") }})
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestVMParentKilled$", "-test.v")
+	cmd.Env = append(os.Environ(), "MAPPROF_TEST_VICTIM=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var seen []byte
+	buf := make([]byte, 4096)
+	for !bytes.Contains(seen, []byte("victim is ready")) {
+		n, err := out.Read(buf)
+		if err != nil {
+			t.Fatalf("the victim ended: %v\n%s", err, seen)
+		}
+		seen = append(seen, buf[:n]...)
+	}
+	ps, err := exec.Command("ps", "-o", "pid=", "--ppid", strconv.Itoa(cmd.Process.Pid)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	qemu, err := strconv.Atoi(strings.TrimSpace(string(ps)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(qemu, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000); err != nil || n != 1 {
+		t.Errorf("QEMU outlived its parent: %d, %v", n, err)
+	}
+}
