@@ -70,22 +70,31 @@ func (c *console) Bytes() []byte {
 	return b.Bytes()
 }
 
-// Tail returns the last n lines that are not empty, safe to print.
-func (c *console) Tail(n int) string {
+// Excerpt returns the n lines that say most, safe to print: from shortly
+// before the line that tells why the guest ended, or else the last ones.
+func (c *console) Excerpt(n int) string {
 	b := c.Bytes()
-	if max := n * 512; len(b) > max {
+	_, why := diagnose(b)
+	if max := 16 * n * 512; why == "" && len(b) > max {
 		b = b[len(b)-max:]
 	}
 	var lines []string
-	for _, l := range strings.Split(strings.ReplaceAll(string(b), "\r", "\n"), "\n") {
-		if l = printable(strings.TrimRight(l, " \t"), 400); l != "" {
-			lines = append(lines, l)
+	at := -1
+	for l := range strings.SplitSeq(strings.ReplaceAll(string(b), "\r", "\n"), "\n") {
+		l = printable(strings.TrimSpace(l), 200)
+		if l == "" {
+			continue
 		}
+		if l == why {
+			at = len(lines)
+		}
+		lines = append(lines, l)
 	}
-	if len(lines) > n {
-		lines = lines[len(lines)-n:]
+	if at >= 0 {
+		lines = lines[max(0, at-5):]
+		return strings.Join(lines[:min(n, len(lines))], "\n")
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // Reasons of a GuestError.
@@ -107,7 +116,7 @@ func diagnose(text []byte) (reason, line string) {
 			if i < 0 {
 				continue
 			}
-			start := bytes.LastIndexByte(text[:i], '\n') + 1
+			start := bytes.LastIndexAny(text[:i], "\r\n") + 1
 			l := text[start:]
 			if e := bytes.IndexAny(l, "\r\n"); e >= 0 {
 				l = l[:e]

@@ -41,10 +41,20 @@ func TestConsoleShort(t *testing.T) {
 	}
 }
 
-func TestConsoleTail(t *testing.T) {
+func TestConsoleExcerpt(t *testing.T) {
 	c := newConsole(1 << 10)
 	fmt.Fprint(c, "one\r\ntwo\r\n\r\n\x1b[31mthree\x07  \r\n")
-	if got := c.Tail(2); got != "two\n?[31mthree?" {
+	if got := c.Excerpt(2); got != "two\n?[31mthree?" {
+		t.Errorf("got %q", got)
+	}
+	for i := range 8 {
+		fmt.Fprintf(c, "before %d\r\n", i)
+	}
+	fmt.Fprint(c, "[ 1.0] Kernel panic - not syncing: x\r\n")
+	for i := range 40 {
+		fmt.Fprintf(c, "after %d\r\n", i)
+	}
+	if got := c.Excerpt(8); got != "before 3\nbefore 4\nbefore 5\nbefore 6\nbefore 7\n[ 1.0] Kernel panic - not syncing: x\nafter 0\nafter 1" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -53,6 +63,7 @@ func TestDiagnose(t *testing.T) {
 	for _, tc := range []struct{ name, text, reason, line string }{
 		{"nothing", "Booting\nok\n", "", ""},
 		{"panic", "x\r\n[    1.2] Kernel panic - not syncing: sysrq triggered crash\r\n[ 1.3] CPU: 0\r\n", GuestPanicked, "[    1.2] Kernel panic - not syncing: sysrq triggered crash"},
+		{"panic in the middle of a line", "rdx    0x0\r[ 1.2] Kernel panic - not syncing: x\r\n", GuestPanicked, "[ 1.2] Kernel panic - not syncing: x"},
 		{"oops", "[ 2.0] BUG: kernel NULL pointer dereference, address: 0\n", GuestPanicked, "[ 2.0] BUG: kernel NULL pointer dereference, address: 0"},
 		{"oom", "[ 9.9] Out of memory: Killed process 77 (mapprof)\n", GuestOutOfMemory, "[ 9.9] Out of memory: Killed process 77 (mapprof)"},
 		{"oom panic", "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory\n", GuestOutOfMemory, "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory"},

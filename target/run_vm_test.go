@@ -126,7 +126,9 @@ func testJob(args []string) int {
 	case "evilname":
 		check(ch.write(frameFileBegin, []byte("../../escape")))
 	}
-	select {}
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 func testVM(t *testing.T) VM {

@@ -255,7 +255,7 @@ func (s *session) verdict(fail, recvErr error, rc *receiver, p *process, q *qmp)
 	if g.Kernel == "" {
 		g.Kernel = s.vm.Kernel.Path
 	}
-	g.ConsoleTail = s.console.Tail(30)
+	g.ConsoleTail = s.console.Excerpt(30)
 	return g
 }
 

@@ -94,7 +94,8 @@ type GuestError struct {
 	Kernel string // as the user asked for it
 	Reason string // one of the Guest* constants
 	Detail string // one line; may be empty
-	// ConsoleTail is the end of its console, safe to print under the error.
+	// ConsoleTail is what of its console says most, at most 30 lines, safe
+	// to print under the error.
 	ConsoleTail string
 }
 

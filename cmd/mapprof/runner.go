@@ -79,7 +79,7 @@ func (r *runner) plan(kernels []target.Kernel) []planned {
 	for trial := range r.flags.trials {
 		for i := range kernels {
 			for _, strategy := range r.flags.strategies {
-				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, trial+1)}
+				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, trial)}
 				p.job = job{
 					Scenario: tagSafe(r.flags.workload + "/" + names[i] + "/" + strategy), Trial: trial,
 					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths,
@@ -151,7 +151,7 @@ func verify(run *results.Run) error {
 		for _, t := range s.Trials {
 			if t.Puts != t.Expected {
 				errs = append(errs, fmt.Errorf("%s trial %d: the workload dropped %d last references, the probes saw %d (see mapprof doctor; the figures above are of those seen)",
-					s.ID, t.Index+1, t.Expected, t.Puts))
+					s.ID, t.Index, t.Expected, t.Puts))
 			}
 		}
 	}
@@ -162,7 +162,6 @@ func (r *runner) finish() error {
 	if err := r.summer.Finish(r.whole); err != nil {
 		return err
 	}
-	r.whole.Warnings = append(analyze.Mismatches(r.whole), r.whole.Warnings...)
 	r.whole.Ended = time.Now()
 	if r.profile != nil {
 		meta := analyze.MetaOf(r.whole)

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -122,7 +121,6 @@ func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 			age := o.AtNS - d.PutNS
 			tr.Pending.MinNS, tr.Pending.MaxNS = min(tr.Pending.MinNS, age), max(tr.Pending.MaxNS, age)
 		}
-		tr.Warnings = append(tr.Warnings, fmt.Sprintf("%d deaths were still pending when the trial ended", n))
 	}
 	s := results.Scenario{
 		ID: t.job.Scenario, Workload: t.job.Workload, Params: params, Loop: t.result.Loop, Kernel: release(),
