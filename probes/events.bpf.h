@@ -41,7 +41,7 @@ struct death_event {
 	__s32 stack_id; /* negative: an errno */
 	__u32 cpu_put;
 	__u32 cpu_free;
-	__u32 tid;	 /* of the last put */
+	__u32 tid;       /* of the last put */
 	__u32 confirmed; /* the put was the last: what follows it was seen */
 	char map_name[16];
 	char comm[16];
@@ -59,23 +59,23 @@ struct wait_event {
 _Static_assert(sizeof(struct wait_event) == 32, "wait_event has padding");
 
 enum counter {
-	COUNTER_PUTS = 0,	/* confirmed last puts of watched maps */
-	COUNTER_EXCLUDED_OWN,	/* deaths of the tracer's own maps */
-	COUNTER_EXCLUDED_OTHER, /* deaths of maps that are not watched */
-	COUNTER_INFLIGHT_FULL,	/* no room in the in-flight table */
-	COUNTER_INFLIGHT_BUSY,	/* its bucket was locked on this CPU */
-	COUNTER_STALE,		/* an address died twice: its first end was missed */
-	COUNTER_RINGBUF_FULL,	/* a death found no room in the ring buffer */
-	COUNTER_WAIT_RINGBUF_FULL, /* an update wait found none */
-	COUNTER_WAITS_FULL,	/* no room in the table of waiting tasks */
-	COUNTER_FREEING_FULL,	/* no room in the table of freeing workers */
-	COUNTER_UNMATCHED_FREE, /* a watched map was freed whose put was not seen */
-	COUNTER_UNMATCHED_EXIT, /* a free ended whose start was not seen */
-	COUNTER_UNMATCHED_WAIT, /* a wait ended whose start was not seen */
+	COUNTER_PUTS = 0,           /* confirmed last puts of watched maps */
+	COUNTER_EXCLUDED_OWN,       /* deaths of the tracer's own maps */
+	COUNTER_EXCLUDED_OTHER,     /* deaths of maps that are not watched */
+	COUNTER_INFLIGHT_FULL,      /* no room in the in-flight table */
+	COUNTER_INFLIGHT_BUSY,      /* its bucket was locked on this CPU */
+	COUNTER_STALE,              /* an address died twice: its first end was missed */
+	COUNTER_RINGBUF_FULL,       /* a death found no room in the ring buffer */
+	COUNTER_WAIT_RINGBUF_FULL,  /* an update wait found none */
+	COUNTER_WAITS_FULL,         /* no room in the table of waiting tasks */
+	COUNTER_FREEING_FULL,       /* no room in the table of freeing workers */
+	COUNTER_UNMATCHED_FREE,     /* a watched map was freed whose put was not seen */
+	COUNTER_UNMATCHED_EXIT,     /* a free ended whose start was not seen */
+	COUNTER_UNMATCHED_WAIT,     /* a wait ended whose start was not seen */
 	COUNTER_UNMATCHED_CALLBACK, /* a callback ran whose call_rcu*() was not seen */
-	COUNTER_STACK_COLLISION,	  /* a stack's hash bucket held another stack */
-	COUNTER_STACK_ERROR,	  /* no stack for another reason */
-	COUNTER_WAITS,		/* update waits that ended */
+	COUNTER_STACK_COLLISION,    /* a stack's hash bucket held another stack */
+	COUNTER_STACK_ERROR,        /* no stack for another reason */
+	COUNTER_WAITS,              /* update waits that ended */
 	COUNTERS,
 };
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make churn   the main job: boots a kernel, prints the table
+# make test    everything that CI runs
+#
+# Both install what is missing on Debian and its kin, and say what to install
+# elsewhere.
+
+GO       ?= go
+KERNEL   ?= 6.12
+KERNELS  ?= 5.10 6.1 6.12 7.2
+CLANG    := clang-14
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+BIN      := bin/mapprof
+GOFLAGS_STATIC := -trimpath -ldflags='-s -w'
+
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build churn test unit vmtest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup:
+	@.ci/setup run
+
+setup-test:
+	@.ci/setup test
+
+build: ## bin/mapprof, static
+	$(GO) build $(GOFLAGS_STATIC) -o $(BIN) ./cmd/mapprof
+
+churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
+	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)
+
+test: setup-test fmt-check check-generate lint unit vmtest ## all tests, those in VMs included
+
+unit: ## tests that need no kernel
+	$(GO) vet -tags vm ./...
+	$(GO) test ./...
+
+kernels: build
+	@for k in $(KERNELS); do $(BIN) kernels list --offline --format json | grep -q "\"series\": \"$$k\"" || $(BIN) kernels fetch $$k || exit 1; done
+
+vmtest: kernels ## tests that boot kernels under QEMU
+	$(GO) test -tags vm -run VM -timeout 60m -p 1 -v ./... | .ci/quiet
+
+generate: ## the BPF objects (needs $(CLANG) from Debian)
+	$(GO) generate ./...
+
+check-generate: ## fail if the committed BPF objects are stale
+	.ci/check-generate $(CLANG)
+
+lint: ## golangci-lint, with the import rules
+	$(GO) run $(LINT) run ./...
+
+fmt: ## format Go and C
+	gofmt -w $$(git ls-files '*.go')
+	clang-format-14 -i $$(git ls-files '*.bpf.c' '*.bpf.h')
+
+.PHONY: fmt-check
+fmt-check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "not formatted: make fmt"; exit 1; }
+	@clang-format-14 --dry-run -Werror $$(git ls-files '*.bpf.c' '*.bpf.h') || { echo "not formatted: make fmt"; exit 1; }
+
+bench: setup build ## what mapprof itself costs
+	$(GO) test -tags vm -run '^$$' -bench VM -benchtime 1x -timeout 30m ./cmd/mapprof
+
+clean:
+	rm -rf bin

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collect
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+)
+
+func encode(t testing.TB, v any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.NativeEndian, v); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestDecode(t *testing.T) {
+	death := probes.DeathEvent{Kind: probes.KindDeath, MapId: 7, PutNs: 1, FreedNs: 2, StackId: -17}
+	wait := probes.WaitEvent{Kind: probes.KindWait, StartNs: 3, EndNs: 5}
+	if d, w, err := decode(encode(t, death)); err != nil || w != nil || *d != death {
+		t.Errorf("death: %+v %+v %v", d, w, err)
+	}
+	if d, w, err := decode(encode(t, wait)); err != nil || d != nil || *w != wait {
+		t.Errorf("wait: %+v %+v %v", d, w, err)
+	}
+	for name, raw := range map[string][]byte{
+		"empty": {}, "three bytes": {1, 0, 0}, "unknown kind": encode(t, uint32(99)),
+		"short death":            encode(t, death)[:100],
+		"long death":             append(encode(t, death), 0),
+		"a wait's size, a death": append(encode(t, uint32(probes.KindDeath)), encode(t, wait)[4:]...),
+	} {
+		var bad *DecodeError
+		if d, w, err := decode(raw); d != nil || w != nil || !errors.As(err, &bad) {
+			t.Errorf("%s: %v %v %v", name, d, w, err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(encode(f, probes.DeathEvent{Kind: probes.KindDeath}))
+	f.Add(encode(f, probes.WaitEvent{Kind: probes.KindWait}))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		d, w, err := decode(raw)
+		if err == nil && (d == nil) == (w == nil) {
+			t.Fatal("neither or both")
+		}
+		if d != nil {
+			o := &Outcome{Loss: map[string]uint64{}}
+			if death, ok := o.death(d, footprint{cpus: 2, pageSize: 4096}); ok {
+				var sum int64
+				phases := death.PhaseNS()
+				for _, p := range results.DeathPhases() {
+					if phases[p] < 0 {
+						t.Fatalf("%s is negative: %+v", p, death)
+					}
+					sum += phases[p]
+				}
+				if sum != phases[results.PhaseLimbo] {
+					t.Fatalf("%v add up to %d: %+v", phases, sum, death)
+				}
+			}
+		}
+	})
+}
+
+func TestDeathFollowsItsStages(t *testing.T) {
+	const tt, rcu = probes.StageKindTasksTrace, probes.StageKindRCU
+	for _, c := range []struct {
+		name  string
+		event probes.DeathEvent
+		path  string
+		ok    bool
+		loss  string
+		gone  []string // phases that must be absent
+	}{
+		{"immediate", probes.DeathEvent{PutNs: 1, FreeNs: 2, FreedNs: 3}, "immediate", true, "none", []string{"enqueue", "rcu_gp", "tasks_trace_gp"}},
+		{"rcu", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{2}, EndNs: [2]uint64{5}, FreeNs: 6, FreedNs: 7}, "rcu", true, "none", []string{"tasks_trace_gp"}},
+		{"both", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{tt, rcu}, EnqueueNs: [2]uint64{2, 6}, EndNs: [2]uint64{5, 8}, FreeNs: 9, FreedNs: 10}, "tasks-trace+rcu", true, "none", nil},
+		{"sync", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{2}, EndNs: [2]uint64{5}, FreeNs: 6, FreedNs: 17, FreeWaitNs: 9}, "rcu+sync", true, "none", nil},
+		{"callback unseen", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{2}, FreeNs: 6, FreedNs: 7}, "rcu", true, "callback_unseen 1", []string{"queue"}},
+		{"time went back", probes.DeathEvent{PutNs: 5, FreeNs: 2, FreedNs: 3}, "immediate", false, "none", nil},
+		{"a callback before its call", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{9}, EndNs: [2]uint64{5}, FreeNs: 10, FreedNs: 11}, "rcu", false, "none", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := &Outcome{Loss: map[string]uint64{}}
+			d, ok := o.death(&c.event, footprint{})
+			if d.Path != c.path || ok != c.ok || results.LossText(o.Loss) != c.loss {
+				t.Errorf("path %q, ok %v, loss %s", d.Path, ok, results.LossText(o.Loss))
+			}
+			phases := d.PhaseNS()
+			for _, p := range c.gone {
+				if _, there := phases[p]; there {
+					t.Errorf("phase %s exists: %v", p, phases)
+				}
+			}
+		})
+	}
+}
+
+const kallsyms = `0000000000000000 A fixed_percpu_data
+ffffffff81000000 T _text
+ffffffff81000100 T bpf_map_put
+ffffffff81000100 t bpf_map_put.alias
+ffffffff81000200 t map_update_elem
+ffffffff81000300 D some_data
+ffffffff82000000 T late
+not a line
+ffffffff810001 T
+ffffffffc0000000 t mod_func	[nf_tables]
+ffffffffc0001000 t bpf_prog_6deef7357e7b4530_fe_put	[bpf]
+ffffffffc0002000 t bpf_trampoline_6442536467	[bpf]
+`
+
+func TestSymbolize(t *testing.T) {
+	addrs := []uint64{0xffffffffc0001004, 0xffffffff81000105, 0x10, 0xffffffff81000305, 0xffffffffc0000001, 0xffffffff81000105}
+	got, err := Symbolize(addrs, strings.NewReader(kallsyms))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[uint64]results.Frame{
+		0xffffffffc0001004: {Function: "bpf_prog_6deef7357e7b4530_fe_put", Module: "bpf", Offset: 4},
+		0xffffffff81000105: {Function: "bpf_map_put.alias", Offset: 5},
+		0xffffffff81000305: {Function: "map_update_elem", Offset: 0x105},
+		0xffffffffc0000001: {Function: "mod_func", Module: "nf_tables", Offset: 1},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	// kptr_restrict: every address is 0.
+	got, err = Symbolize([]uint64{5}, strings.NewReader("0000000000000000 T f\n"))
+	if err != nil || len(got) != 0 {
+		t.Errorf("restricted: %v %v", got, err)
+	}
+	if _, err := Symbolize(nil, strings.NewReader(strings.Repeat("x", 1<<20))); err == nil {
+		t.Error("an endless line was accepted")
+	}
+}
+
+func FuzzSymbolize(f *testing.F) {
+	f.Add(kallsyms, uint64(0xffffffff81000105))
+	f.Fuzz(func(t *testing.T, text string, addr uint64) {
+		frames, err := Symbolize([]uint64{addr, addr + 8}, strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for a, fr := range frames {
+			if fr.Offset > a {
+				t.Fatalf("%x is %+v", a, fr)
+			}
+		}
+	})
+}
+
+func TestTrimTracer(t *testing.T) {
+	stack := []results.Frame{{Function: "bpf_prog_1_fe_put", Module: "bpf"}, {Function: "bpf_trampoline_1", Module: "bpf"}, {Function: "bpf_map_put"}, {Function: "bpf_prog_2_users", Module: "bpf"}}
+	if got := trimTracer(stack); len(got) != 2 || got[0].Function != "bpf_map_put" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestFootprintFollowsTheKernelsFormulas(t *testing.T) {
+	f := footprint{cpus: 4, pageSize: 4096, sizes: map[string]uint64{
+		"bpf_array": 320, "bpf_htab": 640, "bucket": 16, "htab_elem": 48, "bpf_dtab": 384, "hlist_head": 8,
+	}}
+	for _, c := range []struct {
+		name string
+		e    probes.DeathEvent
+		want uint64
+	}{
+		{"array", probes.DeathEvent{MapType: typeArray, KeySize: 4, ValueSize: 5, MaxEntries: 10}, 320 + 80},
+		{"mmapable array", probes.DeathEvent{MapType: typeArray, MapFlags: flagMmapable, ValueSize: 8, MaxEntries: 513}, 4096 + 8192},
+		{"percpu array", probes.DeathEvent{MapType: typePerCPUArray, ValueSize: 8, MaxEntries: 10}, 320 + 80 + 320},
+		{"hash", probes.DeathEvent{MapType: typeHash, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*14 + 8*4},
+		{"hash without preallocation", probes.DeathEvent{MapType: typeHash, MapFlags: flagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8},
+		{"lru", probes.DeathEvent{MapType: typeLRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10},
+		{"devmap", probes.DeathEvent{MapType: typeDevmap, MaxEntries: 10}, 384 + 80},
+		{"charged pages win", probes.DeathEvent{MapType: typeArray, MemoryPages: 3}, 3 * 4096},
+		{"unknown type", probes.DeathEvent{MapType: 99, MaxEntries: 1 << 31}, 0},
+	} {
+		if got := f.bytes(&c.e); got != c.want {
+			t.Errorf("%s: %d bytes, want %d", c.name, got, c.want)
+		}
+	}
+}

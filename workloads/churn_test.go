@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+func TestChurnCheck(t *testing.T) {
+	for _, tt := range []struct {
+		args     string
+		strategy string
+		want     string // in the error; empty: none
+	}{
+		{"", StrategyRCU, ""},
+		{"--outer=hash-of-maps --inner=lru-hash --slots=8 --batch=8 --rate=100 --readers=2", StrategyTasksTrace, ""},
+		{"", StrategySync, ""},
+		{"--inner=devmap", StrategySync, ""},
+		{"--inner=array", StrategySync, "map_free waits"},
+		{"", "expedite", "unknown strategy"},
+		{"--outer=map", StrategyRCU, "--outer"},
+		{"--inner=trie", StrategyRCU, "--inner"},
+		{"--op=swap", StrategyRCU, "--op"},
+		{"--slots=0", StrategyRCU, "--slots"},
+		{"--batch=2", StrategyRCU, "--batch"},
+		{"--batch=0", StrategyRCU, "--batch"},
+		{"--slots=4 --batch=4 --op=delete", StrategyRCU, "hash-of-maps"},
+		{"--rate=-1", StrategyRCU, "--rate"},
+		{"--rate=NaN", StrategyRCU, "--rate"},
+		{"--readers=-1", StrategyRCU, "--readers"},
+		{"--duration=-1s", StrategyRCU, "--duration"},
+		{"--inner-entries=0", StrategyRCU, "--inner-entries"},
+		{"--inner-value-size=0", StrategyRCU, "--inner-value-size"},
+	} {
+		c := new(Churn)
+		fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
+		c.AddFlags(fs)
+		if err := fs.Parse(strings.Fields(tt.args)); err != nil {
+			t.Fatal(err)
+		}
+		err := c.Check(tt.strategy)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%q %s: %v, want %q", tt.args, tt.strategy, err, tt.want)
+		}
+	}
+}
+
+func TestChurnStopsByDefault(t *testing.T) {
+	if n, d := (&Churn{}).limits(); n == 0 && d == 0 {
+		t.Error("churn without --count and --duration never ends")
+	}
+}
+
+func TestLookup(t *testing.T) {
+	var unknown *UnknownError
+	if _, err := Lookup("chrun"); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "churn") {
+		t.Errorf("Lookup: %v", err)
+	}
+	for _, d := range All() {
+		if d.Summary == "" || d.New == nil {
+			t.Errorf("workload %q is not described", d.Name)
+		}
+		for _, s := range d.New().Strategies() {
+			w := d.New()
+			w.AddFlags(pflag.NewFlagSet(d.Name, pflag.ContinueOnError))
+			if err := w.Check(s); err != nil {
+				t.Errorf("%s with its defaults and strategy %s: %v", d.Name, s, err)
+			}
+		}
+	}
+}
+
+func TestUniqueNamesFitAndDiffer(t *testing.T) {
+	a, b := uniqueName(ChurnInnerName), uniqueName(ChurnInnerName)
+	if a == b || len(a) > 15 || !strings.HasPrefix(a, ChurnInnerName) {
+		t.Errorf("%q and %q", a, b)
+	}
+}
