@@ -64,6 +64,8 @@ func (e *UnsupportedError) Unwrap() error { return e.Err }
 
 func hint(err error) string {
 	switch {
+	case strings.Contains(err.Error(), "cannot use helper bpf_probe_read"):
+		return "the kernel is locked down (confidentiality) and lets no program read its memory; boot it with lockdown=none"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		if unix.Geteuid() != 0 {
 			return "tracing needs root, or CAP_BPF and CAP_PERFMON; or try --target vm"

@@ -60,11 +60,11 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // own. One goroutine at a time.
 type Writer struct {
 	dir, tmp string
+	parent   string // made by Create; empty: it was there
 	deaths   *os.File
 	zw       *zstd.Encoder
 	bw       *bufio.Writer
 	hlog     *hlogWriter
-	err      error
 }
 
 // Create starts a run directory at dir, which must not exist. Its parent is
@@ -74,7 +74,10 @@ func Create(dir string) (*Writer, error) {
 	if _, err := os.Lstat(dir); err == nil {
 		return nil, fmt.Errorf("create run directory %s: it exists (choose another with -o, or remove it)", dir)
 	}
-	parent := filepath.Dir(dir)
+	parent, made := filepath.Dir(dir), ""
+	if _, err := os.Lstat(parent); errors.Is(err, os.ErrNotExist) {
+		made = parent
+	}
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, fmt.Errorf("create run directory: %w", err)
 	}
@@ -82,7 +85,7 @@ func Create(dir string) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create run directory: %w", err)
 	}
-	return &Writer{dir: dir, tmp: tmp}, nil
+	return &Writer{dir: dir, tmp: tmp, parent: made}, nil
 }
 
 // Death appends one line to deaths.jsonl.zst, which exists only when there
@@ -168,6 +171,9 @@ func (w *Writer) Abort() {
 	if w.tmp != "" {
 		_ = os.RemoveAll(w.tmp)
 		w.tmp = ""
+		if w.parent != "" {
+			_ = os.Remove(w.parent) // unless there is something in it
+		}
 	}
 }
 

@@ -112,7 +112,7 @@ func TestCreateRefusesWhatExists(t *testing.T) {
 
 func TestAbortLeavesNothing(t *testing.T) {
 	parent := t.TempDir()
-	w, err := Create(filepath.Join(parent, "run"))
+	w, err := Create(filepath.Join(parent, "runs", "run"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func (c *console) Excerpt(n int) string {
 		if l == "" {
 			continue
 		}
-		if l == why {
+		if why != "" && strings.HasSuffix(l, why) {
 			at = len(lines)
 		}
 		lines = append(lines, l)
@@ -117,6 +117,8 @@ func diagnose(text []byte) (reason, line string) {
 				continue
 			}
 			start := bytes.LastIndexAny(text[:i], "\r\n") + 1
+			// The panic may break into a line of user space.
+			start += max(0, bytes.LastIndexByte(text[start:i], '['))
 			l := text[start:]
 			if e := bytes.IndexAny(l, "\r\n"); e >= 0 {
 				l = l[:e]

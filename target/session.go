@@ -105,6 +105,16 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	toGuest := &hostPort{w: channel}
 	rc := &receiver{outDir: s.job.OutDir, limits: s.job.Limits, event: s.job.Event,
 		progress: func(t frameType) { s.mark(t); reached <- t }}
+	var quiet <-chan time.Time // runs from hello on
+	heard := make(chan struct{}, 1)
+	if s.vm.QuietTimeout > 0 {
+		rc.alive = func() {
+			select {
+			case heard <- struct{}{}:
+			default: // one is waiting to be seen
+			}
+		}
+	}
 	if s.window != nil {
 		rc.window = s.window
 		rc.taken = func() error { return toGuest.send(frameTaken) }
@@ -126,6 +136,10 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 		case t := <-reached:
 			state = t
 			boot.Stop()
+		case <-heard:
+			quiet = time.After(s.vm.QuietTimeout)
+		case <-quiet:
+			fail = &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("nothing heard of its job in %s", s.vm.QuietTimeout)}
 		case recvErr = <-received:
 			recvEnded = true
 			received = nil

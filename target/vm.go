@@ -39,9 +39,12 @@ type VM struct {
 	Append      []string // added to the kernel's command line
 	Accel       string   // "tcg", "kvm" or "": KVM if this kernel boots on it
 	Clock       string   // ClockWall (default) or ClockICount
-	// Timeout bounds boot to power-off, BootTimeout boot to user space.
+	// Timeout bounds boot to power-off (default 10 minutes), BootTimeout boot
+	// to user space (default 2).
 	Timeout     time.Duration
 	BootTimeout time.Duration
+	// QuietTimeout bounds how long the job may send nothing; 0: for ever.
+	QuietTimeout time.Duration
 	// ConsoleLog is a file to keep the console in, written when the VM has
 	// ended, at most 4 MiB of it. "": none; a failure carries the tail.
 	ConsoleLog string
@@ -109,7 +112,7 @@ func (e *GuestError) short() string {
 func (e *GuestError) Error() string {
 	hint := map[string]string{
 		GuestOutOfMemory: "try more --memory",
-		GuestHung:        "is --timeout too short?",
+		GuestHung:        "if it needs longer, give it a longer --timeout",
 		GuestNoUserSpace: "the end of its console says more",
 	}[e.Reason]
 	s := fmt.Sprintf("run guest %s: %s", e.Kernel, e.short())

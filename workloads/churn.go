@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,6 +59,10 @@ type Churn struct {
 	Rate           float64
 	Readers        int
 	Batch          uint32
+	// InjectDelay is the slowdown that mapprof gate --self-test plants: rounds
+	// of an empty loop within every operation. A string, so that without one
+	// the parameter is empty and not shown.
+	InjectDelay string
 
 	innerSet bool
 	fs       *pflag.FlagSet
@@ -77,6 +82,8 @@ func (c *Churn) AddFlags(fs *pflag.FlagSet) {
 	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
 	fs.IntVar(&c.Readers, "readers", 0, "BPF programs that look up through the outer map meanwhile")
 	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --slots")
+	fs.StringVar(&c.InjectDelay, "inject-delay", "", "rounds of an empty loop in every operation: what gate --self-test must find")
+	_ = fs.MarkHidden("inject-delay") // it exists
 }
 
 // Strategies lists all four.
@@ -103,6 +110,9 @@ func (c *Churn) Check(strategy string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := c.injectedRounds(); err != nil {
+		return err
+	}
 	switch {
 	case c.InnerEntries == 0:
 		return errors.New("--inner-entries must be at least 1")
@@ -124,6 +134,18 @@ func (c *Churn) Check(strategy string) error {
 		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
 	}
 	return nil
+}
+
+// injectedRounds is InjectDelay as a number.
+func (c *Churn) injectedRounds() (uint64, error) {
+	if c.InjectDelay == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(c.InjectDelay, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("--inject-delay %q is not a number of rounds below 2^32", c.InjectDelay)
+	}
+	return n, nil
 }
 
 // limits returns when to stop; 0 is no limit.

@@ -40,7 +40,7 @@ func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
 		spec.Flags = unix.BPF_F_NO_PREALLOC
 	}
 	if i.outer, err = ebpf.NewMap(spec); err != nil {
-		return nil, fmt.Errorf("create outer map (%s): %w", c.Outer, err)
+		return nil, i.mapError(fmt.Sprintf("outer map (%s, %d slots)", c.Outer, c.Slots), err)
 	}
 	if strategy == StrategyTasksTrace {
 		if err := i.hold(); err != nil {
@@ -80,16 +80,21 @@ func (c *Churn) innerSpec(strategy string) *ebpf.MapSpec {
 func (i *churnInstance) newInner() (*ebpf.Map, error) {
 	m, err := ebpf.NewMap(i.inner)
 	if err != nil {
-		hint := ""
-		switch {
-		case errors.Is(err, unix.ENOMEM):
-			hint = " (out of memory: give the target more --memory, or smaller inner maps)"
-		case errors.Is(err, unix.E2BIG), errors.Is(err, unix.EINVAL):
-			hint = " (is --inner-entries × --inner-value-size more than the kernel allows?)"
-		}
-		return nil, fmt.Errorf("create inner map (%s, %d × %d bytes): %w%s", i.inner.Type, i.inner.MaxEntries, i.inner.ValueSize, err, hint)
+		return nil, i.mapError("inner map", err)
 	}
 	return m, nil
+}
+
+// mapError says what couldn't be made and what would help.
+func (i *churnInstance) mapError(what string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, unix.ENOMEM):
+		hint = " (out of memory: give the target more --memory, or make the inner maps smaller)"
+	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.EINVAL):
+		hint = " (is --inner-entries × --inner-value-size more than the kernel allows?)"
+	}
+	return fmt.Errorf("create %s, inner maps %s of %d × %d bytes: %w%s", what, i.inner.Type, i.inner.MaxEntries, i.inner.ValueSize, err, hint)
 }
 
 // insert puts a new inner map into a slot; the slot then has its only

@@ -27,6 +27,10 @@ func (i *churnInstance) Run(ctx context.Context, progress func(done, total uint6
 
 func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint64)) (Result, error) {
 	count, duration := i.cfg.limits()
+	injected, err := i.cfg.injectedRounds()
+	if err != nil {
+		return Result{}, err
+	}
 	res := Result{Loop: "closed"}
 	if i.cfg.Rate > 0 {
 		res.Loop = "open"
@@ -55,6 +59,7 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 			// Late already: no wait, and the lateness is in the latency.
 			time.Sleep(time.Until(start))
 		}
+		spin(injected)
 		puts, err := i.operate(op, fresh)
 		took := time.Since(start)
 		res.LastPuts += puts
@@ -64,6 +69,14 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 		res.Ops++
 		res.OpNS = append(res.OpNS, took.Nanoseconds())
 		progress(res.Ops, count)
+	}
+}
+
+// spin takes an equal number of instructions for every round.
+//
+//go:noinline
+func spin(rounds uint64) {
+	for r := uint64(0); r < rounds; r++ {
 	}
 }
 

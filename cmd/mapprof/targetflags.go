@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -106,6 +107,11 @@ func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) ([]target.K
 			Offline:  f.offline,
 			Progress: func(line string) { fmt.Fprintln(stderr, line) },
 		})
+		var unknown *target.UnknownKernelError
+		var notKernel *target.NotKernelError
+		if errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) {
+			return nil, &usageError{err}
+		}
 		if err != nil {
 			return nil, err
 		}

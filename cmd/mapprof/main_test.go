@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// packageDir is where the tests began, for those that go elsewhere.
+var packageDir, _ = os.Getwd()
+
+// guestMains are commands of guests that only tests have, by name.
+var guestMains = map[string]func(args []string) error{}
+
+// TestMain makes the test binary what mapprof is: the init of its VMs, and
+// the program that their jobs run.
+func TestMain(m *testing.M) {
+	target.GuestInit()
+	if target.InGuestJob() {
+		if f := guestMains[os.Args[1]]; f != nil {
+			if err := f(os.Args[2:]); err != nil {
+				printError(os.Stderr, err)
+				os.Exit(exitFailure)
+			}
+			os.Exit(exitOK)
+		}
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// mapprof runs the program in this process.
+func mapprof(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// golden compares with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join(packageDir, "testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test -update rewrites it):\n got: %s\nwant: %s", path, got, want)
+	}
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// LookupConfig says which calls to time.
+type LookupConfig struct {
+	// Function is the kernel's function that looks up maps of this type.
+	Function string
+	// Map is the one whose lookups count; others are excluded and counted.
+	Map *ebpf.Map
+	// Empty attaches programs that do nothing: the floor of what any pair
+	// of probes costs.
+	Empty bool
+}
+
+// LookupProbe times the calls of one function for one map.
+type LookupProbe struct {
+	cpus  *ebpf.Map
+	progs []*ebpf.Program
+	links []link.Link
+}
+
+// lookupBSS is the section of the per-CPU parts.
+const lookupBSS = ".bss"
+
+// AttachLookup attaches the pair of programs. It needs fentry; a kprobe sees
+// no call made within a bpf(2) map operation, and costs more than most lookups.
+func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
+	// Before 5.11 BPF memory counts against RLIMIT_MEMLOCK.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, &UnsupportedError{Function: cfg.Function, Err: err}
+	}
+	entry, exit := lookupProgLookupEntry, lookupProgLookupExit
+	if cfg.Empty {
+		entry, exit = lookupProgEmptyEntry, lookupProgEmptyExit
+	}
+	coll, err := loadLookupPrograms(cfg.Map, cfg.Function, entry, exit)
+	if err != nil {
+		return nil, &UnsupportedError{Function: cfg.Function, Err: shorten(err)}
+	}
+	defer coll.Close()
+	p := &LookupProbe{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	// The exit first: an entry alone would leave starts behind.
+	for _, name := range []string{exit, entry} {
+		prog := coll.DetachProgram(name)
+		p.progs = append(p.progs, prog)
+		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+		if err != nil {
+			return nil, &UnsupportedError{Function: cfg.Function, Err: err}
+		}
+		p.links = append(p.links, l)
+	}
+	p.cpus = coll.DetachMap(lookupBSS)
+	return p, nil
+}
+
+// loadLookupPrograms loads some of the programs, for a map and a function. Each
+// load has counts of its own: a program is never active twice on a CPU, two
+// programs may be.
+func loadLookupPrograms(m *ebpf.Map, function string, names ...string) (*ebpf.Collection, error) {
+	spec, err := loadLookup()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
+	}
+	keep := map[string]*ebpf.ProgramSpec{}
+	for _, name := range names {
+		prog := spec.Programs[name]
+		if prog.Type == ebpf.Tracing {
+			prog.AttachTo = function
+		}
+		for i := range prog.Instructions {
+			if ins := &prog.Instructions[i]; ins.Reference() == lookupMapMpfWatched {
+				if err := ins.AssociateMap(m); err != nil {
+					return nil, err
+				}
+			}
+		}
+		keep[name] = prog
+	}
+	spec.Programs = keep
+	delete(spec.Maps, lookupMapMpfWatched)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	// Per CPU by hand: as many elements as CPUs, to a power of two.
+	n := uint32(1) << bits.Len(uint(cpus-1))
+	bss := spec.Maps[lookupBSS]
+	if size := n * uint32(unsafe.Sizeof(lookupLookupCpu{})); size < bss.ValueSize {
+		bss.ValueSize = size
+	} else if size > bss.ValueSize {
+		return nil, fmt.Errorf("%d possible CPUs, at most %d are supported", cpus, bss.ValueSize/uint32(unsafe.Sizeof(lookupLookupCpu{})))
+	}
+	// They describe the size that it had.
+	bss.Contents, bss.Key, bss.Value = nil, nil, nil
+	delete(spec.Variables, lookupVarLookupCpus)
+	if err := spec.Variables[lookupVarCpuMask].Set(n - 1); err != nil {
+		return nil, err
+	}
+	coll, err := ebpf.NewCollection(spec)
+	if errors.Is(err, unix.E2BIG) && n > 128 {
+		// The limit fell with kernel 63b8ce77b15e.
+		return nil, fmt.Errorf("%w (%d CPUs need a %d MiB value, and this kernel allows 4)", err, n, bss.ValueSize>>20)
+	}
+	return coll, err
+}
+
+// Close detaches the programs and frees what they counted.
+func (p *LookupProbe) Close() error {
+	var errs []error
+	for i := len(p.links) - 1; i >= 0; i-- {
+		errs = append(errs, p.links[i].Close())
+	}
+	for _, prog := range p.progs {
+		errs = append(errs, prog.Close())
+	}
+	if p.cpus != nil {
+		errs = append(errs, p.cpus.Close())
+	}
+	p.links, p.progs, p.cpus = nil, nil, nil
+	return errors.Join(errs...)
+}
