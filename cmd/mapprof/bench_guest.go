@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/target"
+)
+
+// eventCosts is what the guest of a probe-cost benchmark sends.
+const eventCosts = "costs"
+
+// probeCost is what one lookup costs with one kind of probe attached. On the
+// icount clock a nanosecond is an instruction.
+type probeCost struct {
+	Attached string `json:"attached"`
+	N        int    `json:"n"`
+	Median   int64  `json:"median"`
+	P99      int64  `json:"p99"`
+	Seen     uint64 `json:"seen"` // lookups that the probe timed; 0 where it doesn't say
+}
+
+const (
+	benchFunction = "array_map_lookup_elem"
+	benchLookups  = 5000
+)
+
+// Rows of the table; the second column of the first is what the others add to.
+const (
+	benchNothing  = "nothing"
+	benchEmpty    = "empty fentry + empty fexit (the floor)"
+	benchOwn      = "mapprof: fentry + fexit, 2-digit HDR histogram"
+	benchBpftrace = "bpftrace: kfunc + kretfunc, hist()"
+)
+
+// bpftraceScript times the same function in the way of the tool's manual.
+const bpftraceScript = `BEGIN { printf("attached\n"); }
+kfunc:vmlinux:` + benchFunction + ` { @start[tid] = nsecs; }
+kretfunc:vmlinux:` + benchFunction + ` /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }`
+
+// runProbeCosts measures one after the other in this boot.
+func runProbeCosts(bpftrace string) error {
+	ch, err := target.OpenGuestChannel()
+	if err != nil {
+		return err
+	}
+	defer ch.Close()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "bench", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 16})
+	if err != nil {
+		return fmt.Errorf("create map: %w", err)
+	}
+	defer m.Close()
+	debug.SetGCPercent(-1)
+	runtime.LockOSThread()
+	var costs []probeCost
+	add := func(name string, measure func() (probeCost, error)) error {
+		c, err := measure()
+		if err != nil {
+			return fmt.Errorf("measure with %s attached: %w", name, err)
+		}
+		c.Attached = name
+		costs = append(costs, c)
+		return nil
+	}
+	plain := func() (probeCost, error) { return timeLookups(m) }
+	if err := errors.Join(
+		add(benchNothing, plain),
+		add(benchEmpty, func() (probeCost, error) { return withLookupProbe(m, true) }),
+		add(benchOwn, func() (probeCost, error) { return withLookupProbe(m, false) }),
+	); err != nil {
+		return err
+	}
+	if bpftrace != "" {
+		if err := add(benchBpftrace, func() (probeCost, error) { return withBpftrace(m, bpftrace) }); err != nil {
+			return err
+		}
+	}
+	// Once more, to show that nothing has drifted.
+	if err := add(benchNothing+" (again)", plain); err != nil {
+		return err
+	}
+	data, err := json.Marshal(costs)
+	if err != nil {
+		return err
+	}
+	return ch.Send(eventCosts, data)
+}
+
+func withLookupProbe(m *ebpf.Map, empty bool) (_ probeCost, err error) {
+	p, err := probes.AttachLookup(probes.LookupConfig{Function: benchFunction, Map: m, Empty: empty})
+	if err != nil {
+		return probeCost{}, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	c, err := timeLookups(m)
+	if err != nil || empty {
+		return c, err
+	}
+	counts, err := p.Counts()
+	if err != nil {
+		return c, err
+	}
+	c.Seen = counts.Count
+	if c.Seen < benchLookups {
+		return c, fmt.Errorf("%d lookups, the probe timed %d (missed: %v)", benchLookups, c.Seen, counts.Missed)
+	}
+	return c, nil
+}
+
+func withBpftrace(m *ebpf.Map, path string) (_ probeCost, err error) {
+	cmd := exec.Command(path, "-e", bpftraceScript)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return probeCost{}, err
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return probeCost{}, err
+	}
+	lines := bufio.NewReader(out)
+	for {
+		line, err := lines.ReadString('\n')
+		if strings.TrimSpace(line) == "attached" {
+			break
+		}
+		if err != nil {
+			return probeCost{}, fmt.Errorf("bpftrace ended before it was attached: %w", errors.Join(cmd.Wait(), errors.New(stderr.String())))
+		}
+	}
+	c, err := timeLookups(m)
+	if err != nil {
+		return c, err
+	}
+	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
+		return c, err
+	}
+	rest, err := io.ReadAll(lines)
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return c, fmt.Errorf("%w: %s", err, stderr.String())
+	}
+	// [256, 512)   4990 |@@@@|
+	for line := range strings.Lines(string(rest)) {
+		if _, after, ok := strings.Cut(line, ")"); ok && strings.HasPrefix(line, "[") {
+			var n uint64
+			if _, err := fmt.Sscan(after, &n); err == nil {
+				c.Seen += n
+			}
+		}
+	}
+	if c.Seen < benchLookups {
+		return c, fmt.Errorf("%d lookups, bpftrace timed %d:\n%s", benchLookups, c.Seen, rest)
+	}
+	return c, nil
+}
+
+// timeLookups times each of many BPF_MAP_LOOKUP_ELEM calls by itself.
+func timeLookups(m *ebpf.Map) (probeCost, error) {
+	key, value := new(uint32), new(uint64)
+	attr := struct {
+		fd, pad    uint32
+		key, value uint64
+		flags      uint64
+	}{fd: uint32(m.FD()), key: uint64(uintptr(unsafe.Pointer(key))), value: uint64(uintptr(unsafe.Pointer(value)))}
+	times := make([]int64, benchLookups)
+	for i := -benchLookups / 10; i < benchLookups; i++ {
+		begin := time.Now()
+		_, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_MAP_LOOKUP_ELEM, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+		took := time.Since(begin)
+		if errno != 0 {
+			return probeCost{}, fmt.Errorf("look up: %w", errno)
+		}
+		if i >= 0 { // the first are for warming up
+			times[i] = took.Nanoseconds()
+		}
+	}
+	runtime.KeepAlive(key)
+	runtime.KeepAlive(value)
+	slices.Sort(times)
+	return probeCost{N: len(times), Median: times[len(times)/2], P99: times[len(times)*99/100]}, nil
+}

@@ -1,0 +1,173 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * How long a map's lookup function takes: an entry and an exit program for one
+ * function and one map, and a histogram per CPU.
+ *
+ * It is written to cost little more than an empty pair of programs. Nothing is
+ * looked up: this CPU's part is found in a global array by the CPU's number,
+ * which the kernel inlines from 6.10 (1ae6921009e5). Nothing is atomic: the
+ * kernel doesn't run a tracing program on a CPU where it is active already
+ * (ca06f55b9002, 5.12), and a program isn't migrated.
+ *
+ * Between entry and exit the task may be preempted, and others' calls overwrite
+ * the start that is kept for this CPU. Both programs get the same context, which
+ * is the call's own place on its task's stack: it tells whose start it is. The
+ * entry writes the owner before the time, the exit reads the time before the
+ * owner, so that however they interleave on a CPU, a time with its owner is that
+ * owner's. What doesn't match is counted as unseen, never as a duration.
+ */
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lookup.bpf.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+/* User space gives the array as many elements as there are CPUs, rounded up to
+ * a power of two, and says so here. */
+#define MAX_CPUS 512
+const volatile __u32 cpu_mask = 0;
+struct lookup_cpu lookup_cpus[MAX_CPUS];
+
+/* Stands for the map whose lookups count; user space puts that in its place,
+ * and the kernel its address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} mpf_watched SEC(".maps");
+
+#define VOLATILE(x) (*(volatile typeof(x) *)&(x))
+
+static __always_inline struct lookup_cpu *this_cpu(void)
+{
+	struct lookup_cpu *c = &lookup_cpus[bpf_get_smp_processor_id() & cpu_mask];
+
+	/* The compiler would compute it again for every use. */
+	asm volatile("" : "+r"(c));
+	return c;
+}
+
+/* A value that has more than one in its bucket. */
+static __always_inline void record_long(struct lookup_cpu *c, __u64 ns)
+{
+	__u64 x, b = 0;
+	__u32 i;
+
+	c->sum_ns += ns;
+	if (ns > c->max_ns)
+		c->max_ns = ns;
+	if (!c->min_ns || ns < c->min_ns)
+		c->min_ns = ns;
+	if (ns > HIST_MAX_NS) {
+		c->overflow++;
+		return;
+	}
+	/* The position of the highest bit, by halving: BPF has no instruction. */
+	x = ns >> HIST_SUB_BITS;
+	if (x >> 16) {
+		x >>= 16;
+		b += 16;
+	}
+	if (x >> 8) {
+		x >>= 8;
+		b += 8;
+	}
+	if (x >> 4) {
+		x >>= 4;
+		b += 4;
+	}
+	if (x >> 2) {
+		x >>= 2;
+		b += 2;
+	}
+	b += x >> 1;
+	i = (b << HIST_SUB_BITS) + (ns >> b);
+	/* It is by the arithmetic above, which the verifier does not follow. */
+	if (i < HIST_COUNTS)
+		c->counts[i]++;
+}
+
+static __always_inline void record(struct lookup_cpu *c, __u64 ns)
+{
+	c->count++;
+	if (ns < HIST_SUB) {
+		c->counts[ns]++;
+		return;
+	}
+	record_long(c, ns);
+}
+
+SEC("fentry/array_map_lookup_elem")
+int lookup_entry(__u64 *ctx)
+{
+	struct lookup_cpu *c;
+	__u64 now;
+
+	if ((void *)ctx[0] != &mpf_watched) {
+		this_cpu()->excluded++;
+		return 0;
+	}
+	now = bpf_ktime_get_ns();
+	c = this_cpu();
+	VOLATILE(c->token) = (__u64)ctx;
+	VOLATILE(c->start_ns) = now;
+	return 0;
+}
+
+SEC("fexit/array_map_lookup_elem")
+int lookup_exit(__u64 *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct lookup_cpu *c = this_cpu();
+	__u64 ns = now - VOLATILE(c->start_ns);
+
+	if (VOLATILE(c->token) != (__u64)ctx) {
+		if ((void *)ctx[0] == &mpf_watched)
+			c->start_unseen++;
+		return 0;
+	}
+	/* A start counts once. */
+	VOLATILE(c->token) = 0;
+	if ((__s64)ns < 0) {
+		c->went_back++;
+		return 0;
+	}
+	record(c, ns);
+	return 0;
+}
+
+/* The same pair with nothing in it: what attaching costs by itself. */
+SEC("fentry/array_map_lookup_elem")
+int empty_entry(__u64 *ctx)
+{
+	return 0;
+}
+
+SEC("fexit/array_map_lookup_elem")
+int empty_exit(__u64 *ctx)
+{
+	return 0;
+}
+
+/* For the test that holds the histogram against hdrhistogram-go's. */
+#define RECORD_BATCH 1024
+__u64 record_values[RECORD_BATCH] SEC(".data.values");
+__u32 record_n SEC(".data.values");
+
+SEC("socket")
+int record_batch(void *ctx)
+{
+	struct lookup_cpu *c = this_cpu();
+
+	for (__u32 i = 0; i < RECORD_BATCH; i++) {
+		if (i >= record_n)
+			break;
+		record(c, record_values[i]);
+	}
+	return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef MAPPROF_LOOKUP_BPF_H
+#define MAPPROF_LOOKUP_BPF_H
+
+/*
+ * What one CPU counts of a function's calls: an HDR histogram of 1 ns to
+ * 2^36 - 1 ns with two significant digits, its buckets laid out as
+ * hdrhistogram-go lays them out, and exact figures beside it.
+ */
+#define HIST_SUB_BITS 7 /* log2 of the half of a bucket's sub-buckets */
+#define HIST_SUB (1 << (HIST_SUB_BITS + 1))
+#define HIST_MAX_NS ((1ULL << 36) - 1)
+#define HIST_COUNTS 3840
+
+/*
+ * Below HIST_SUB a bucket is one nanosecond wide, so that the exact sum,
+ * minimum and maximum of those values follow from the counts. They are kept
+ * here only of the values from HIST_SUB up, which saves the short lookups a
+ * sixth of what counting costs.
+ */
+struct lookup_cpu {
+	__u64 token;	/* the call under way: its context; 0: none */
+	__u64 start_ns; /* of that call */
+	__u64 count;	/* of all values, kept apart from the buckets */
+	__u64 sum_ns;	/* of the values from HIST_SUB up, as the next two */
+	__u64 min_ns;	/* 0: there was none */
+	__u64 max_ns;
+	__u64 overflow;	     /* values above HIST_MAX_NS: in no bucket */
+	__u64 went_back;     /* a call ended before it began: not counted */
+	__u64 start_unseen;  /* a call ended whose start was not seen, or overwritten */
+	__u64 excluded;	     /* calls for other maps */
+	__u64 counts[HIST_COUNTS];
+	__u64 unused[4096 - 10 - HIST_COUNTS]; /* a power of two: indexed by shifting */
+};
+_Static_assert(sizeof(struct lookup_cpu) == 32768, "lookup_cpu is not 32 KiB");
+
+#endif
