@@ -168,7 +168,7 @@ func TestTrimTracer(t *testing.T) {
 }
 
 func TestFootprintFollowsTheKernelsFormulas(t *testing.T) {
-	f := footprint{cpus: 4, pageSize: 4096, sizes: map[string]uint64{
+	f := footprint{cpus: 4, pageSize: 4096, locks: 8, sizes: map[string]uint64{
 		"bpf_array": 320, "bpf_htab": 640, "bucket": 16, "htab_elem": 48, "bpf_dtab": 384, "hlist_head": 8,
 	}}
 	for _, c := range []struct {

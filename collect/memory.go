@@ -20,11 +20,22 @@ type footprint struct {
 	cpus     uint64
 	pageSize uint64
 	sizes    map[string]uint64
+	// locks is HASHTAB_MAP_LOCK_COUNT: a hash map's counters per CPU that
+	// 6.18's conversion to rqspinlock did away with, and that 5.10 hadn't yet.
+	locks uint64
 }
 
 func newFootprint(cpus int) (footprint, error) {
-	sizes, err := probes.StructSizes("bpf_array", "bpf_htab", "bucket", "htab_elem", "bpf_dtab", "hlist_head")
-	return footprint{cpus: uint64(cpus), pageSize: uint64(os.Getpagesize()), sizes: sizes}, err
+	layout, err := probes.KernelLayout()
+	if err != nil {
+		return footprint{}, err
+	}
+	f := footprint{cpus: uint64(cpus), pageSize: uint64(os.Getpagesize()), sizes: map[string]uint64{}}
+	for _, name := range []string{"bpf_array", "bpf_htab", "bucket", "htab_elem", "bpf_dtab", "hlist_head"} {
+		f.sizes[name] = layout.Size(name)
+	}
+	f.locks = layout.Elements("bpf_htab", "map_locked")
+	return f, nil
 }
 
 const (
@@ -43,10 +54,7 @@ const (
 	flagNoCommonLRU = 1 << 1
 	flagMmapable    = 1 << 10
 
-	// HASHTAB_MAP_LOCK_COUNT; gone, with the per-CPU counters, in 6.18's
-	// rqspinlock conversion, where bpf_htab has become smaller.
-	mapLockCount = 8
-	pointerSize  = 8
+	pointerSize = 8
 )
 
 // bytes returns the memory of a map in bytes; 0 for a type without a formula.
@@ -83,7 +91,7 @@ func (f footprint) hash(e *probes.DeathEvent, entries, key, value uint64) uint64
 	} else {
 		elem += value
 	}
-	total := f.sizes["bpf_htab"] + f.sizes["bucket"]*roundUpPow2(entries) + 4*f.cpus*mapLockCount
+	total := f.sizes["bpf_htab"] + f.sizes["bucket"]*roundUpPow2(entries) + 4*f.cpus*f.locks
 	if !prealloc {
 		return total
 	}

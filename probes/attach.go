@@ -269,6 +269,10 @@ func shorten(err error) error {
 	if errors.As(err, &v) {
 		return fmt.Errorf("%w: %s", v.Cause, lastLine(v.Log))
 	}
+	// The library would advise about RLIMIT_MEMLOCK, which isn't it.
+	if errors.Is(err, unix.EPERM) {
+		return unix.EPERM
+	}
 	return err
 }
 

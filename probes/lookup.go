@@ -23,6 +23,9 @@ type LookupConfig struct {
 	// Empty attaches programs that do nothing: the floor of what any pair
 	// of probes costs.
 	Empty bool
+	// ManyCPUs attaches the programs for several CPUs even where there is
+	// one, to measure them there.
+	ManyCPUs bool
 }
 
 // LookupProbe times the calls of one function for one map.
@@ -42,9 +45,16 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &UnsupportedError{Function: cfg.Function, Err: err}
 	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
 	entry, exit := lookupProgLookupEntry, lookupProgLookupExit
-	if cfg.Empty {
+	switch {
+	case cfg.Empty:
 		entry, exit = lookupProgEmptyEntry, lookupProgEmptyExit
+	case cpus == 1 && !cfg.ManyCPUs:
+		entry, exit = lookupProgLookupEntryUp, lookupProgLookupExitUp
 	}
 	coll, err := loadLookupPrograms(cfg.Map, cfg.Function, entry, exit)
 	if err != nil {

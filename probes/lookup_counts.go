@@ -31,8 +31,9 @@ type LookupCounts struct {
 	Count, Overflow uint64
 	SumNS           uint64
 	MinNS, MaxNS    uint64
-	// Excluded are calls for other maps.
-	Excluded uint64
+	// Excluded are calls for other maps. Unmatched are calls that ended
+	// without a start, the excluded ones among them.
+	Excluded, Unmatched uint64
 	// Missed by kind: calls that were not timed.
 	Missed map[string]uint64
 }
@@ -74,6 +75,8 @@ func readLookupCounts(m *ebpf.Map) (LookupCounts, error) {
 	if c.Count == 0 {
 		c.MinNS = 0
 	}
+	// Every excluded call ends unmatched too.
+	c.Missed["start_unseen"] = c.Unmatched - min(c.Unmatched, c.Excluded)
 	return c, c.Check()
 }
 
@@ -95,7 +98,7 @@ func (c *LookupCounts) add(cpu *lookupLookupCpu) {
 	c.Count += cpu.Count
 	c.Overflow += cpu.Overflow
 	c.Excluded += cpu.Excluded
-	c.Missed["start_unseen"] += cpu.StartUnseen
+	c.Unmatched += cpu.Unmatched
 	c.Missed["time_went_back"] += cpu.WentBack
 }
 

@@ -14,35 +14,37 @@ import (
 )
 
 type lookupLookupCpu struct {
-	_           structs.HostLayout
-	Token       uint64
-	StartNs     uint64
-	Count       uint64
-	SumNs       uint64
-	MinNs       uint64
-	MaxNs       uint64
-	Overflow    uint64
-	WentBack    uint64
-	StartUnseen uint64
-	Excluded    uint64
-	Counts      [3840]uint64
-	Unused      [246]uint64
+	_         structs.HostLayout
+	Owner     uint64
+	StartNs   uint64
+	Count     uint64
+	SumNs     uint64
+	MinNs     uint64
+	MaxNs     uint64
+	Overflow  uint64
+	WentBack  uint64
+	Excluded  uint64
+	Unmatched uint64
+	Counts    [3840]uint64
+	Unused    [246]uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	lookupMapMpfWatched   = "mpf_watched"
-	lookupProgEmptyEntry  = "empty_entry"
-	lookupProgEmptyExit   = "empty_exit"
-	lookupProgLookupEntry = "lookup_entry"
-	lookupProgLookupExit  = "lookup_exit"
-	lookupProgRecordBatch = "record_batch"
-	lookupVarCpuMask      = "cpu_mask"
-	lookupVarLookupCpus   = "lookup_cpus"
-	lookupVarRecordN      = "record_n"
-	lookupVarRecordValues = "record_values"
+	lookupMapMpfWatched     = "mpf_watched"
+	lookupProgEmptyEntry    = "empty_entry"
+	lookupProgEmptyExit     = "empty_exit"
+	lookupProgLookupEntry   = "lookup_entry"
+	lookupProgLookupEntryUp = "lookup_entry_up"
+	lookupProgLookupExit    = "lookup_exit"
+	lookupProgLookupExitUp  = "lookup_exit_up"
+	lookupProgRecordBatch   = "record_batch"
+	lookupVarCpuMask        = "cpu_mask"
+	lookupVarLookupCpus     = "lookup_cpus"
+	lookupVarRecordN        = "record_n"
+	lookupVarRecordValues   = "record_values"
 )
 
 // loadLookup returns the embedded CollectionSpec for lookup.
@@ -87,11 +89,13 @@ type lookupSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lookupProgramSpecs struct {
-	EmptyEntry  *ebpf.ProgramSpec `ebpf:"empty_entry"`
-	EmptyExit   *ebpf.ProgramSpec `ebpf:"empty_exit"`
-	LookupEntry *ebpf.ProgramSpec `ebpf:"lookup_entry"`
-	LookupExit  *ebpf.ProgramSpec `ebpf:"lookup_exit"`
-	RecordBatch *ebpf.ProgramSpec `ebpf:"record_batch"`
+	EmptyEntry    *ebpf.ProgramSpec `ebpf:"empty_entry"`
+	EmptyExit     *ebpf.ProgramSpec `ebpf:"empty_exit"`
+	LookupEntry   *ebpf.ProgramSpec `ebpf:"lookup_entry"`
+	LookupEntryUp *ebpf.ProgramSpec `ebpf:"lookup_entry_up"`
+	LookupExit    *ebpf.ProgramSpec `ebpf:"lookup_exit"`
+	LookupExitUp  *ebpf.ProgramSpec `ebpf:"lookup_exit_up"`
+	RecordBatch   *ebpf.ProgramSpec `ebpf:"record_batch"`
 }
 
 // lookupMapSpecs contains maps before they are loaded into the kernel.
@@ -154,11 +158,13 @@ type lookupVariables struct {
 //
 // It can be passed to loadLookupObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lookupPrograms struct {
-	EmptyEntry  *ebpf.Program `ebpf:"empty_entry"`
-	EmptyExit   *ebpf.Program `ebpf:"empty_exit"`
-	LookupEntry *ebpf.Program `ebpf:"lookup_entry"`
-	LookupExit  *ebpf.Program `ebpf:"lookup_exit"`
-	RecordBatch *ebpf.Program `ebpf:"record_batch"`
+	EmptyEntry    *ebpf.Program `ebpf:"empty_entry"`
+	EmptyExit     *ebpf.Program `ebpf:"empty_exit"`
+	LookupEntry   *ebpf.Program `ebpf:"lookup_entry"`
+	LookupEntryUp *ebpf.Program `ebpf:"lookup_entry_up"`
+	LookupExit    *ebpf.Program `ebpf:"lookup_exit"`
+	LookupExitUp  *ebpf.Program `ebpf:"lookup_exit_up"`
+	RecordBatch   *ebpf.Program `ebpf:"record_batch"`
 }
 
 func (p *lookupPrograms) Close() error {
@@ -166,7 +172,9 @@ func (p *lookupPrograms) Close() error {
 		p.EmptyEntry,
 		p.EmptyExit,
 		p.LookupEntry,
+		p.LookupEntryUp,
 		p.LookupExit,
+		p.LookupExitUp,
 		p.RecordBatch,
 	)
 }

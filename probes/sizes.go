@@ -8,19 +8,45 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// StructSizes returns the sizes in bytes of the running kernel's structs, from
-// its BTF. A struct that this kernel doesn't have is left out.
-func StructSizes(names ...string) (map[string]uint64, error) {
+// A Layout is what the running kernel's BTF says of its structs.
+type Layout struct{ spec *btf.Spec }
+
+// KernelLayout reads the running kernel's BTF.
+func KernelLayout() (Layout, error) {
 	spec, err := btf.LoadKernelSpec()
 	if err != nil {
-		return nil, fmt.Errorf("read the kernel's BTF: %w", err)
+		return Layout{}, fmt.Errorf("read the kernel's BTF: %w", err)
 	}
-	sizes := map[string]uint64{}
-	for _, name := range names {
-		var s *btf.Struct
-		if err := spec.TypeByName(name, &s); err == nil {
-			sizes[name] = uint64(s.Size)
+	return Layout{spec}, nil
+}
+
+func (l Layout) find(name string) *btf.Struct {
+	var s *btf.Struct
+	if l.spec.TypeByName(name, &s) != nil {
+		return nil
+	}
+	return s
+}
+
+// Size is the size of a struct in bytes, 0 where this kernel has none.
+func (l Layout) Size(name string) uint64 {
+	if s := l.find(name); s != nil {
+		return uint64(s.Size)
+	}
+	return 0
+}
+
+// Elements is the length of an array that is a member of a struct, 0 where
+// this kernel has no such member.
+func (l Layout) Elements(structure, member string) uint64 {
+	s := l.find(structure)
+	if s == nil {
+		return 0
+	}
+	for _, m := range s.Members {
+		if array, ok := m.Type.(*btf.Array); ok && m.Name == member {
+			return uint64(array.Nelems)
 		}
 	}
-	return sizes, nil
+	return 0
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -59,10 +58,8 @@ type Churn struct {
 	Rate           float64
 	Readers        int
 	Batch          uint32
-	// InjectDelay is the slowdown that mapprof gate --self-test plants: rounds
-	// of an empty loop within every operation. A string, so that without one
-	// the parameter is empty and not shown.
-	InjectDelay string
+	// What gate --self-test plants, see churn_inject.go.
+	InjectDelay, InjectReader string
 
 	innerSet bool
 	fs       *pflag.FlagSet
@@ -82,8 +79,7 @@ func (c *Churn) AddFlags(fs *pflag.FlagSet) {
 	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
 	fs.IntVar(&c.Readers, "readers", 0, "BPF programs that look up through the outer map meanwhile")
 	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --slots")
-	fs.StringVar(&c.InjectDelay, "inject-delay", "", "rounds of an empty loop in every operation: what gate --self-test must find")
-	_ = fs.MarkHidden("inject-delay") // it exists
+	c.addInjectFlags(fs)
 }
 
 // Strategies lists all four.
@@ -110,7 +106,7 @@ func (c *Churn) Check(strategy string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.injectedRounds(); err != nil {
+	if _, _, err := c.injected(); err != nil {
 		return err
 	}
 	switch {
@@ -133,34 +129,14 @@ func (c *Churn) Check(strategy string) error {
 	case strategy == StrategySync && c.innerSet && c.Inner != innerDevmap:
 		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
 	}
-	return nil
-}
-
-// injectedRounds is InjectDelay as a number.
-func (c *Churn) injectedRounds() (uint64, error) {
-	if c.InjectDelay == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseUint(c.InjectDelay, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("--inject-delay %q is not a number of rounds below 2^32", c.InjectDelay)
-	}
-	return n, nil
-}
-
-// limits returns when to stop; 0 is no limit.
-func (c *Churn) limits() (count uint64, duration time.Duration) {
+	// What is left to us is said in the result as if it had been asked for.
 	if c.Count == 0 && c.Duration == 0 {
-		return defaultChurnCount, 0
+		c.Count = defaultChurnCount
 	}
-	return c.Count, c.Duration
-}
-
-func (c *Churn) innerType(strategy string) string {
 	if strategy == StrategySync {
-		return innerDevmap
+		c.Inner = innerDevmap
 	}
-	return c.Inner
+	return nil
 }
 
 // Setup makes the outer map and fills its slots.

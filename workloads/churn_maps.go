@@ -23,7 +23,7 @@ type churnInstance struct {
 }
 
 func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
-	i := &churnInstance{cfg: c, strategy: strategy, inner: c.innerSpec(strategy)}
+	i := &churnInstance{cfg: c, strategy: strategy, inner: c.innerSpec()}
 	defer func() {
 		if err != nil {
 			i.Close()
@@ -60,9 +60,9 @@ func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
 	return i, nil
 }
 
-func (c *Churn) innerSpec(strategy string) *ebpf.MapSpec {
+func (c *Churn) innerSpec() *ebpf.MapSpec {
 	spec := &ebpf.MapSpec{Name: uniqueName(ChurnInnerName), KeySize: 4, ValueSize: c.InnerValueSize, MaxEntries: c.InnerEntries}
-	switch c.innerType(strategy) {
+	switch c.Inner {
 	case "hash":
 		spec.Type = ebpf.Hash
 	case "percpu-array":

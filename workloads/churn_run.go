@@ -21,13 +21,17 @@ func (i *churnInstance) Run(ctx context.Context, progress func(done, total uint6
 	if err != nil {
 		return Result{}, err
 	}
+	stopHeld, err := i.startHeldReader()
+	if err != nil {
+		return Result{}, errors.Join(err, stop())
+	}
 	result, err := i.loop(ctx, progress)
-	return result, errors.Join(err, stop())
+	return result, errors.Join(err, stopHeld(), stop())
 }
 
 func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint64)) (Result, error) {
-	count, duration := i.cfg.limits()
-	injected, err := i.cfg.injectedRounds()
+	count, duration := i.cfg.Count, i.cfg.Duration
+	injected, _, err := i.cfg.injected()
 	if err != nil {
 		return Result{}, err
 	}
@@ -69,14 +73,6 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 		res.Ops++
 		res.OpNS = append(res.OpNS, took.Nanoseconds())
 		progress(res.Ops, count)
-	}
-}
-
-// spin takes an equal number of instructions for every round.
-//
-//go:noinline
-func spin(rounds uint64) {
-	for r := uint64(0); r < rounds; r++ {
 	}
 }
 

@@ -49,9 +49,15 @@ func TestChurnCheck(t *testing.T) {
 	}
 }
 
-func TestChurnStopsByDefault(t *testing.T) {
-	if n, d := (&Churn{}).limits(); n == 0 && d == 0 {
-		t.Error("churn without --count and --duration never ends")
+func TestChurnSaysWhatItDoesByDefault(t *testing.T) {
+	c := new(Churn)
+	fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
+	c.AddFlags(fs)
+	if err := c.Check(StrategySync); err != nil {
+		t.Fatal(err)
+	}
+	if p := Params(fs); p["count"] != "300" || p["inner"] != "devmap" {
+		t.Errorf("params %v", p)
 	}
 }
 

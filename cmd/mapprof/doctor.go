@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -150,15 +149,15 @@ func diagnoseVM(ctx context.Context, flags *targetFlags, k target.Kernel) (diagn
 	if err != nil {
 		return diagnosis{}, err
 	}
-	tmp, err := os.MkdirTemp("", "mapprof-doctor-")
+	scratch, err := target.NewScratch()
 	if err != nil {
 		return diagnosis{}, err
 	}
-	defer os.RemoveAll(tmp)
+	defer scratch.Close()
 	var d diagnosis
 	decodeErr := errors.New("the guest said nothing")
 	out, err := flags.vm(k).Run(ctx, target.Job{
-		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: tmp,
+		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: scratch.Dir,
 		Event: func(kind string, payload []byte) {
 			if kind == eventDoctor {
 				decodeErr = json.Unmarshal(payload, &d)

@@ -33,7 +33,6 @@ type runner struct {
 	whole    *results.Run
 	summer   *analyze.Summer
 	profile  *profile.Profile
-	overhead []time.Duration // per trial: its wall time less the measured part
 }
 
 // planned is one trial to do.
@@ -179,13 +178,12 @@ func (r *runner) finish() error {
 
 // trial does one trial and folds its result into the whole.
 func (r *runner) trial(ctx context.Context, p *planned) error {
-	tmp, err := os.MkdirTemp("", "mapprof-trial-")
+	scratch, err := target.NewScratch()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
-	dir := filepath.Join(tmp, "run")
-	begin := time.Now()
+	defer scratch.Close()
+	dir := filepath.Join(scratch.Dir, "run")
 	var out *target.Outcome
 	if p.kernel == nil {
 		err = r.local(ctx, p, dir)
@@ -197,7 +195,6 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	if err != nil {
 		return err
 	}
-	wall := time.Since(begin)
 	part, err := results.Open(dir)
 	if err != nil {
 		return fmt.Errorf("read what the trial gave: %w", err)
@@ -210,7 +207,6 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 		describeVM(&part.Run.Targets[0], *p.kernel, *out)
 		part.Run.Target = part.Run.Targets[0]
 	}
-	r.overhead = append(r.overhead, wall-time.Duration(part.Run.Scenarios[0].Trials[0].DurationNS))
 	return r.fold(part)
 }
 
