@@ -96,11 +96,16 @@ func newBars(w io.Writer) *bars {
 	pw := bar.NewWriter()
 	pw.SetOutputWriter(w)
 	pw.SetAutoStop(false)
-	pw.SetMessageLength(48)
-	pw.SetUpdateFrequency(100 * time.Millisecond)
-	pw.SetTrackerLength(25)
+	pw.SetMessageLength(72)
+	pw.SetUpdateFrequency(250 * time.Millisecond)
+	pw.SetTrackerLength(20)
+	pw.SetTrackerPosition(bar.PositionRight)
+		pw.Style().Options.TimeInProgressPrecision = time.Second
+	pw.Style().Options.TimeDonePrecision = 100 * time.Millisecond
+	pw.SetStyle(bar.StyleBlocks)
 	pw.Style().Visibility.ETA = true
 	pw.Style().Visibility.Speed = false
+	pw.Style().Visibility.Value = false
 	b := &bars{writer: pw, done: make(chan struct{})}
 	go func() { defer close(b.done); pw.Render() }()
 	return b
@@ -123,14 +128,18 @@ func (b *bars) stage(e progressEvent) {
 	b.tracker.UpdateMessage(b.label + ": " + e.Stage)
 	if e.Total > 0 {
 		b.tracker.UpdateTotal(int64(e.Total))
+		b.tracker.SetValue(int64(e.Done))
 	}
-	b.tracker.SetValue(int64(e.Done))
 }
 
 func (b *bars) end(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tracker.UpdateMessage(b.label)
+	word := "done"
+	if err != nil {
+		word = "failed"
+	}
+	b.tracker.UpdateMessage(b.label + ": " + word)
 	if err != nil {
 		b.tracker.MarkAsErrored()
 	} else {
