@@ -114,6 +114,7 @@ func (e *GuestError) Error() string {
 		GuestOutOfMemory: "try more --memory",
 		GuestHung:        "if it needs longer, give it a longer --timeout",
 		GuestNoUserSpace: "the end of its console says more",
+		GuestPanicked:    "the end of its console says more",
 	}[e.Reason]
 	s := fmt.Sprintf("run guest %s: %s", e.Kernel, e.short())
 	if hint != "" {

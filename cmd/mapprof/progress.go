@@ -100,7 +100,7 @@ func newBars(w io.Writer) *bars {
 	pw.SetUpdateFrequency(250 * time.Millisecond)
 	pw.SetTrackerLength(20)
 	pw.SetTrackerPosition(bar.PositionRight)
-		pw.Style().Options.TimeInProgressPrecision = time.Second
+	pw.Style().Options.TimeInProgressPrecision = time.Second
 	pw.Style().Options.TimeDonePrecision = 100 * time.Millisecond
 	pw.SetStyle(bar.StyleBlocks)
 	pw.Style().Visibility.ETA = true
