@@ -17,7 +17,7 @@ GOFLAGS_STATIC := -trimpath -ldflags='-s -w'
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit vmtest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test clean
+.PHONY: help build churn test unit vmtest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -27,6 +27,9 @@ setup:
 
 setup-test:
 	@.ci/setup test
+
+setup-bench:
+	@.ci/setup bench
 
 build: ## bin/mapprof, static
 	$(GO) build $(GOFLAGS_STATIC) -o $(BIN) ./cmd/mapprof
@@ -53,7 +56,8 @@ check-generate: ## fail if the committed BPF objects are stale
 	.ci/check-generate $(CLANG)
 
 lint: ## golangci-lint, with the import rules
-	$(GO) run $(LINT) run ./...
+	@test -x bin/golangci-lint || GOBIN=$(CURDIR)/bin $(GO) install $(LINT)
+	bin/golangci-lint run ./...
 
 fmt: ## format Go and C
 	gofmt -w $$(git ls-files '*.go')
@@ -64,8 +68,9 @@ fmt-check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "not formatted: make fmt"; exit 1; }
 	@clang-format-14 --dry-run -Werror $$(git ls-files '*.bpf.c' '*.bpf.h') || { echo "not formatted: make fmt"; exit 1; }
 
-bench: setup build ## what mapprof itself costs
-	$(GO) test -tags vm -run '^$$' -bench VM -benchtime 1x -timeout 30m ./cmd/mapprof
+bench: setup-bench kernels ## what mapprof itself costs
+	$(BIN) bench overhead --kernel $(KERNEL)
+	$(BIN) bench probe-cost --kernel $(KERNEL) --out docs/PERFORMANCE.md
 
 clean:
 	rm -rf bin

@@ -36,7 +36,7 @@ func TestDecode(t *testing.T) {
 		"empty": {}, "three bytes": {1, 0, 0}, "unknown kind": encode(t, uint32(99)),
 		"short death":            encode(t, death)[:100],
 		"long death":             append(encode(t, death), 0),
-		"a wait's size, a death": append(encode(t, uint32(probes.KindDeath)), encode(t, wait)[4:]...),
+		"a wait's size, a death": append(encode(t, probes.KindDeath), encode(t, wait)[4:]...),
 	} {
 		var bad *DecodeError
 		if d, w, err := decode(raw); d != nil || w != nil || !errors.As(err, &bad) {

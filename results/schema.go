@@ -161,7 +161,11 @@ type Trial struct {
 	Pending    *Pending          `json:"pending,omitempty"`
 	Loss       map[string]uint64 `json:"loss"`
 	Warnings   []string          `json:"warnings,omitempty"`
-	Partial    bool              `json:"partial,omitempty"`
+	// Failures are what the workload found wrong with the kernel, Findings
+	// what it found to be so.
+	Failures []string `json:"failures,omitempty"`
+	Findings []string `json:"findings,omitempty"`
+	Partial  bool     `json:"partial,omitempty"`
 }
 
 // Balance checks puts = freed + in flight + lost.
