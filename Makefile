@@ -10,7 +10,7 @@ GO       ?= go
 KERNEL   ?= 6.12
 KERNELS  ?= 5.10 6.1 6.12 7.2
 CLANG    := clang-14
-LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+LINT     := v2.15.0
 BIN      := bin/mapprof
 GOFLAGS_STATIC := -trimpath -ldflags='-s -w'
 
@@ -56,8 +56,8 @@ check-generate: ## fail if the committed BPF objects are stale
 	.ci/check-generate $(CLANG)
 
 lint: ## golangci-lint, with the import rules
-	@test -x bin/golangci-lint || GOBIN=$(CURDIR)/bin $(GO) install $(LINT)
-	bin/golangci-lint run ./...
+	@test -x bin/golangci-lint-$(LINT) || { GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT) && mv bin/golangci-lint bin/golangci-lint-$(LINT); }
+	bin/golangci-lint-$(LINT) run ./...
 
 fmt: ## format Go and C
 	gofmt -w $$(git ls-files '*.go')
