@@ -86,8 +86,9 @@ func newEntries(runs []*Loaded, f Filter, facetBy string) []*entry {
 func labelEntries(entries []*entry, runs int, facetBy string) {
 	kernels, names := shortKernels(entries), shortRuns(entries)
 	all := make([][]attribute, len(entries))
+	params := paramNames(entries)
 	for i, e := range entries {
-		all[i] = e.attributes(kernels[e.s.Kernel], names[e.runIx])
+		all[i] = e.attributes(kernels[e.s.Kernel], names[e.runIx], params)
 	}
 	if facetBy == "" && runs > 1 {
 		facetBy = FacetStrategy // what differs between runs lies over each other
@@ -133,14 +134,27 @@ func labelEntries(entries []*entry, runs int, facetBy string) {
 	}
 }
 
-func (e *entry) attributes(kernel, run string) []attribute {
+func paramNames(entries []*entry) []string {
+	var names []string
+	for _, e := range entries {
+		for k := range e.s.Params {
+			if !slices.Contains(names, k) {
+				names = append(names, k)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (e *entry) attributes(kernel, run string, params []string) []attribute {
 	out := []attribute{
 		{"run", run},
 		{"workload", analyze.SafeName(e.s.Workload)},
 		{FacetKernel, kernel},
 	}
-	for _, p := range []string{"outer", "inner", "op", "slots", "readers", "rate", "batch", "inner-entries", "inner-value-size"} {
-		out = append(out, attribute{p, analyze.SafeName(e.s.Params[p])})
+	for _, p := range params {
+		out = append(out, attribute{analyze.SafeName(p), analyze.SafeName(e.s.Params[p])})
 	}
 	if e.target != nil {
 		out = append(out, attribute{"accel", analyze.SafeName(e.target.Accel)}, attribute{"clock", analyze.SafeName(e.target.Clock)},
@@ -156,7 +170,7 @@ func (a attribute) text() string {
 	case "run", "workload", FacetKernel, FacetStrategy, "outer", "inner", "op", "accel", "clock":
 		return a.value
 	}
-	return a.value + " " + a.name
+	return a.name + " " + a.value
 }
 
 // The strategies have the colour of the phase that they wait in.

@@ -99,6 +99,6 @@ Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
 		Version:       toolInfo().Version,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRunCmd(args), newDoctorCmd(), newKernelsCmd(), newPprofCmd(), newGuestCmd())
+	root.AddCommand(newRunCmd(args), newDoctorCmd(), newKernelsCmd(), newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newGateCmd(), newExportCmd(), newBenchCmd(), newGuestCmd())
 	return root
 }

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// What a comparison may set side by side.
+const (
+	ByRun      = "run"
+	ByStrategy = "strategy"
+	ByKernel   = "kernel"
+	ByWorkload = "workload"
+)
+
+// Effects: what became of a figure. Only the first two are claims.
+const (
+	EffectWorse  = "worse"
+	EffectBetter = "better"
+	EffectSame   = "same"   // no difference that could be told from none
+	EffectSmall  = "small"  // a real difference, under the threshold
+	EffectFew    = "few"    // too few trials to say
+	EffectAbsent = "absent" // on at least one side there are no values
+	EffectUnfit  = "unfit"  // the two sides have different units
+)
+
+// Effect thresholds when none is given: on a wall clock what other things on
+// the machine cause, on a deterministic one what a reader may care about.
+const (
+	DefaultWallThreshold  = 0.05
+	DefaultExactThreshold = 0.005
+	DefaultCompareAlpha   = 0.05
+)
+
+// Input is a run to compare, and what to call it.
+type Input struct {
+	Name string
+	Run  *results.Run
+}
+
+// CompareOptions say how to compare.
+type CompareOptions struct {
+	By        string  // ByRun when empty
+	Alpha     float64 // 0: DefaultCompareAlpha
+	Threshold float64 // relative; 0: by the clock
+	// Force compares what isn't comparable, and says so.
+	Force bool
+}
+
+// Comparison is the whole table: for every group of scenarios the first side
+// against each of the others.
+type Comparison struct {
+	By     string          `json:"by"`
+	Alpha  float64         `json:"alpha"`
+	Tests  int             `json:"tests"` // the family of Holm's correction
+	Groups []ComparedGroup `json:"groups"`
+	// Unmatched names scenarios that have nothing to be compared with.
+	Unmatched []string `json:"unmatched,omitempty"`
+	// Forced says what isn't comparable and was compared all the same.
+	Forced   []string `json:"forced,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// ComparedGroup is scenarios that differ in what is compared and, if nothing
+// was forced, in nothing else.
+type ComparedGroup struct {
+	Name          string         `json:"name"`
+	Deterministic bool           `json:"deterministic"`
+	Threshold     float64        `json:"threshold"`
+	Sides         []ComparedSide `json:"sides"`
+	Rows          []ComparedRow  `json:"rows"`
+}
+
+// ComparedSide is one scenario of a group.
+type ComparedSide struct {
+	Label     string `json:"label"`
+	Scenario  string `json:"scenario"`
+	Kernel    string `json:"kernel"`
+	Requested string `json:"strategy_requested"`
+	Observed  string `json:"strategy_observed"`
+	Clock     string `json:"clock"`
+	Trials    int    `json:"trials"` // whole ones
+	input     int
+}
+
+// ComparedRow is one figure: the first side's centre and, for each other side,
+// its own and what changed.
+type ComparedRow struct {
+	Metric string         `json:"metric"`
+	Unit   string         `json:"unit"`
+	Better string         `json:"better"`
+	Base   Center         `json:"base"`
+	Cells  []ComparedCell `json:"cells"`
+}
+
+// ComparedCell is one side against the first.
+type ComparedCell struct {
+	Center Center `json:"center"`
+	// Delta is absolute, Relative a fraction of the first side's median: nil
+	// where that is 0 or a side is absent.
+	Delta    *float64 `json:"delta"`
+	Relative *float64 `json:"relative"`
+	Method   string   `json:"method,omitempty"`
+	// P is of this test alone, PHolm after Holm's correction over the table.
+	P     *float64 `json:"p"`
+	PHolm *float64 `json:"p_holm"`
+	// Spread is the relative standard deviation between trials.
+	Spread *float64 `json:"spread"`
+	Effect string   `json:"effect"`
+	// Need is how many trials on each side would be enough, where there are
+	// too few.
+	Need int    `json:"need_trials,omitempty"`
+	Note string `json:"note,omitempty"`
+	test test
+}
+
+// Compare compares runs, or the scenarios in them. It reads nothing but what
+// run.json holds. An *IncomparableError says what speaks against it.
+func Compare(inputs []Input, o CompareOptions) (*Comparison, error) {
+	if o.By == "" {
+		o.By = ByRun
+	}
+	if o.Alpha == 0 {
+		o.Alpha = DefaultCompareAlpha
+	}
+	switch {
+	case len(inputs) == 0, o.By == ByRun && len(inputs) < 2:
+		return nil, errors.New("compare: two runs are needed (or one, with --by strategy, kernel or workload)")
+	case !slices.Contains([]string{ByRun, ByStrategy, ByKernel, ByWorkload}, o.By):
+		return nil, fmt.Errorf("compare by %q: not one of run, strategy, kernel, workload", o.By)
+	}
+	c := &Comparison{By: o.By, Alpha: o.Alpha}
+	groups := match(inputs, o.By, c)
+	if len(groups) == 0 {
+		return nil, &IncomparableError{Reasons: []string{nothingInCommon(c)}}
+	}
+	reasons := []string{}
+	for _, g := range groups {
+		for _, v := range g.variants[1:] {
+			reasons = appendNew(reasons, differences(g.variants[0], v, o.By)...)
+			c.Warnings = appendNew(c.Warnings, remarks(g.variants[0], v)...)
+		}
+	}
+	if len(reasons) > 0 {
+		if !o.Force {
+			return nil, &IncomparableError{Reasons: reasons}
+		}
+		c.Forced = reasons
+	}
+	for _, g := range groups {
+		cg, err := compareGroup(g, o)
+		if err != nil {
+			return nil, fmt.Errorf("compare %s: %w", SafeName(g.name), err)
+		}
+		c.Groups = append(c.Groups, cg)
+	}
+	c.judge()
+	return c, nil
+}
+
+func nothingInCommon(c *Comparison) string {
+	if c.By == ByRun {
+		return "they have no workload with the same strategy in common"
+	}
+	return "no two scenarios differ only in their " + c.By
+}
+
+func compareGroup(g matched, o CompareOptions) (ComparedGroup, error) {
+	out := ComparedGroup{Name: g.name, Deterministic: true, Threshold: o.Threshold}
+	figures := make([]map[string]Figure, len(g.variants))
+	var order []Figure
+	for i, v := range g.variants {
+		out.Deterministic = out.Deterministic && v.target.Clock == ClockDeterministic
+		out.Sides = append(out.Sides, v.side())
+		fs, err := FiguresOf(v.scenario)
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", v.input.Name, err)
+		}
+		figures[i] = map[string]Figure{}
+		for _, f := range fs {
+			figures[i][f.Name] = f
+			if !slices.ContainsFunc(order, func(o Figure) bool { return o.Name == f.Name }) {
+				order = insertFigure(order, f)
+			}
+		}
+	}
+	if out.Threshold == 0 {
+		out.Threshold = DefaultWallThreshold
+		if out.Deterministic {
+			out.Threshold = DefaultExactThreshold
+		}
+	}
+	for _, f := range order {
+		base := figures[0][f.Name]
+		row := ComparedRow{Metric: f.Name, Unit: f.Unit, Better: f.Better, Base: centerOf(base.Values, out.Deterministic)}
+		for _, other := range figures[1:] {
+			cell, err := compareFigure(base, other[f.Name], out.Deterministic)
+			if err != nil {
+				return out, fmt.Errorf("%s: %w", SafeName(f.Name), err)
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out, nil
+}
+
+// insertFigure keeps the order of FiguresOf when another side has more.
+func insertFigure(order []Figure, f Figure) []Figure {
+	at := len(order)
+	for at > 0 && figureRank(order[at-1].Name) > figureRank(f.Name) {
+		at--
+	}
+	return slices.Insert(order, at, f)
+}
+
+func compareFigure(a, b Figure, deterministic bool) (ComparedCell, error) {
+	cell := ComparedCell{Center: centerOf(b.Values, deterministic)}
+	if len(a.Values) == 0 || len(b.Values) == 0 {
+		cell.Effect = EffectAbsent
+		cell.test.p = math.NaN()
+		return cell, nil
+	}
+	if a.Unit != b.Unit || a.Better != b.Better {
+		cell.Effect, cell.Note = EffectUnfit, fmt.Sprintf("%s (%s is better) against %s (%s is better)",
+			SafeName(a.Unit), a.Better, SafeName(b.Unit), b.Better)
+		cell.test.p = math.NaN()
+		return cell, nil
+	}
+	t, err := compareTrials(a.Values, b.Values, max(a.Coarse, b.Coarse), deterministic)
+	if err != nil {
+		return cell, err
+	}
+	cell.test, cell.Method = t, t.method
+	center := centerOf(a.Values, false).Median
+	delta := cell.Center.Median - center
+	cell.Delta = &delta
+	if center != 0 {
+		relative := delta / center
+		cell.Relative = &relative
+	}
+	if t.df > 0 {
+		cell.Spread = &t.spread
+	}
+	if !math.IsNaN(t.p) {
+		cell.P = &t.p
+	}
+	return cell, nil
+}
+
+// judge corrects for the number of tests, and decides.
+func (c *Comparison) judge() {
+	var cells []*ComparedCell
+	var ps []float64
+	for i := range c.Groups {
+		for j := range c.Groups[i].Rows {
+			for k := range c.Groups[i].Rows[j].Cells {
+				cell := &c.Groups[i].Rows[j].Cells[k]
+				cells, ps = append(cells, cell), append(ps, cell.test.p)
+				if cell.Method != "" {
+					c.Tests++
+				}
+			}
+		}
+	}
+	for i, p := range Holm(ps) {
+		if !math.IsNaN(p) {
+			cells[i].PHolm = &p
+		}
+	}
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		for j := range g.Rows {
+			for k := range g.Rows[j].Cells {
+				cell := &g.Rows[j].Cells[k]
+				cell.decide(g.Rows[j].Base.N, g.Rows[j].Better, decision{alpha: c.Alpha, tests: c.Tests, relative: g.Threshold})
+			}
+		}
+	}
+}
+
+// decision is by what a difference is judged. It must exceed both the
+// relative and the absolute threshold.
+type decision struct {
+	alpha              float64
+	tests              int
+	relative, absolute float64
+}
+
+func (c *ComparedCell) decide(baseN int, better string, d decision) {
+	if c.Method == "" {
+		return // absent or unfit
+	}
+	if smallestP(c.Method, baseN, c.Center.N) > d.alpha/float64(max(1, d.tests)) {
+		c.Effect, c.Need = EffectFew, TrialsNeeded(c.Method, d.alpha, d.tests)
+		return
+	}
+	size := math.Abs(*c.Delta)
+	switch {
+	case c.PHolm == nil || *c.PHolm > d.alpha || size <= c.test.floor || size == 0:
+		c.Effect = EffectSame
+	case size < d.absolute || c.Relative != nil && math.Abs(*c.Relative) < d.relative:
+		c.Effect = EffectSmall
+	case (*c.Delta > 0) == (better == BetterLower):
+		c.Effect = EffectWorse
+	default:
+		c.Effect = EffectBetter
+	}
+}
+
+// Count says how many cells of a side (1 is the first that is compared) had
+// each effect.
+func (c *Comparison) Count(side int) map[string]int {
+	n := map[string]int{}
+	for _, g := range c.Groups {
+		for _, r := range g.Rows {
+			if side-1 < len(r.Cells) {
+				n[r.Cells[side-1].Effect]++
+			}
+		}
+	}
+	return n
+}

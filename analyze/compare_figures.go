@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// Directions of a metric.
+const (
+	BetterLower  = "lower"
+	BetterHigher = "higher"
+)
+
+// Units of figures beside those that metrics bring along.
+const (
+	UnitNS          = "ns"
+	UnitBytes       = "bytes"
+	UnitByteSeconds = "byte_seconds"
+)
+
+// Figure is one metric of a scenario: a value for every trial that has it.
+type Figure struct {
+	Name   string // phase/p50, limbo/peak_bytes, METRIC/mean
+	Unit   string
+	Better string
+	// Coarse is the relative width of the steps in which values of this
+	// figure come: those of a quantile are a histogram's buckets.
+	Coarse float64
+	Values []float64
+	// trials are the indexes of the trials that the values are of.
+	trials []int
+}
+
+// bucketWidth is the widest relative step of results.HistogramDigits: at three
+// digits a histogram has 1024 to 2048 buckets for each doubling.
+const bucketWidth = 1.0 / 1024
+
+// InvalidError is returned for a run whose figures can't be figures.
+type InvalidError struct {
+	Scenario string
+	Trial    int
+	What     string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("scenario %s trial %d: %s", SafeName(e.Scenario), e.Trial, e.What)
+}
+
+// complete returns the trials that count: partial ones measured something
+// else than the others.
+func complete(s *results.Scenario) []results.Trial {
+	return slices.DeleteFunc(slices.Clone(s.Trials), func(t results.Trial) bool { return t.Partial })
+}
+
+// FiguresOf returns every figure that at least one whole trial of s has:
+// phases in table order, memory in limbo, then metrics by name. A value that
+// isn't finite, or is negative, is an error.
+func FiguresOf(s *results.Scenario) ([]Figure, error) {
+	c := &figureCollector{scenario: s.ID, index: map[string]int{}}
+	for _, t := range complete(s) {
+		c.trial = t.Index
+		for _, phase := range phaseNames(t.Phases) {
+			c.phase(phase, t.Phases[phase])
+		}
+		if t.Freed+t.InFlight > 0 {
+			c.add(Figure{Name: "limbo/peak_bytes", Unit: UnitBytes}, float64(t.Limbo.PeakBytes))
+			c.add(Figure{Name: "limbo/byte_seconds", Unit: UnitByteSeconds}, t.Limbo.ByteSeconds)
+		}
+		for name, m := range t.Metrics {
+			c.metric(name, m)
+		}
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	slices.SortStableFunc(c.figures, func(a, b Figure) int {
+		if ra, rb := figureRank(a.Name), figureRank(b.Name); ra != rb {
+			return ra - rb
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return c.figures, nil
+}
+
+func phaseNames(phases map[string]results.Stats) []string {
+	names := make([]string, 0, len(phases))
+	for name := range phases {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// figureRank orders by phase; what isn't of a phase comes last.
+func figureRank(name string) int {
+	phase, _, _ := strings.Cut(name, "/")
+	if i := slices.Index(results.AllPhases(), phase); i >= 0 {
+		return i
+	}
+	return len(results.AllPhases())
+}
+
+type figureCollector struct {
+	scenario string
+	trial    int
+	figures  []Figure
+	index    map[string]int
+	err      error
+}
+
+func (c *figureCollector) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = &InvalidError{c.scenario, c.trial, fmt.Sprintf(format, args...)}
+	}
+}
+
+func (c *figureCollector) phase(phase string, s results.Stats) {
+	if s.N == 0 {
+		return // no data is not zero
+	}
+	if s.MinNS > s.P50NS || s.P50NS > s.P90NS || s.P90NS > s.P99NS || s.P99NS > s.MaxNS {
+		c.fail("quantiles of phase %s are not in order", SafeName(phase))
+	}
+	for _, q := range []struct {
+		name string
+		ns   int64
+	}{{"p50", s.P50NS}, {"p90", s.P90NS}, {"p99", s.P99NS}} {
+		c.add(Figure{Name: phase + "/" + q.name, Unit: UnitNS, Coarse: bucketWidth}, float64(q.ns))
+	}
+	if !finite(s.MeanNS) {
+		c.fail("the mean of phase %s is not a number", SafeName(phase))
+	}
+}
+
+func (c *figureCollector) metric(name string, m results.Metric) {
+	if m.N == 0 {
+		return
+	}
+	better := BetterLower
+	switch m.Better {
+	case "", BetterLower:
+	case BetterHigher:
+		better = BetterHigher
+	default:
+		c.fail("metric %s is better %q", SafeName(name), SafeName(m.Better))
+	}
+	for _, q := range []struct {
+		name  string
+		value float64
+	}{{"mean", m.Mean}, {"p50", m.P50}, {"p90", m.P90}, {"p99", m.P99}} {
+		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better}, q.value)
+	}
+}
+
+func (c *figureCollector) add(f Figure, value float64) {
+	if !finite(value) || value < 0 {
+		c.fail("%s is %v", SafeName(f.Name), value)
+		return
+	}
+	if f.Better == "" {
+		f.Better = BetterLower
+	}
+	i, ok := c.index[f.Name]
+	if !ok {
+		i = len(c.figures)
+		c.index[f.Name] = i
+		c.figures = append(c.figures, f)
+	}
+	have := &c.figures[i]
+	if have.Unit != f.Unit || have.Better != f.Better {
+		c.fail("%s has another unit or direction than in an earlier trial", SafeName(f.Name))
+		return
+	}
+	have.Values = append(have.Values, value)
+	have.trials = append(have.trials, c.trial)
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

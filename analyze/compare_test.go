@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// synthetic is one side of a comparison on a clock.
+func synthetic(trials int, spread, factor float64, clock string, seed uint64) *results.Run {
+	return SyntheticRun(trials, spread, factor, clock, rand.New(rand.NewPCG(seed, 0)))
+}
+
+// cellOf finds a figure's first comparison.
+func cellOf(t *testing.T, c *Comparison, metric string) ComparedCell {
+	t.Helper()
+	for _, r := range c.Groups[0].Rows {
+		if r.Metric == metric {
+			return r.Cells[0]
+		}
+	}
+	t.Fatalf("no row %s", metric)
+	return ComparedCell{}
+}
+
+// The worked example of Holm's procedure with four tests: sorted p × 4, 3, 2, 1
+// and never falling.
+func TestHolm(t *testing.T) {
+	nan := math.NaN()
+	for _, c := range []struct{ in, want []float64 }{
+		{[]float64{0.01, 0.04, 0.03, 0.005}, []float64{0.03, 0.06, 0.06, 0.02}},
+		{[]float64{0.5, 0.9}, []float64{1, 1}},
+		{[]float64{0.02}, []float64{0.02}},
+		{[]float64{0.01, nan, 0.03}, []float64{0.02, nan, 0.03}},
+		{nil, nil},
+	} {
+		got := Holm(c.in)
+		for i := range got {
+			if math.Abs(got[i]-c.want[i]) > 1e-12 || math.IsNaN(got[i]) != math.IsNaN(c.want[i]) {
+				t.Errorf("%v: %v, want %v", c.in, got, c.want)
+				break
+			}
+		}
+	}
+}
+
+func TestStatisticsAgainstTables(t *testing.T) {
+	for _, c := range []struct {
+		p  float64
+		df int
+		t  float64
+	}{{0.05, 4, 2.7764}, {0.05, 1, 12.7062}, {0.01, 18, 2.8784}, {0.001, 4, 8.6103}} {
+		if got := tQuantile(c.p, c.df); math.Abs(got-c.t) > 1e-3 {
+			t.Errorf("t(%v, %d) = %v, want %v", c.p, c.df, got, c.t)
+		}
+	}
+	// The smallest p of the U test: 2 / C(2n, n).
+	for n, want := range map[int]float64{2: 1.0 / 3, 4: 2.0 / 70, 6: 2.0 / 924, 10: 2.0 / 184756} {
+		if got := smallestP(MethodMannWhitney, n, n); math.Abs(got-want) > 1e-12 {
+			t.Errorf("n = %d: %v, want %v", n, got, want)
+		}
+	}
+	for _, c := range []struct {
+		method string
+		alpha  float64
+		tests  int
+		want   int
+	}{{MethodMannWhitney, 0.05, 1, 4}, {MethodMannWhitney, 0.001, 1, 7}, {MethodMannWhitney, 0.05, 23, 6}, {MethodSpread, 0.001, 23, 2}} {
+		if got := TrialsNeeded(c.method, c.alpha, c.tests); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+func TestCompareFindsAndDoesNot(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		clock  string
+		trials int
+		spread float64
+		factor float64
+		want   string
+		need   int
+	}{
+		{"unchanged", ClockDeterministic, 3, 0.0001, 1, EffectSame, 0},
+		{"one percent slower", ClockDeterministic, 3, 0.0001, 1.01, EffectWorse, 0},
+		{"one percent faster", ClockDeterministic, 3, 0.0001, 0.99, EffectBetter, 0},
+		{"under the threshold", ClockDeterministic, 3, 0.00001, 1.004, EffectSmall, 0},
+		{"one trial has no spread", ClockDeterministic, 1, 0.0001, 1.5, EffectFew, 2},
+		{"noisy: nothing is claimed", ClockDeterministic, 3, 0.1, 1.01, EffectSame, 0},
+		{"wall, unchanged", clockWall, 10, 0.02, 1, EffectSame, 0},
+		{"wall, slower", clockWall, 10, 0.02, 1.2, EffectWorse, 0},
+		{"wall, under the threshold", clockWall, 10, 0.001, 1.03, EffectSmall, 0},
+		{"wall, too few", clockWall, 4, 0.001, 2, EffectFew, 6},
+	} {
+		a, b := synthetic(c.trials, c.spread, 1, c.clock, 1), synthetic(c.trials, c.spread, c.factor, c.clock, 2)
+		got, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range []string{"limbo/p50", "lookup/mean"} {
+			cell := cellOf(t, got, metric)
+			if cell.Effect != c.want || cell.Need != c.need {
+				t.Errorf("%s, %s: %s (need %d), want %s (%d)", c.name, metric, cell.Effect, cell.Need, c.want, c.need)
+			}
+		}
+	}
+}
+
+// Under the null hypothesis the chance of any claim in a whole table is at
+// most alpha. 300 tables: 15 are expected at most, 28 would be chance once in
+// a thousand times.
+func TestFalsePositives(t *testing.T) {
+	for _, c := range []struct {
+		clock  string
+		trials int
+		spread float64
+	}{{clockWall, 10, 0.3}, {ClockDeterministic, 3, 0.01}, {ClockDeterministic, 5, 0.002}} {
+		const tables = 300
+		false_ := 0
+		for i := range tables {
+			a, b := synthetic(c.trials, c.spread, 1, c.clock, uint64(2*i)), synthetic(c.trials, c.spread, 1, c.clock, uint64(2*i+1))
+			got, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{Threshold: 1e-9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := got.Count(1); n[EffectWorse]+n[EffectBetter]+n[EffectSmall] > 0 {
+				false_++
+			}
+		}
+		t.Logf("%s, %d trials, spread %v: %d of %d tables", c.clock, c.trials, c.spread, false_, tables)
+		if false_ > 28 {
+			t.Errorf("%s, %d trials: a false claim in %d of %d tables", c.clock, c.trials, false_, tables)
+		}
+	}
+}
+
+func TestCompareAbsentIsNotZero(t *testing.T) {
+	a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+	for i := range b.Scenarios[0].Trials {
+		delete(b.Scenarios[0].Trials[i].Phases, results.PhaseUpdateWait)
+		b.Scenarios[0].Trials[i].Phases[results.PhaseQueue] = results.Stats{} // n = 0
+		b.Scenarios[0].Trials[i].Phases[results.PhaseEnqueue] = syntheticStats(5)
+		m := b.Scenarios[0].Trials[i].Metrics["lookup"]
+		m.Unit = "ns/op"
+		b.Scenarios[0].Trials[i].Metrics["lookup"] = m
+	}
+	c, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range []string{"update_wait/p50", "queue/p50", "enqueue/p50"} {
+		if cell := cellOf(t, c, metric); cell.Effect != EffectAbsent || cell.Delta != nil || cell.P != nil {
+			t.Errorf("%s: %+v", metric, cell)
+		}
+	}
+	if cell := cellOf(t, c, "lookup/mean"); cell.Effect != EffectUnfit || cell.Note == "" {
+		t.Errorf("another unit: %+v", cell)
+	}
+	if c.Groups[0].Rows[0].Metric != "enqueue/p50" {
+		t.Errorf("the first row is %s", c.Groups[0].Rows[0].Metric)
+	}
+}
+
+func TestCompareRefuses(t *testing.T) {
+	for want, change := range map[string]func(*results.Run){
+		"clock icount against wall":               func(r *results.Run) { r.Targets[0].Clock = "wall" },
+		"accelerator tcg against kvm":             func(r *results.Run) { r.Targets[0].Accel = "kvm" },
+		"target vm against local":                 func(r *results.Run) { r.Targets[0].Kind = "local" },
+		"CPUs 1 against 2":                        func(r *results.Run) { r.Targets[0].CPUs = 2 },
+		"memory bytes 0 against 5":                func(r *results.Run) { r.Targets[0].MemoryBytes = 5 },
+		"QEMU none against 9.0":                   func(r *results.Run) { r.Targets[0].QEMU = "9.0" },
+		"loop closed against open":                func(r *results.Run) { r.Scenarios[0].Loop = "open" },
+		"parameter slots none against 7":          func(r *results.Run) { r.Scenarios[0].Params["slots"] = "7" },
+		"schema 1 against 0":                      func(r *results.Run) { r.SchemaVersion = 0 },
+		"no workload with the same strategy":      func(r *results.Run) { r.Scenarios[0].Workload = "lookup" },
+		"they have no workload with the same str": func(r *results.Run) { r.Scenarios[0].Strategy.Requested = "sync" },
+	} {
+		a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+		change(b)
+		in := []Input{{"a", a}, {"b", b}}
+		_, err := Compare(in, CompareOptions{})
+		var incomparable *IncomparableError
+		if !errors.As(err, &incomparable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+		c, err := Compare(in, CompareOptions{Force: true})
+		if strings.Contains(want, "workload") {
+			if err == nil {
+				t.Errorf("%s: compared, though there is nothing to compare", want)
+			}
+			continue
+		}
+		if err != nil || len(c.Forced) == 0 || !strings.Contains(c.Forced[0], want) {
+			t.Errorf("%s, forced: %v %+v", want, err, c)
+		}
+	}
+	// A parameter that is empty is one that isn't there.
+	a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+	b.Scenarios[0].Params["inject-delay"] = ""
+	if _, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := Compare([]Input{{"a", a}}, CompareOptions{}); err == nil {
+		t.Error("one run is compared with nothing")
+	}
+	if _, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{By: "colour"}); err == nil {
+		t.Error("compared by colour")
+	}
+}
+
+func TestCompareRefusesNonsense(t *testing.T) {
+	for want, change := range map[string]func(*results.Trial){
+		"limbo/byte_seconds is NaN": func(t *results.Trial) { t.Limbo.ByteSeconds = math.NaN() },
+		"limbo/byte_seconds is -1":  func(t *results.Trial) { t.Limbo.ByteSeconds = -1 },
+		"lookup/mean is +Inf": func(t *results.Trial) {
+			t.Metrics["lookup"] = results.Metric{N: 1, Mean: math.Inf(1), Unit: "instructions/op"}
+		},
+		"lookup is better \"sideways\"": func(t *results.Trial) { t.Metrics["lookup"] = results.Metric{N: 1, Better: "sideways"} },
+		"quantiles of phase limbo": func(t *results.Trial) {
+			t.Phases["limbo"] = results.Stats{N: 1, P50NS: 9, P90NS: 3, P99NS: 9, MaxNS: 9}
+		},
+		"the mean of phase limbo is not a number": func(t *results.Trial) { t.Phases["limbo"] = results.Stats{N: 1, MeanNS: math.NaN()} },
+		"lookup/mean has another unit":            func(t *results.Trial) { t.Metrics["lookup"] = results.Metric{N: 1, Unit: "parsecs"} },
+	} {
+		a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+		change(&b.Scenarios[0].Trials[1])
+		_, err := Compare([]Input{{"a", a}, {"bad", b}}, CompareOptions{})
+		var invalid *InvalidError
+		if !errors.As(err, &invalid) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "bad") {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// many is a run of two kernels and two strategies.
+func many(t *testing.T) *results.Run {
+	t.Helper()
+	run := synthetic(3, 0.0001, 1, ClockDeterministic, 1)
+	base := run.Scenarios[0]
+	run.Targets = append(run.Targets, run.Targets[0])
+	run.Scenarios = nil
+	for i, kernel := range []string{"6.1", "6.12"} {
+		run.Targets[i].Kernel.Release = kernel
+		for _, strategy := range []string{"rcu", "tasks-trace"} {
+			s := base
+			s.ID, s.Kernel, s.TargetIx = kernel+"/"+strategy, kernel, i
+			s.Strategy.Requested = strategy
+			run.Scenarios = append(run.Scenarios, s)
+		}
+	}
+	return run
+}
+
+func TestCompareBy(t *testing.T) {
+	shape := func(c *Comparison) string {
+		var out []string
+		for _, g := range c.Groups {
+			var sides []string
+			for _, s := range g.Sides {
+				sides = append(sides, s.Label+"="+s.Scenario)
+			}
+			out = append(out, g.Name+": "+strings.Join(sides, " "))
+		}
+		return strings.Join(append(out, c.Unmatched...), "\n")
+	}
+	run := many(t)
+	patched := many(t)
+	patched.Targets, patched.Scenarios = patched.Targets[1:], patched.Scenarios[2:]
+	patched.Targets[0].Kernel.Release = "6.12-patched"
+	for i := range patched.Scenarios {
+		patched.Scenarios[i].TargetIx, patched.Scenarios[i].Kernel = 0, "6.12-patched"
+	}
+	only := many(t)
+	only.Scenarios = only.Scenarios[2:]
+	for _, c := range []struct {
+		name   string
+		inputs []Input
+		by     string
+		want   string
+	}{
+		{"strategies", []Input{{"r", run}}, ByStrategy, "synthetic 6.1: rcu=6.1/rcu tasks-trace=6.1/tasks-trace\n" +
+			"synthetic 6.12: rcu=6.12/rcu tasks-trace=6.12/tasks-trace"},
+		{"kernels", []Input{{"r", run}}, ByKernel, "synthetic rcu: 6.1=6.1/rcu 6.12=6.12/rcu\n" +
+			"synthetic tasks-trace: 6.1=6.1/tasks-trace 6.12=6.12/tasks-trace"},
+		{"kernels of two runs", []Input{{"r", run}, {"p", patched}}, ByKernel,
+			"synthetic rcu: 6.1=6.1/rcu 6.12=6.12/rcu 6.12-patched=6.12/rcu\n" +
+				"synthetic tasks-trace: 6.1=6.1/tasks-trace 6.12=6.12/tasks-trace 6.12-patched=6.12/tasks-trace"},
+		{"the same kernels", []Input{{"a", run}, {"b", many(t)}}, ByRun, "synthetic rcu 6.1: a=6.1/rcu b=6.1/rcu\n" +
+			"synthetic tasks-trace 6.1: a=6.1/tasks-trace b=6.1/tasks-trace\n" +
+			"synthetic rcu 6.12: a=6.12/rcu b=6.12/rcu\nsynthetic tasks-trace 6.12: a=6.12/tasks-trace b=6.12/tasks-trace"},
+		{"one kernel missing", []Input{{"a", run}, {"b", only}}, ByRun,
+			"synthetic rcu 6.12: a=6.12/rcu b=6.12/rcu\nsynthetic tasks-trace 6.12: a=6.12/tasks-trace b=6.12/tasks-trace\n" +
+				"a: 6.1/rcu has no counterpart in b\na: 6.1/tasks-trace has no counterpart in b"},
+		{"before and after a patch", []Input{{"before", only}, {"after", patched}}, ByRun,
+			"synthetic rcu: before=6.12/rcu after=6.12/rcu\nsynthetic tasks-trace: before=6.12/tasks-trace after=6.12/tasks-trace"},
+	} {
+		got, err := Compare(c.inputs, CompareOptions{By: c.by})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		} else if shape(got) != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", c.name, shape(got), c.want)
+		}
+	}
+	if _, err := Compare([]Input{{"r", run}}, CompareOptions{By: ByWorkload}); err == nil {
+		t.Error("one workload is compared by workload")
+	}
+	two := many(t)
+	two.Scenarios = two.Scenarios[:2]
+	two.Scenarios[1].Workload, two.Scenarios[1].Strategy.Requested = "lookup", "rcu"
+	c, err := Compare([]Input{{"r", two}}, CompareOptions{By: ByWorkload})
+	if err != nil || shape(c) != "rcu 6.1: synthetic=6.1/rcu lookup=6.1/tasks-trace" {
+		t.Errorf("workloads: %v %v", err, c)
+	}
+}
+
+// Two builds of one release in a run are two sides.
+func TestCompareTwoBuilds(t *testing.T) {
+	run := many(t)
+	for i := range run.Scenarios {
+		run.Scenarios[i].Kernel = "6.12"
+	}
+	c, err := Compare([]Input{{"r", run}}, CompareOptions{By: ByKernel})
+	if err != nil || len(c.Groups) != 2 || c.Groups[0].Sides[0].Label != "6.12" || c.Groups[0].Sides[1].Label != "6.12#2" {
+		t.Errorf("%v %+v", err, c)
+	}
+}
+
+func TestComparePartialTrials(t *testing.T) {
+	a, b := synthetic(4, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+	a.Scenarios[0].Trials[3].Partial = true
+	a.Scenarios[0].Trials[3].Limbo.ByteSeconds = 1e9
+	c, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Groups[0].Sides[0].Trials; got != 3 || c.Groups[0].Rows[0].Base.N != 3 {
+		t.Errorf("%d trials", got)
+	}
+	if !slices.Contains(c.Warnings, "a: 1 partial trials of synthetic left out") {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+}
+
+func TestDiffProfiles(t *testing.T) {
+	build := func(n int, gp int64, kernel string, offset uint64) *profile.Profile {
+		b := NewProfileBuilder()
+		for range n {
+			err := b.Add(&results.Death{Scenario: kernel, Path: "rcu", Stack: "s", MapType: "array", MemBytes: 10,
+				PutNS: 1000, EnqueueNS: 1001, RCUEndNS: 1001 + gp, FreeNS: 1001 + gp, FreedNS: 1002 + gp})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := b.Build(map[string][]results.Frame{"s": {{Function: "bpf_map_put", Offset: offset}}}, ProfileMeta{
+			Scenarios: map[string]ScenarioMeta{kernel: {Kernel: kernel}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	limbo := func(p *profile.Profile) int64 {
+		var sum int64
+		for _, s := range p.Sample {
+			sum += s.Value[valueLimbo]
+		}
+		return sum
+	}
+	before, after := build(10, 500, "6.1", 0x10), build(10, 100, "6.12", 0x20)
+	d, err := DiffProfiles(before, after, 1, 1)
+	if err != nil || limbo(d) != -4000 {
+		t.Fatalf("%v: %d", err, limbo(d))
+	}
+	// Offsets and kernels differ, and what is alike cancels out.
+	if len(d.Sample) != 1 {
+		t.Errorf("%d samples: %v", len(d.Sample), d)
+	}
+	if limbo(before) != 10*502 {
+		t.Error("the source has changed")
+	}
+	// Half as many trials count twice.
+	if d, err = DiffProfiles(build(5, 500, "a", 0), build(10, 500, "b", 0), 1, 2); err != nil || limbo(d) != 0 {
+		t.Errorf("%v: %d", err, limbo(d))
+	}
+	if _, err := DiffProfiles(before, after, 0, 1); err == nil {
+		t.Error("no trials, but a difference")
+	}
+	other := build(1, 1, "x", 0)
+	other.SampleType = other.SampleType[1:]
+	if _, err := DiffProfiles(before, other, 1, 1); err == nil {
+		t.Error("other sample types, but a difference")
+	}
+}
+
+func TestFiguresOfKeepsOrder(t *testing.T) {
+	fs, err := FiguresOf(&synthetic(2, 0, 1, clockWall, 1).Scenarios[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range fs {
+		names = append(names, f.Name)
+		if len(f.Values) != 2 {
+			t.Errorf("%s: %v", f.Name, f.Values)
+		}
+	}
+	want := "rcu_gp/p50 rcu_gp/p90 rcu_gp/p99 queue/p50 queue/p90 queue/p99 limbo/byte_seconds limbo/p50 limbo/p90 limbo/p99 limbo/peak_bytes " +
+		"update_wait/p50 update_wait/p90 update_wait/p99 op/p50 op/p90 op/p99 lookup/mean lookup/p50 lookup/p90 lookup/p99"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("%s", got)
+	}
+	if fmt.Sprint(fs[0].trials) != "[0 1]" {
+		t.Errorf("trials %v", fs[0].trials)
+	}
+}

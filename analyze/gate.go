@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// What a gate can say, of a whole run and of one metric.
+const (
+	VerdictPass         = "pass"
+	VerdictRegression   = "regression"
+	VerdictInconclusive = "inconclusive"
+	// ResultImprovement is only ever said of a metric.
+	ResultImprovement = "improvement"
+)
+
+// Verdict is what a gate says.
+type Verdict struct {
+	Verdict   string `json:"verdict"`
+	Baseline  string `json:"baseline"`
+	Candidate string `json:"candidate"`
+	Clock     string `json:"clock,omitempty"`
+	// Reasons say why nothing can be concluded from the runs as they are.
+	Reasons []string `json:"reasons,omitempty"`
+	Checks  []Check  `json:"checks"`
+	Notes   []string `json:"notes,omitempty"`
+}
+
+// Check is one metric of one group of scenarios.
+type Check struct {
+	Group     string         `json:"group"`
+	Metric    string         `json:"metric"`
+	Unit      string         `json:"unit"`
+	Better    string         `json:"better"`
+	Action    string         `json:"action"`
+	Result    string         `json:"result"`
+	Reason    string         `json:"reason,omitempty"`
+	Base      Center         `json:"base"`
+	Candidate Center         `json:"candidate"`
+	Delta     *float64       `json:"delta"`
+	Relative  *float64       `json:"relative"`
+	Method    string         `json:"method,omitempty"`
+	P         *float64       `json:"p"`
+	PHolm     *float64       `json:"p_holm"`
+	Spread    *float64       `json:"spread"`
+	Threshold CheckThreshold `json:"threshold"`
+}
+
+// CheckThreshold is what a change must exceed to count.
+type CheckThreshold struct {
+	Relative  float64 `json:"relative"`
+	Absolute  float64 `json:"absolute,omitempty"`
+	Alpha     float64 `json:"alpha"`
+	MinTrials int     `json:"min_trials"`
+}
+
+// Inconclusive is the verdict where there is nothing to judge.
+func Inconclusive(baseline, candidate string, reasons ...string) *Verdict {
+	return &Verdict{Verdict: VerdictInconclusive, Baseline: SafeName(baseline), Candidate: SafeName(candidate), Reasons: reasons, Checks: []Check{}}
+}
+
+// Gate judges a candidate against a baseline. confirm is a second run of the
+// candidate, or nil. Whatever is wrong with the runs makes the verdict
+// inconclusive: missing data never passes.
+func Gate(baseline, candidate Input, confirm *Input, p Policy) *Verdict {
+	v := Inconclusive(baseline.Name, candidate.Name)
+	for _, in := range []Input{baseline, candidate} {
+		v.Reasons = append(v.Reasons, unfit(in, p)...)
+	}
+	if b, c := baseline.Run, candidate.Run; !b.Started.IsZero() && b.Started.Equal(c.Started) && b.Ended.Equal(c.Ended) {
+		v.Reasons = append(v.Reasons, "the candidate is the baseline: one run, held against itself, always passes")
+	}
+	if len(v.Reasons) > 0 {
+		return v
+	}
+	c, err := Compare([]Input{baseline, candidate}, CompareOptions{})
+	if err != nil {
+		var incomparable *IncomparableError
+		if errors.As(err, &incomparable) {
+			for _, r := range incomparable.Reasons {
+				v.Reasons = append(v.Reasons, "not comparable: "+r)
+			}
+			return v
+		}
+		v.Reasons = append(v.Reasons, err.Error())
+		return v
+	}
+	v.Notes = append(v.Notes, c.Warnings...)
+	for _, in := range []Input{baseline, candidate} {
+		if note := repeats(in.Run); note != "" {
+			v.Notes = append(v.Notes, SafeName(in.Name)+": "+note)
+		}
+	}
+	v.missing(c, baseline, candidate)
+	g := &gate{verdict: v, policy: p, hits: make([]bool, len(p.Rules))}
+	for i := range c.Groups {
+		g.collect(&c.Groups[i])
+	}
+	g.judge(ActionBlock)
+	g.judge(ActionAdvise)
+	g.unmatchedRules()
+	if p.Confirm {
+		g.confirm(baseline, confirm)
+	}
+	v.conclude(g.mayBlock)
+	return v
+}
+
+// unfit lists what makes a run no evidence.
+func unfit(in Input, p Policy) []string {
+	var out []string
+	say := func(format string, args ...any) {
+		out = append(out, SafeName(in.Name)+": "+fmt.Sprintf(format, args...))
+	}
+	if in.Run.Partial {
+		say("the run is partial: %s", SafeText(orNone(in.Run.PartialReason)))
+	}
+	if len(in.Run.Scenarios) == 0 {
+		say("the run has no scenarios")
+	}
+	for i := range in.Run.Scenarios {
+		s := &in.Run.Scenarios[i]
+		if len(complete(s)) == 0 {
+			say("%s has no whole trial", SafeName(s.ID))
+		}
+		var puts, lost, pending uint64
+		for _, t := range s.Trials {
+			if err := t.Balance(); err != nil {
+				say("%s: %v", SafeName(s.ID), err)
+			}
+			if t.Puts != t.Expected {
+				say("%s trial %d: %d last references were dropped, %d were seen", SafeName(s.ID), t.Index, t.Expected, t.Puts)
+			}
+			puts, lost = puts+t.Puts, lost+t.Lost
+			for _, n := range t.Loss {
+				lost += n
+			}
+			if t.Pending != nil {
+				pending += t.Pending.N
+			}
+		}
+		whole := float64(max(1, puts))
+		if share := float64(lost) / whole; share > float64(p.MaxLoss) {
+			say("%s lost %d of %d (%s), above the limit of %.3g %%", SafeName(s.ID), lost, puts, SafeText(results.LossText(s.Loss)), 100*float64(p.MaxLoss))
+		}
+		if share := float64(pending) / whole; share > float64(p.MaxPending) {
+			say("%s: %d of %d deaths were still pending, above the limit of %.3g %%", SafeName(s.ID), pending, puts, 100*float64(p.MaxPending))
+		}
+	}
+	return out
+}
+
+// repeats says where trials on a deterministic clock are copies of each other:
+// their spread is then that of the clock alone.
+func repeats(run *results.Run) string {
+	for i := range run.Scenarios {
+		s := &run.Scenarios[i]
+		one := *run
+		one.Scenarios = run.Scenarios[i : i+1]
+		n, different := len(complete(s)), distinctTrials(&one)
+		if run.Targets[s.TargetIx].Clock == ClockDeterministic && different < n {
+			return fmt.Sprintf("of %d trials of %s only %d differ, so their spread says how well the clock repeats, and not how far "+
+				"another build that does the same would be from this one", n, SafeName(s.ID), different)
+		}
+	}
+	return ""
+}
+
+// missing names the baseline's scenarios that the candidate lacks.
+func (v *Verdict) missing(c *Comparison, baseline, candidate Input) {
+	compared := map[string]bool{}
+	for _, g := range c.Groups {
+		for _, s := range g.Sides {
+			compared[fmt.Sprint(s.input)+s.Scenario] = true
+		}
+	}
+	for _, s := range baseline.Run.Scenarios {
+		if !compared["0"+s.ID] {
+			v.Reasons = append(v.Reasons, fmt.Sprintf("%s: %s has no counterpart in the candidate", v.Baseline, SafeName(s.ID)))
+		}
+	}
+	for _, s := range candidate.Run.Scenarios {
+		if !compared["1"+s.ID] {
+			v.Notes = append(v.Notes, fmt.Sprintf("%s: %s is new, so there is nothing to hold it against", v.Candidate, SafeName(s.ID)))
+		}
+	}
+}
+
+type gate struct {
+	verdict  *Verdict
+	policy   Policy
+	hits     []bool // of the rules: something matched
+	open     []openCheck
+	mayBlock bool // the policy has a rule that could have blocked
+	clocks   []string
+}
+
+// openCheck is a check that is not decided yet.
+type openCheck struct {
+	check ComparedCell
+	out   Check
+	rule  *Rule
+	clock ClockPolicy
+}
+
+func (g *gate) collect(group *ComparedGroup) {
+	clock, cp := g.policy.clock(group.Deterministic)
+	g.verdict.Clock = clock
+	if !slices.Contains(g.clocks, clock) {
+		g.clocks = append(g.clocks, clock)
+	}
+	for i := range g.policy.Rules {
+		r := &g.policy.Rules[i]
+		g.mayBlock = g.mayBlock || r.applies(clock) && g.policy.action(r, clock) == ActionBlock
+	}
+	for _, row := range group.Rows {
+		i := slices.IndexFunc(g.policy.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(row.Metric) })
+		if i < 0 {
+			continue
+		}
+		g.hits[i] = true
+		rule := &g.policy.Rules[i]
+		better := row.Better
+		if rule.Direction != "" {
+			better = rule.Direction
+		}
+		cell := row.Cells[0]
+		g.open = append(g.open, openCheck{check: cell, rule: rule, clock: cp, out: Check{
+			Group: group.Name, Metric: SafeName(row.Metric), Unit: SafeName(row.Unit), Better: better,
+			Action: g.policy.action(rule, clock), Base: row.Base, Candidate: cell.Center,
+			Delta: cell.Delta, Relative: cell.Relative, Method: cell.Method, P: cell.P, Spread: cell.Spread,
+			Threshold: CheckThreshold{Relative: float64(rule.Relative), Absolute: float64(rule.Absolute), Alpha: cp.Alpha, MinTrials: cp.minTrials(rule)},
+		}})
+	}
+}
+
+// judge decides the checks of one action: what only advises doesn't make it
+// harder to see what blocks.
+func (g *gate) judge(action string) {
+	var mine []*openCheck
+	var ps []float64
+	tests := 0
+	for i := range g.open {
+		if o := &g.open[i]; o.out.Action == action {
+			p := math.NaN()
+			if o.check.Method != "" {
+				tests++
+				p = o.check.test.p
+			}
+			mine, ps = append(mine, o), append(ps, p)
+		}
+	}
+	for i, p := range Holm(ps) {
+		mine[i].check.PHolm = nil
+		if !math.IsNaN(p) {
+			mine[i].check.PHolm = &p
+			mine[i].out.PHolm = &p
+		}
+	}
+	for _, o := range mine {
+		o.decide(tests)
+		g.verdict.Checks = append(g.verdict.Checks, o.out)
+	}
+}
+
+func (o *openCheck) decide(tests int) {
+	c, out := &o.check, &o.out
+	c.decide(out.Base.N, out.Better, decision{alpha: o.clock.Alpha, tests: tests,
+		relative: out.Threshold.Relative, absolute: out.Threshold.Absolute})
+	fewest := min(out.Base.N, out.Candidate.N)
+	visible, hidden := o.clock.hides(c, out.Base.Median, tests)
+	out.Result = VerdictInconclusive
+	switch {
+	case c.Effect == EffectAbsent && out.Base.N == 0:
+		out.Reason = "the baseline has no such values"
+	case c.Effect == EffectAbsent:
+		out.Reason = "the candidate has no such values"
+	case c.Effect == EffectUnfit:
+		out.Reason = c.Note
+	case fewest < out.Threshold.MinTrials || c.Effect == EffectFew:
+		out.Reason = fmt.Sprintf("too few trials: %d and %d, %d on each side would be enough",
+			out.Base.N, out.Candidate.N, max(c.Need, out.Threshold.MinTrials))
+	case c.Effect == EffectWorse:
+		out.Result = VerdictRegression
+	case c.Effect == EffectBetter:
+		out.Result = ResultImprovement
+	case c.Effect == EffectSame && hidden:
+		out.Reason = fmt.Sprintf("the trials are %.2g %% apart, which hides changes up to %.2g %% (%.2g %% must be seen; more trials help)",
+			100*c.test.spread, 100*visible, 100*float64(o.clock.Resolve))
+	default:
+		out.Result = VerdictPass
+		if c.Effect == EffectSmall {
+			out.Reason = "a real change, under the threshold"
+		}
+	}
+}
+
+// unmatchedRules makes a rule that must match something and didn't count.
+func (g *gate) unmatchedRules() {
+	for i := range g.policy.Rules {
+		r := &g.policy.Rules[i]
+		if g.hits[i] || r.Optional || !slices.ContainsFunc(g.clocks, r.applies) {
+			continue
+		}
+		g.verdict.Reasons = append(g.verdict.Reasons,
+			fmt.Sprintf("rule %d of the policy (%s) matches no metric of these runs", i+1, SafeName(fmt.Sprint(r.Metrics))))
+	}
+}
+
+// confirm holds every wall-clock regression that blocks against the second
+// run of the candidate.
+func (g *gate) confirm(baseline Input, second *Input) {
+	var again *Verdict
+	for i := range g.verdict.Checks {
+		c := &g.verdict.Checks[i]
+		if c.Action != ActionBlock || c.Result != VerdictRegression || c.Method != MethodMannWhitney {
+			continue
+		}
+		if second == nil {
+			c.Result, c.Reason = VerdictInconclusive, "worse, but not confirmed (run the candidate again and give it with --confirm)"
+			continue
+		}
+		if again == nil {
+			p := g.policy
+			p.Confirm = false
+			again = Gate(baseline, *second, nil, p)
+			for _, r := range again.Reasons {
+				g.verdict.Reasons = append(g.verdict.Reasons, "confirming run: "+r)
+			}
+		}
+		j := slices.IndexFunc(again.Checks, func(o Check) bool { return o.Group == c.Group && o.Metric == c.Metric })
+		switch {
+		case j < 0 || again.Checks[j].Result == VerdictInconclusive:
+			c.Result, c.Reason = VerdictInconclusive, "worse, and the confirming run says nothing about it"
+		case again.Checks[j].Result == VerdictRegression:
+			c.Reason = "confirmed by the second run"
+		default:
+			c.Result, c.Reason = VerdictPass, "worse, but not in the confirming run"
+		}
+	}
+}
+
+// conclude makes one verdict of everything. What is wrong with a run outweighs
+// what was found in it.
+func (v *Verdict) conclude(mayBlock bool) {
+	compared, blocking := false, false
+	v.Verdict = VerdictPass
+	for _, c := range v.Checks {
+		decided := c.Result != VerdictInconclusive
+		compared = compared || decided
+		if c.Action != ActionBlock {
+			continue
+		}
+		blocking = true
+		switch {
+		case c.Result == VerdictRegression:
+			v.Verdict = VerdictRegression
+		case !decided && v.Verdict == VerdictPass:
+			v.Verdict = VerdictInconclusive
+		}
+	}
+	switch {
+	case len(v.Checks) == 0:
+		v.Reasons = append(v.Reasons, "no metric was compared")
+	case mayBlock && !blocking:
+		v.Reasons = append(v.Reasons, "no metric that blocks was compared")
+	case !mayBlock && !compared:
+		v.Reasons = append(v.Reasons, "no metric could be judged")
+	}
+	if !mayBlock {
+		note := "nothing here blocks: the policy only advises"
+		if v.Clock != ClockDeterministic {
+			note = "nothing here blocks: a wall clock on a shared host only advises (host: dedicated in the policy changes that; --clock icount is better)"
+		}
+		v.Notes = append(v.Notes, note)
+	}
+	if len(v.Reasons) > 0 {
+		v.Verdict = VerdictInconclusive
+	}
+}
+
+// Failing lists the checks that made the verdict what it is.
+func (v *Verdict) Failing() []Check {
+	return slices.DeleteFunc(slices.Clone(v.Checks), func(c Check) bool {
+		return c.Action != ActionBlock || c.Result != v.Verdict || v.Verdict == VerdictPass
+	})
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+func checkOf(v *Verdict, metric string) Check {
+	i := slices.IndexFunc(v.Checks, func(c Check) bool { return c.Metric == metric })
+	if i < 0 {
+		return Check{}
+	}
+	return v.Checks[i]
+}
+
+func policyOf(t *testing.T, text string) Policy {
+	t.Helper()
+	p, err := ReadPolicy(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const dedicated = "version: 1\nhost: dedicated\n"
+
+// The gate's own claim: over many unchanged pairs (next to) none is called a
+// regression, and +1 % is always caught on a clock that repeats to 0.02 %.
+func TestGateRates(t *testing.T) {
+	p := DefaultPolicy()
+	for _, spread := range []float64{0, 0.0001, 0.0002, 0.0005} {
+		unchanged := SyntheticGateRate(300, 3, spread, 0, p, 1)
+		planted := SyntheticGateRate(300, 3, spread, 0.01, p, 2)
+		t.Logf("spread %v: unchanged %+v, planted %+v", spread, unchanged, planted)
+		// alpha is 1 %: 3 of 300, of which half are improvements.
+		if unchanged.Regression > 3 || unchanged.Pairs != 300 {
+			t.Errorf("spread %v: %d of %d unchanged pairs are regressions", spread, unchanged.Regression, unchanged.Pairs)
+		}
+		if spread <= 0.0002 && planted.Regression != 300 {
+			t.Errorf("spread %v: %d of %d caught", spread, planted.Regression, planted.Pairs)
+		}
+		if planted.Pass > 0 {
+			t.Errorf("spread %v: %d of %d pass with +1 %%", spread, planted.Pass, planted.Pairs)
+		}
+	}
+	// What hides a change is not a pass: a clock that scatters by 2 %.
+	noisy := SyntheticGateRate(100, 3, 0.02, 0, p, 3)
+	if noisy.Pass > 5 || noisy.Regression > 1 {
+		t.Errorf("noisy: %+v", noisy)
+	}
+}
+
+func TestGateRatesOnAWallClock(t *testing.T) {
+	p := policyOf(t, dedicated)
+	false_, caught := 0, 0
+	for i := range uint64(200) {
+		base := Input{"a", synthetic(10, 0.03, 1, clockWall, 3*i)}
+		if Gate(base, Input{"b", synthetic(10, 0.03, 1, clockWall, 3*i+1)}, nil, p).Verdict == VerdictRegression {
+			false_++
+		}
+		if Gate(base, Input{"b", synthetic(10, 0.03, 1.2, clockWall, 3*i+2)}, nil, p).Verdict == VerdictRegression {
+			caught++
+		}
+	}
+	if false_ > 2 || caught < 195 {
+		t.Errorf("%d of 200 unchanged pairs are regressions, %d of 200 slower ones are caught", false_, caught)
+	}
+}
+
+func TestResampleGateRate(t *testing.T) {
+	pool := synthetic(8, 0.0001, 1, ClockDeterministic, 4)
+	pool.Started, pool.Ended = time.Unix(1, 0), time.Unix(2, 0)
+	p := DefaultPolicy()
+	unchanged, err := ResampleGateRate(pool, 50, 3, 0, p, 1)
+	if err != nil || unchanged.Pass != 50 || unchanged.Hits() != 50 {
+		t.Errorf("%+v %v", unchanged, err)
+	}
+	planted, err := ResampleGateRate(pool, 50, 3, 0.01, p, 1)
+	if err != nil || planted.Regression != 50 || planted.Hits() != 50 {
+		t.Errorf("%+v %v", planted, err)
+	}
+	if !strings.HasSuffix(unchanged.Note, "drawn from 8 real ones, 8 of them different") {
+		t.Error(unchanged.Note)
+	}
+	// Trials that are copies of each other are said to be.
+	copies := synthetic(8, 0, 1, ClockDeterministic, 4)
+	if same, err := ResampleGateRate(copies, 5, 3, 0, p, 1); err != nil || !strings.HasSuffix(same.Note, ", 1 of them different") {
+		t.Errorf("%+v %v", same, err)
+	}
+	v := Gate(Input{"a", copies}, Input{"b", synthetic(3, 0.0001, 1, ClockDeterministic, 5)}, nil, p)
+	if !strings.Contains(strings.Join(v.Notes, "\n"), "a: of 8 trials of synthetic only 1 differ") || strings.Contains(strings.Join(v.Notes, "\n"), "b: of") {
+		t.Errorf("%q", v.Notes)
+	}
+	if _, err := ResampleGateRate(pool, 50, 5, 0, p, 1); err == nil {
+		t.Error("8 trials make pairs of 5 against 5")
+	}
+}
+
+func TestGateOfBadRuns(t *testing.T) {
+	good := func() *results.Run { return synthetic(3, 0.0001, 1, ClockDeterministic, 1) }
+	for want, change := range map[string]func(*results.Run){
+		"b: the run is partial: power cut":               func(r *results.Run) { r.Partial, r.PartialReason = true, "power cut" },
+		"b: the run has no scenarios":                    func(r *results.Run) { r.Scenarios = nil },
+		"b: synthetic has no whole trial":                func(r *results.Run) { r.Scenarios[0].Trials = nil },
+		"trial 1 does not balance":                       func(r *results.Run) { r.Scenarios[0].Trials[1].Freed-- },
+		"100 last references were dropped, 90 were seen": func(r *results.Run) { r.Scenarios[0].Trials[1].Puts = 90; r.Scenarios[0].Trials[1].Freed = 90 },
+		"b: synthetic lost 4 of 300 (ring_full 4)": func(r *results.Run) {
+			l := map[string]uint64{"ring_full": 4}
+			r.Scenarios[0].Trials[1].Loss = l
+			r.Scenarios[0].Loss = l
+		},
+		"b: synthetic: 9 of 300 deaths were still pending":               func(r *results.Run) { r.Scenarios[0].Trials[0].Pending = &results.Pending{N: 9} },
+		"not comparable: clock icount against wall":                      func(r *results.Run) { r.Targets[0].Clock = clockWall },
+		"compare synthetic rcu synthetic: b: scenario synthetic trial 0": func(r *results.Run) { r.Scenarios[0].Trials[0].Limbo.ByteSeconds = math.NaN() },
+	} {
+		b := good()
+		change(b)
+		v := Gate(Input{"a", good()}, Input{"b", b}, nil, DefaultPolicy())
+		if v.Verdict != VerdictInconclusive || !strings.Contains(strings.Join(v.Reasons, "\n"), want) {
+			t.Errorf("%s: %s %q", want, v.Verdict, v.Reasons)
+		}
+	}
+	// Much worse, but what is wrong with the run outweighs that.
+	b := synthetic(3, 0.0001, 2, ClockDeterministic, 2)
+	b.Partial = true
+	if v := Gate(Input{"a", good()}, Input{"b", b}, nil, DefaultPolicy()); v.Verdict != VerdictInconclusive {
+		t.Errorf("a partial run is a %s", v.Verdict)
+	}
+	// A scenario is missing.
+	b = good()
+	a := good()
+	more := a.Scenarios[0]
+	more.ID, more.Strategy.Requested = "other", "sync"
+	a.Scenarios = append(a.Scenarios, more)
+	if v := Gate(Input{"a", a}, Input{"b", b}, nil, DefaultPolicy()); v.Verdict != VerdictInconclusive || !strings.Contains(v.Reasons[0], "other has no counterpart") {
+		t.Errorf("a scenario is missing: %+v", v)
+	}
+	// One more is fine, and said.
+	if v := Gate(Input{"b", b}, Input{"a", a}, nil, DefaultPolicy()); v.Verdict != VerdictPass || !strings.Contains(strings.Join(v.Notes, " "), "other is new") {
+		t.Errorf("a scenario is new: %+v", v)
+	}
+	// A run against itself.
+	a = good()
+	a.Started, a.Ended = time.Unix(1, 0), time.Unix(2, 0)
+	if v := Gate(Input{"a", a}, Input{"b", a}, nil, DefaultPolicy()); v.Verdict != VerdictInconclusive {
+		t.Errorf("a run against itself is a %s", v.Verdict)
+	}
+}
+
+func TestGateMetrics(t *testing.T) {
+	without := func(r *results.Run, phase string) *results.Run {
+		for i := range r.Scenarios[0].Trials {
+			delete(r.Scenarios[0].Trials[i].Phases, phase)
+		}
+		return r
+	}
+	slower := func(factor float64) *results.Run { return synthetic(3, 0.0001, factor, ClockDeterministic, 2) }
+	base := synthetic(3, 0.0001, 1, ClockDeterministic, 1)
+	for _, c := range []struct {
+		name      string
+		policy    string
+		base      *results.Run
+		candidate *results.Run
+		want      string
+		metric    string
+		result    string
+		reason    string
+	}{
+		{"unchanged", "", base, slower(1), VerdictPass, "limbo/p50", VerdictPass, ""},
+		{"one percent", "", base, slower(1.01), VerdictRegression, "lookup/mean", VerdictRegression, ""},
+		{"better", "", base, slower(0.9), VerdictPass, "op/p50", ResultImprovement, ""},
+		{"small", "", base, slower(1.003), VerdictPass, "lookup/mean", VerdictPass, "under the threshold"},
+		{"gone from the candidate", "", base, without(slower(1), "update_wait"), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the candidate has no such values"},
+		{"new in the candidate", "", without(synthetic(3, 0.0001, 1, ClockDeterministic, 1), "update_wait"), slower(1), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the baseline has no such values"},
+		{"a stage that advises is gone", "", base, without(slower(1), "queue"), VerdictPass, "queue/p50", VerdictInconclusive, "no such values"},
+		{"too few trials", "", base, synthetic(2, 0, 1.5, ClockDeterministic, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "3 on each side would be enough"},
+		{"more trials wanted", "version: 1\nrules: [{metrics: [limbo/p50], action: block, min_trials: 5}]", base, slower(1.5), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "5 on each side would be enough"},
+		{"relative", "version: 1\nrules: [{metrics: [limbo/p50], action: block, relative: 60%}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
+		{"absolute", "version: 1\nrules: [{metrics: [limbo/p50], action: block, absolute: 7ms}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
+		{"both exceeded", "version: 1\nrules: [{metrics: [limbo/p50], action: block, relative: 40%, absolute: 5ms}]", base, slower(1.5), VerdictRegression, "limbo/p50", VerdictRegression, ""},
+		{"the other direction", "version: 1\nrules: [{metrics: [limbo/p50], action: block, direction: higher}]", base, slower(1.5), VerdictPass, "limbo/p50", ResultImprovement, ""},
+		{"only advises", "version: 1\nrules: [{metrics: ['**'], action: advise}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictRegression, ""},
+		{"the first rule that matches", "version: 1\nrules: [{metrics: ['limbo/*'], action: advise}, {metrics: ['*/p50'], action: block}]", base, slower(1.5), VerdictRegression, "op/p50", VerdictRegression, ""},
+		{"a rule without a metric", "version: 1\nrules: [{metrics: [limbo/p50], action: block}, {metrics: [nothing/p50], action: block}]", base, slower(1), VerdictInconclusive, "", "", ""},
+		{"an optional rule without a metric", "version: 1\nrules: [{metrics: [limbo/p50], action: block}, {metrics: [nothing/p50], action: block, optional: true}]", base, slower(1), VerdictPass, "", "", ""},
+		{"nothing that blocks", "version: 1\nrules: [{metrics: [nothing], action: block, optional: true}, {metrics: ['**'], action: advise}]", base, slower(1), VerdictInconclusive, "", "", ""},
+		{"no metric at all", "version: 1\nrules: [{metrics: [nothing], action: advise, optional: true}]", base, slower(1), VerdictInconclusive, "", "", ""},
+		{"a rule for another clock", "version: 1\nrules: [{metrics: [limbo/p50], action: block, clock: wall}, {metrics: [op/p50], action: block}]", base, slower(1), VerdictPass, "op/p50", VerdictPass, ""},
+		{"hidden by noise", "", synthetic(3, 0.05, 1, ClockDeterministic, 1), synthetic(3, 0.05, 1, ClockDeterministic, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "hides changes up to"},
+		{"wall advises", "", synthetic(10, 0.01, 1, clockWall, 1), synthetic(10, 0.01, 2, clockWall, 2), VerdictPass, "limbo/p50", VerdictRegression, ""},
+		{"wall on a dedicated host", dedicated, synthetic(10, 0.01, 1, clockWall, 1), synthetic(10, 0.01, 2, clockWall, 2), VerdictRegression, "limbo/p50", VerdictRegression, ""},
+		{"wall, four percent", dedicated, synthetic(10, 0.001, 1, clockWall, 1), synthetic(10, 0.001, 1.04, clockWall, 2), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
+		{"wall, nine trials", dedicated, synthetic(9, 0.01, 1, clockWall, 1), synthetic(9, 0.01, 2, clockWall, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "10 on each side"},
+	} {
+		p := DefaultPolicy()
+		if c.policy != "" {
+			p = policyOf(t, c.policy)
+		}
+		v := Gate(Input{"a", c.base}, Input{"b", c.candidate}, nil, p)
+		if v.Verdict != c.want {
+			t.Errorf("%s: %s, want %s: %q", c.name, v.Verdict, c.want, v.Reasons)
+		}
+		if got := checkOf(v, c.metric); c.metric != "" && (got.Result != c.result || !strings.Contains(got.Reason, c.reason)) {
+			t.Errorf("%s: %s is %s (%s), want %s (%s)", c.name, c.metric, got.Result, got.Reason, c.result, c.reason)
+		}
+		if v.Verdict == VerdictRegression && len(v.Failing()) == 0 {
+			t.Errorf("%s: a regression of nothing", c.name)
+		}
+	}
+}
+
+func TestGateConfirm(t *testing.T) {
+	p := policyOf(t, dedicated+"confirm: true\n")
+	run := func(factor float64, seed uint64) Input {
+		return Input{"r", synthetic(10, 0.01, factor, clockWall, seed)}
+	}
+	again := run(2, 3)
+	calm := run(1, 4)
+	few := Input{"few", synthetic(2, 0.01, 2, clockWall, 5)}
+	for _, c := range []struct {
+		name    string
+		confirm *Input
+		want    string
+		reason  string
+	}{
+		{"not confirmed yet", nil, VerdictInconclusive, "--confirm"},
+		{"confirmed", &again, VerdictRegression, "confirmed by the second run"},
+		{"not so the second time", &calm, VerdictPass, "not in the confirming run"},
+		{"the second says nothing", &few, VerdictInconclusive, "says nothing about it"},
+	} {
+		v := Gate(run(1, 1), run(2, 2), c.confirm, p)
+		if got := checkOf(v, "limbo/p50"); v.Verdict != c.want || !strings.Contains(got.Reason, c.reason) {
+			t.Errorf("%s: %s (%s), want %s", c.name, v.Verdict, got.Reason, c.want)
+		}
+	}
+}
+
+func TestReadPolicy(t *testing.T) {
+	p := policyOf(t, `
+version: 1
+host: dedicated
+max_loss: 0.5%
+deterministic: {alpha: 0.02, min_trials: 4, resolve: 1%}
+rules:
+  - metrics: [limbo/p50, "lookup.*/mean"]
+    direction: lower
+    relative: 2.5%
+    absolute: 4KiB
+    action: block
+    clock: icount
+    min_trials: 6
+    optional: true
+`)
+	r := p.Rules[0]
+	if p.MaxLoss != 0.005 || p.MaxPending != 0.01 || p.Deterministic.Alpha != 0.02 || p.Wall.MinTrials != 10 ||
+		r.Relative != 0.025 || r.Absolute != 4096 || r.MinTrials != 6 || !r.Optional || len(p.Rules) != 1 {
+		t.Errorf("%+v", p)
+	}
+	for glob, c := range map[string]struct{ yes, no string }{
+		"limbo/p50": {"limbo/p50", "limbo/p500"},
+		"limbo/*":   {"limbo/p50", "limbo/a/b"},
+		"**/mean":   {"lookup/array/mean", "mean"},
+		"a.b/*":     {"a.b/c", "aXb/c"},
+		"(+":        {"(+", "("},
+	} {
+		r := Rule{}
+		r.patterns = append(r.patterns, globPattern(glob))
+		if !r.matches(c.yes) || r.matches(c.no) {
+			t.Errorf("%s: %s %v, %s %v", glob, c.yes, r.matches(c.yes), c.no, r.matches(c.no))
+		}
+	}
+	const rule = "rules: [{metrics: [a], action: block"
+	for in, want := range map[string]string{
+		"":                         "it is empty",
+		"host: shared":             "version is 0",
+		"version: 2":               "version is 2",
+		"version: 1\nhots: shared": "field hots not found",
+		"version: 1\nhost: mine":   `host "mine" is not one of shared, dedicated`,
+		"version: 1\nrules: []":    "there are no rules",
+		"version: 1\n" + rule + ", relative: -1}]":   `"-1" is not a ratio`,
+		"version: 1\n" + rule + ", relative: NaN}]":  `"NaN" is not a ratio`,
+		"version: 1\n" + rule + ", absolute: soon}]": `"soon" is not an amount`,
+		"version: 1\n" + rule + ", clock: sundial}]": `clock "sundial"`,
+		"version: 1\n" + rule + ", min_trials: 1}]":  "min_trials 1",
+		"version: 1\n" + rule + ", treshold: 1}]":    "field treshold not found",
+		"version: 1\nrules: [{metrics: [a]}]":        `action ""`,
+		"version: 1\nrules: [{action: block}]":       "it names no metrics",
+		"version: 1\nwall: {alpha: 2}":               "alpha 2",
+		"version: 1\nwall: {min_trials: 0}":          "min_trials 0",
+		"version: 1\n---\nversion: 1":                "more than one document",
+		"version: 1\nmax_loss: 200%":                 "at most 100%",
+		"[":                                          "read policy",
+		strings.Repeat("#", maxPolicyBytes+1):        "larger than",
+	} {
+		if _, err := ReadPolicy(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: %v, want %s", in, err, want)
+		}
+	}
+}

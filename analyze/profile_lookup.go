@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"fmt"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// LookupCost is what one path's lookups took in the kernel, in total.
+type LookupCost struct {
+	Scenario string
+	Path     string // of the workload: the outermost frame
+	Function string // the kernel's
+	Lookups  uint64
+	SumNS    int64
+	// Stack are the callers, innermost first; empty where none were kept.
+	Stack []results.Frame
+}
+
+// Sample types of a profile of lookups.
+const (
+	SampleLookups    = "lookups"
+	SampleLookupTime = "lookup_time"
+)
+
+// LookupProfile makes a pprof profile of lookups: one sample per path and
+// stack, with the number of lookups and the time in the kernel's function.
+func LookupProfile(costs []LookupCost, meta ProfileMeta) (*profile.Profile, error) {
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{
+			{Type: SampleLookups, Unit: "count"}, {Type: SampleLookupTime, Unit: "nanoseconds"},
+		},
+		DefaultSampleType: SampleLookupTime,
+		PeriodType:        &profile.ValueType{Type: SampleLookups, Unit: "count"},
+		Period:            1,
+		DurationNanos:     max(0, meta.Duration.Nanoseconds()),
+	}
+	if !meta.Started.IsZero() {
+		p.TimeNanos = meta.Started.UnixNano()
+	}
+	for _, c := range meta.Comments {
+		p.Comments = append(p.Comments, SafeText(c))
+	}
+	stacks := map[string][]results.Frame{}
+	for i, c := range costs {
+		frames := append([]results.Frame{{Function: c.Function}}, c.Stack...)
+		stacks[fmt.Sprint(i)] = append(frames, results.Frame{Function: "[path] " + c.Path})
+	}
+	l := newLocations(p)
+	for i, c := range costs {
+		p.Sample = append(p.Sample, &profile.Sample{
+			Location: l.stack(fmt.Sprint(i), stacks),
+			Value:    []int64{int64(c.Lookups), c.SumNS},
+			Label:    meta.labels(groupKey{scenario: c.Scenario}),
+		})
+	}
+	if err := p.CheckValid(); err != nil {
+		return nil, fmt.Errorf("build profile of lookups: %w", err)
+	}
+	return p, nil
+}

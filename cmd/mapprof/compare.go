@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/results"
+)
+
+// compareFlags are the flags of mapprof compare.
+type compareFlags struct {
+	by, format, pprof string
+	alpha, threshold  float64
+	force             bool
+}
+
+func newCompareCmd() *cobra.Command {
+	var flags compareFlags
+	cmd := &cobra.Command{
+		Use:   "compare A [B...]",
+		Short: "Say what changed between runs, or between the scenarios of one",
+		Long: `Compare run directories, the first against each of the others, or the scenarios
+within them by their strategy, kernel or workload.
+
+  mapprof compare before/ after/
+  mapprof compare run/ --by kernel
+  mapprof compare before/ after/ --pprof diff.pb.gz && go tool pprof -top diff.pb.gz
+
+For every metric: the median over trials with its confidence interval, the
+change, and how sure it is: Mann–Whitney over trials on a wall clock, the
+spread between trials on --clock icount, Holm's correction over the table in
+both. What can't be compared (another clock, accelerator or workload) is
+refused; --force compares it all the same and marks it.
+
+Exit code 0, whatever changed; see mapprof gate for one that tells.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("compare needs run directories: mapprof compare BEFORE AFTER")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runCompare(cmd, &flags, args) },
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&flags.by, "by", "", "compare by run, strategy, kernel or workload (default: run; of a single run, what varies in it)")
+	fs.StringVar(&flags.format, "format", "table", "table, json, markdown or csv")
+	fs.StringVar(&flags.pprof, "pprof", "", "write the difference of the two profiles to this file, for go tool pprof")
+	fs.Float64Var(&flags.alpha, "alpha", analyze.DefaultCompareAlpha, "chance of even one false change in the table")
+	fs.Float64Var(&flags.threshold, "threshold", 0, fmt.Sprintf("smallest change that counts, in percent (default %g; %g with --clock icount)",
+		100*analyze.DefaultWallThreshold, 100*analyze.DefaultExactThreshold))
+	fs.BoolVar(&flags.force, "force", false, "compare what is not comparable, and mark it")
+	return cmd
+}
+
+var compareFormats = []string{"table", "json", "markdown", "csv"}
+
+func (f *compareFlags) check(n int) error {
+	known := []string{"", analyze.ByRun, analyze.ByStrategy, analyze.ByKernel, analyze.ByWorkload}
+	switch {
+	case !slices.Contains(known, f.by):
+		return &usageError{fmt.Errorf("--by %q is not one of run, strategy, kernel, workload", f.by)}
+	case !slices.Contains(compareFormats, f.format):
+		return &usageError{fmt.Errorf("--format %q is not one of %s", f.format, strings.Join(compareFormats, ", "))}
+	case !(f.alpha > 0 && f.alpha < 1):
+		return &usageError{errors.New("--alpha must be between 0 and 1")}
+	case !(f.threshold >= 0 && f.threshold <= 1000):
+		return &usageError{errors.New("--threshold must be from 0 to 1000 percent")}
+	case f.by == analyze.ByRun && n < 2:
+		return &usageError{errors.New("--by run needs two run directories")}
+	case f.pprof != "" && n != 2:
+		return &usageError{errors.New("--pprof needs exactly two run directories")}
+	}
+	return nil
+}
+
+func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
+	if err := flags.check(len(args)); err != nil {
+		return err
+	}
+	dirs, inputs, err := openRuns(args)
+	if err != nil {
+		return err
+	}
+	by := flags.by
+	if by == "" {
+		by = analyze.ByRun
+		if len(inputs) == 1 {
+			by = varies(inputs[0].Run)
+		}
+	}
+	c, err := analyze.Compare(inputs, analyze.CompareOptions{By: by, Alpha: flags.alpha, Threshold: flags.threshold / 100, Force: flags.force})
+	if err != nil {
+		return err
+	}
+	if flags.pprof != "" {
+		if err := writeProfileDiff(flags.pprof, dirs[0], dirs[1]); err != nil {
+			return err
+		}
+	}
+	return printComparison(cmd.OutOrStdout(), c, flags.format)
+}
+
+func printComparison(w io.Writer, c *analyze.Comparison, format string) error {
+	switch format {
+	case "json":
+		return report.WriteComparisonJSON(w, c)
+	case "markdown":
+		return report.WriteComparisonMarkdown(w, c)
+	case "csv":
+		return report.WriteComparisonCSV(w, c)
+	}
+	return report.WriteComparison(w, c, tableOptions(w, ""))
+}
+
+// varies is what a single run is compared by.
+func varies(run *results.Run) string {
+	first := run.Scenarios
+	differs := func(of func(*results.Scenario) string) bool {
+		for i := range first {
+			if of(&first[i]) != of(&first[0]) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case differs(func(s *results.Scenario) string { return fmt.Sprint(s.TargetIx) }):
+		return analyze.ByKernel
+	case differs(func(s *results.Scenario) string { return s.Workload }):
+		return analyze.ByWorkload
+	}
+	return analyze.ByStrategy
+}
+
+// openRuns opens run directories and gives them names that tell them apart.
+func openRuns(paths []string) ([]*results.Dir, []analyze.Input, error) {
+	var dirs []*results.Dir
+	var inputs []analyze.Input
+	bases := map[string]int{}
+	for _, p := range paths {
+		bases[filepath.Base(filepath.Clean(p))]++
+	}
+	for _, p := range paths {
+		d, err := results.Open(p)
+		if err != nil {
+			return nil, nil, err
+		}
+		name := filepath.Base(filepath.Clean(p))
+		if bases[name] > 1 || name == "." || name == ".." {
+			name = filepath.Clean(p)
+		}
+		dirs, inputs = append(dirs, d), append(inputs, analyze.Input{Name: name, Run: d.Run})
+	}
+	return dirs, inputs, nil
+}
+
+// writeProfileDiff writes candidate − base.
+func writeProfileDiff(path string, base, candidate *results.Dir) error {
+	bp, err := openProfile(base.Path)
+	if err != nil {
+		return err
+	}
+	cp, err := openProfile(candidate.Path)
+	if err != nil {
+		return err
+	}
+	diff, err := analyze.DiffProfiles(bp, cp, trialsOf(base.Run), trialsOf(candidate.Run))
+	if err != nil {
+		return err
+	}
+	var gz bytes.Buffer
+	if err := analyze.WriteProfile(&gz, diff); err != nil {
+		return err
+	}
+	return writeWhole(path, gz.String())
+}
+
+func trialsOf(run *results.Run) int {
+	n := 0
+	for _, s := range run.Scenarios {
+		n += len(s.Trials)
+	}
+	return n
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report"
+)
+
+// gateFlags are the flags of mapprof gate.
+type gateFlags struct {
+	baseline, candidate, confirm string
+	policy, junit, format        string
+	selfTest                     bool
+	self                         selfTestFlags
+}
+
+func newGateCmd() *cobra.Command {
+	var flags gateFlags
+	cmd := &cobra.Command{
+		Use:   "gate --baseline A --candidate B",
+		Short: "Judge a run against a baseline, with an exit code for CI",
+		Long: `Judge a run against a baseline. The exit code is the verdict: 0 pass,
+3 regression, 4 inconclusive (missing data, too few trials, too much lost, or
+runs that aren't comparable), 1 failure, 2 usage. Missing data never passes.
+
+  mapprof run --workload churn --kernel ./before --clock icount --trials 3 -o a
+  mapprof run --workload churn --kernel ./after  --clock icount --trials 3 -o b
+  mapprof gate --baseline a --candidate b --junit gate.xml
+
+Without --policy: on the deterministic clock the medians of limbo, update_wait
+and op, and the means of metrics, block from 0.5 % on; everything else, and all
+that a wall clock measured, only advises. A policy says otherwise:
+
+  version: 1
+  host: dedicated          # what a wall clock measures here may block
+  rules:
+    - metrics: [limbo/p50, "update_wait/*"]
+      relative: 5%
+      absolute: 100us      # and at least this much
+      action: block        # or advise
+    - metrics: ["**"]
+      relative: 10%
+      action: advise
+      optional: true
+
+In a GitHub workflow the verdict is also the step's summary and annotations.
+
+--self-test proves the gate where it runs: unchanged pairs must pass, planted
+slowdowns must fail, a truncated run must be inconclusive.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.check(cmd); err != nil {
+				return err
+			}
+			policy, err := flags.readPolicy()
+			if err != nil {
+				return &usageError{err}
+			}
+			if flags.selfTest {
+				return runSelfTest(cmd, &flags.self, policy, flags.format)
+			}
+			return runGate(cmd, &flags, policy)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&flags.baseline, "baseline", "", "run directory to judge against")
+	fs.StringVar(&flags.candidate, "candidate", "", "run directory to judge")
+	fs.StringVar(&flags.confirm, "confirm", "", "second run of the candidate, where the policy wants regressions confirmed")
+	fs.StringVar(&flags.policy, "policy", "", "what to judge by, a YAML file")
+	fs.StringVar(&flags.junit, "junit", "", "also write JUnit XML to this file")
+	fs.StringVar(&flags.format, "format", "table", "table, json, markdown or csv")
+	fs.BoolVar(&flags.selfTest, "self-test", false, "prove the gate on this machine; boots VMs")
+	flags.self.add(fs)
+	return cmd
+}
+
+func (f *gateFlags) check(cmd *cobra.Command) error {
+	if !slices.Contains(compareFormats, f.format) {
+		return &usageError{fmt.Errorf("--format %q is not one of %s", f.format, strings.Join(compareFormats, ", "))}
+	}
+	if f.selfTest {
+		for _, name := range []string{"baseline", "candidate", "confirm", "junit"} {
+			if cmd.Flags().Changed(name) {
+				return &usageError{fmt.Errorf("--self-test makes its own runs (leave out --%s)", name)}
+			}
+		}
+		if f.format != "table" && f.format != "json" {
+			return &usageError{errors.New("--self-test prints table or json")}
+		}
+		return f.self.check()
+	}
+	for _, name := range selfTestFlagNames {
+		if cmd.Flags().Changed(name) {
+			return &usageError{fmt.Errorf("--%s is for --self-test", name)}
+		}
+	}
+	if f.baseline == "" || f.candidate == "" {
+		return &usageError{errors.New("gate needs --baseline DIR and --candidate DIR (or --self-test)")}
+	}
+	return nil
+}
+
+func (f *gateFlags) readPolicy() (analyze.Policy, error) {
+	if f.policy == "" {
+		return analyze.DefaultPolicy(), nil
+	}
+	file, err := os.Open(f.policy)
+	if err != nil {
+		return analyze.Policy{}, fmt.Errorf("read policy: %w", err)
+	}
+	defer file.Close()
+	p, err := analyze.ReadPolicy(file)
+	if err != nil {
+		return p, fmt.Errorf("%s: %w", f.policy, err)
+	}
+	return p, nil
+}
+
+func runGate(cmd *cobra.Command, flags *gateFlags, policy analyze.Policy) error {
+	v := judge(flags.baseline, flags.candidate, flags.confirm, policy)
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	errs := []error{printVerdict(stdout, v, flags.format)}
+	if flags.junit != "" {
+		errs = append(errs, writeJUnit(flags.junit, v))
+	}
+	errs = append(errs, tellGitHub(stderr, v))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return verdictError(v)
+}
+
+// verdictError is the exit code of a verdict.
+func verdictError(v *analyze.Verdict) error {
+	switch v.Verdict {
+	case analyze.VerdictPass:
+		return nil
+	case analyze.VerdictRegression:
+		return &exitError{code: exitRegression}
+	}
+	return &exitError{code: exitInconclusive}
+}
+
+// judge opens the runs and gates them. A run that can't be read is missing
+// data like any other: inconclusive, with what is wrong with which file.
+func judge(baseline, candidate, confirm string, policy analyze.Policy) *analyze.Verdict {
+	paths := []string{baseline, candidate}
+	if confirm != "" {
+		paths = append(paths, confirm)
+	}
+	var inputs []analyze.Input
+	var reasons []string
+	for _, p := range paths {
+		_, in, err := openRuns([]string{p})
+		if err != nil {
+			reasons = append(reasons, err.Error())
+			continue
+		}
+		in[0].Name = p
+		inputs = append(inputs, in[0])
+	}
+	if len(reasons) > 0 {
+		return analyze.Inconclusive(baseline, candidate, reasons...)
+	}
+	var again *analyze.Input
+	if confirm != "" {
+		again = &inputs[2]
+	}
+	return analyze.Gate(inputs[0], inputs[1], again, policy)
+}
+
+func printVerdict(w io.Writer, v *analyze.Verdict, format string) error {
+	switch format {
+	case "json":
+		return report.WriteVerdictJSON(w, v)
+	case "markdown":
+		return report.WriteVerdictMarkdown(w, v)
+	case "csv":
+		return report.WriteVerdictCSV(w, v)
+	}
+	return report.WriteVerdict(w, v, tableOptions(w, ""))
+}
+
+func writeJUnit(path string, v *analyze.Verdict) error {
+	var b bytes.Buffer
+	if err := report.WriteJUnit(&b, v); err != nil {
+		return err
+	}
+	return writeWhole(path, b.String())
+}
+
+// tellGitHub adds the verdict to the step's summary and annotations, where
+// there are such things. The runner reads commands from standard error too,
+// which leaves standard output to the verdict.
+func tellGitHub(stderr io.Writer, v *analyze.Verdict) error {
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		if err := report.WriteAnnotations(stderr, v); err != nil {
+			return err
+		}
+	}
+	path := os.Getenv("GITHUB_STEP_SUMMARY")
+	if path == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := report.WriteVerdictMarkdown(&b, v); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("write step summary: %w", err)
+	}
+	_, err = f.Write(append(b.Bytes(), '\n'))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write step summary: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/report"
+)
+
+func newReportCmd() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "report DIR...",
+		Short: "Show runs: on the terminal, or as one HTML file",
+		Long: `Show runs. Without -o: tables on the terminal, and limbo time by percentile as
+a sketch. With -o: one HTML file that has everything in it, needs no network,
+and can be read without JavaScript; several runs are compared, the first is
+the base.
+
+  mapprof report DIR
+  mapprof report DIR -o report.html
+  mapprof report OLD NEW -o diff.html`,
+		Args: cobra.MinimumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("out") && out == "" {
+				return &usageError{errors.New("-o needs a file name (- is standard output)")}
+			}
+			runs := make([]*report.Loaded, 0, len(args))
+			for _, dir := range args {
+				l, err := report.Load(dir)
+				if err != nil {
+					return err
+				}
+				runs = append(runs, l)
+			}
+			if out == "" {
+				return printReports(cmd.OutOrStdout(), cmd.ErrOrStderr(), args, runs)
+			}
+			var buf bytes.Buffer
+			if err := report.WriteHTML(&buf, runs); err != nil {
+				return err
+			}
+			if out == "-" {
+				_, err := cmd.OutOrStdout().Write(buf.Bytes())
+				return err
+			}
+			return writeWhole(out, buf.String())
+		},
+	}
+	cmd.Flags().StringVarP(&out, "out", "o", "", "write one HTML file (- for standard output)")
+	return cmd
+}
+
+func printReports(stdout, stderr io.Writer, dirs []string, runs []*report.Loaded) error {
+	for i, l := range runs {
+		if i > 0 {
+			fmt.Fprintln(stdout)
+		}
+		o := tableOptions(stdout, dirs[i])
+		if err := report.WriteTable(stdout, l.Run, o); err != nil {
+			return err
+		}
+		if err := report.WriteSketch(stdout, l, o); err != nil {
+			return err
+		}
+		for _, n := range l.Notes {
+			fmt.Fprintf(stderr, "mapprof: %s\n", n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/mapprof/mapprof/report"
+)
+
+func newWebCmd() *cobra.Command {
+	var addr string
+	var noBrowser bool
+	cmd := &cobra.Command{
+		Use:   "web [DIR...]",
+		Short: "Look at runs in a browser, with pprof's views built in",
+		Long: `Serve the runs under some directories (default mapprof-runs) as web pages:
+choose, filter and compare runs, and open pprof's own views of each and of the
+difference of two. A run that is made meanwhile appears by itself. Ctrl-C ends
+it.
+
+  mapprof web
+  mapprof web DIR... --http 127.0.0.1:8080 --no-browser
+
+It only reads, and only what is in the directories. It listens on loopback
+unless told otherwise; there is no password.`,
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+		RunE: func(cmd *cobra.Command, dirs []string) error {
+			host, _, err := net.SplitHostPort(addr)
+			if err != nil {
+				return &usageError{fmt.Errorf("--http %q is not HOST:PORT", addr)}
+			}
+			if len(dirs) == 0 {
+				dirs = []string{"mapprof-runs"}
+			}
+			ctx, stop := withSignals(cmd.Context())
+			defer stop()
+			web, err := report.NewWeb(dirs)
+			if err != nil {
+				return err
+			}
+			// ":8080" would be all of the machine's addresses.
+			if host == "" {
+				addr = "127.0.0.1" + addr
+			}
+			ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+			if err != nil {
+				return fmt.Errorf("serve web view on %s: %w (choose another with --http)", addr, err)
+			}
+			at := "http://" + ln.Addr().String() + "/"
+			fmt.Fprintf(cmd.OutOrStdout(), "serving %s at %s (Ctrl-C ends it)\n", web.Summary(), at)
+			if ip := net.ParseIP(host); host != "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "mapprof: %s may be reached from other machines, and there is no password\n", addr)
+			}
+			if !noBrowser && isTerminal(cmd.OutOrStdout()) {
+				openBrowser(ctx, at)
+			}
+			return web.Serve(ctx, ln, host)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "http", "127.0.0.1:0", "address to listen on; port 0 is any that is free")
+	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "don't open the browser, only print the address")
+	return cmd
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// openBrowser shows a page of this program's own. Where that fails the
+// address has been printed.
+func openBrowser(ctx context.Context, at string) {
+	if _, err := url.Parse(at); err != nil {
+		return
+	}
+	command := []string{"xdg-open", at}
+	if runtime.GOOS == "darwin" {
+		command[0] = "open"
+	} else if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		return // xdg-open would start a text browser on this terminal
+	}
+	browser := exec.CommandContext(ctx, command[0], command[1])
+	if browser.Start() == nil {
+		go func() { _ = browser.Wait() }()
+	}
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// The script and the style of every page. uPlot comes with its licence, which
+// goes into a page that has uPlot in it.
+var (
+	pageScript = "/*\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js") + "\n" + asset("report.js")
+	pageStyle  = asset("uplot/uPlot.min.css") + "\n" + asset("report.css")
+)
+
+func asset(name string) string {
+	data, err := assets.ReadFile("assets/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(data)
+}
+
+var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"phaseText": func(p string) string { return phaseText[p] },
+}).ParseFS(assets, "assets/page.html", "assets/parts.html", "assets/index.html"))
+
+// page is what the template of a report is filled with.
+type page struct {
+	Title     string
+	Live      *liveLinks // nil: a file of its own
+	CSP       string
+	Style     template.CSS
+	Script    template.JS
+	Alerts    []status
+	More      []status // alerts that are folded away
+	Statuses  []status
+	Headlines []headline
+	Entries   []*entry
+	Hidden    int // scenarios that the filter leaves out
+
+	PhaseLegend []string
+	BarsTime    template.HTML
+	BarsShare   template.HTML
+	Percentiles []phaseChart
+	Ridges      []phaseChart
+	Memory      *chart
+	Flame       template.HTML
+	FlameNote   string
+	Several     bool // runs: what differs between them comes first
+	Comparisons []comparison
+	Figures     []figureTable
+	Balance     []balanceRow
+	Targets     []targetInfo
+	Runs        []runInfo
+	Tool        string
+
+	Data pageData
+}
+
+// phaseChart is a chart of one phase.
+type phaseChart struct {
+	Phase string
+	*chart
+}
+
+// pageData is what the page's script gets, as JSON.
+type pageData struct {
+	Plots []plotData `json:"plots"`
+	Flame *flameData `json:"flame,omitempty"`
+}
+
+const maxWarningsShown = 4
+
+// ErrNoRuns is returned for a page of nothing.
+var ErrNoRuns = errors.New("no runs given")
+
+func newPage(runs []*Loaded, f Filter, facetBy string) (*page, error) {
+	if len(runs) == 0 {
+		return nil, ErrNoRuns
+	}
+	entries := newEntries(runs, f, facetBy)
+	// The rows of tables and bars come facet by facet.
+	var ordered []*entry
+	for _, fc := range facetsOf(entries) {
+		ordered = append(ordered, fc.Entries...)
+	}
+	entries = ordered
+	p := &page{
+		Entries: entries, Alerts: alertsOf(runs, entries), Statuses: statusesOf(entries),
+		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries),
+		Several: len(runs) > 1, Figures: figureTables(entries), Balance: balanceRows(entries),
+		Targets: targetsOf(runs, entries), Runs: runInfos(runs),
+	}
+	for i, l := range runs {
+		if i > 0 {
+			p.Title += " against "
+		}
+		p.Title += l.Name
+		p.Hidden += len(l.Run.Scenarios)
+	}
+	p.Hidden -= len(entries)
+	p.Tool = analyze.SafeText(strings.TrimSpace(runs[0].Run.Tool.Name + " " + runs[0].Run.Tool.Version))
+	for _, c := range p.Comparisons {
+		for _, w := range c.Forced {
+			p.Alerts = append(p.Alerts, status{Level: "warn", Text: "Compared all the same, although it isn't comparable: " + analyze.SafeText(w)})
+		}
+	}
+	// Problems are always in sight; of warnings, a page full of them would
+	// hide what they are about.
+	if n := slices.IndexFunc(p.Alerts, func(s status) bool { return s.Level == "warn" }); n >= 0 && len(p.Alerts)-n > maxWarningsShown {
+		p.More = p.Alerts[n+maxWarningsShown:]
+		p.Alerts = p.Alerts[:n+maxWarningsShown]
+	}
+	p.charts(entries)
+	return p, nil
+}
+
+func (p *page) charts(entries []*entry) {
+	phases := pagePhases(entries)
+	for _, phase := range phases {
+		if slices.ContainsFunc(entries, func(e *entry) bool { return len(e.segmentOf(phase)) > 0 }) {
+			p.PhaseLegend = append(p.PhaseLegend, phase)
+		}
+		if c := percentileChart(entries, phase); len(c.plots) > 0 {
+			p.Percentiles = append(p.Percentiles, phaseChart{phase, c})
+			p.addPlots(c)
+		}
+		if c := ridgeChart(entries, phase); c != nil {
+			p.Ridges = append(p.Ridges, phaseChart{phase, c})
+		}
+	}
+	if len(p.PhaseLegend) > 0 {
+		p.BarsTime, p.BarsShare = phaseBars(entries, false), phaseBars(entries, true)
+	}
+	if p.Memory = memoryChart(entries); p.Memory != nil {
+		p.addPlots(p.Memory)
+	}
+	flame := newFlame(entries)
+	if p.Flame = flame.draw(); p.Flame != "" {
+		p.Data.Flame = flame
+		if flame.Dropped > 0 {
+			p.FlameNote = fmt.Sprintf("The %d stacks with the least limbo time are left out.", flame.Dropped)
+		}
+	}
+}
+
+func (p *page) addPlots(c *chart) {
+	for _, plot := range c.plots {
+		p.Data.Plots = append(p.Data.Plots, plot.data())
+	}
+}
+
+// segmentOf returns the entry's bar segments of a phase: one or none.
+func (e *entry) segmentOf(phase string) []segment {
+	list, _ := segmentsOf(e.s)
+	return slices.DeleteFunc(list, func(s segment) bool { return s.phase != phase })
+}
+
+// WriteHTML writes one file that shows runs, with everything in it: it needs
+// no network, and shows all but the pointing without JavaScript. Its own
+// policy allows it to load nothing and to run nothing but its own script.
+func WriteHTML(w io.Writer, runs []*Loaded) error {
+	p, err := newPage(runs, Filter{}, "")
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	p.Style, p.Script = template.CSS(pageStyle), template.JS(pageScript)
+	p.CSP = fmt.Sprintf("default-src 'none'; script-src '%s'; style-src '%s'; base-uri 'none'; form-action 'none'",
+		sourceHash(pageScript), sourceHash(pageStyle))
+	return p.write(w)
+}
+
+func (p *page) write(w io.Writer) error {
+	var buf bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&buf, "page.html", p); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if _, err := w.Write(buf.Bytes()); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func sourceHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"html/template"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// phaseText says in words what a phase is.
+var phaseText = map[string]string{
+	results.PhaseEnqueue:      "last put until the kernel asks for a grace period",
+	results.PhaseTasksTraceGP: "RCU-tasks-trace grace period: until every sleepable program that might use the map has ended",
+	results.PhaseRCUGP:        "RCU grace period: until every CPU has passed a quiescent state",
+	results.PhaseQueue:        "callback and workqueue: until a kworker takes it on",
+	results.PhaseFree:         "the free itself",
+	results.PhaseLimbo:        "the whole, from last put to freed memory",
+	results.PhaseUpdateWait:   "what an update or delete of the outer map waits in synchronize_rcu*()",
+	results.PhaseOp:           "one operation of the workload as user space sees it",
+}
+
+// segment is a phase's part of a bar.
+type segment struct {
+	phase string
+	mean  float64 // of the phase over all deaths, ns
+	share float64
+}
+
+func segmentsOf(s *results.Scenario) (list []segment, mean float64) {
+	limbo := s.Phases[results.PhaseLimbo]
+	if limbo.N == 0 {
+		return nil, 0
+	}
+	for _, p := range results.DeathPhases() {
+		if share, ok := analyze.Share(s.Phases, p); ok && share > 0 {
+			list = append(list, segment{p, share * limbo.MeanNS, share})
+		}
+	}
+	return list, limbo.MeanNS
+}
+
+// phaseBars are the stacked bars: in time, or each bar as a whole.
+func phaseBars(entries []*entry, relative bool) template.HTML {
+	most := 0.0
+	for _, e := range entries {
+		_, mean := segmentsOf(e.s)
+		most = max(most, mean)
+	}
+	x := linearScale(most, FormatDuration, false)
+	if relative {
+		x = scale{hi: 1, ticks: []tick{{0, "0"}, {0.25, "25%"}, {0.5, "50%"}, {0.75, "75%"}, {1, "100%"}}}
+	}
+	var m markup
+	m.raw(`<div class="bars">`)
+	for i, e := range entries {
+		if (i == 0 || entries[i-1].Facet != e.Facet) && len(facetsOf(entries)) > 1 {
+			m.raw(`<div class="bhead">`)
+			m.text(e.Facet)
+			m.raw(`</div>`)
+		}
+		list, mean := segmentsOf(e.s)
+		m.raw(`<div class="bname">`)
+		name := e.Label
+		if len(facetsOf(entries)) > 1 {
+			name = e.Series
+		}
+		m.text(name)
+		m.raw(`</div><svg class="bar" height="30" role="img" aria-label="`)
+		m.text(barText(e, list, mean))
+		m.raw(`">`)
+		for _, t := range x.ticks {
+			at := percent(x.at(t.value))
+			m.rawf(`<line class="grid" x1="%s" x2="%s" y1="0" y2="30"/>`, at, at)
+		}
+		at := 0.0
+		for _, seg := range list {
+			w := seg.mean / x.hi
+			if relative {
+				w = seg.share
+			}
+			m.rawf(`<svg x="%s" y="4" width="%s" height="22"><title>`, percent(at), percent(w))
+			m.text(fmt.Sprintf("%s: %s on average, %s of limbo", seg.phase, FormatDuration(seg.mean), formatShare(seg.share)))
+			m.rawf(`</title><rect class="ph-%s" width="100%%" height="22"/>`, seg.phase)
+			if text := FormatDuration(seg.mean); w > 0.075 {
+				if relative {
+					text = formatShare(seg.share)
+				}
+				tight := ""
+				if w < 0.25 {
+					tight = " tight" // no room on a telephone
+				}
+				m.rawf(`<text class="inbar%s" x="50%%" y="15" text-anchor="middle">`, tight)
+				m.text(text)
+				m.raw(`</text>`)
+			}
+			m.raw(`</svg>`)
+			at += w
+		}
+		m.raw(`</svg><div class="bstat">`)
+		if mean > 0 {
+			m.text(FormatDuration(mean))
+		} else {
+			m.text(none)
+		}
+		m.raw(`</div>`)
+	}
+	m.raw(`<div></div><svg class="raxis" height="20" aria-hidden="true" focusable="false">`)
+	for _, t := range x.ticks {
+		m.rawf(`<text class="tick" x="%s" y="14" text-anchor="%s">`, percent(x.at(t.value)), anchor(x.at(t.value)))
+		m.text(t.label)
+		m.raw(`</text>`)
+	}
+	m.raw(`</svg><div class="bstat dim">mean</div></div>`)
+	return m.html()
+}
+
+func barText(e *entry, list []segment, mean float64) string {
+	if len(list) == 0 {
+		return e.Label + ": no map was seen to be freed"
+	}
+	text := fmt.Sprintf("%s: %s in limbo on average:", e.Label, FormatDuration(mean))
+	for i, s := range list {
+		if i > 0 {
+			text += ","
+		}
+		text += fmt.Sprintf(" %s %s", s.phase, formatShare(s.share))
+	}
+	return text
+}

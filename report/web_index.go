@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/mapprof/mapprof/analyze"
+)
+
+// indexPage is the list of runs.
+type indexPage struct {
+	Runs    []indexRow
+	Version string
+	Selects []choice
+	Hidden  int // runs that the filter leaves out
+	Total   int
+	Roots   []string
+}
+
+type indexRow struct {
+	ID, Name, Href, Err            string
+	Started                        string
+	Workloads, Kernels, Strategies []string
+	MapTypes                       []string
+	Limbo                          string
+	Deaths                         string
+	Trials                         int
+	Tags                           []status
+}
+
+func (s *Web) index(w http.ResponseWriter, r *http.Request) {
+	found, version := s.store.list()
+	q := r.URL.Query()
+	kernel, strategy, mapType := q.Get("kernel"), q.Get("strategy"), q.Get("map")
+	p := indexPage{Version: version, Total: len(found)}
+	for _, root := range s.store.roots {
+		p.Roots = append(p.Roots, analyze.SafeText(root))
+	}
+	var kernels, strategies, types []string
+	for _, f := range found {
+		kernels, strategies, types = append(kernels, f.Kernels...), append(strategies, f.Strategies...), append(types, f.MapTypes...)
+		fits := func(list []string, want string) bool { return want == "" || slices.Contains(list, want) }
+		if !fits(f.Kernels, kernel) || !fits(f.Strategies, strategy) || !fits(f.MapTypes, mapType) {
+			p.Hidden++
+			continue
+		}
+		p.Runs = append(p.Runs, indexRowOf(f))
+	}
+	for _, c := range []struct {
+		name, label, selected string
+		values                []string
+	}{{"kernel", "Kernel", kernel, kernels}, {"strategy", "Strategy", strategy, strategies}, {"map", "Map type", mapType, types}} {
+		slices.Sort(c.values)
+		if ch, ok := newChoice(c.name, c.label, "all", c.selected, slices.Compact(c.values)); ok {
+			p.Selects = append(p.Selects, ch)
+		}
+	}
+	var buf bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&buf, "index.html", p); err != nil {
+		fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(buf.Bytes())
+}
+
+func indexRowOf(f *foundRun) indexRow {
+	row := indexRow{ID: f.ID, Name: f.Name, Href: "/run/" + f.ID, Err: f.Err, Trials: f.Trials, Limbo: none,
+		Deaths: strconv.FormatUint(f.Deaths, 10), Workloads: f.Workloads, Strategies: f.Strategies, MapTypes: f.MapTypes}
+	for _, k := range f.Kernels {
+		short := kernelVersion.FindString(analyze.SafeName(k))
+		if short == "" {
+			short = analyze.SafeName(k)
+		}
+		row.Kernels = append(row.Kernels, short)
+	}
+	if !f.Started.IsZero() {
+		row.Started = f.Started.UTC().Format("2006-01-02 15:04 UTC")
+	}
+	if f.Deaths > 0 {
+		row.Limbo = FormatDuration(float64(f.Shortest))
+		if f.Longest != f.Shortest {
+			row.Limbo += " … " + FormatDuration(float64(f.Longest))
+		}
+	}
+	for _, b := range f.Bad {
+		row.Tags = append(row.Tags, status{Level: "bad", Text: b})
+	}
+	if f.Warnings > 0 {
+		row.Tags = append(row.Tags, status{Level: "warn", Text: plural(uint64(f.Warnings), "warning")})
+	}
+	if len(row.Tags) == 0 && f.Err == "" {
+		row.Tags = append(row.Tags, status{Level: "ok", Text: "sound"})
+	}
+	return row
+}
+
+// Summary says how many runs there are, for a server's first message.
+func (s *Web) Summary() string {
+	found, _ := s.store.list()
+	return fmt.Sprintf("%s in %s", plural(uint64(len(found)), "run"), plural(uint64(len(s.store.roots)), "directory"))
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+
+	"github.com/mapprof/mapprof/analyze"
+)
+
+// liveLinks are what a page has more of when a server is behind it.
+type liveLinks struct {
+	Actions   []link
+	Pprof     []link
+	Keep      []fact // form fields that a choice keeps
+	Selects   []choice
+	Filtered  bool
+	ClearHref string
+}
+
+type link struct {
+	Text, Href, Download string
+	Main                 bool
+}
+
+// choice is one drop-down list.
+type choice struct {
+	Name, Label string
+	Options     []option
+}
+
+type option struct {
+	Value, Text string
+	Selected    bool
+}
+
+// newChoice offers values, and first of all none of them. It returns false
+// when there is nothing to choose.
+func newChoice(name, label, all, selected string, values []string) (choice, bool) {
+	c := choice{Name: name, Label: label, Options: []option{{"", all, selected == ""}}}
+	for _, v := range values {
+		c.Options = append(c.Options, option{v, analyze.SafeName(v), v == selected})
+	}
+	return c, len(values) > 1 || selected != ""
+}
+
+func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facetBy string) *liveLinks {
+	l := &liveLinks{Filtered: !f.empty() || facetBy != ""}
+	keep := url.Values{}
+	if len(found) > 1 || at.Path == "/compare" {
+		for _, r := range found {
+			keep.Add("run", r.ID)
+			l.Keep = append(l.Keep, fact{"run", r.ID})
+		}
+	}
+	l.ClearHref = at.Path
+	if len(keep) > 0 {
+		l.ClearHref += "?" + keep.Encode()
+	}
+
+	var kernels, strategies, types, scenarios []string
+	add := func(list *[]string, v string) {
+		if v != "" && !slices.Contains(*list, v) {
+			*list = append(*list, v)
+		}
+	}
+	for _, r := range runs {
+		for i := range r.Run.Scenarios {
+			s := &r.Run.Scenarios[i]
+			add(&kernels, s.Kernel)
+			add(&strategies, s.Strategy.Requested)
+			add(&scenarios, s.ID)
+			for _, t := range mapTypes(s) {
+				add(&types, t)
+			}
+		}
+	}
+	if len(found) > 1 {
+		c := choice{Name: "base", Label: "Base"}
+		for i, r := range found {
+			c.Options = append(c.Options, option{r.ID, r.Name, i == 0})
+		}
+		l.Selects = append(l.Selects, c)
+	}
+	for _, c := range []struct {
+		name, label, all, selected string
+		values                     []string
+	}{
+		{"scenario", "Scenario", "all", f.Scenario, scenarios},
+		{"kernel", "Kernel", "all", f.Kernel, kernels},
+		{"strategy", "Strategy", "all", f.Strategy, strategies},
+		{"map", "Map type", "all", f.MapType, types},
+	} {
+		if ch, ok := newChoice(c.name, c.label, c.all, c.selected, c.values); ok {
+			l.Selects = append(l.Selects, ch)
+		}
+	}
+	if ch, _ := newChoice("facet", "Charts by", "default", facetBy, []string{FacetKernel, FacetStrategy}); len(scenarios) > 1 || len(runs) > 1 {
+		l.Selects = append(l.Selects, ch)
+	}
+	l.actions(runs, found, f)
+	return l
+}
+
+func (l *liveLinks) actions(runs []*Loaded, found []*foundRun, f Filter) {
+	query := "?si=limbo"
+	if f.Scenario != "" && len(found) == 1 {
+		query += "&tf=" + url.QueryEscape("scenario=^"+regexp.QuoteMeta(analyze.SafeName(f.Scenario))+"$")
+	}
+	if len(found) == 1 {
+		base := "/run/" + url.PathEscape(found[0].ID)
+		if runs[0].Profile != nil {
+			l.Actions = append(l.Actions, link{Text: "Flame graph in pprof", Href: base + "/pprof/flamegraph" + query, Main: true})
+			for _, v := range []struct{ path, text string }{{"flamegraph", "flame graph"}, {"top", "top"}, {"peek", "peek"}, {"graph", "graph"}} {
+				l.Pprof = append(l.Pprof, link{Text: v.text, Href: base + "/pprof/" + v.path + query})
+			}
+		}
+		l.Actions = append(l.Actions,
+			link{Text: "Report as a file", Href: base + "/report.html", Download: fileName(found[0], "html")},
+			link{Text: "Timeline for Perfetto", Href: base + "/trace.json", Download: fileName(found[0], "trace.json")},
+			link{Text: "run.json", Href: base + "/run.json", Download: fileName(found[0], "run.json")})
+		return
+	}
+	for i, r := range found[1:] {
+		if runs[0].Profile == nil || runs[i+1].Profile == nil || len(l.Actions) == 4 {
+			continue
+		}
+		base := "/diff/" + url.PathEscape(found[0].ID) + "/" + url.PathEscape(r.ID) + "/pprof/"
+		text := "Diff in pprof"
+		if len(found) > 2 {
+			text += ": " + r.Name
+		}
+		l.Actions = append(l.Actions, link{Text: text, Href: base + "flamegraph?si=limbo", Main: i == 0})
+		for _, v := range []struct{ path, text string }{{"flamegraph", "flame graph"}, {"top", "top"}} {
+			l.Pprof = append(l.Pprof, link{Text: v.text + " of the difference to " + r.Name, Href: base + v.path + "?si=limbo"})
+		}
+	}
+	for _, r := range found {
+		l.Actions = append(l.Actions, link{Text: r.Name, Href: "/run/" + url.PathEscape(r.ID)})
+	}
+}
