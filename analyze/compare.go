@@ -153,6 +153,11 @@ func Compare(inputs []Input, o CompareOptions) (*Comparison, error) {
 		}
 		c.Forced = reasons
 	}
+	for _, in := range inputs {
+		if note := repeats(in.Run); note != "" {
+			c.Warnings = appendNew(c.Warnings, SafeName(in.Name)+": "+note)
+		}
+	}
 	for _, g := range groups {
 		cg, err := compareGroup(g, o)
 		if err != nil {

@@ -92,11 +92,6 @@ func Gate(baseline, candidate Input, confirm *Input, p Policy) *Verdict {
 		return v
 	}
 	v.Notes = append(v.Notes, c.Warnings...)
-	for _, in := range []Input{baseline, candidate} {
-		if note := repeats(in.Run); note != "" {
-			v.Notes = append(v.Notes, SafeName(in.Name)+": "+note)
-		}
-	}
 	v.missing(c, baseline, candidate)
 	g := &gate{verdict: v, policy: p, hits: make([]bool, len(p.Rules))}
 	for i := range c.Groups {

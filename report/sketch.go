@@ -87,8 +87,13 @@ func (p *printer) sketch(f *facet) {
 	for i, row := range grid {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%*s %s", sketchAxis-2-text.StringWidthWithoutEscSequences(labels[i])+len([]rune(labels[i])), labels[i], "┤")
-		for j, r := range row {
-			b.WriteString(p.mark(r, list, owner[i][j]))
+		for j := 0; j < len(row); {
+			end := j + 1
+			for end < len(row) && owner[i][end] == owner[i][j] {
+				end++
+			}
+			b.WriteString(p.mark(string(row[j:end]), list, owner[i][j]))
+			j = end
 		}
 		p.line(b.String())
 	}
@@ -96,20 +101,20 @@ func (p *printer) sketch(f *facet) {
 	p.line(strings.Repeat(" ", sketchAxis) + percentileLabels(x, width))
 	var legend []string
 	for i, e := range list {
-		legend = append(legend, p.mark(sketchMarks[i%len(sketchMarks)], list, i)+"\u00a0"+strings.ReplaceAll(e.Series, " ", "\u00a0"))
+		legend = append(legend, p.mark(string(sketchMarks[i%len(sketchMarks)]), list, i)+"\u00a0"+strings.ReplaceAll(e.Series, " ", "\u00a0"))
 	}
 	for _, l := range strings.Split(wrap(strings.Join(legend, " "), p.o.Width-sketchAxis, 0), "\n") {
 		p.line(strings.Repeat(" ", sketchAxis) + strings.ReplaceAll(l, "\u00a0", " "))
 	}
 }
 
-// mark draws an entry's character in its colour.
-func (p *printer) mark(r rune, list []*entry, ix int) string {
+// mark draws an entry's characters in its colour.
+func (p *printer) mark(s string, list []*entry, ix int) string {
 	if ix < 0 || !p.o.Color {
-		return string(r)
+		return s
 	}
 	class, _, _ := strings.Cut(list[ix].Color, " ")
-	return sketchColors[class] + string(r) + "\x1b[0m"
+	return sketchColors[class] + s + "\x1b[0m"
 }
 
 // valueAt returns the value of the first point at or after x; -1 after the

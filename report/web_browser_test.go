@@ -83,6 +83,7 @@ func openBrowser(t *testing.T, allowed string) *tab {
 	command(b, log.Enable, cdp.Empty{})
 	command(b, runtime.Enable, cdp.Empty{})
 	command(b, cdppage.Enable, cdppage.EnableParams{})
+	b.dark(false)
 	t.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -183,13 +184,15 @@ func css(sel string) chromedp.CSS { return chromedp.CSS(sel) }
 // linkTo finds a link by its text.
 func linkTo(text string) string { return `//a[text()="` + text + `"]` }
 
+// dark chooses the theme. Nothing moves by itself: what is clicked has to stay
+// where it was found.
 func (b *tab) dark(on bool) {
 	value := "light"
 	if on {
 		value = "dark"
 	}
-	command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}}})
+	command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: value}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 }
 
 // drawn waits until the charts that are in sight have been drawn.

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// runsSaved gives every run a time of its own.
+var runsSaved int64
+
+// saveRun writes a made-up run whose figures are factor times what they should
+// be.
+func saveRun(t *testing.T, dir string, factor float64, change func(*results.Run)) string {
+	t.Helper()
+	run := analyze.SyntheticRun(3, 0.0001, factor, analyze.ClockDeterministic, rand.New(rand.NewPCG(uint64(1000*factor), 1)))
+	runsSaved++
+	run.Started = time.Unix(runsSaved, 0)
+	run.Ended = run.Started.Add(time.Second)
+	if change != nil {
+		change(run)
+	}
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	if err := w.Finish(run); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// damage makes a run directory of which run.json is what f makes of a good one.
+func damage(t *testing.T, dir string, f func([]byte) []byte) string {
+	t.Helper()
+	saveRun(t, dir, 1, nil)
+	path := filepath.Join(dir, results.RunFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, f(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestGateExitCodes runs the program itself.
+func TestGateExitCodes(t *testing.T) {
+	work := t.TempDir()
+	binary := buildMapprof(t)
+	in := func(name string) string { return filepath.Join(work, name) }
+	saveRun(t, in("base"), 1, nil)
+	saveRun(t, in("same"), 1.0001, nil)
+	saveRun(t, in("slow"), 1.01, nil)
+	saveRun(t, in("partial"), 1.02, func(r *results.Run) { r.Partial, r.PartialReason = true, "interrupted" })
+	saveRun(t, in("lossy"), 1.0002, func(r *results.Run) { r.Scenarios[0].Trials[0].Loss = map[string]uint64{"ring_full": 50} })
+	saveRun(t, in("wall"), 1.0003, func(r *results.Run) { r.Targets[0].Clock = "wall" })
+	saveRun(t, in("few"), 1.0004, func(r *results.Run) { r.Scenarios[0].Trials = r.Scenarios[0].Trials[:1] })
+	if err := os.Mkdir(in("empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, in("nothing"), func([]byte) []byte { return nil })
+	damage(t, in("truncated"), func(b []byte) []byte { return b[:len(b)/2] })
+	damage(t, in("corrupt"), func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"trials"`), []byte(`"trials`)) })
+	damage(t, in("newer"), func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"schema_version": 1`), []byte(`"schema_version": 99`), 1)
+	})
+	damage(t, in("nan"), func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"peak_bytes": 784`), []byte(`"peak_bytes": NaN`), 1)
+	})
+	damage(t, in("nan-text"), func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"peak_bytes": 784`), []byte(`"peak_bytes": "NaN"`), 1)
+	})
+	damage(t, in("huge"), func(b []byte) []byte { return bytes.Replace(b, []byte(`"p50": 3`), []byte(`"p50": 1e999, "x": 3`), 1) })
+	damage(t, in("negative"), func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"byte_seconds": 1`), []byte(`"byte_seconds": -1`), 1)
+	})
+	write := func(name, text string) {
+		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("bad.yaml", "version: 1\ntreshold: 5%\n")
+	write("advise.yaml", "version: 1\nrules: [{metrics: ['**'], action: advise}]\n")
+	for _, c := range []struct {
+		args string
+		code int
+		want string // in either output
+	}{
+		{"gate --baseline base --candidate same", 0, "PASS: none of 4 blocking metrics got worse"},
+		{"gate --baseline base --candidate slow", 3, "REGRESSION: 4 of 4 blocking metrics got worse"},
+		{"gate --baseline slow --candidate base", 0, "improvement"},
+		{"gate --baseline base --candidate slow --policy advise.yaml", 0, "20 metrics that only advise got worse"},
+		{"gate --baseline base --candidate base", 4, "held against itself"},
+		{"gate --baseline base --candidate partial", 4, "partial: the run is partial: interrupted"},
+		{"gate --baseline base --candidate lossy", 4, "lossy: synthetic lost 50 of 300"},
+		{"gate --baseline base --candidate wall", 4, "clock icount against wall"},
+		{"gate --baseline base --candidate few", 4, "3 on each side would be enough"},
+		{"gate --baseline base --candidate nowhere", 4, "open run nowhere: no such directory"},
+		{"gate --baseline base --candidate empty", 4, "open run empty: not a run directory"},
+		{"gate --baseline base --candidate nothing", 4, "nothing/run.json: unexpected end of JSON input"},
+		{"gate --baseline base --candidate truncated", 4, "truncated/run.json: unexpected end of JSON input"},
+		{"gate --baseline base --candidate corrupt", 4, "corrupt/run.json: invalid character"},
+		{"gate --baseline base --candidate newer", 4, "open run newer: run.json has schema version 99"},
+		{"gate --baseline base --candidate nan", 4, "nan/run.json: invalid character 'N'"},
+		{"gate --baseline base --candidate nan-text", 4, "nan-text/run.json: json: cannot unmarshal"},
+		{"gate --baseline base --candidate huge", 4, "huge/run.json: json: cannot unmarshal number 1e999"},
+		{"gate --baseline base --candidate negative", 4, "limbo/byte_seconds is -1"},
+		{"gate --baseline truncated --candidate base", 4, "truncated/run.json: unexpected end of JSON input"},
+		{"gate --baseline base --candidate slow --confirm truncated", 4, "truncated/run.json"},
+		{"gate --baseline base --candidate same --junit no/such/file.xml", 1, "no/such"},
+		{"gate --baseline base --candidate slow --junit no/such/file.xml", 1, "no/such"},
+		{"gate --baseline base --candidate same --policy bad.yaml", 2, "field treshold not found"},
+		{"gate --baseline base --candidate same --policy none.yaml", 2, "read policy: open none.yaml"},
+		{"gate --baseline base", 2, "gate needs --baseline DIR and --candidate DIR"},
+		{"gate --baseline base --candidate same --format xml", 2, `--format "xml"`},
+		{"gate --baseline base --candidate same --pairs 3", 2, "--pairs is for --self-test"},
+		{"gate --self-test --baseline base", 2, "leave out --baseline"},
+		{"gate --self-test --no-vm --synthetic 20", 0, "synthetic pairs false positives 0 of 20 (0.0%), detected 20 of 20 (100.0%)"},
+		{"gate --self-test --no-vm --synthetic 20 --policy advise.yaml", 1, "did not say what it should"},
+		{"gate --self-test --kernel no-such/bzImage --synthetic 5 --offline", 4, "INCONCLUSIVE: the self-test did not end"},
+		{"compare base slow", 0, "B against A: 20 worse"},
+		{"compare base wall", 1, "not comparable: clock icount against wall"},
+		{"compare base wall --force", 0, "NOT COMPARABLE"},
+		{"compare base truncated", 1, "truncated/run.json"},
+		{"compare base newer", 1, "schema version 99"},
+		{"compare base negative", 1, "negative: scenario synthetic trial 0: limbo/byte_seconds is -1"},
+		{"compare base", 1, "no two scenarios differ only in their strategy"},
+		{"compare", 2, "compare needs run directories"},
+		{"compare base slow --by colour", 2, `--by "colour"`},
+		{"compare base --by run", 2, "--by run needs two"},
+		{"compare base slow --pprof d.pb.gz", 1, "open profile base/profile.pb.gz: file does not exist"},
+		{"export base --format benchfmt", 0, "BenchmarkSynthetic/strategy=rcu/phase=limbo"},
+		{"export base --format punchcards", 2, "unknown export format"},
+		{"export base", 2, "--format: unknown export format"},
+		{"export truncated --format csv", 1, "truncated/run.json"},
+		{"export base --format hlog", 1, "this run has no histograms"},
+	} {
+		cmd := exec.Command(binary, strings.Fields(c.args)...)
+		cmd.Dir = work
+		cmd.Env = append(os.Environ(), "GITHUB_ACTIONS=", "GITHUB_STEP_SUMMARY=", "MAPPROF_CACHE="+in("cache"))
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		if got := cmd.ProcessState.ExitCode(); got != c.code || !strings.Contains(strings.Join(strings.Fields(string(out)), " "), c.want) {
+			t.Errorf("%s: exit code %d, want %d and %q:\n%s", c.args, got, c.code, c.want, out)
+		}
+	}
+}
+
+// buildMapprof builds the program.
+func buildMapprof(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "mapprof")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build mapprof: %v\n%s", err, out)
+	}
+	return binary
+}
+
+func TestGateOutputs(t *testing.T) {
+	t.Chdir(t.TempDir())
+	saveRun(t, "base", 1, nil)
+	saveRun(t, "slow", 1.01, nil)
+	t.Setenv("GITHUB_ACTIONS", "true")
+	t.Setenv("GITHUB_STEP_SUMMARY", "summary.md")
+	if err := os.WriteFile("summary.md", []byte("before\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := mapprof(t, "gate", "--baseline", "base", "--candidate", "slow", "--junit", "gate.xml", "--format", "json")
+	if code != exitRegression {
+		t.Errorf("exit code %d", code)
+	}
+	var v analyze.Verdict
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || v.Verdict != analyze.VerdictRegression {
+		t.Errorf("%v %s", err, stdout)
+	}
+	if strings.Count(stderr, "::error title=") != 4 {
+		t.Errorf("annotations: %s", stderr)
+	}
+	summary, err := os.ReadFile("summary.md")
+	if err != nil || !strings.HasPrefix(string(summary), "before\n## ❌ mapprof gate: REGRESSION") {
+		t.Errorf("%v %s", err, summary)
+	}
+	junit, err := os.ReadFile("gate.xml")
+	if err != nil || xml.Unmarshal(junit, new(struct{})) != nil || !strings.Contains(string(junit), `failures="4"`) {
+		t.Errorf("%v %s", err, junit)
+	}
+	for format, want := range map[string]string{"markdown": "## ❌ mapprof gate", "csv": "verdict,group,metric", "table": "REGRESSION: "} {
+		if _, stdout, _ := mapprof(t, "gate", "--baseline", "base", "--candidate", "slow", "--format", format); !strings.HasPrefix(stdout, want) {
+			t.Errorf("%s: %s", format, stdout)
+		}
+		want = map[string]string{"table": "B against A: 20 worse", "markdown": "**B against A", "csv": "group,metric"}[format]
+		if _, stdout, _ := mapprof(t, "compare", "base", "slow", "--format", format); !strings.HasPrefix(stdout, want) {
+			t.Errorf("compare, %s: %s", format, stdout)
+		}
+	}
+	// What can't be read is told to GitHub too.
+	if code, _, stderr := mapprof(t, "gate", "--baseline", "base", "--candidate", "nowhere"); code != exitInconclusive || !strings.Contains(stderr, "::error title=mapprof gate is inconclusive::open run nowhere") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+func TestExportToFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	saveRun(t, "run", 1, nil)
+	code, stdout, stderr := mapprof(t, "export", "run", "--format", "openmetrics", "-o", "run.om")
+	data, err := os.ReadFile("run.om")
+	if code != exitOK || stdout != "" || err != nil || !strings.HasSuffix(string(data), "# EOF\n") {
+		t.Errorf("exit code %d: %s %v", code, stderr, err)
+	}
+}
+
+// A comparison reads no deaths: a million of them on each side cost nothing.
+func TestCompareAMillionDeaths(t *testing.T) {
+	const deaths, trials = 1_000_000, 10
+	work := t.TempDir()
+	first := filepath.Join(work, "a")
+	run := analyze.SyntheticRun(trials, 0.0001, 1, analyze.ClockDeterministic, rand.New(rand.NewPCG(1, 1)))
+	for i := range run.Scenarios[0].Trials {
+		tr := &run.Scenarios[0].Trials[i]
+		tr.Puts, tr.Freed, tr.Expected = deaths/trials, deaths/trials, deaths/trials
+		for j := range analyze.MaxTimelinePoints {
+			tr.Timeline = append(tr.Timeline, results.LimboPoint{AtNS: int64(j) * 1e6, Bytes: uint64(j) * 784, Maps: uint64(j)})
+		}
+	}
+	w, err := results.Create(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	b := analyze.NewProfileBuilder()
+	d := results.Death{Scenario: "synthetic", Path: "rcu", MapType: "Array", MapName: "mp_inner", MemBytes: 392, Comm: "mapprof", Stack: "s"}
+	for i := range int64(deaths) {
+		d.Trial, d.MapID = int(i%trials), uint32(i)
+		d.PutNS = i * 12_000_000
+		d.EnqueueNS, d.RCUEnqueueNS = d.PutNS+582, d.PutNS+582
+		d.RCUEndNS = d.PutNS + 11_900_000 + i%1000
+		d.FreeNS, d.FreedNS = d.RCUEndNS+6000, d.RCUEndNS+7000
+		if err := errors.Join(w.Death(&d), b.Add(&d)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := b.Build(nil, analyze.ProfileMeta{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gz bytes.Buffer
+	if err := analyze.WriteProfile(&gz, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Profile(gz.Bytes()), w.Finish(run)); err != nil {
+		t.Fatal(err)
+	}
+	second := filepath.Join(work, "b")
+	if err := os.CopyFS(second, os.DirFS(first)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(buildMapprof(t), "compare", first, second, "--pprof", filepath.Join(work, "d.pb.gz"))
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = io.Discard, &stderr
+	begin := time.Now()
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	wall := time.Since(begin)
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	peak := usage.Maxrss
+	if runtime.GOOS == "linux" {
+		peak <<= 10 // KiB there
+	}
+	t.Logf("two runs with a million deaths each: %v, %d MB", wall, peak/1e6)
+	if wall > 2*time.Second || peak > 200e6 {
+		t.Errorf("%v and %d MB; 2 s and 200 MB are the limit", wall, peak/1e6)
+	}
+}
+
+// TestSelfTest does a self-test whose runs are made up, well and badly.
+func TestSelfTest(t *testing.T) {
+	good := func(_ context.Context, dir string, args []string) error {
+		factor := 1.0
+		if args != nil {
+			factor = 1.5
+		}
+		saveRun(t, dir, factor, func(r *results.Run) {
+			for _, a := range args {
+				name, value, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
+				r.Scenarios[0].Params[name] = value
+			}
+		})
+		return nil
+	}
+	for name, c := range map[string]struct {
+		real realRun
+		want string
+		bad  string // the kind of pair that must not be right
+	}{
+		"good": {real: good},
+		"blind": {bad: "delay in the workload", real: func(ctx context.Context, dir string, _ []string) error {
+			return good(ctx, dir, nil)
+		}},
+		"broken": {want: "the VM is on fire", real: func(context.Context, string, []string) error { return errors.New("the VM is on fire") }},
+	} {
+		flags := &selfTestFlags{pairs: 2, trials: 3, synthetic: 10}
+		s := &selfTest{flags: flags, policy: analyze.DefaultPolicy(), real: c.real, dir: t.TempDir(), log: io.Discard}
+		err := s.run(t.Context())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.want != "" {
+			continue
+		}
+		if len(s.rates) != 8 {
+			t.Errorf("%s: %d rates", name, len(s.rates))
+		}
+		for _, r := range s.rates {
+			wrong := r.Hits() != r.Pairs
+			if wrong != (c.bad != "" && r.Source == analyze.SourceReal && r.Want == analyze.VerdictRegression) {
+				t.Errorf("%s: %s", name, fmt.Sprintf("%+v", r))
+			}
+		}
+	}
+}
