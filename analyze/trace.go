@@ -62,7 +62,7 @@ type trialKey struct {
 // traceTrial is a trial as a process of the trace.
 type traceTrial struct {
 	pid   int
-	first int64 // ktime of the first put
+	first int64       // ktime of the first put
 	lanes []traceLane // by when they get free
 }
 
@@ -173,6 +173,7 @@ func (t *tracer) counters(k trialKey, tr *traceTrial) {
 	if i < 0 {
 		return
 	}
+	t.gracePeriods(&s.Trials[i], tr)
 	for _, p := range s.Trials[i].Timeline {
 		at := micros(max(0, p.AtNS))
 		t.event(traceEvent{Name: "maps in limbo", Ph: "C", Ts: at, Pid: tr.pid, Args: limboArg{p.Maps}})

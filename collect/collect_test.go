@@ -26,11 +26,11 @@ func encode(t testing.TB, v any) []byte {
 func TestDecode(t *testing.T) {
 	death := probes.DeathEvent{Kind: probes.KindDeath, MapId: 7, PutNs: 1, FreedNs: 2, StackId: -17}
 	wait := probes.WaitEvent{Kind: probes.KindWait, StartNs: 3, EndNs: 5}
-	if d, w, err := decode(encode(t, death)); err != nil || w != nil || *d != death {
-		t.Errorf("death: %+v %+v %v", d, w, err)
-	}
-	if d, w, err := decode(encode(t, wait)); err != nil || d != nil || *w != wait {
-		t.Errorf("wait: %+v %+v %v", d, w, err)
+	gp := probes.GPEvent{Kind: probes.KindGP, GpKind: probes.StageKindRCU, StartNs: 1, EndNs: 2}
+	for _, want := range []any{&death, &wait, &gp} {
+		if got, err := decode(encode(t, want)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v: %+v %v", want, got, err)
+		}
 	}
 	for name, raw := range map[string][]byte{
 		"empty": {}, "three bytes": {1, 0, 0}, "unknown kind": encode(t, uint32(99)),
@@ -39,8 +39,8 @@ func TestDecode(t *testing.T) {
 		"a wait's size, a death": append(encode(t, probes.KindDeath), encode(t, wait)[4:]...),
 	} {
 		var bad *DecodeError
-		if d, w, err := decode(raw); d != nil || w != nil || !errors.As(err, &bad) {
-			t.Errorf("%s: %v %v %v", name, d, w, err)
+		if e, err := decode(raw); e != nil || !errors.As(err, &bad) {
+			t.Errorf("%s: %v %v", name, e, err)
 		}
 	}
 }
@@ -49,11 +49,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(f, probes.DeathEvent{Kind: probes.KindDeath}))
 	f.Add(encode(f, probes.WaitEvent{Kind: probes.KindWait}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		d, w, err := decode(raw)
-		if err == nil && (d == nil) == (w == nil) {
-			t.Fatal("neither or both")
+		event, err := decode(raw)
+		if (err == nil) == (event == nil) {
+			t.Fatal("an event with an error, or neither")
 		}
-		if d != nil {
+		if d, ok := event.(*probes.DeathEvent); ok {
 			o := &Outcome{Loss: map[string]uint64{}}
 			if death, ok := o.death(d, footprint{cpus: 2, pageSize: 4096}); ok {
 				var sum int64

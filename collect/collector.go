@@ -32,6 +32,7 @@ type Collector struct {
 	mu     sync.Mutex
 	deaths []probes.DeathEvent
 	waits  []probes.WaitEvent
+	gps    []probes.GPEvent
 	bad    uint64
 	err    error
 }
@@ -42,6 +43,9 @@ type Outcome struct {
 	// UpdateWaitNS are the times that updates and deletes of outer maps
 	// blocked, in the order of their ends.
 	UpdateWaitNS []int64
+	// GracePeriods are the system's, in the order of their ends; empty where
+	// their functions can't be seen.
+	GracePeriods []results.GracePeriod
 	// Pending are the deaths still under way at Finish: their spans are open.
 	Pending []results.Death
 	// AtNS is the target's ktime at Finish, to which Pending were watched.
@@ -114,15 +118,18 @@ func (c *Collector) read() {
 			}
 			return
 		}
-		death, wait, err := decode(rec.RawSample)
+		event, err := decode(rec.RawSample)
 		c.mu.Lock()
-		switch {
-		case err != nil:
+		switch e := event.(type) {
+		case *probes.DeathEvent:
+			c.deaths = append(c.deaths, *e)
+		case *probes.WaitEvent:
+			c.waits = append(c.waits, *e)
+		case *probes.GPEvent:
+			c.gps = append(c.gps, *e)
+		}
+		if err != nil {
 			c.bad++
-		case death != nil:
-			c.deaths = append(c.deaths, *death)
-		default:
-			c.waits = append(c.waits, *wait)
 		}
 		c.mu.Unlock()
 	}
@@ -230,10 +237,21 @@ func (c *Collector) Finish() (*Outcome, error) {
 	for _, w := range c.waits {
 		o.UpdateWaitNS = append(o.UpdateWaitNS, int64(w.EndNs-w.StartNs))
 	}
+	for _, g := range c.gps {
+		if kind := gpKinds[g.GpKind]; kind != "" && g.EndNs >= g.StartNs {
+			o.GracePeriods = append(o.GracePeriods, results.GracePeriod{Kind: kind, StartNS: int64(g.StartNs), EndNS: int64(g.EndNs)})
+		}
+	}
 	o.Freed, o.InFlight = uint64(len(o.Deaths)), uint64(len(o.Pending))
-	o.Lost = sum(counters.LostDeaths) + o.Loss["time_went_back"] + counters.Missed["unmatched_exit"] + c.bad
+	o.Lost = sum(counters.LostDeaths) + o.Loss["time_went_back"] + c.bad
 	o.Stacks, err = stacks.resolve(o.Deaths)
 	return o, err
+}
+
+// gpKinds names the kinds of grace periods.
+var gpKinds = map[uint32]string{
+	probes.StageKindRCU:        "rcu",
+	probes.StageKindTasksTrace: "tasks-trace",
 }
 
 func sum(m map[string]uint64) uint64 {

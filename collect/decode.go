@@ -20,23 +20,27 @@ func (e *DecodeError) Error() string {
 	return fmt.Sprintf("decode event: kind %d with %d bytes", e.Kind, e.Len)
 }
 
-// decode returns a death or a wait; exactly one is non-nil without an error.
-func decode(raw []byte) (*probes.DeathEvent, *probes.WaitEvent, error) {
+// decode returns a *probes.DeathEvent, *probes.WaitEvent or *probes.GPEvent.
+func decode(raw []byte) (any, error) {
 	if len(raw) < 4 {
-		return nil, nil, &DecodeError{Len: len(raw)}
+		return nil, &DecodeError{Len: len(raw)}
 	}
+	var event any
+	var size uintptr
 	kind := binary.NativeEndian.Uint32(raw)
-	switch {
-	case kind == probes.KindDeath && len(raw) == int(unsafe.Sizeof(probes.DeathEvent{})):
-		d := new(probes.DeathEvent)
-		_, err := binary.Decode(raw, binary.NativeEndian, d)
-		return d, nil, err
-	case kind == probes.KindWait && len(raw) == int(unsafe.Sizeof(probes.WaitEvent{})):
-		w := new(probes.WaitEvent)
-		_, err := binary.Decode(raw, binary.NativeEndian, w)
-		return nil, w, err
+	switch kind {
+	case probes.KindDeath:
+		event, size = new(probes.DeathEvent), unsafe.Sizeof(probes.DeathEvent{})
+	case probes.KindWait:
+		event, size = new(probes.WaitEvent), unsafe.Sizeof(probes.WaitEvent{})
+	case probes.KindGP:
+		event, size = new(probes.GPEvent), unsafe.Sizeof(probes.GPEvent{})
 	}
-	return nil, nil, &DecodeError{Len: len(raw), Kind: kind}
+	if event == nil || len(raw) != int(size) {
+		return nil, &DecodeError{Len: len(raw), Kind: kind}
+	}
+	_, err := binary.Decode(raw, binary.NativeEndian, event)
+	return event, err
 }
 
 // cString returns the bytes before the first NUL.

@@ -37,6 +37,9 @@ type Config struct {
 	RingBytes uint32
 	// InFlight is how many deaths may be pending at once (default 65,536).
 	InFlight uint32
+	// Once attaches every program once, even where a second copy would see
+	// what the first misses.
+	Once bool
 	// Mechanisms to try, in order; default fentry, then kprobe.
 	Mechanisms []string
 }
@@ -87,6 +90,7 @@ type Probes struct {
 	attachments []Attachment
 	programs    map[string][]*ebpf.Program // by name; the copies
 	links       []link.Link
+	byFunction  map[string][]link.Link
 }
 
 // Attach loads and attaches every hook that this kernel has. It fails with an
@@ -111,8 +115,9 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err != nil {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
 	}
-	p := &Probes{coll: coll, types: types, programs: map[string][]*ebpf.Program{}}
+	p := &Probes{coll: coll, types: types, programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
 	for _, h := range hooks {
+		h.twice = h.twice && !cfg.Once
 		a := p.attach(spec, h, cfg.Mechanisms)
 		p.attachments = append(p.attachments, a)
 		if a.Required && a.Mechanism == "" && err == nil {
@@ -194,7 +199,7 @@ func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) 
 			}
 		}
 		if err == nil {
-			p.links = append(p.links, links...)
+			p.keep(&h, links)
 			a.Mechanism, a.Err = mechanism, nil
 			return a
 		}
@@ -296,13 +301,13 @@ func (p *Probes) has(stage string) bool {
 }
 
 // Start begins to watch: deaths whose last put comes after it are recorded.
-func (p *Probes) Start() error { return p.setReady(1) }
+func (p *Probes) Start() error { return p.setReady(lifecycleWatchStateREADY_STARTS) }
 
 // Stop ends watching new deaths; those under way are still recorded.
-func (p *Probes) Stop() error { return p.setReady(0) }
+func (p *Probes) Stop() error { return p.setReady(lifecycleWatchStateREADY_ENDS) }
 
-func (p *Probes) setReady(v uint32) error {
-	if err := p.coll.Variables[lifecycleVarReady].Set(v); err != nil {
+func (p *Probes) setReady(v lifecycleWatchState) error {
+	if err := p.coll.Variables[lifecycleVarReady].Set(uint32(v)); err != nil {
 		return fmt.Errorf("set the tracer's ready flag: %w", err)
 	}
 	return nil

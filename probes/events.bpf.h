@@ -11,6 +11,7 @@
 enum event_kind {
 	EVENT_DEATH = 1,
 	EVENT_WAIT = 2,
+	EVENT_GP = 3,
 };
 
 enum stage_kind {
@@ -58,24 +59,34 @@ struct wait_event {
 };
 _Static_assert(sizeof(struct wait_event) == 32, "wait_event has padding");
 
+/* One grace period of the whole system, where its ends can be seen. */
+struct gp_event {
+	__u32 kind;    /* EVENT_GP */
+	__u32 gp_kind; /* enum stage_kind */
+	__u64 start_ns;
+	__u64 end_ns;
+};
+_Static_assert(sizeof(struct gp_event) == 24, "gp_event has padding");
+
 enum counter {
-	COUNTER_PUTS = 0,           /* confirmed last puts of watched maps */
-	COUNTER_EXCLUDED_OWN,       /* deaths of the tracer's own maps */
-	COUNTER_EXCLUDED_OTHER,     /* deaths of maps that are not watched */
-	COUNTER_INFLIGHT_FULL,      /* no room in the in-flight table */
-	COUNTER_INFLIGHT_BUSY,      /* its bucket was locked on this CPU */
-	COUNTER_STALE,              /* an address died twice: its first end was missed */
-	COUNTER_RINGBUF_FULL,       /* a death found no room in the ring buffer */
+	COUNTER_PUTS = 0,       /* last puts of watched maps: confirmed, or known by their free */
+	COUNTER_EXCLUDED_OWN,   /* deaths of the tracer's own maps */
+	COUNTER_EXCLUDED_OTHER, /* deaths of maps that are not watched */
+	COUNTER_INFLIGHT_FULL,  /* a put found no room in the in-flight table */
+	COUNTER_INFLIGHT_BUSY,  /* its bucket was locked on this CPU */
+	COUNTER_STALE,          /* an address died twice: its first free was missed */
+	COUNTER_RINGBUF_FULL,   /* a death found no room in the ring buffer */
 	COUNTER_WAIT_RINGBUF_FULL,  /* an update wait found none */
 	COUNTER_WAITS_FULL,         /* no room in the table of waiting tasks */
-	COUNTER_FREEING_FULL,       /* no room in the table of freeing workers */
+	COUNTER_FREEING_FULL,       /* a death found no room in the table of freeing workers */
 	COUNTER_UNMATCHED_FREE,     /* a watched map was freed whose put was not seen */
-	COUNTER_UNMATCHED_EXIT,     /* a free ended whose start was not seen */
+	COUNTER_UNMATCHED_EXIT,     /* a death whose free was seen to start and not to end */
 	COUNTER_UNMATCHED_WAIT,     /* a wait ended whose start was not seen */
 	COUNTER_UNMATCHED_CALLBACK, /* a callback ran whose call_rcu*() was not seen */
 	COUNTER_STACK_COLLISION,    /* a stack's hash bucket held another stack */
 	COUNTER_STACK_ERROR,        /* no stack for another reason */
 	COUNTER_WAITS,              /* update waits that ended */
+	COUNTER_GP_RINGBUF_FULL,    /* a grace period found no room in the ring buffer */
 	COUNTERS,
 };
 

@@ -12,6 +12,8 @@ const (
 	StageQueue      = "queue"
 	StageFree       = "free"
 	StageUpdateWait = "update wait"
+	// StageGracePeriod is no stage of a death but the system's own.
+	StageGracePeriod = "grace period"
 )
 
 // hook is one kernel function that the tracer wants to see. A hook has a
@@ -46,6 +48,10 @@ var hooks = []hook{
 	{stage: StageUpdateWait, function: "synchronize_rcu", fentry: "fe_sync", fexit: "fx_sync", kprobe: "kp_sync", kretprobe: "krp_sync"},
 	{stage: StageUpdateWait, function: "synchronize_rcu_expedited", fentry: "fe_sync_exp", fexit: "fx_sync_exp", kprobe: "kp_sync_exp", kretprobe: "krp_sync_exp"},
 	{stage: StageUpdateWait, function: "rcu_barrier", fentry: "fe_barrier", fexit: "fx_barrier", kprobe: "kp_barrier", kretprobe: "krp_barrier"},
+	{stage: StageGracePeriod, function: "rcu_gp_cleanup", fentry: "fe_gp_cleanup", kprobe: "kp_gp_cleanup"},
+	{stage: StageGracePeriod, function: "rcu_gp_init", fentry: "fe_gp_init", kprobe: "kp_gp_init"},
+	{stage: StageGracePeriod, function: "rcu_tasks_trace_postgp", fentry: "fe_tt_postgp", kprobe: "kp_tt_postgp"},
+	{stage: StageGracePeriod, function: "rcu_tasks_trace_pregp_step", fentry: "fe_tt_pregp", kprobe: "kp_tt_pregp"},
 	{stage: StageQueue, function: "queue_work_on", twice: true, required: true, fentry: "fe_queue", kprobe: "kp_queue"},
 	{stage: StagePut, function: "bpf_map_put", twice: true, required: true, fentry: "fe_put", kprobe: "kp_put"},
 	{stage: StagePut, function: "bpf_map_put_with_uref", fentry: "fe_put_uref", kprobe: "kp_put_uref"},

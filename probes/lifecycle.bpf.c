@@ -13,6 +13,8 @@
  *   queue_work_on            it is given to a kworker
  *   bpf_map_free_deferred    a kworker frees it
  *   synchronize_rcu*         somebody blocks: an updater, or map_free itself
+ *   rcu_gp_init, rcu_gp_cleanup, rcu_tasks_trace_pregp_step, _postgp
+ *                            a grace period of the whole system, where seen
  *
  * bpf_map_free_id(), where the map leaves the id table, is inlined into
  * bpf_map_put() by the usual compilers: a probe on it attaches and sees
@@ -86,8 +88,16 @@ const volatile char own_name[16] = {};
 const volatile __u32 own_name_len = 0;
 /* Update waits are recorded for this process only; 0: for none. */
 const volatile __u32 wait_tgid = 0;
-/* Deaths that start while this is 0 are not watched. */
-__u32 ready = 0;
+/* Not yet, deaths that start now, the ends of those that have started. */
+enum watch_state {
+	READY_NOT,
+	READY_STARTS,
+	READY_ENDS,
+};
+__u32 ready = READY_NOT;
+/* By enum stage_kind; each is written by the one kthread of its kind. */
+__u64 gp_start_ns[3] = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -95,11 +105,20 @@ struct {
 	__type(value, struct death_event);
 } mpf_inflight SEC(".maps");
 
+/*
+ * A death whose map is being freed. It has left mpf_inflight, since the map's
+ * address may be another's before bpf_map_free_deferred() has returned.
+ */
+struct freeing {
+	__u64 map;
+	struct death_event life; /* kind 0: its put was not recorded */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
-	__type(key, __u32);   /* thread id of the worker */
-	__type(value, __u64); /* struct bpf_map * that it frees */
+	__type(key, __u32); /* thread id of the worker */
+	__type(value, struct freeing);
 } mpf_freeing SEC(".maps");
 
 struct wait {
@@ -144,8 +163,11 @@ struct {
 const enum event_kind *unused_event_kind __attribute__((unused));
 const enum stage_kind *unused_stage_kind __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
+const enum watch_state *unused_watch_state __attribute__((unused));
 const struct wait_event *unused_wait_event __attribute__((unused));
+const struct gp_event *unused_gp_event __attribute__((unused));
 const struct death_event *unused_death_event __attribute__((unused));
+const struct freeing *unused_freeing __attribute__((unused));
 
 static __always_inline void count(__u32 counter)
 {
@@ -195,7 +217,7 @@ static __always_inline int on_put(void *ctx, struct bpf_map *map)
 	struct death_event *old;
 	long err;
 
-	if (!ready || BPF_CORE_READ(map, refcnt.counter) != 1)
+	if (ready != READY_STARTS || BPF_CORE_READ(map, refcnt.counter) != 1)
 		return 0;
 	life.map_id = BPF_CORE_READ(map, id);
 	life.tid = bpf_get_current_pid_tgid();
@@ -235,8 +257,7 @@ static __always_inline int on_put(void *ctx, struct bpf_map *map)
 			old->put_ns = bpf_ktime_get_ns();
 		return 0;
 	}
-	/* It may not be the last put; but then it is not missed either. */
-	count(COUNTER_PUTS);
+	/* If it was the last put, then the free will count a lost death. */
 	if (err == -7 /* E2BIG */)
 		count(COUNTER_INFLIGHT_FULL);
 	else
@@ -269,7 +290,7 @@ static __always_inline int on_enqueue(void *head, __u32 kind)
 {
 	struct death_event *life = life_of_head(head);
 
-	if (!life || life->free_ns)
+	if (!life)
 		return 0;
 	confirm(life);
 	if (life->stage_kind[0] == STAGE_NONE) {
@@ -315,33 +336,50 @@ static __always_inline int on_queue(void *work)
 	return 0;
 }
 
+/* The worker freed another map before, whose end was not seen. */
+static __always_inline void forget(struct freeing *before)
+{
+	if (before->life.kind == EVENT_DEATH)
+		count(COUNTER_UNMATCHED_EXIT);
+}
+
 static __always_inline int on_free_entry(void *work)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u32 tid = bpf_get_current_pid_tgid();
+	struct freeing *before, freeing = {};
 	struct death_event *life;
 	struct bpf_map *map = 0;
 	char name[16] = {};
-	__u64 key;
 
 	map = work - bpf_core_field_offset(map->work);
-	key = (__u64)map;
-	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	freeing.map = (__u64)map;
+	life = bpf_map_lookup_elem(&mpf_inflight, &freeing.map);
+	before = bpf_map_lookup_elem(&mpf_freeing, &tid);
 	if (!life) {
-		if (!ready)
+		/* Perhaps it has been seen already, by the program's other copy. */
+		if (ready == READY_NOT || (before && before->map == freeing.map))
 			return 0;
 		BPF_CORE_READ_INTO(&name, map, name);
-		if (watched(name, 0))
-			count(COUNTER_UNMATCHED_FREE);
+		if (!watched(name, 0))
+			return 0;
+		count(COUNTER_PUTS);
+		count(COUNTER_UNMATCHED_FREE);
+		if (before)
+			forget(before);
+		/* Only so that the other copy doesn't count it again. */
+		bpf_map_update_elem(&mpf_freeing, &tid, &freeing, BPF_ANY);
 		return 0;
 	}
-	if (life->free_ns)
-		return 0;
 	confirm(life);
-	life->cpu_free = bpf_get_smp_processor_id();
-	if (bpf_map_update_elem(&mpf_freeing, &tid, &key, BPF_ANY))
+	if (before)
+		forget(before);
+	freeing.life = *life;
+	freeing.life.free_ns = now;
+	freeing.life.cpu_free = bpf_get_smp_processor_id();
+	if (bpf_map_update_elem(&mpf_freeing, &tid, &freeing, BPF_ANY))
 		count(COUNTER_FREEING_FULL);
-	life->free_ns = now;
+	bpf_map_delete_elem(&mpf_inflight, &freeing.map);
 	return 0;
 }
 
@@ -362,23 +400,15 @@ static __always_inline int on_free_exit(void)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u32 tid = bpf_get_current_pid_tgid();
-	__u64 *key = bpf_map_lookup_elem(&mpf_freeing, &tid);
-	struct death_event *life;
-	__u64 map;
+	struct freeing *freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
 
-	if (!key)
+	if (!freeing)
 		return 0;
-	map = *key;
-	bpf_map_delete_elem(&mpf_freeing, &tid);
-	life = bpf_map_lookup_elem(&mpf_inflight, &map);
-	if (!life) {
-		count(COUNTER_UNMATCHED_EXIT);
-		return 0;
-	}
-	life->freed_ns = now;
-	if (bpf_ringbuf_output(&mpf_events, life, sizeof(*life), wakeup()))
+	freeing->life.freed_ns = now;
+	if (freeing->life.kind == EVENT_DEATH &&
+	    bpf_ringbuf_output(&mpf_events, &freeing->life, sizeof(freeing->life), wakeup()))
 		count(COUNTER_RINGBUF_FULL);
-	bpf_map_delete_elem(&mpf_inflight, &map);
+	bpf_map_delete_elem(&mpf_freeing, &tid);
 	return 0;
 }
 
@@ -393,7 +423,7 @@ static __always_inline int on_wait_entry(__u32 function)
 	struct wait *old, wait = {};
 
 	if (!bpf_map_lookup_elem(&mpf_freeing, &tid) &&
-	    (!ready || !wait_tgid || wait_tgid != pid_tgid >> 32))
+	    (ready != READY_STARTS || !wait_tgid || wait_tgid != pid_tgid >> 32))
 		return 0;
 	old = bpf_map_lookup_elem(&mpf_waits, &tid);
 	if (old && old->function != function)
@@ -414,7 +444,7 @@ static __always_inline int on_wait_exit(__u32 function)
 	__u32 tid = pid_tgid;
 	struct wait *wait = bpf_map_lookup_elem(&mpf_waits, &tid);
 	struct wait_event event = {};
-	__u64 *key;
+	struct freeing *freeing;
 
 	if (!wait || wait->function != function)
 		return 0;
@@ -422,15 +452,9 @@ static __always_inline int on_wait_exit(__u32 function)
 	event.expedited = function == WAIT_SYNC_EXPEDITED;
 	bpf_map_delete_elem(&mpf_waits, &tid);
 
-	key = bpf_map_lookup_elem(&mpf_freeing, &tid);
-	if (key) {
-		__u64 map = *key;
-		struct death_event *life = bpf_map_lookup_elem(&mpf_inflight, &map);
-
-		if (life)
-			life->free_wait_ns += now - event.start_ns;
-		else
-			count(COUNTER_UNMATCHED_WAIT);
+	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	if (freeing) {
+		freeing->life.free_wait_ns += now - event.start_ns;
 		return 0;
 	}
 	event.kind = EVENT_WAIT;
@@ -440,6 +464,29 @@ static __always_inline int on_wait_exit(__u32 function)
 	count(COUNTER_WAITS);
 	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
 		count(COUNTER_WAIT_RINGBUF_FULL);
+	return 0;
+}
+
+static __always_inline int on_gp_start(__u32 kind)
+{
+	if (ready != READY_NOT)
+		gp_start_ns[kind] = bpf_ktime_get_ns();
+	return 0;
+}
+
+static __always_inline int on_gp_end(__u32 kind)
+{
+	struct gp_event event = {};
+
+	event.start_ns = gp_start_ns[kind];
+	if (!event.start_ns)
+		return 0;
+	gp_start_ns[kind] = 0;
+	event.end_ns = bpf_ktime_get_ns();
+	event.kind = EVENT_GP;
+	event.gp_kind = kind;
+	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
+		count(COUNTER_GP_RINGBUF_FULL);
 	return 0;
 }
 
@@ -553,6 +600,30 @@ int fx_barrier(__u64 *ctx)
 	return on_wait_exit(WAIT_BARRIER);
 }
 
+SEC("fentry/rcu_gp_init")
+int fe_gp_init(__u64 *ctx)
+{
+	return on_gp_start(STAGE_RCU);
+}
+
+SEC("fentry/rcu_gp_cleanup")
+int fe_gp_cleanup(__u64 *ctx)
+{
+	return on_gp_end(STAGE_RCU);
+}
+
+SEC("fentry/rcu_tasks_trace_pregp_step")
+int fe_tt_pregp(__u64 *ctx)
+{
+	return on_gp_start(STAGE_TASKS_TRACE);
+}
+
+SEC("fentry/rcu_tasks_trace_postgp")
+int fe_tt_postgp(__u64 *ctx)
+{
+	return on_gp_end(STAGE_TASKS_TRACE);
+}
+
 /*
  * kprobe and kretprobe: the same, for kernels that refuse the above. The
  * kernel runs no kprobe program while a bpf(2) map operation runs on that CPU
@@ -663,4 +734,28 @@ SEC("kretprobe/rcu_barrier")
 int krp_barrier(struct pt_regs *ctx)
 {
 	return on_wait_exit(WAIT_BARRIER);
+}
+
+SEC("kprobe/rcu_gp_init")
+int kp_gp_init(struct pt_regs *ctx)
+{
+	return on_gp_start(STAGE_RCU);
+}
+
+SEC("kprobe/rcu_gp_cleanup")
+int kp_gp_cleanup(struct pt_regs *ctx)
+{
+	return on_gp_end(STAGE_RCU);
+}
+
+SEC("kprobe/rcu_tasks_trace_pregp_step")
+int kp_tt_pregp(struct pt_regs *ctx)
+{
+	return on_gp_start(STAGE_TASKS_TRACE);
+}
+
+SEC("kprobe/rcu_tasks_trace_postgp")
+int kp_tt_postgp(struct pt_regs *ctx)
+{
+	return on_gp_end(STAGE_TASKS_TRACE);
 }

@@ -33,7 +33,8 @@ const (
 	lifecycleCounterCOUNTER_STACK_COLLISION    lifecycleCounter = 14
 	lifecycleCounterCOUNTER_STACK_ERROR        lifecycleCounter = 15
 	lifecycleCounterCOUNTER_WAITS              lifecycleCounter = 16
-	lifecycleCounterCOUNTERS                   lifecycleCounter = 17
+	lifecycleCounterCOUNTER_GP_RINGBUF_FULL    lifecycleCounter = 17
+	lifecycleCounterCOUNTERS                   lifecycleCounter = 18
 )
 
 type lifecycleDeathEvent struct {
@@ -67,7 +68,22 @@ type lifecycleEventKind uint32
 const (
 	lifecycleEventKindEVENT_DEATH lifecycleEventKind = 1
 	lifecycleEventKindEVENT_WAIT  lifecycleEventKind = 2
+	lifecycleEventKindEVENT_GP    lifecycleEventKind = 3
 )
+
+type lifecycleFreeing struct {
+	_    structs.HostLayout
+	Map  uint64
+	Life lifecycleDeathEvent
+}
+
+type lifecycleGpEvent struct {
+	_       structs.HostLayout
+	Kind    uint32
+	GpKind  uint32
+	StartNs uint64
+	EndNs   uint64
+}
 
 type lifecycleStageKind uint32
 
@@ -94,6 +110,14 @@ type lifecycleWaitEvent struct {
 	Tid       uint32
 }
 
+type lifecycleWatchState uint32
+
+const (
+	lifecycleWatchStateREADY_NOT    lifecycleWatchState = 0
+	lifecycleWatchStateREADY_STARTS lifecycleWatchState = 1
+	lifecycleWatchStateREADY_ENDS   lifecycleWatchState = 2
+)
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -111,12 +135,16 @@ const (
 	lifecycleProgFeCbMult        = "fe_cb_mult"
 	lifecycleProgFeCbRcu         = "fe_cb_rcu"
 	lifecycleProgFeFree          = "fe_free"
+	lifecycleProgFeGpCleanup     = "fe_gp_cleanup"
+	lifecycleProgFeGpInit        = "fe_gp_init"
 	lifecycleProgFePut           = "fe_put"
 	lifecycleProgFePutUref       = "fe_put_uref"
 	lifecycleProgFeQueue         = "fe_queue"
 	lifecycleProgFeRelease       = "fe_release"
 	lifecycleProgFeSync          = "fe_sync"
 	lifecycleProgFeSyncExp       = "fe_sync_exp"
+	lifecycleProgFeTtPostgp      = "fe_tt_postgp"
+	lifecycleProgFeTtPregp       = "fe_tt_pregp"
 	lifecycleProgFxBarrier       = "fx_barrier"
 	lifecycleProgFxFree          = "fx_free"
 	lifecycleProgFxSync          = "fx_sync"
@@ -128,24 +156,32 @@ const (
 	lifecycleProgKpCbMult        = "kp_cb_mult"
 	lifecycleProgKpCbRcu         = "kp_cb_rcu"
 	lifecycleProgKpFree          = "kp_free"
+	lifecycleProgKpGpCleanup     = "kp_gp_cleanup"
+	lifecycleProgKpGpInit        = "kp_gp_init"
 	lifecycleProgKpPut           = "kp_put"
 	lifecycleProgKpPutUref       = "kp_put_uref"
 	lifecycleProgKpQueue         = "kp_queue"
 	lifecycleProgKpRelease       = "kp_release"
 	lifecycleProgKpSync          = "kp_sync"
 	lifecycleProgKpSyncExp       = "kp_sync_exp"
+	lifecycleProgKpTtPostgp      = "kp_tt_postgp"
+	lifecycleProgKpTtPregp       = "kp_tt_pregp"
 	lifecycleProgKrpBarrier      = "krp_barrier"
 	lifecycleProgKrpFree         = "krp_free"
 	lifecycleProgKrpSync         = "krp_sync"
 	lifecycleProgKrpSyncExp      = "krp_sync_exp"
+	lifecycleVarGpStartNs        = "gp_start_ns"
 	lifecycleVarOwnName          = "own_name"
 	lifecycleVarOwnNameLen       = "own_name_len"
 	lifecycleVarReady            = "ready"
 	lifecycleVarUnusedCounter    = "unused_counter"
 	lifecycleVarUnusedDeathEvent = "unused_death_event"
 	lifecycleVarUnusedEventKind  = "unused_event_kind"
+	lifecycleVarUnusedFreeing    = "unused_freeing"
+	lifecycleVarUnusedGpEvent    = "unused_gp_event"
 	lifecycleVarUnusedStageKind  = "unused_stage_kind"
 	lifecycleVarUnusedWaitEvent  = "unused_wait_event"
+	lifecycleVarUnusedWatchState = "unused_watch_state"
 	lifecycleVarWaitTgid         = "wait_tgid"
 	lifecycleVarWatchName        = "watch_name"
 	lifecycleVarWatchNameLen     = "watch_name_len"
@@ -193,40 +229,48 @@ type lifecycleSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleProgramSpecs struct {
-	FeBarrier  *ebpf.ProgramSpec `ebpf:"fe_barrier"`
-	FeCallRcu  *ebpf.ProgramSpec `ebpf:"fe_call_rcu"`
-	FeCallSrcu *ebpf.ProgramSpec `ebpf:"fe_call_srcu"`
-	FeCallTt   *ebpf.ProgramSpec `ebpf:"fe_call_tt"`
-	FeCbMult   *ebpf.ProgramSpec `ebpf:"fe_cb_mult"`
-	FeCbRcu    *ebpf.ProgramSpec `ebpf:"fe_cb_rcu"`
-	FeFree     *ebpf.ProgramSpec `ebpf:"fe_free"`
-	FePut      *ebpf.ProgramSpec `ebpf:"fe_put"`
-	FePutUref  *ebpf.ProgramSpec `ebpf:"fe_put_uref"`
-	FeQueue    *ebpf.ProgramSpec `ebpf:"fe_queue"`
-	FeRelease  *ebpf.ProgramSpec `ebpf:"fe_release"`
-	FeSync     *ebpf.ProgramSpec `ebpf:"fe_sync"`
-	FeSyncExp  *ebpf.ProgramSpec `ebpf:"fe_sync_exp"`
-	FxBarrier  *ebpf.ProgramSpec `ebpf:"fx_barrier"`
-	FxFree     *ebpf.ProgramSpec `ebpf:"fx_free"`
-	FxSync     *ebpf.ProgramSpec `ebpf:"fx_sync"`
-	FxSyncExp  *ebpf.ProgramSpec `ebpf:"fx_sync_exp"`
-	KpBarrier  *ebpf.ProgramSpec `ebpf:"kp_barrier"`
-	KpCallRcu  *ebpf.ProgramSpec `ebpf:"kp_call_rcu"`
-	KpCallSrcu *ebpf.ProgramSpec `ebpf:"kp_call_srcu"`
-	KpCallTt   *ebpf.ProgramSpec `ebpf:"kp_call_tt"`
-	KpCbMult   *ebpf.ProgramSpec `ebpf:"kp_cb_mult"`
-	KpCbRcu    *ebpf.ProgramSpec `ebpf:"kp_cb_rcu"`
-	KpFree     *ebpf.ProgramSpec `ebpf:"kp_free"`
-	KpPut      *ebpf.ProgramSpec `ebpf:"kp_put"`
-	KpPutUref  *ebpf.ProgramSpec `ebpf:"kp_put_uref"`
-	KpQueue    *ebpf.ProgramSpec `ebpf:"kp_queue"`
-	KpRelease  *ebpf.ProgramSpec `ebpf:"kp_release"`
-	KpSync     *ebpf.ProgramSpec `ebpf:"kp_sync"`
-	KpSyncExp  *ebpf.ProgramSpec `ebpf:"kp_sync_exp"`
-	KrpBarrier *ebpf.ProgramSpec `ebpf:"krp_barrier"`
-	KrpFree    *ebpf.ProgramSpec `ebpf:"krp_free"`
-	KrpSync    *ebpf.ProgramSpec `ebpf:"krp_sync"`
-	KrpSyncExp *ebpf.ProgramSpec `ebpf:"krp_sync_exp"`
+	FeBarrier   *ebpf.ProgramSpec `ebpf:"fe_barrier"`
+	FeCallRcu   *ebpf.ProgramSpec `ebpf:"fe_call_rcu"`
+	FeCallSrcu  *ebpf.ProgramSpec `ebpf:"fe_call_srcu"`
+	FeCallTt    *ebpf.ProgramSpec `ebpf:"fe_call_tt"`
+	FeCbMult    *ebpf.ProgramSpec `ebpf:"fe_cb_mult"`
+	FeCbRcu     *ebpf.ProgramSpec `ebpf:"fe_cb_rcu"`
+	FeFree      *ebpf.ProgramSpec `ebpf:"fe_free"`
+	FeGpCleanup *ebpf.ProgramSpec `ebpf:"fe_gp_cleanup"`
+	FeGpInit    *ebpf.ProgramSpec `ebpf:"fe_gp_init"`
+	FePut       *ebpf.ProgramSpec `ebpf:"fe_put"`
+	FePutUref   *ebpf.ProgramSpec `ebpf:"fe_put_uref"`
+	FeQueue     *ebpf.ProgramSpec `ebpf:"fe_queue"`
+	FeRelease   *ebpf.ProgramSpec `ebpf:"fe_release"`
+	FeSync      *ebpf.ProgramSpec `ebpf:"fe_sync"`
+	FeSyncExp   *ebpf.ProgramSpec `ebpf:"fe_sync_exp"`
+	FeTtPostgp  *ebpf.ProgramSpec `ebpf:"fe_tt_postgp"`
+	FeTtPregp   *ebpf.ProgramSpec `ebpf:"fe_tt_pregp"`
+	FxBarrier   *ebpf.ProgramSpec `ebpf:"fx_barrier"`
+	FxFree      *ebpf.ProgramSpec `ebpf:"fx_free"`
+	FxSync      *ebpf.ProgramSpec `ebpf:"fx_sync"`
+	FxSyncExp   *ebpf.ProgramSpec `ebpf:"fx_sync_exp"`
+	KpBarrier   *ebpf.ProgramSpec `ebpf:"kp_barrier"`
+	KpCallRcu   *ebpf.ProgramSpec `ebpf:"kp_call_rcu"`
+	KpCallSrcu  *ebpf.ProgramSpec `ebpf:"kp_call_srcu"`
+	KpCallTt    *ebpf.ProgramSpec `ebpf:"kp_call_tt"`
+	KpCbMult    *ebpf.ProgramSpec `ebpf:"kp_cb_mult"`
+	KpCbRcu     *ebpf.ProgramSpec `ebpf:"kp_cb_rcu"`
+	KpFree      *ebpf.ProgramSpec `ebpf:"kp_free"`
+	KpGpCleanup *ebpf.ProgramSpec `ebpf:"kp_gp_cleanup"`
+	KpGpInit    *ebpf.ProgramSpec `ebpf:"kp_gp_init"`
+	KpPut       *ebpf.ProgramSpec `ebpf:"kp_put"`
+	KpPutUref   *ebpf.ProgramSpec `ebpf:"kp_put_uref"`
+	KpQueue     *ebpf.ProgramSpec `ebpf:"kp_queue"`
+	KpRelease   *ebpf.ProgramSpec `ebpf:"kp_release"`
+	KpSync      *ebpf.ProgramSpec `ebpf:"kp_sync"`
+	KpSyncExp   *ebpf.ProgramSpec `ebpf:"kp_sync_exp"`
+	KpTtPostgp  *ebpf.ProgramSpec `ebpf:"kp_tt_postgp"`
+	KpTtPregp   *ebpf.ProgramSpec `ebpf:"kp_tt_pregp"`
+	KrpBarrier  *ebpf.ProgramSpec `ebpf:"krp_barrier"`
+	KrpFree     *ebpf.ProgramSpec `ebpf:"krp_free"`
+	KrpSync     *ebpf.ProgramSpec `ebpf:"krp_sync"`
+	KrpSyncExp  *ebpf.ProgramSpec `ebpf:"krp_sync_exp"`
 }
 
 // lifecycleMapSpecs contains maps before they are loaded into the kernel.
@@ -245,14 +289,18 @@ type lifecycleMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleVariableSpecs struct {
+	GpStartNs        *ebpf.VariableSpec `ebpf:"gp_start_ns"`
 	OwnName          *ebpf.VariableSpec `ebpf:"own_name"`
 	OwnNameLen       *ebpf.VariableSpec `ebpf:"own_name_len"`
 	Ready            *ebpf.VariableSpec `ebpf:"ready"`
 	UnusedCounter    *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedDeathEvent *ebpf.VariableSpec `ebpf:"unused_death_event"`
 	UnusedEventKind  *ebpf.VariableSpec `ebpf:"unused_event_kind"`
+	UnusedFreeing    *ebpf.VariableSpec `ebpf:"unused_freeing"`
+	UnusedGpEvent    *ebpf.VariableSpec `ebpf:"unused_gp_event"`
 	UnusedStageKind  *ebpf.VariableSpec `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent  *ebpf.VariableSpec `ebpf:"unused_wait_event"`
+	UnusedWatchState *ebpf.VariableSpec `ebpf:"unused_watch_state"`
 	WaitTgid         *ebpf.VariableSpec `ebpf:"wait_tgid"`
 	WatchName        *ebpf.VariableSpec `ebpf:"watch_name"`
 	WatchNameLen     *ebpf.VariableSpec `ebpf:"watch_name_len"`
@@ -301,14 +349,18 @@ func (m *lifecycleMaps) Close() error {
 //
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecycleVariables struct {
+	GpStartNs        *ebpf.Variable `ebpf:"gp_start_ns"`
 	OwnName          *ebpf.Variable `ebpf:"own_name"`
 	OwnNameLen       *ebpf.Variable `ebpf:"own_name_len"`
 	Ready            *ebpf.Variable `ebpf:"ready"`
 	UnusedCounter    *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedDeathEvent *ebpf.Variable `ebpf:"unused_death_event"`
 	UnusedEventKind  *ebpf.Variable `ebpf:"unused_event_kind"`
+	UnusedFreeing    *ebpf.Variable `ebpf:"unused_freeing"`
+	UnusedGpEvent    *ebpf.Variable `ebpf:"unused_gp_event"`
 	UnusedStageKind  *ebpf.Variable `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent  *ebpf.Variable `ebpf:"unused_wait_event"`
+	UnusedWatchState *ebpf.Variable `ebpf:"unused_watch_state"`
 	WaitTgid         *ebpf.Variable `ebpf:"wait_tgid"`
 	WatchName        *ebpf.Variable `ebpf:"watch_name"`
 	WatchNameLen     *ebpf.Variable `ebpf:"watch_name_len"`
@@ -318,40 +370,48 @@ type lifecycleVariables struct {
 //
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecyclePrograms struct {
-	FeBarrier  *ebpf.Program `ebpf:"fe_barrier"`
-	FeCallRcu  *ebpf.Program `ebpf:"fe_call_rcu"`
-	FeCallSrcu *ebpf.Program `ebpf:"fe_call_srcu"`
-	FeCallTt   *ebpf.Program `ebpf:"fe_call_tt"`
-	FeCbMult   *ebpf.Program `ebpf:"fe_cb_mult"`
-	FeCbRcu    *ebpf.Program `ebpf:"fe_cb_rcu"`
-	FeFree     *ebpf.Program `ebpf:"fe_free"`
-	FePut      *ebpf.Program `ebpf:"fe_put"`
-	FePutUref  *ebpf.Program `ebpf:"fe_put_uref"`
-	FeQueue    *ebpf.Program `ebpf:"fe_queue"`
-	FeRelease  *ebpf.Program `ebpf:"fe_release"`
-	FeSync     *ebpf.Program `ebpf:"fe_sync"`
-	FeSyncExp  *ebpf.Program `ebpf:"fe_sync_exp"`
-	FxBarrier  *ebpf.Program `ebpf:"fx_barrier"`
-	FxFree     *ebpf.Program `ebpf:"fx_free"`
-	FxSync     *ebpf.Program `ebpf:"fx_sync"`
-	FxSyncExp  *ebpf.Program `ebpf:"fx_sync_exp"`
-	KpBarrier  *ebpf.Program `ebpf:"kp_barrier"`
-	KpCallRcu  *ebpf.Program `ebpf:"kp_call_rcu"`
-	KpCallSrcu *ebpf.Program `ebpf:"kp_call_srcu"`
-	KpCallTt   *ebpf.Program `ebpf:"kp_call_tt"`
-	KpCbMult   *ebpf.Program `ebpf:"kp_cb_mult"`
-	KpCbRcu    *ebpf.Program `ebpf:"kp_cb_rcu"`
-	KpFree     *ebpf.Program `ebpf:"kp_free"`
-	KpPut      *ebpf.Program `ebpf:"kp_put"`
-	KpPutUref  *ebpf.Program `ebpf:"kp_put_uref"`
-	KpQueue    *ebpf.Program `ebpf:"kp_queue"`
-	KpRelease  *ebpf.Program `ebpf:"kp_release"`
-	KpSync     *ebpf.Program `ebpf:"kp_sync"`
-	KpSyncExp  *ebpf.Program `ebpf:"kp_sync_exp"`
-	KrpBarrier *ebpf.Program `ebpf:"krp_barrier"`
-	KrpFree    *ebpf.Program `ebpf:"krp_free"`
-	KrpSync    *ebpf.Program `ebpf:"krp_sync"`
-	KrpSyncExp *ebpf.Program `ebpf:"krp_sync_exp"`
+	FeBarrier   *ebpf.Program `ebpf:"fe_barrier"`
+	FeCallRcu   *ebpf.Program `ebpf:"fe_call_rcu"`
+	FeCallSrcu  *ebpf.Program `ebpf:"fe_call_srcu"`
+	FeCallTt    *ebpf.Program `ebpf:"fe_call_tt"`
+	FeCbMult    *ebpf.Program `ebpf:"fe_cb_mult"`
+	FeCbRcu     *ebpf.Program `ebpf:"fe_cb_rcu"`
+	FeFree      *ebpf.Program `ebpf:"fe_free"`
+	FeGpCleanup *ebpf.Program `ebpf:"fe_gp_cleanup"`
+	FeGpInit    *ebpf.Program `ebpf:"fe_gp_init"`
+	FePut       *ebpf.Program `ebpf:"fe_put"`
+	FePutUref   *ebpf.Program `ebpf:"fe_put_uref"`
+	FeQueue     *ebpf.Program `ebpf:"fe_queue"`
+	FeRelease   *ebpf.Program `ebpf:"fe_release"`
+	FeSync      *ebpf.Program `ebpf:"fe_sync"`
+	FeSyncExp   *ebpf.Program `ebpf:"fe_sync_exp"`
+	FeTtPostgp  *ebpf.Program `ebpf:"fe_tt_postgp"`
+	FeTtPregp   *ebpf.Program `ebpf:"fe_tt_pregp"`
+	FxBarrier   *ebpf.Program `ebpf:"fx_barrier"`
+	FxFree      *ebpf.Program `ebpf:"fx_free"`
+	FxSync      *ebpf.Program `ebpf:"fx_sync"`
+	FxSyncExp   *ebpf.Program `ebpf:"fx_sync_exp"`
+	KpBarrier   *ebpf.Program `ebpf:"kp_barrier"`
+	KpCallRcu   *ebpf.Program `ebpf:"kp_call_rcu"`
+	KpCallSrcu  *ebpf.Program `ebpf:"kp_call_srcu"`
+	KpCallTt    *ebpf.Program `ebpf:"kp_call_tt"`
+	KpCbMult    *ebpf.Program `ebpf:"kp_cb_mult"`
+	KpCbRcu     *ebpf.Program `ebpf:"kp_cb_rcu"`
+	KpFree      *ebpf.Program `ebpf:"kp_free"`
+	KpGpCleanup *ebpf.Program `ebpf:"kp_gp_cleanup"`
+	KpGpInit    *ebpf.Program `ebpf:"kp_gp_init"`
+	KpPut       *ebpf.Program `ebpf:"kp_put"`
+	KpPutUref   *ebpf.Program `ebpf:"kp_put_uref"`
+	KpQueue     *ebpf.Program `ebpf:"kp_queue"`
+	KpRelease   *ebpf.Program `ebpf:"kp_release"`
+	KpSync      *ebpf.Program `ebpf:"kp_sync"`
+	KpSyncExp   *ebpf.Program `ebpf:"kp_sync_exp"`
+	KpTtPostgp  *ebpf.Program `ebpf:"kp_tt_postgp"`
+	KpTtPregp   *ebpf.Program `ebpf:"kp_tt_pregp"`
+	KrpBarrier  *ebpf.Program `ebpf:"krp_barrier"`
+	KrpFree     *ebpf.Program `ebpf:"krp_free"`
+	KrpSync     *ebpf.Program `ebpf:"krp_sync"`
+	KrpSyncExp  *ebpf.Program `ebpf:"krp_sync_exp"`
 }
 
 func (p *lifecyclePrograms) Close() error {
@@ -363,12 +423,16 @@ func (p *lifecyclePrograms) Close() error {
 		p.FeCbMult,
 		p.FeCbRcu,
 		p.FeFree,
+		p.FeGpCleanup,
+		p.FeGpInit,
 		p.FePut,
 		p.FePutUref,
 		p.FeQueue,
 		p.FeRelease,
 		p.FeSync,
 		p.FeSyncExp,
+		p.FeTtPostgp,
+		p.FeTtPregp,
 		p.FxBarrier,
 		p.FxFree,
 		p.FxSync,
@@ -380,12 +444,16 @@ func (p *lifecyclePrograms) Close() error {
 		p.KpCbMult,
 		p.KpCbRcu,
 		p.KpFree,
+		p.KpGpCleanup,
+		p.KpGpInit,
 		p.KpPut,
 		p.KpPutUref,
 		p.KpQueue,
 		p.KpRelease,
 		p.KpSync,
 		p.KpSyncExp,
+		p.KpTtPostgp,
+		p.KpTtPregp,
 		p.KrpBarrier,
 		p.KrpFree,
 		p.KrpSync,

@@ -19,6 +19,8 @@ type LookupConfig struct {
 	// Function is the kernel's function that looks up maps of this type.
 	Function string
 	// Map is the one whose lookups count; others are excluded and counted.
+	// Nil: Function is no lookup but one that may sleep, and all its calls
+	// count; that costs more.
 	Map *ebpf.Map
 	// Empty attaches programs that do nothing: the floor of what any pair
 	// of probes costs.
@@ -53,6 +55,8 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 	switch {
 	case cfg.Empty:
 		entry, exit = lookupProgEmptyEntry, lookupProgEmptyExit
+	case cfg.Map == nil:
+		entry, exit = lookupProgSpanEntry, lookupProgSpanExit
 	case cpus == 1 && !cfg.ManyCPUs:
 		entry, exit = lookupProgLookupEntryUp, lookupProgLookupExitUp
 	}
@@ -96,7 +100,7 @@ func loadLookupPrograms(m *ebpf.Map, function string, names ...string) (*ebpf.Co
 			prog.AttachTo = function
 		}
 		for i := range prog.Instructions {
-			if ins := &prog.Instructions[i]; ins.Reference() == lookupMapMpfWatched {
+			if ins := &prog.Instructions[i]; ins.Reference() == lookupMapMpfWatched && m != nil {
 				if err := ins.AssociateMap(m); err != nil {
 					return nil, err
 				}

@@ -33,6 +33,7 @@ type lookupLookupCpu struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	lookupMapMpfSpans       = "mpf_spans"
 	lookupMapMpfWatched     = "mpf_watched"
 	lookupProgEmptyEntry    = "empty_entry"
 	lookupProgEmptyExit     = "empty_exit"
@@ -41,6 +42,8 @@ const (
 	lookupProgLookupExit    = "lookup_exit"
 	lookupProgLookupExitUp  = "lookup_exit_up"
 	lookupProgRecordBatch   = "record_batch"
+	lookupProgSpanEntry     = "span_entry"
+	lookupProgSpanExit      = "span_exit"
 	lookupVarCpuMask        = "cpu_mask"
 	lookupVarLookupCpus     = "lookup_cpus"
 	lookupVarRecordN        = "record_n"
@@ -96,12 +99,15 @@ type lookupProgramSpecs struct {
 	LookupExit    *ebpf.ProgramSpec `ebpf:"lookup_exit"`
 	LookupExitUp  *ebpf.ProgramSpec `ebpf:"lookup_exit_up"`
 	RecordBatch   *ebpf.ProgramSpec `ebpf:"record_batch"`
+	SpanEntry     *ebpf.ProgramSpec `ebpf:"span_entry"`
+	SpanExit      *ebpf.ProgramSpec `ebpf:"span_exit"`
 }
 
 // lookupMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lookupMapSpecs struct {
+	MpfSpans   *ebpf.MapSpec `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.MapSpec `ebpf:"mpf_watched"`
 }
 
@@ -135,11 +141,13 @@ func (o *lookupObjects) Close() error {
 //
 // It can be passed to loadLookupObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lookupMaps struct {
+	MpfSpans   *ebpf.Map `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.Map `ebpf:"mpf_watched"`
 }
 
 func (m *lookupMaps) Close() error {
 	return _LookupClose(
+		m.MpfSpans,
 		m.MpfWatched,
 	)
 }
@@ -165,6 +173,8 @@ type lookupPrograms struct {
 	LookupExit    *ebpf.Program `ebpf:"lookup_exit"`
 	LookupExitUp  *ebpf.Program `ebpf:"lookup_exit_up"`
 	RecordBatch   *ebpf.Program `ebpf:"record_batch"`
+	SpanEntry     *ebpf.Program `ebpf:"span_entry"`
+	SpanExit      *ebpf.Program `ebpf:"span_exit"`
 }
 
 func (p *lookupPrograms) Close() error {
@@ -176,6 +186,8 @@ func (p *lookupPrograms) Close() error {
 		p.LookupExit,
 		p.LookupExitUp,
 		p.RecordBatch,
+		p.SpanEntry,
+		p.SpanExit,
 	)
 }
 

@@ -5,6 +5,7 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -13,12 +14,14 @@ import (
 type (
 	DeathEvent = lifecycleDeathEvent
 	WaitEvent  = lifecycleWaitEvent
+	GPEvent    = lifecycleGpEvent
 )
 
 // Kinds of an event, its first four bytes.
 const (
 	KindDeath = uint32(lifecycleEventKindEVENT_DEATH)
 	KindWait  = uint32(lifecycleEventKindEVENT_WAIT)
+	KindGP    = uint32(lifecycleEventKindEVENT_GP)
 )
 
 // Kinds of a stage of a death.
@@ -44,19 +47,22 @@ type Counters struct {
 // lostDeaths and missed give the counters their names in run.json.
 var (
 	lostDeaths = map[lifecycleCounter]string{
-		lifecycleCounterCOUNTER_INFLIGHT_FULL: "inflight_full",
-		lifecycleCounterCOUNTER_INFLIGHT_BUSY: "inflight_busy",
-		lifecycleCounterCOUNTER_STALE:         "stale",
-		lifecycleCounterCOUNTER_RINGBUF_FULL:  "ringbuf_full",
+		lifecycleCounterCOUNTER_STALE:          "stale",
+		lifecycleCounterCOUNTER_RINGBUF_FULL:   "ringbuf_full",
+		lifecycleCounterCOUNTER_FREEING_FULL:   "freeing_full",
+		lifecycleCounterCOUNTER_UNMATCHED_FREE: "unmatched_free",
+		lifecycleCounterCOUNTER_UNMATCHED_EXIT: "unmatched_exit",
 	}
 	missed = map[lifecycleCounter]string{
-		lifecycleCounterCOUNTER_WAIT_RINGBUF_FULL:  "wait_ringbuf_full",
-		lifecycleCounterCOUNTER_WAITS_FULL:         "waits_full",
-		lifecycleCounterCOUNTER_FREEING_FULL:       "freeing_full",
-		lifecycleCounterCOUNTER_UNMATCHED_FREE:     "unmatched_free",
-		lifecycleCounterCOUNTER_UNMATCHED_EXIT:     "unmatched_exit",
+		lifecycleCounterCOUNTER_WAIT_RINGBUF_FULL: "wait_ringbuf_full",
+		lifecycleCounterCOUNTER_WAITS_FULL:        "waits_full",
+		// Puts that found no room: attempts, of which a death has several.
+		// The death itself is an unmatched_free.
+		lifecycleCounterCOUNTER_INFLIGHT_FULL:      "inflight_full",
+		lifecycleCounterCOUNTER_INFLIGHT_BUSY:      "inflight_busy",
 		lifecycleCounterCOUNTER_UNMATCHED_WAIT:     "unmatched_wait",
 		lifecycleCounterCOUNTER_UNMATCHED_CALLBACK: "unmatched_callback",
+		lifecycleCounterCOUNTER_GP_RINGBUF_FULL:    "gp_ringbuf_full",
 		lifecycleCounterCOUNTER_STACK_COLLISION:    "stack_collision",
 		lifecycleCounterCOUNTER_STACK_ERROR:        "stack_error",
 	}
@@ -120,11 +126,25 @@ func (p *Probes) InFlight() ([]DeathEvent, error) {
 	var out []DeathEvent
 	var key uint64
 	var life DeathEvent
+	var tid uint32
+	var freeing lifecycleFreeing
 	it := p.coll.Maps[lifecycleMapMpfInflight].Iterate()
 	for it.Next(&key, &life) {
 		if life.Confirmed != 0 {
 			out = append(out, life)
 		}
+	}
+	// A death leaves that table when its free begins: in this order it is in
+	// both rather than in neither.
+	itFreeing := p.coll.Maps[lifecycleMapMpfFreeing].Iterate()
+	for itFreeing.Next(&tid, &freeing) {
+		same := func(d DeathEvent) bool { return d.PutNs == freeing.Life.PutNs && d.MapId == freeing.Life.MapId }
+		if freeing.Life.Kind == KindDeath && !slices.ContainsFunc(out, same) {
+			out = append(out, freeing.Life)
+		}
+	}
+	if err := itFreeing.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return nil, fmt.Errorf("read the table of freeing workers: %w", err)
 	}
 	// Entries come and go meanwhile; an iteration that lost its place is a
 	// snapshot that is good enough for waiting, and the last one is still.

@@ -20,6 +20,7 @@ type group struct {
 	loop      string
 	params    string
 	scenarios []*results.Scenario
+	byKernel  bool // they differ in the kernel, not in the strategy
 }
 
 func groups(run *results.Run) []*group {

@@ -143,7 +143,11 @@ func count(n uint64, present bool) string {
 
 // otherGrid holds what is beside the death: update_wait, operations, metrics.
 func (g *group) otherGrid(o Options) *grid {
-	t := &grid{header: append([]string{"beside the death", "strategy", "n"}, figures...), left: map[int]bool{0: true, 1: true}, color: o.Color}
+	what, by := "beside the death", "strategy"
+	if g.byKernel {
+		what, by = "cost", "kernel"
+	}
+	t := &grid{header: append([]string{what, by, "n"}, figures...), left: map[int]bool{0: true, 1: true}, color: o.Color}
 	for _, phase := range g.phasesOf([]string{results.PhaseUpdateWait, results.PhaseOp}) {
 		name := phase
 		if phase == results.PhaseOp && g.loop != "" {
@@ -156,27 +160,7 @@ func (g *group) otherGrid(o Options) *grid {
 			}
 		}
 	}
-	var metrics []string
-	for _, s := range g.scenarios {
-		for m := range s.Metrics {
-			if !slices.Contains(metrics, m) {
-				metrics = append(metrics, m)
-			}
-		}
-	}
-	slices.Sort(metrics)
-	for _, m := range metrics {
-		name := ""
-		for _, s := range g.scenarios {
-			if v, ok := s.Metrics[m]; ok {
-				if name == "" && s == g.first(m) {
-					name = metricName(m, v)
-				}
-				t.add(append([]string{name, label(s), count(v.N, true)}, metricCells(v)...)...)
-				name = ""
-			}
-		}
-	}
+	g.metricRows(t)
 	if len(t.rows) == 0 {
 		return nil
 	}
@@ -184,46 +168,6 @@ func (g *group) otherGrid(o Options) *grid {
 		t = t.without("p90")
 	}
 	return t
-}
-
-// first returns the first scenario that has a metric.
-func (g *group) first(metric string) *results.Scenario {
-	for _, s := range g.scenarios {
-		if _, ok := s.Metrics[metric]; ok {
-			return s
-		}
-	}
-	return nil
-}
-
-// metricName says a metric's unit where its cells don't.
-func metricName(name string, m results.Metric) string {
-	name = analyze.SafeName(name)
-	switch m.Unit {
-	case "ns", "bytes", "":
-		return name
-	case "ns/op":
-		return name + " (per op)"
-	}
-	return name + " (" + analyze.SafeName(m.Unit) + ")"
-}
-
-func metricCells(m results.Metric) []string {
-	if m.N == 0 {
-		return []string{none, none, none, none}
-	}
-	out := make([]string, 0, 4)
-	for _, v := range []float64{m.P50, m.P90, m.P99, m.Max} {
-		switch m.Unit {
-		case "ns", "ns/op":
-			out = append(out, FormatDuration(v))
-		case "bytes":
-			out = append(out, FormatBytes(v))
-		default:
-			out = append(out, significant(v, false))
-		}
-	}
-	return out
 }
 
 // memoryGrids hold the memory in limbo and the balance of the trials, in one

@@ -51,9 +51,12 @@ func WriteTable(w io.Writer, run *results.Run, o Options) error {
 			if err := t.Balance(); err != nil {
 				p.alert(fmt.Sprintf("%s: %v", s.ID, err))
 			}
+			for _, f := range t.Failures {
+				p.alert(fmt.Sprintf("%s trial %d: %s", s.ID, t.Index, f))
+			}
 		}
 	}
-	for _, g := range groups(run) {
+	for _, g := range joinMetrics(groups(run)) {
 		p.group(g)
 	}
 	if len(run.Scenarios) == 0 {
@@ -109,12 +112,20 @@ func (p *printer) grid(g *grid) {
 
 func (p *printer) group(g *group) {
 	p.gap()
-	headline := wrap(g.headline(), p.o.Width, 2)
+	text := g.headline()
+	if g.metricsOnly() {
+		text = g.metricsHeadline()
+	}
+	headline := wrap(text, p.o.Width, 2)
 	if p.o.Color {
 		headline = bold(headline)
 	}
 	p.line(headline)
 	p.line(wrap(g.subtitle(), p.o.Width, 2))
+	if g.metricsOnly() {
+		p.grid(g.otherGrid(p.o))
+		return
+	}
 	note, grids := g.phaseGrids(p.o)
 	if note != "" {
 		p.line(wrap(note, p.o.Width, 2))
@@ -144,6 +155,8 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 			}
 		}
 	}
+	p.findings(run)
+	p.hows(run)
 	p.counts(run)
 	var said []string
 	warn := func(prefix string, warnings []string) {

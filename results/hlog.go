@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,20 +120,44 @@ func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 		return fmt.Errorf("read histograms: %w", err)
 	}
 	defer file.Close()
-	lr := hdrhistogram.NewHistogramLogReader(file)
+	var own error // f's, which is no fault of the file
+	err = DecodeHistograms(file, func(h *hdrhistogram.Histogram) error {
+		own = f(h)
+		return own
+	})
+	if err != nil && own == nil {
+		return &CorruptError{File: name, Err: err}
+	}
+	return err
+}
+
+// DecodeHistograms reads the tagged histograms of an HdrHistogram log.
+func DecodeHistograms(r io.Reader, f func(h *hdrhistogram.Histogram) error) error {
+	lr := hdrhistogram.NewHistogramLogReader(r)
 	for {
-		h, err := lr.NextIntervalHistogram()
+		h, err := nextHistogram(lr)
 		if err != nil {
-			return &CorruptError{File: name, Err: err}
+			return err
 		}
 		if h == nil {
 			return nil
 		}
 		if _, _, _, err := ParseTag(h.Tag()); err != nil {
-			return &CorruptError{File: name, Err: err}
+			return err
 		}
 		if err := f(h); err != nil {
 			return err
 		}
 	}
+}
+
+// nextHistogram makes an error of a panic: the library indexes by what it
+// reads.
+func nextHistogram(lr *hdrhistogram.HistogramLogReader) (h *hdrhistogram.Histogram, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decode histogram: %v", p)
+		}
+	}()
+	return lr.NextIntervalHistogram()
 }

@@ -156,11 +156,14 @@ type Trial struct {
 	Phases     map[string]Stats  `json:"phases"`
 	Limbo      Limbo             `json:"limbo"`
 	Timeline   []LimboPoint      `json:"timeline,omitempty"`
-	Metrics    map[string]Metric `json:"metrics,omitempty"`
-	Paths      map[string]uint64 `json:"paths,omitempty"`
-	Pending    *Pending          `json:"pending,omitempty"`
-	Loss       map[string]uint64 `json:"loss"`
-	Warnings   []string          `json:"warnings,omitempty"`
+	// GracePeriods are the first MaxGracePeriods that were seen to begin and
+	// end during the trial, whatever caused them.
+	GracePeriods []GracePeriod     `json:"grace_periods,omitempty"`
+	Metrics      map[string]Metric `json:"metrics,omitempty"`
+	Paths        map[string]uint64 `json:"paths,omitempty"`
+	Pending      *Pending          `json:"pending,omitempty"`
+	Loss         map[string]uint64 `json:"loss"`
+	Warnings     []string          `json:"warnings,omitempty"`
 	// Failures are what the workload found wrong with the kernel, Findings
 	// what it found to be so.
 	Failures []string `json:"failures,omitempty"`
@@ -219,6 +222,16 @@ type LimboPoint struct {
 	AtNS  int64  `json:"at_ns"` // since the trial's first put
 	Bytes uint64 `json:"bytes"`
 	Maps  uint64 `json:"maps"`
+}
+
+// MaxGracePeriods is how many grace periods run.json keeps of a trial.
+const MaxGracePeriods = 2000
+
+// GracePeriod is one of the whole system's, in the target's ktime.
+type GracePeriod struct {
+	Kind    string `json:"kind"` // "rcu" or "tasks-trace"
+	StartNS int64  `json:"start_ns"`
+	EndNS   int64  `json:"end_ns"`
 }
 
 // Pending are deaths that had not ended when the trial did: censored, each

@@ -62,7 +62,7 @@ func TestVMConfiguration(t *testing.T) {
 		}
 	}
 	vm, err := VM{Kernel: k, Clock: ClockICount}.withDefaults()
-	if err != nil || vm.CPUs != 1 || vm.MemoryBytes != defaultMemory {
+	if err != nil || vm.CPUs != 1 || vm.MemoryBytes != DefaultMemory {
 		t.Errorf("defaults: %+v, %v", vm, err)
 	}
 }

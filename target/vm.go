@@ -24,7 +24,7 @@ const (
 
 const (
 	minMemory          = 256 << 20
-	defaultMemory      = 1 << 30
+	DefaultMemory      = 1 << 30 // of a VM, bytes
 	defaultTimeout     = 10 * time.Minute
 	defaultBootTimeout = 2 * time.Minute
 	quitLimit          = 5 * time.Second
@@ -134,7 +134,7 @@ func (vm VM) withDefaults() (VM, error) {
 		}
 	}
 	if vm.MemoryBytes == 0 {
-		vm.MemoryBytes = defaultMemory
+		vm.MemoryBytes = DefaultMemory
 	}
 	if vm.Timeout == 0 {
 		vm.Timeout = defaultTimeout

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +59,7 @@ type Churn struct {
 	Batch          uint32
 	// What gate --self-test plants, see churn_inject.go.
 	InjectDelay, InjectReader string
+	HoldReader                string // see hold.go; empty: none
 
 	innerSet bool
 	fs       *pflag.FlagSet
@@ -79,6 +79,7 @@ func (c *Churn) AddFlags(fs *pflag.FlagSet) {
 	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
 	fs.IntVar(&c.Readers, "readers", 0, "BPF programs that look up through the outer map meanwhile")
 	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --slots")
+	fs.StringVar(&c.HoldReader, "hold-reader", "", "calibrate: let every death begin inside a reader that then stays this long: tasks-trace=200ms or rcu=20ms")
 	c.addInjectFlags(fs)
 }
 
@@ -93,12 +94,6 @@ func (c *Churn) Check(strategy string) error {
 		return err
 	}
 	c.innerSet = c.innerSet || c.fs != nil && c.fs.Changed("inner")
-	oneOf := func(flag, value string, known []string) error {
-		if slices.Contains(known, value) {
-			return nil
-		}
-		return fmt.Errorf("--%s %q is not one of %s", flag, value, strings.Join(known, ", "))
-	}
 	err := errors.Join(
 		oneOf("outer", c.Outer, churnOuters),
 		oneOf("inner", c.Inner, churnInners),
@@ -107,6 +102,9 @@ func (c *Churn) Check(strategy string) error {
 		return err
 	}
 	if _, _, err := c.injected(); err != nil {
+		return err
+	}
+	if err := c.checkHold(strategy); err != nil {
 		return err
 	}
 	switch {

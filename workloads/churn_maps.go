@@ -19,6 +19,7 @@ type churnInstance struct {
 	outer    *ebpf.Map     // nil for immediate
 	holder   *ebpf.Program // the sleepable program that uses outer
 	readers  *ebpf.Program
+	held     *hold
 	note     string
 }
 
@@ -51,6 +52,11 @@ func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
 		if err := i.loadReader(); err != nil {
 			return nil, err
 		}
+	}
+	if kind, length, err := parseHold(c.HoldReader); err != nil {
+		return nil, err
+	} else if i.held, err = newHold(kind, length); err != nil {
+		return nil, err
 	}
 	for slot := range c.Slots {
 		if err := i.insert(slot); err != nil {
@@ -187,7 +193,7 @@ func (i *churnInstance) Note() string { return i.note }
 
 // Close drops the outer map with what is in it.
 func (i *churnInstance) Close() error {
-	var errs []error
+	errs := []error{i.held.close()}
 	if i.readers != nil && i.readers != i.holder {
 		errs = append(errs, i.readers.Close())
 	}
@@ -197,6 +203,6 @@ func (i *churnInstance) Close() error {
 	if i.outer != nil {
 		errs = append(errs, i.outer.Close())
 	}
-	i.readers, i.holder, i.outer = nil, nil, nil
+	i.readers, i.holder, i.outer, i.held = nil, nil, nil, nil
 	return errors.Join(errs...)
 }

@@ -25,8 +25,13 @@ func (i *churnInstance) Run(ctx context.Context, progress func(done, total uint6
 	if err != nil {
 		return Result{}, errors.Join(err, stop())
 	}
+	letGo, err := i.held.start()
+	if err != nil {
+		return Result{}, errors.Join(err, stopHeld(), stop())
+	}
 	result, err := i.loop(ctx, progress)
-	return result, errors.Join(err, stopHeld(), stop())
+	result.Metrics = i.held.metrics()
+	return result, errors.Join(err, letGo(), stopHeld(), stop())
 }
 
 func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint64)) (Result, error) {
@@ -57,16 +62,24 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 		if err != nil {
 			return res, err
 		}
+		var intended time.Time
+		if i.cfg.Rate > 0 {
+			intended = begin.Add(time.Duration(float64(op) / i.cfg.Rate * 1e9))
+			// Late already: no wait, and the lateness is in the latency.
+			time.Sleep(time.Until(intended))
+		}
+		if err := i.held.enter(); err != nil {
+			return res, errors.Join(err, closeAll(fresh))
+		}
 		start := time.Now()
 		if i.cfg.Rate > 0 {
-			start = begin.Add(time.Duration(float64(op) / i.cfg.Rate * 1e9))
-			// Late already: no wait, and the lateness is in the latency.
-			time.Sleep(time.Until(start))
+			start = intended
 		}
 		spin(injected)
 		puts, err := i.operate(op, fresh)
 		took := time.Since(start)
 		res.LastPuts += puts
+		err = errors.Join(err, i.held.leave())
 		if err != nil {
 			return res, err
 		}

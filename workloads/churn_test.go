@@ -61,10 +61,10 @@ func TestChurnSaysWhatItDoesByDefault(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
+func TestFind(t *testing.T) {
 	var unknown *UnknownError
-	if _, err := Lookup("chrun"); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "churn") {
-		t.Errorf("Lookup: %v", err)
+	if _, err := Find("chrun"); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "churn") {
+		t.Errorf("Find: %v", err)
 	}
 	for _, d := range All() {
 		if d.Summary == "" || d.New == nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
 )
 
@@ -19,6 +20,7 @@ const (
 	StrategyRCU        = "rcu"         // no sleepable program uses the outer map
 	StrategyTasksTrace = "tasks-trace" // a sleepable program does
 	StrategySync       = "sync"        // map_free itself waits
+	StrategyNone       = "none"        // nothing is freed that is of interest
 )
 
 // Workload is a driver with its parameters, before it touches a kernel.
@@ -40,7 +42,7 @@ type Instance interface {
 	// returns what it did, without an error.
 	Run(ctx context.Context, progress func(done, total uint64)) (Result, error)
 	// WatchPrefix starts the names of the maps whose deaths count: this
-	// instance's and no others.
+	// instance's and no others. Empty: no death is of interest.
 	WatchPrefix() string
 	// Note says what of the strategy could not be arranged; empty: nothing.
 	Note() string
@@ -60,6 +62,51 @@ type Result struct {
 	Loop string
 	// Interrupted says that ctx ended it before its count or duration.
 	Interrupted bool
+	// Metrics are the figures that are no operation's latency, by name; a
+	// name has no comma and no space.
+	Metrics map[string]Metric
+	// Failures are what the workload found to be wrong with the kernel, one
+	// line each: the run fails, and its figures are kept.
+	Failures []string
+	// Findings are what it found to be so, one line each.
+	Findings []string
+	// Warnings say what its figures can't be trusted for.
+	Warnings []string
+}
+
+// Metric holds the single values of a figure, in the order measured.
+type Metric struct {
+	Values []float64
+	// Unit is "ns/op", "ns", "bytes", or what else the values are.
+	Unit string
+	// How says how it was measured, where that needs saying.
+	How string
+}
+
+// Sized is a Workload that needs much memory.
+type Sized interface {
+	Workload
+	// MemoryBytes is about what it takes of a target with that many CPUs,
+	// after Check.
+	MemoryBytes(cpus int) uint64
+}
+
+// Tracer times, in the kernel, the calls of the function that looks a map up.
+type Tracer interface {
+	// Time runs f and keeps how long each call of function for m took
+	// meanwhile, under name. f returns how many calls it has caused.
+	Time(name, function string, m *ebpf.Map, f func() (calls uint64, err error)) error
+	// Longest runs f and keeps, under each name, how long the longest call
+	// of a function took meanwhile, by any task: that of the first one in
+	// its list that this kernel has.
+	Longest(functions map[string][]string, f func() error) error
+}
+
+// Traced is an Instance that has calls to be timed; SetTracer comes before
+// Run.
+type Traced interface {
+	Instance
+	SetTracer(t Tracer)
 }
 
 // Description is what is known of a workload without making one.
@@ -88,8 +135,8 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("unknown %s %q (known: %s)", e.What, e.Name, strings.Join(e.Known, ", "))
 }
 
-// Lookup finds a workload by name.
-func Lookup(name string) (Description, error) {
+// Find finds a workload by name.
+func Find(name string) (Description, error) {
 	var names []string
 	for _, d := range registry {
 		if d.Name == name {

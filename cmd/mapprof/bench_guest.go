@@ -46,6 +46,7 @@ const (
 	benchNothing  = "nothing"
 	benchEmpty    = "empty fentry + empty fexit (the floor)"
 	benchOwn      = "mapprof: fentry + fexit, 2-digit HDR histogram"
+	benchOwnMany  = "mapprof: the same as on several CPUs"
 	benchBpftrace = "bpftrace: kfunc + kretfunc, hist()"
 )
 
@@ -81,8 +82,9 @@ func runProbeCosts(bpftrace string) error {
 	plain := func() (probeCost, error) { return timeLookups(m) }
 	if err := errors.Join(
 		add(benchNothing, plain),
-		add(benchEmpty, func() (probeCost, error) { return withLookupProbe(m, true) }),
-		add(benchOwn, func() (probeCost, error) { return withLookupProbe(m, false) }),
+		add(benchEmpty, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{Empty: true}) }),
+		add(benchOwn, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{}) }),
+		add(benchOwnMany, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{ManyCPUs: true}) }),
 	); err != nil {
 		return err
 	}
@@ -102,14 +104,15 @@ func runProbeCosts(bpftrace string) error {
 	return ch.Send(eventCosts, data)
 }
 
-func withLookupProbe(m *ebpf.Map, empty bool) (_ probeCost, err error) {
-	p, err := probes.AttachLookup(probes.LookupConfig{Function: benchFunction, Map: m, Empty: empty})
+func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ probeCost, err error) {
+	cfg.Function, cfg.Map = benchFunction, m
+	p, err := probes.AttachLookup(cfg)
 	if err != nil {
 		return probeCost{}, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	c, err := timeLookups(m)
-	if err != nil || empty {
+	if err != nil || cfg.Empty {
 		return c, err
 	}
 	counts, err := p.Counts()

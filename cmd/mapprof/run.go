@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -31,9 +32,11 @@ type runFlags struct {
 	out        string
 	format     string
 	noDeaths   bool
+	noProbes   bool
 	ring       byteSize
 	inFlight   uint32
 	drain      time.Duration
+	need       uint64 // bytes of memory that the workload takes; 0: little
 }
 
 // newRunCmd makes mapprof run. The workload's own flags depend on --workload,
@@ -54,13 +57,14 @@ func newRunCmd(args []string) *cobra.Command {
 	fs.StringVarP(&flags.out, "out", "o", "", "run directory to create (default mapprof-runs/TIME-WORKLOAD)")
 	fs.StringVar(&flags.format, "format", "table", "what to print: table or json")
 	fs.BoolVar(&flags.noDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
+	fs.BoolVar(&flags.noProbes, "no-probes", false, "attach no probes: only time operations, from user space, to see what watching costs")
 	flags.targetFlags.add(fs)
 	fs.Var(&flags.ring, "ring-size", "ring buffer of the probes, a power of two")
 	fs.Uint32Var(&flags.inFlight, "in-flight", 65536, "how many deaths may be pending at once")
 	fs.DurationVar(&flags.drain, "drain-timeout", 30*time.Second, "how long to wait at the end for pending deaths")
 
 	own := pflag.NewFlagSet("workload", pflag.ContinueOnError)
-	desc, lookupErr := workloads.Lookup(workloadArg(args))
+	desc, lookupErr := workloads.Find(workloadArg(args))
 	var w workloads.Workload
 	cmd.Long = runHelp
 	if lookupErr == nil {
@@ -156,6 +160,9 @@ func (f *runFlags) check(w workloads.Workload) error {
 	case f.drain < 0:
 		return &usageError{errors.New("--drain-timeout must not be negative")}
 	}
+	if sized, ok := w.(workloads.Sized); ok {
+		f.need = sized.MemoryBytes(max(2, f.cpus))
+	}
 	if f.out == "" {
 		f.out = filepath.Join("mapprof-runs", time.Now().Format("20060102-150405")+"-"+f.workload)
 	}
@@ -229,6 +236,11 @@ func runRun(cmd *cobra.Command, flags *runFlags, workloadArgs []string) error {
 		}
 		return err
 	}
+	if len(kernels) > 0 {
+		if err := flags.checkMemory(); err != nil {
+			return err
+		}
+	}
 	r.progress = newProgress(stderr)
 	run, failure := r.run(ctx, kernels)
 	r.progress.finish()
@@ -238,6 +250,24 @@ func runRun(cmd *cobra.Command, flags *runFlags, workloadArgs []string) error {
 		}
 	}
 	return failure
+}
+
+// checkMemory refuses a VM that is too small for the workload, before it boots.
+func (f *runFlags) checkMemory() error {
+	memory := uint64(f.memory)
+	if memory == 0 {
+		memory = target.DefaultMemory
+	}
+	// What a kernel, its initramfs and the tracer have taken when the
+	// workload begins, and what a kernel keeps free.
+	enough := f.need + f.need/32 + 320<<20
+	if f.need == 0 || memory >= enough {
+		return nil
+	}
+	const unit = 256 << 20
+	need, have, want := byteSize((f.need+1<<20-1)>>20<<20), byteSize(memory), byteSize((enough+unit-1)/unit*unit)
+	return &usageError{fmt.Errorf("--workload %s takes %s of memory with these sizes, and the VM has %s (use --memory %s, or a smaller --size)",
+		f.workload, &need, &have, &want)}
 }
 
 // terminalWidth is the width of standard output, 0 where it is no terminal.

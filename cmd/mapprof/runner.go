@@ -81,7 +81,7 @@ func (r *runner) plan(kernels []target.Kernel) []planned {
 				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, trial)}
 				p.job = job{
 					Scenario: tagSafe(r.flags.workload + "/" + names[i] + "/" + strategy), Trial: trial,
-					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths,
+					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths, NoProbes: r.flags.noProbes,
 					RingBytes: uint32(r.flags.ring), InFlight: r.flags.inFlight, DrainTimeout: r.flags.drain,
 				}
 				if kernels[i].Path != "" {
@@ -148,6 +148,9 @@ func verify(run *results.Run) error {
 	errs := []error{analyze.CheckBalance(run)}
 	for _, s := range run.Scenarios {
 		for _, t := range s.Trials {
+			for _, f := range t.Failures {
+				errs = append(errs, fmt.Errorf("%s trial %d: %s", s.ID, t.Index, f))
+			}
 			if t.Puts != t.Expected {
 				errs = append(errs, fmt.Errorf("%s trial %d: the workload dropped %d last references, the probes saw %d (see mapprof doctor; the figures above are of those seen)",
 					s.ID, t.Index, t.Expected, t.Puts))
@@ -205,6 +208,10 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	if out != nil {
 		describeVM(&part.Run.Targets[0], *p.kernel, *out)
+		if out.Clock == target.ClockICount {
+			analyze.InInstructions(part.Run.Scenarios[0].Metrics)
+			analyze.InInstructions(part.Run.Scenarios[0].Trials[0].Metrics)
+		}
 		part.Run.Target = part.Run.Targets[0]
 	}
 	return r.fold(part)

@@ -29,6 +29,7 @@ type job struct {
 
 	Doctor       bool          `json:"doctor,omitempty"` // only say what attaches
 	NoDeaths     bool          `json:"no_deaths"`
+	NoProbes     bool          `json:"no_probes,omitempty"` // watch nothing
 	RingBytes    uint32        `json:"ring_bytes"`
 	InFlight     uint32        `json:"in_flight"`
 	Mechanisms   []string      `json:"mechanisms"`
@@ -56,7 +57,7 @@ const eventProgress = "progress"
 
 // load finds the job's workload and parses its flags.
 func (j *job) load() (workloads.Workload, *pflag.FlagSet, error) {
-	d, err := workloads.Lookup(j.Workload)
+	d, err := workloads.Find(j.Workload)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,6 +79,9 @@ type trial struct {
 	outcome  *collect.Outcome
 	measured time.Duration
 	warnings []string
+	lookups  []timedLookups
+	longest  map[string]results.Metric
+	lost     map[string]uint64 // by the lookup probes
 	probes   []probes.Attachment
 	knobs    map[string]string
 }
@@ -103,6 +107,22 @@ func (t *trial) measure(ctx context.Context) (err error) {
 		t.warnings = append(t.warnings, n)
 	}
 
+	if traced, ok := instance.(workloads.Traced); ok && !t.job.NoProbes {
+		traced.SetTracer(t)
+	}
+	t.knobs = readKnobs()
+	if t.job.NoProbes {
+		return t.unwatched(ctx, instance)
+	}
+	if instance.WatchPrefix() == "" {
+		t.outcome = &collect.Outcome{Loss: map[string]uint64{}}
+		return t.run(ctx, instance)
+	}
+	return t.watch(ctx, instance)
+}
+
+// watch runs the workload while the deaths of its maps are watched.
+func (t *trial) watch(ctx context.Context, instance workloads.Instance) (err error) {
 	t.stage(stageAttach, 0, 0)
 	p, attachments, err := probes.Attach(probes.Config{
 		WatchPrefix: instance.WatchPrefix(),
@@ -120,23 +140,12 @@ func (t *trial) measure(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	t.knobs = readKnobs()
-	t.stage(stageMeasure, 0, 0)
-	began := time.Now()
-	last := began
 	if err := p.Start(); err != nil {
 		return err
 	}
-	t.result, err = instance.Run(ctx, func(done, total uint64) {
-		if now := time.Now(); now.Sub(last) > 250*time.Millisecond {
-			last = now
-			t.stage(stageMeasure, done, total)
-		}
-	})
-	if err != nil {
+	if err := t.run(ctx, instance); err != nil {
 		return err
 	}
-	t.measured = time.Since(began)
 	if err := p.Stop(); err != nil {
 		return err
 	}
@@ -152,6 +161,21 @@ func (t *trial) measure(ctx context.Context) (err error) {
 	return err
 }
 
+// run does the measured part.
+func (t *trial) run(ctx context.Context, instance workloads.Instance) (err error) {
+	t.stage(stageMeasure, 0, 0)
+	began := time.Now()
+	last := began
+	t.result, err = instance.Run(ctx, func(done, total uint64) {
+		if now := time.Now(); now.Sub(last) > 250*time.Millisecond {
+			last = now
+			t.stage(stageMeasure, done, total)
+		}
+	})
+	t.measured = time.Since(began)
+	return err
+}
+
 // runTrial runs a job and leaves a run directory of one scenario with one
 // trial at dir.
 func runTrial(ctx context.Context, j *job, dir string, say func(progressEvent)) error {
@@ -159,6 +183,7 @@ func runTrial(ctx context.Context, j *job, dir string, say func(progressEvent)) 
 	if err := t.measure(ctx); err != nil {
 		return err
 	}
+	t.addLoss()
 	t.stage(stageWrite, 0, 0)
 	w, err := results.Create(dir)
 	if err != nil {

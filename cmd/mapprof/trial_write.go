@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/pprof/profile"
 	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -45,6 +46,11 @@ func (t *trial) write(w *results.Writer) error {
 			return err
 		}
 	}
+	for _, l := range t.lookups {
+		if err := w.Histogram(results.Tag(t.job.Scenario, t.job.Trial, l.name), l.histogram, t.begin, now); err != nil {
+			return err
+		}
+	}
 	builder := analyze.NewProfileBuilder()
 	if !t.job.NoDeaths {
 		if err := w.KeepDeaths(); err != nil {
@@ -63,7 +69,12 @@ func (t *trial) write(w *results.Writer) error {
 			return err
 		}
 	}
-	p, err := builder.Build(t.outcome.Stacks, analyze.MetaOf(run))
+	var p *profile.Profile
+	if len(t.lookups) > 0 && builder.N() == 0 {
+		p, err = analyze.LookupProfile(t.lookupCosts(), analyze.MetaOf(run))
+	} else {
+		p, err = builder.Build(t.outcome.Stacks, analyze.MetaOf(run))
+	}
 	if err != nil {
 		return err
 	}
@@ -113,8 +124,11 @@ func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 		Index: t.job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
 		Expected: t.result.LastPuts, Excluded: o.Excluded, Ops: t.result.Ops,
 		DurationNS: uint64(t.measured.Nanoseconds()), Phases: phases, Limbo: limbo, Timeline: timeline,
-		Paths: o.Paths, Loss: o.Loss, Warnings: t.warnings, Partial: t.result.Interrupted,
+		GracePeriods: o.GracePeriods[:min(len(o.GracePeriods), results.MaxGracePeriods)],
+		Paths:        o.Paths, Loss: o.Loss, Warnings: t.warnings, Partial: t.result.Interrupted,
 	}
+	tr.Failures, tr.Findings, tr.Metrics = t.result.Failures, t.result.Findings, t.metrics()
+	tr.Warnings = append(tr.Warnings, t.result.Warnings...)
 	if n := len(o.Pending); n > 0 {
 		tr.Pending = &results.Pending{N: uint64(n), MinNS: 1 << 62}
 		for _, d := range o.Pending {
@@ -125,7 +139,7 @@ func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 	s := results.Scenario{
 		ID: t.job.Scenario, Workload: t.job.Workload, Params: params, Loop: t.result.Loop, Kernel: release(),
 		Strategy: results.Strategy{Requested: t.job.Strategy, Observed: analyze.Observed(o.Paths), Paths: o.Paths},
-		Phases:   phases, Limbo: limbo, Trials: []results.Trial{tr}, Loss: o.Loss, Warnings: tr.Warnings,
+		Phases:   phases, Limbo: limbo, Metrics: tr.Metrics, Trials: []results.Trial{tr}, Loss: o.Loss, Warnings: tr.Warnings,
 	}
 	return s, dists, nil
 }

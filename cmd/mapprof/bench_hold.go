@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// holdConfig says what the guest of mapprof bench hold measures.
+type holdConfig struct {
+	Count int
+	// Lengths of the holds by the kind of the reader.
+	Lengths map[string][]time.Duration
+}
+
+// holdRow compares a hold with what the probes measured meanwhile.
+type holdRow struct {
+	Strategy string // that churn was asked for
+	Reader   string // kind of the held reader; empty: none
+	Length   time.Duration
+	Phase    string
+	N        int
+	Held     [3]int64 // by the reader's own clock: min, median, max
+	Measured [3]int64
+	// Excess is Measured less Held, death by death; with no hold that could
+	// lengthen the phase it is Measured itself.
+	Excess   [3]int64
+	Quartile int64 // three quarters of the excesses are at most this
+	Short    int   // deaths with less than the hold
+}
+
+// holdSettle lets a death end before the next hold begins: several grace
+// periods without a hold.
+var holdSettle = map[string]time.Duration{
+	workloads.StrategyRCU: 150 * time.Millisecond, workloads.StrategyTasksTrace: 700 * time.Millisecond,
+}
+
+// holdPhases are where a hold of a kind must be found.
+var holdPhases = map[string]string{
+	workloads.StrategyRCU: results.PhaseRCUGP, workloads.StrategyTasksTrace: results.PhaseTasksTraceGP,
+}
+
+// measureHolds runs in the guest: no hold, each length, and each reader where
+// it must not show.
+func measureHolds(c holdConfig, say progressSink) ([]holdRow, error) {
+	var rows []holdRow
+	add := func(strategy, reader string, length time.Duration) error {
+		say(fmt.Sprintf("strategy %s, reader %q held %v", strategy, reader, length))
+		more, err := measureHold(c.Count, strategy, reader, length)
+		rows = append(rows, more...)
+		return err
+	}
+	for _, kind := range []string{workloads.StrategyRCU, workloads.StrategyTasksTrace} {
+		if err := add(kind, "", 0); err != nil {
+			return nil, err
+		}
+		for _, length := range c.Lengths[kind] {
+			if err := add(kind, kind, length); err != nil {
+				return nil, err
+			}
+		}
+	}
+	// An RCU grace period doesn't wait for a tasks-trace reader.
+	longest := slices.Max(c.Lengths[workloads.StrategyTasksTrace])
+	return rows, add(workloads.StrategyRCU, workloads.StrategyTasksTrace, longest)
+}
+
+func measureHold(count int, strategy, reader string, length time.Duration) ([]holdRow, error) {
+	// What the trial before has left to clean up (programs, trampolines) would
+	// keep RCU busy during the first deaths.
+	time.Sleep(2 * time.Second)
+	settle := holdSettle[strategy]
+	if reader != "" {
+		settle = max(settle, holdSettle[reader])
+	}
+	args := []string{
+		fmt.Sprintf("--count=%d", count),
+		fmt.Sprintf("--rate=%f", 1/(length+settle).Seconds()),
+	}
+	if reader != "" {
+		args = append(args, fmt.Sprintf("--hold-reader=%s=%v", reader, length))
+	}
+	t, err := measureJob(context.Background(), &job{Workload: "churn", Strategy: strategy, DrainTimeout: 30 * time.Second, Args: args})
+	if err != nil {
+		return nil, err
+	}
+	if n := len(t.outcome.Deaths); n != count || t.outcome.Puts != uint64(count) || len(t.outcome.UpdateWaitNS) != count {
+		return nil, fmt.Errorf("%d operations: %d deaths of %d, %d update waits", count, n, t.outcome.Puts, len(t.outcome.UpdateWaitNS))
+	}
+	held := make([]int64, 0, count)
+	for _, v := range t.result.Metrics[workloads.MetricHold].Values {
+		held = append(held, int64(v))
+	}
+	deaths := slices.SortedFunc(slices.Values(t.outcome.Deaths), func(a, b results.Death) int { return cmp.Compare(a.PutNS, b.PutNS) })
+	phase := holdPhases[strategy]
+	measured := make([]int64, count)
+	for i, d := range deaths {
+		ns, ok := d.PhaseNS()[phase]
+		if !ok {
+			return nil, fmt.Errorf("strategy %s: a death by way of %s has no %s", strategy, d.Path, phase)
+		}
+		measured[i] = ns
+	}
+	row := holdRow{Strategy: strategy, Reader: reader, Length: length}
+	rows := []holdRow{row.of(phase, held, measured, reader == strategy)}
+	if strategy == workloads.StrategyRCU {
+		rows = append(rows, row.of(results.PhaseUpdateWait, held, t.outcome.UpdateWaitNS, reader == strategy))
+	}
+	return rows, nil
+}
+
+// of fills in what was measured in one phase; hit says whether the hold must
+// lengthen it.
+func (r holdRow) of(phase string, held, measured []int64, hit bool) holdRow {
+	r.Phase, r.N = phase, len(measured)
+	excess := slices.Clone(measured)
+	for i := range held {
+		if hit {
+			excess[i] -= held[i]
+		}
+		if hit && measured[i] < r.Length.Nanoseconds() {
+			r.Short++
+		}
+	}
+	if len(held) > 0 {
+		r.Held = spread(held)
+	}
+	r.Measured, r.Excess = spread(measured), spread(excess)
+	slices.Sort(excess)
+	r.Quartile = excess[(len(excess)-1)*3/4]
+	return r
+}
+
+// spread is the minimum, the median and the maximum.
+func spread(v []int64) [3]int64 {
+	s := slices.Sorted(slices.Values(v))
+	return [3]int64{s[0], s[len(s)/2], s[len(s)-1]}
+}
+
+// checkHolds says what of the calibration does not hold.
+func checkHolds(rows []holdRow) error {
+	var errs []error
+	base := map[string]holdRow{}
+	for _, r := range rows {
+		at := r.Strategy + " " + r.Phase
+		if r.Reader == "" {
+			base[at] = r
+			continue
+		}
+		name := fmt.Sprintf("strategy %s, %s reader held for %v, %s", r.Strategy, r.Reader, r.Length, r.Phase)
+		if r.Short > 0 || r.Excess[0] < 0 {
+			errs = append(errs, fmt.Errorf("%s: %d of %d are shorter than the hold (excess from %v)", name, r.Short, r.N, time.Duration(r.Excess[0])))
+		}
+		if !r.within(base[at]) {
+			errs = append(errs, fmt.Errorf("%s: an excess of %v at the third quartile is outside of what the phase takes without a hold, %v to %v",
+				name, time.Duration(r.Quartile), time.Duration(base[at].Measured[0]), time.Duration(base[at].Measured[2])))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// within tells whether the excess is in the spread of the run without a hold.
+// The maxima of two equal samples would differ one way or the other; that more
+// than a quarter of one is over the maximum of the other has a chance of 2 %.
+func (r holdRow) within(base holdRow) bool {
+	return r.Quartile <= base.Measured[2]
+}
+
+func newBenchHoldCmd() *cobra.Command {
+	var vm benchVM
+	var out string
+	config := holdConfig{Count: 20}
+	cmd := &cobra.Command{
+		Use:   "hold",
+		Short: "Hold readers for known times and compare with what is measured",
+		Args:  cobra.NoArgs,
+	}
+	fs := cmd.Flags()
+	vm.add(fs, "6.12", "7.2")
+	fs.IntVar(&config.Count, "count", config.Count, "deaths for each length")
+	rcu := fs.DurationSlice("rcu", []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond}, "holds of the RCU reader")
+	tasksTrace := fs.DurationSlice("tasks-trace", []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond}, "holds of the tasks-trace reader")
+	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if target.InGuestJob() {
+			return inBenchGuest(measureHolds)
+		}
+		ctx, stop := withSignals(cmd.Context())
+		defer stop()
+		config.Lengths = map[string][]time.Duration{workloads.StrategyRCU: *rcu, workloads.StrategyTasksTrace: *tasksTrace}
+		var text strings.Builder
+		var errs []error
+		for _, kernel := range vm.kernels {
+			var rows []holdRow
+			o, err := vm.run(ctx, progressTo(cmd), kernel, "hold", config, &rows)
+			if err != nil {
+				return fmt.Errorf("%s: %w", kernel, err)
+			}
+			writeHolds(&text, o, rows)
+			if err := checkHolds(rows); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", kernel, err))
+			}
+		}
+		fmt.Fprintf(&text, "Measured by:\n\n```console\n$ mapprof bench hold%s\n```\n", kernelArgs(vm.kernels))
+		return errors.Join(printBench(cmd, out, text.String()), errors.Join(errs...))
+	}
+	return cmd
+}
+
+func kernelArgs(kernels []string) string {
+	return " --kernel " + strings.Join(kernels, " --kernel ")
+}
+
+// printBench prints a table and may keep it.
+func printBench(cmd *cobra.Command, path, text string) error {
+	fmt.Fprint(cmd.OutOrStdout(), text)
+	if path == "" {
+		return nil
+	}
+	return writeWhole(path, text)
+}
+
+func writeHolds(w *strings.Builder, o target.Outcome, rows []holdRow) {
+	fmt.Fprintf(w, "%s, %d CPUs, QEMU %s, %s; times in ms, `min / median / max`:\n\n", o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel))
+	w.WriteString("| strategy | reader held | deaths | phase | held, by the reader | measured | excess | shorter than the hold |\n|---|---|---:|---|---|---|---|---:|\n")
+	for _, r := range rows {
+		reader, held, excess, short := "–", "–", "–", "–"
+		if r.Reader != "" {
+			reader, held, short = fmt.Sprintf("%s, %v", r.Reader, r.Length), msSpread(r.Held), "is not waited for"
+		}
+		if r.Reader == r.Strategy {
+			excess, short = msSpread(r.Excess), fmt.Sprint(r.Short)
+		}
+		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s |\n", r.Strategy, reader, r.N, r.Phase, held, msSpread(r.Measured), excess, short)
+	}
+	w.WriteString("\n")
+}
+
+func msSpread(v [3]int64) string {
+	ms := func(ns int64) string { return fmt.Sprintf("%.1f", float64(ns)/1e6) }
+	return ms(v[0]) + " / " + ms(v[1]) + " / " + ms(v[2])
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+// benchVM says where a benchmark of one boot runs.
+type benchVM struct {
+	kernels []string
+	accel   string
+	offline bool
+	timeout time.Duration
+}
+
+func (b *benchVM) add(fs *pflag.FlagSet, kernels ...string) {
+	fs.StringArrayVar(&b.kernels, "kernel", kernels, "kernel to measure on; repeatable")
+	fs.StringVar(&b.accel, "accel", "", "accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
+	fs.BoolVar(&b.offline, "offline", false, "never use the network: only cached kernels")
+	fs.DurationVar(&b.timeout, "timeout", 20*time.Minute, "limit on one VM's life")
+}
+
+// eventBench is what the guest of a benchmark sends: its result, as JSON.
+const eventBench = "bench"
+
+// run boots a kernel, hands config to the same bench command in it, and
+// decodes what that sends.
+func (b *benchVM) run(ctx context.Context, stderr progressSink, kernel, name string, config, result any) (target.Outcome, error) {
+	k, err := target.ResolveKernel(ctx, kernel, target.KernelOptions{Offline: b.offline})
+	if err != nil {
+		return target.Outcome{}, err
+	}
+	data, err := json.Marshal(config)
+	if err != nil {
+		return target.Outcome{}, err
+	}
+	var decodeErr error
+	sent := false
+	vm := target.VM{Kernel: k, Accel: b.accel, Timeout: b.timeout}
+	out, err := vm.Run(ctx, target.Job{
+		Args: []string{"bench", name}, Files: map[string][]byte{guestJobPath: data},
+		Event: func(kind string, payload []byte) {
+			switch kind {
+			case eventBench:
+				sent, decodeErr = true, json.Unmarshal(payload, result)
+			case eventProgress:
+				stderr(string(payload))
+			}
+		},
+	})
+	switch {
+	case err != nil:
+		return out, err
+	case out.ExitCode != 0:
+		return out, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(out.Message, "mapprof: "))
+	case decodeErr != nil:
+		return out, fmt.Errorf("read what the guest measured: %w", decodeErr)
+	case !sent:
+		return out, fmt.Errorf("the guest measured nothing")
+	}
+	return out, nil
+}
+
+// progressSink takes one line of a guest: not to be trusted.
+type progressSink func(line string)
+
+func progressTo(cmd *cobra.Command) progressSink {
+	return func(line string) {
+		fmt.Fprintln(cmd.ErrOrStderr(), strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' {
+				return '?'
+			}
+			return r
+		}, line[:min(len(line), 200)]))
+	}
+}
+
+// inBenchGuest runs f in the guest: it reads config and sends what f returns.
+func inBenchGuest[C, R any](f func(c C, say progressSink) (R, error)) error {
+	data, err := os.ReadFile(guestJobPath)
+	if err != nil {
+		return fmt.Errorf("read job: %w", err)
+	}
+	var config C
+	if err := json.Unmarshal(data, &config); err != nil {
+		return fmt.Errorf("read job: %w", err)
+	}
+	ch, err := target.OpenGuestChannel()
+	if err != nil {
+		return err
+	}
+	defer ch.Close()
+	result, err := f(config, func(line string) { _ = ch.Send(eventProgress, []byte(line)) })
+	if err != nil {
+		return err
+	}
+	if data, err = json.Marshal(result); err != nil {
+		return err
+	}
+	return ch.Send(eventBench, data)
+}
+
+// measureJob does one trial of churn in this process, without a directory.
+func measureJob(ctx context.Context, j *job) (*trial, error) {
+	t := &trial{job: j, say: func(progressEvent) {}, begin: time.Now()}
+	return t, t.measure(ctx)
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// Every way to lose a death, provoked: each must be counted, and the balance
+// must hold with it.
+
+const lossGuest = "guest-loss"
+
+func init() {
+	guestMains[lossGuest] = func([]string) error { return inBenchGuest(provokeLosses) }
+}
+
+// lossCase is one provocation.
+type lossCase struct {
+	Name     string
+	Strategy string
+	Args     []string
+	Config   probes.Config
+	// Stalled: nobody reads the ring buffer before the workload has ended.
+	Stalled bool
+	// Detach: this function is no longer watched from the middle on.
+	Detach string
+	Drain  time.Duration
+	// Repeat until one of Counters has counted, at most so often; 0: once.
+	Repeat int
+	// Counters of which one must count; none: nothing may be lost.
+	Counters []string
+	// Unseen: some last puts may not be seen at all, and that must show as
+	// fewer puts than the workload dropped references.
+	Unseen bool
+	// Pending: some deaths must not have ended.
+	Pending bool
+}
+
+// lossResult is what came of it.
+type lossResult struct {
+	Expected, Puts, Freed, InFlight, Lost uint64
+	Loss                                  map[string]uint64
+	PendingMinNS                          int64
+}
+
+func lossCases() []lossCase {
+	batches := []string{"--outer=hash-of-maps-noprealloc", "--slots=64", "--batch=64", "--count=4"}
+	return []lossCase{
+		{Name: "ring buffer too small, reader stalled", Strategy: "immediate", Args: []string{"--count=300"},
+			Config: probes.Config{RingBytes: 4096}, Stalled: true, Drain: 10 * time.Second, Counters: []string{"ringbuf_full"}},
+		{Name: "the same, update waits", Strategy: "rcu", Args: []string{"--count=150"},
+			Config: probes.Config{RingBytes: 4096}, Stalled: true, Drain: 10 * time.Second, Counters: []string{"wait_ringbuf_full"}},
+		{Name: "in-flight table full", Strategy: "tasks-trace", Args: batches,
+			Config: probes.Config{InFlight: 16}, Drain: 10 * time.Second, Counters: []string{"inflight_full"}},
+		{Name: "more deaths than can be drained", Strategy: "tasks-trace", Args: batches, Pending: true},
+		{Name: "ended with deaths pending", Strategy: "tasks-trace", Args: []string{"--count=10"}, Pending: true},
+		{Name: "free's entry detached midway", Strategy: "immediate", Args: []string{"--count=300"},
+			Detach: "bpf_map_free_deferred", Drain: time.Second, Pending: true},
+		{Name: "last put detached midway", Strategy: "rcu", Args: []string{"--count=60"},
+			Detach: "bpf_map_put", Drain: time.Second, Unseen: true, Counters: []string{"unmatched_free"}},
+		{Name: "call_rcu detached midway", Strategy: "rcu", Args: []string{"--count=60"},
+			Detach: "call_rcu", Drain: 10 * time.Second, Counters: []string{"unmatched_callback"}},
+		{Name: "recursion: programs attached once", Strategy: "immediate", Args: []string{"--count=4000"},
+			Config: probes.Config{Once: true}, Drain: time.Second, Repeat: 20, Unseen: true, Pending: true, Counters: []string{"recursion_misses"}},
+		{Name: "full rate, default sizes", Strategy: "immediate", Args: []string{"--count=20000"}, Drain: 30 * time.Second},
+		{Name: "full rate in batches, default sizes", Strategy: "rcu", Drain: 30 * time.Second,
+			Args: []string{"--outer=hash-of-maps-noprealloc", "--slots=256", "--batch=256", "--count=40"}},
+	}
+}
+
+func provokeLosses(cases []lossCase, say progressSink) ([]lossResult, error) {
+	out := make([]lossResult, len(cases))
+	for i := range cases {
+		for range max(cases[i].Repeat, 1) {
+			say(cases[i].Name)
+			r, err := provoke(&cases[i])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", cases[i].Name, err)
+			}
+			out[i] = r
+			if cases[i].counted(r) > 0 {
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+func (c *lossCase) counted(r lossResult) (n uint64) {
+	for _, name := range c.Counters {
+		n += r.Loss[name]
+	}
+	return n
+}
+
+func provoke(c *lossCase) (_ lossResult, err error) {
+	d, err := workloads.Find("churn")
+	if err != nil {
+		return lossResult{}, err
+	}
+	w := d.New()
+	fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
+	w.AddFlags(fs)
+	if err := fs.Parse(c.Args); err != nil {
+		return lossResult{}, err
+	}
+	ctx := context.Background()
+	instance, err := w.Setup(ctx, c.Strategy)
+	if err != nil {
+		return lossResult{}, err
+	}
+	defer func() { err = errors.Join(err, instance.Close()) }()
+	cfg := c.Config
+	cfg.WatchPrefix, cfg.WaitTGID = instance.WatchPrefix(), uint32(os.Getpid())
+	p, _, err := probes.Attach(cfg)
+	if err != nil {
+		return lossResult{}, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	var reader *collect.Collector
+	read := func() { reader, err = collect.Start(p) }
+	if !c.Stalled {
+		if read(); err != nil {
+			return lossResult{}, err
+		}
+	}
+	if err := p.Start(); err != nil {
+		return lossResult{}, err
+	}
+	var detachErr error
+	res, err := instance.Run(ctx, func(done, total uint64) {
+		if c.Detach != "" && done == total/2 {
+			detachErr = p.Detach(c.Detach)
+		}
+	})
+	if err := errors.Join(err, detachErr, p.Stop()); err != nil {
+		return lossResult{}, err
+	}
+	if c.Stalled {
+		// The frees come after the puts; nobody reads before all are over.
+		if err := quiet(p); err != nil {
+			return lossResult{}, err
+		}
+		if read(); err != nil {
+			return lossResult{}, err
+		}
+	}
+	if err := reader.Drain(ctx, c.Drain); err != nil {
+		return lossResult{}, err
+	}
+	o, err := reader.Finish()
+	if err != nil {
+		return lossResult{}, err
+	}
+	r := lossResult{Expected: res.LastPuts, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost, Loss: o.Loss}
+	for _, d := range o.Pending {
+		if age := o.AtNS - d.PutNS; r.PendingMinNS == 0 || age < r.PendingMinNS {
+			r.PendingMinNS = age
+		}
+	}
+	return r, nil
+}
+
+// quiet waits until no death is under way.
+func quiet(p *probes.Probes) error {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		inflight, err := p.InFlight()
+		if err != nil || len(inflight) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d deaths did not end", len(inflight))
+		}
+	}
+}
+
+// TestVMLosses provokes every kind and holds the balance against it.
+func TestVMLosses(t *testing.T) {
+	kernel, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := lossCases()
+	data, err := json.Marshal(cases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []lossResult
+	out, err := target.VM{Kernel: kernel, Timeout: 10 * time.Minute}.Run(t.Context(), target.Job{
+		Args: []string{lossGuest}, Files: map[string][]byte{guestJobPath: data},
+		Event: func(kind string, payload []byte) {
+			if kind == eventBench {
+				err = json.Unmarshal(payload, &got)
+			}
+		},
+	})
+	if err != nil || out.ExitCode != 0 || len(got) != len(cases) {
+		t.Fatalf("%v %s (%d of %d cases)", err, out.Message, len(got), len(cases))
+	}
+	var table strings.Builder
+	table.WriteString("\n| provoked | last references | puts | = freed | + in flight | + lost | counters |\n|---|---:|---:|---:|---:|---:|---|\n")
+	for i, r := range got {
+		c := cases[i]
+		fmt.Fprintf(&table, "| %s | %d | %d | %d | %d | %d | %s |\n", c.Name, r.Expected, r.Puts, r.Freed, r.InFlight, r.Lost, results.LossText(r.Loss))
+		if r.Puts != r.Freed+r.InFlight+r.Lost {
+			t.Errorf("%s does not balance: %+v", c.Name, r)
+		}
+		if !c.Unseen && r.Puts != r.Expected || r.Puts > r.Expected {
+			t.Errorf("%s: the workload dropped %d last references, %d puts", c.Name, r.Expected, r.Puts)
+		}
+		if len(c.Counters) > 0 && c.counted(r) == 0 {
+			t.Errorf("%s: none of %q counted: %+v", c.Name, c.Counters, r)
+		}
+		if len(c.Counters) == 0 && r.Lost > 0 {
+			t.Errorf("%s: lost %d: %v", c.Name, r.Lost, r.Loss)
+		}
+		if !c.Pending && r.InFlight > 0 || c.Pending && !c.Unseen && r.InFlight == 0 {
+			t.Errorf("%s: %d deaths pending", c.Name, r.InFlight)
+		}
+		if r.InFlight > 0 && r.PendingMinNS <= 0 {
+			t.Errorf("%s: %d deaths pending for at least %d ns", c.Name, r.InFlight, r.PendingMinNS)
+		}
+	}
+	t.Log(table.String())
+}

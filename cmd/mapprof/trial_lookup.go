@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/cilium/ebpf"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+)
+
+// timedLookups is what one probe on a lookup function counted.
+type timedLookups struct {
+	name, function string
+	counts         probes.LookupCounts
+	histogram      *hdrhistogram.Histogram
+}
+
+const stageLookup = "lookup"
+
+// Time implements workloads.Tracer. A function that this kernel can't have
+// timed is a warning: the workload's own figures remain.
+func (t *trial) Time(name, function string, m *ebpf.Map, f func() (calls uint64, err error)) (err error) {
+	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m})
+	attached := probes.Attachment{Stage: stageLookup, Function: function, Mechanism: probes.MechanismFentry}
+	var unsupported *probes.UnsupportedError
+	if errors.As(err, &unsupported) {
+		attached.Mechanism, attached.Err = "", err
+		t.probes = append(t.probes, attached)
+		t.warnings = append(t.warnings, fmt.Sprintf("%s is not timed in the kernel: %v", name, err))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if !slices.ContainsFunc(t.probes, func(a probes.Attachment) bool { return a.Function == function }) {
+		t.probes = append(t.probes, attached)
+	}
+	calls, err := f()
+	if err != nil {
+		return err
+	}
+	counts, err := p.Counts()
+	if err != nil {
+		return err
+	}
+	h, err := collect.LookupHistogram(counts)
+	if err != nil {
+		return err
+	}
+	missed := uint64(0)
+	for kind, n := range counts.Missed {
+		missed += n
+		t.outcomeLoss("lookup_"+kind, n)
+	}
+	if counts.Count+missed < calls || counts.Count > calls {
+		return fmt.Errorf("time %s: the workload called %s %d times, the probe timed %d and missed %d", name, function, calls, counts.Count, missed)
+	}
+	t.lookups = append(t.lookups, timedLookups{name, function, counts, h})
+	return nil
+}
+
+// metrics puts the workload's figures and the probes' into one form.
+func (t *trial) metrics() map[string]results.Metric {
+	out := maps.Clone(t.longest)
+	if out == nil {
+		out = map[string]results.Metric{}
+	}
+	for name, m := range t.result.Metrics {
+		out[name] = analyze.MetricOf(m.Values, m.Unit, m.How)
+	}
+	for _, l := range t.lookups {
+		out[l.name] = analyze.MetricOfHistogram(l.histogram, analyze.Exact{
+			N: l.counts.Count, SumNS: int64(l.counts.SumNS), MinNS: int64(l.counts.MinNS), MaxNS: int64(l.counts.MaxNS),
+		}, "fentry and fexit of "+l.function)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// lookupCosts are the samples of the trial's profile.
+func (t *trial) lookupCosts() []analyze.LookupCost {
+	var out []analyze.LookupCost
+	for _, l := range t.lookups {
+		out = append(out, analyze.LookupCost{
+			Scenario: t.job.Scenario, Path: l.name, Function: l.function,
+			Lookups: l.counts.Count, SumNS: int64(l.counts.SumNS),
+		})
+	}
+	return out
+}
+
+// outcomeLoss adds to what the trial lost.
+func (t *trial) outcomeLoss(kind string, n uint64) {
+	if t.lost == nil {
+		t.lost = map[string]uint64{}
+	}
+	t.lost[kind] += n
+}
+
+// addLoss gives the outcome what the lookup probes lost beside it.
+func (t *trial) addLoss() {
+	for _, kind := range slices.Sorted(maps.Keys(t.lost)) {
+		t.outcome.Loss[kind] += t.lost[kind]
+	}
+}
+
+// Longest implements workloads.Tracer. What can't be timed is a warning.
+func (t *trial) Longest(functions map[string][]string, f func() error) (err error) {
+	attached := map[string]*probes.LookupProbe{}
+	chosen := map[string]string{}
+	defer func() {
+		for _, p := range attached {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	for _, name := range slices.Sorted(maps.Keys(functions)) {
+		var reason error
+		for _, function := range functions[name] {
+			p, err := probes.AttachLookup(probes.LookupConfig{Function: function})
+			if err == nil {
+				attached[name], chosen[name] = p, function
+				break
+			}
+			reason = err
+		}
+		if attached[name] == nil {
+			t.warnings = append(t.warnings, fmt.Sprintf("%s is not timed: %v", name, reason))
+		}
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	for name, p := range attached {
+		counts, err := p.Counts()
+		if err != nil {
+			return err
+		}
+		if counts.Count == 0 {
+			t.warnings = append(t.warnings, fmt.Sprintf("%s: no call of %s was seen to end", name, chosen[name]))
+			continue
+		}
+		if t.longest == nil {
+			t.longest = map[string]results.Metric{}
+		}
+		t.longest[name] = analyze.MetricOf([]float64{float64(counts.MaxNS)}, "ns",
+			fmt.Sprintf("the longest of %d calls of %s meanwhile, fentry to fexit", counts.Count, chosen[name]))
+	}
+	return nil
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// Run takes the array through its life.
+func (i *bigInstance) Run(ctx context.Context, progress func(done, total uint64)) (Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	i.result = Result{Loop: "closed", Metrics: map[string]Metric{}}
+	step := func() { progress(i.result.Ops, 0) }
+	err := i.live(ctx, step)
+	if err == nil {
+		err = i.free()
+	}
+	i.result.Interrupted = ctx.Err() != nil
+	return i.result, err
+}
+
+// live is everything up to the free. What is not done when ctx is done is left
+// out.
+func (i *bigInstance) live(ctx context.Context, step func()) error {
+	if err := i.memory("memory.before"); err != nil {
+		return err
+	}
+	if err := i.traced(map[string][]string{
+		"create.array_map_alloc": {"array_map_alloc"},
+		"create.area_alloc":      {"bpf_map_area_mmapable_alloc", "__bpf_map_area_alloc"},
+	}, func() error { return i.timed("create", "bpf(2), BPF_MAP_CREATE", i.create) }); err != nil {
+		return err
+	}
+	if err := i.memory("memory.held"); err != nil {
+		return err
+	}
+	if err := i.createOther(); err != nil {
+		return err
+	}
+	for _, stage := range []func(context.Context, func()) error{i.touch, i.prove, i.proveInner, i.measure} {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := stage(ctx, step); err != nil {
+			return err
+		}
+		step()
+	}
+	return nil
+}
+
+func (i *bigInstance) has(path string) bool { return slices.Contains(i.cfg.Paths, path) }
+
+// traced runs f, with the longest calls of functions kept where something can
+// time them.
+func (i *bigInstance) traced(functions map[string][]string, f func() error) error {
+	if i.tracer == nil {
+		return f()
+	}
+	return i.tracer.Longest(functions, f)
+}
+
+// timed keeps how long f took.
+func (i *bigInstance) timed(name, how string, f func() error) error {
+	begin := time.Now()
+	if err := f(); err != nil {
+		return err
+	}
+	i.one(name, "ns", how, float64(time.Since(begin).Nanoseconds()))
+	return nil
+}
+
+func (i *bigInstance) one(name, unit, how string, value float64) {
+	i.result.Metrics[name] = Metric{Values: []float64{value}, Unit: unit, How: how}
+}
+
+// memory keeps how much of the target's memory is in use.
+func (i *bigInstance) memory(name string) error {
+	used, err := memUsed()
+	if err != nil {
+		return err
+	}
+	i.one(name, "bytes", "MemTotal - MemAvailable", float64(used))
+	return nil
+}
+
+// touch reads one byte of every page for the first time, and then clears all
+// of it: what zeroing alone takes.
+func (i *bigInstance) touch(ctx context.Context, _ func()) error {
+	if !i.has(pathMmap) {
+		return nil
+	}
+	if err := i.timed("mmap", "mmap(2) of the whole array, which maps every page", i.mapMemory); err != nil {
+		return err
+	}
+	page := unix.Getpagesize()
+	const pages = 4096
+	var touched []float64
+	var sum byte
+	for at := 0; at < len(i.mapped) && ctx.Err() == nil; {
+		begin, n := time.Now(), 0
+		for ; n < pages && at < len(i.mapped); n++ {
+			sum += i.mapped[at]
+			at += page
+		}
+		touched = append(touched, float64(time.Since(begin).Nanoseconds())/float64(n))
+	}
+	i.result.Metrics["touch"] = Metric{Values: touched, Unit: "ns/op", How: fmt.Sprintf("first read of every page through mmap, in batches of %d pages", pages)}
+	if sum != 0 {
+		i.result.Failures = append(i.result.Failures, "a new array is not all zero")
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return i.timed("zero", "all of the array set to zero through mmap once it is there: the part of create that is zeroing, measured apart",
+		func() error { clear(i.mapped); return nil })
+}
+
+// prove holds every path against every other.
+func (i *bigInstance) prove(_ context.Context, step func()) error {
+	accessors, err := i.accessors()
+	defer func() {
+		for _, a := range accessors {
+			if p, ok := a.(*programAccess); ok {
+				p.Close()
+			}
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	// A large value is copied at every access by bpf(2).
+	const copied = 1 << 30
+	elements := min(i.cfg.Elements, max(16, int(copied/i.cfg.stride())))
+	a := newAddressing(i.cfg.entries(), i.cfg.stride(), elements)
+	failures, err := a.prove(accessors, accessors, step)
+	if err != nil {
+		return err
+	}
+	i.result.Failures = append(i.result.Failures, failures...)
+	if len(failures) == 0 {
+		i.result.Findings = append(i.result.Findings, fmt.Sprintf(
+			"addressing: ok: %d elements, from index %d to %d (byte offset %d), written by each of %v and read by each",
+			len(a.indexes), a.indexes[0], a.indexes[len(a.indexes)-1], uint64(a.indexes[len(a.indexes)-1])*a.stride, i.cfg.Paths))
+	}
+	return nil
+}
+
+// accessors makes one for every path; those made are returned with an error
+// too.
+func (i *bigInstance) accessors() (out []accessor, err error) {
+	for _, path := range i.cfg.Paths {
+		var a accessor
+		switch path {
+		case pathMmap:
+			a = &mmapAccess{memory: i.mapped, stride: i.cfg.stride(), size: uint64(i.cfg.ValueSize)}
+		case pathSyscall:
+			a = &syscallAccess{call: newElementCall(i.m, int(i.cfg.ValueSize))}
+		case pathBatch:
+			a = &batchAccess{fd: i.m.FD(), words: make([]uint32, 3), value: make([]byte, i.cfg.ValueSize)}
+		default:
+			p, err := newProgramAccess(path, loopMaps{m: i.m, other: i.other}, uint32(i.cfg.ValueSize))
+			if err != nil {
+				return out, err
+			}
+			a = p
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// innerEntries is how large the array of proveInner is.
+const innerEntries = 64
+
+// proveInner holds an inner array that a program looks up against bpf(2): the
+// program is compiled for the outer map's template.
+func (i *bigInstance) proveInner(_ context.Context, step func()) (err error) {
+	for _, flags := range []uint32{0, unix.BPF_F_INNER_MAP} {
+		path := pathInlined
+		if flags != 0 {
+			path = pathHelper
+		}
+		if !i.has(path) {
+			continue
+		}
+		if err := i.proveInnerBy(path, flags, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i *bigInstance) proveInnerBy(path string, flags uint32, step func()) error {
+	inner, err := newSized(&ebpf.MapSpec{Name: "mp_inner", Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: innerEntries, Flags: flags})
+	if err != nil {
+		return err
+	}
+	defer inner.Close()
+	outer, err := outerArrayOf(inner)
+	if err != nil {
+		return err
+	}
+	defer outer.Close()
+	program, err := newProgramAccess(path, loopMaps{outer: outer}, 16)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	a := newAddressing(innerEntries, 16, 2*innerEntries)
+	a.fix = fixInner
+	reference := &syscallAccess{call: newElementCall(inner, 16)}
+	failures, err := a.prove([]accessor{reference, program}, []accessor{reference, program}, step)
+	if err != nil {
+		return err
+	}
+	what := "inner array"
+	if flags != 0 {
+		what += " with BPF_F_INNER_MAP"
+	}
+	for _, f := range failures {
+		i.result.Failures = append(i.result.Failures, what+": "+f)
+	}
+	if len(failures) == 0 {
+		i.result.Findings = append(i.result.Findings, fmt.Sprintf("addressing: ok: %s, %d elements, by bpf(2) and by a program that looks it up (%s)", what, len(a.indexes), path))
+	}
+	return nil
+}
+
+// free drops the last reference and waits for the memory.
+func (i *bigInstance) free() error {
+	held, err := vmallocUsed()
+	if err != nil {
+		return err
+	}
+	return i.traced(map[string][]string{
+		"free.array_map_free": {"array_map_free"},
+		"free.vfree":          {"vfree"},
+	}, func() error {
+		var err error
+		if i.result.LastPuts, err = i.drop(); err != nil {
+			return err
+		}
+		dropped := time.Now()
+		if err := i.memory("memory.limbo"); err != nil {
+			return err
+		}
+		// A tenth is left for what the rest of the system does meanwhile.
+		const limit = time.Minute
+		for freed := false; !freed; time.Sleep(time.Millisecond) {
+			used, err := vmallocUsed()
+			if err != nil {
+				return err
+			}
+			freed = float64(used) <= float64(held)-float64(i.cfg.Size)*9/10
+			if !freed && time.Since(dropped) > limit {
+				i.result.Warnings = append(i.result.Warnings, fmt.Sprintf("the array's memory was not back %v after its last reference was dropped", limit))
+				return i.memory("memory.after")
+			}
+		}
+		i.one("free", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(time.Since(dropped).Nanoseconds()))
+		return i.memory("memory.after")
+	})
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// MetricHold names the metric of --hold-reader: for each operation, how long
+// the reader stayed after the operation had begun to wait. Each of its deaths
+// waits at least as long.
+const MetricHold = "hold"
+
+// The longest that a reader may be held. A busy one stops a CPU: the kernel
+// complains after 20 s.
+var maxHold = map[string]time.Duration{StrategyRCU: 5 * time.Second, StrategyTasksTrace: time.Minute}
+
+// parseHold reads the value of --hold-reader; length 0: none.
+func parseHold(text string) (kind string, length time.Duration, err error) {
+	if text == "" {
+		return "", 0, nil
+	}
+	kind, value, ok := strings.Cut(text, "=")
+	if _, known := maxHold[kind]; !ok || !known {
+		return "", 0, fmt.Errorf("--hold-reader %q is not of the form tasks-trace=200ms or rcu=20ms", text)
+	}
+	length, err = time.ParseDuration(value)
+	if err != nil || length < time.Millisecond || length > maxHold[kind] {
+		return "", 0, fmt.Errorf("--hold-reader %s: %q is not a time from 1ms to %v", kind, value, maxHold[kind])
+	}
+	return kind, length, nil
+}
+
+// checkHold says whether what churn does can be done inside a held reader.
+func (c *Churn) checkHold(strategy string) error {
+	kind, length, err := parseHold(c.HoldReader)
+	if err != nil || length == 0 {
+		return err
+	}
+	switch {
+	case strategy != StrategyRCU && strategy != StrategyTasksTrace:
+		return fmt.Errorf("--hold-reader: strategy %s has no grace period to hold up (use rcu or tasks-trace)", strategy)
+	case c.Batch > 1:
+		return errors.New("--hold-reader: leave --batch out (every death must begin inside its own hold)")
+	case c.Duration > 0 && c.Duration < length:
+		return fmt.Errorf("--hold-reader %s=%v is longer than --duration", kind, length)
+	}
+	return nil
+}
+
+// hold makes one operation after the other happen inside a read-side
+// section that lasts a given time longer. A nil one does nothing. enter and
+// leave are called in turn from one thread, which start gives its CPUs.
+type hold struct {
+	kind    string
+	length  time.Duration
+	prog    *ebpf.Program
+	memory  *ebpf.Collection
+	page    *lateFault  // of a tasks-trace reader
+	cpus    unix.CPUSet // as found
+	ours    unix.CPUSet // without the reader's
+	status  *os.File    // of the thread that operates
+	begin   chan struct{}
+	ended   chan error
+	done    chan struct{} // closed when the operation has ended
+	held    chan holdTimes
+	entered int64
+	times   []float64
+}
+
+// holdTimes are times of one hold, CLOCK_MONOTONIC in nanoseconds.
+type holdTimes struct {
+	waitingNS int64 // the operation was seen to wait, or to have ended
+	err       error
+}
+
+// newHold loads the reader that --hold-reader asks for; nil: none.
+func newHold(kind string, length time.Duration) (_ *hold, err error) {
+	if length == 0 {
+		return nil, nil
+	}
+	h := &hold{kind: kind, length: length}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	spec, err := loadHold()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
+	}
+	name, other, floor := holdProgHoldRcu, holdProgHoldTasksTrace, "5.17"
+	if kind == StrategyTasksTrace {
+		name, other, floor = other, name, "5.14"
+	}
+	delete(spec.Programs, other)
+	if h.memory, err = ebpf.NewCollection(spec); err != nil {
+		return nil, fmt.Errorf("load the reader to hold: %w (it needs kernel %s)", err, floor)
+	}
+	h.prog = h.memory.Programs[name]
+	if kind == StrategyTasksTrace {
+		if h.page, err = newLateFault(); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// start gives the reader a CPU and a thread of its own, and keeps the calling
+// thread, which is locked, off that CPU: a busy reader leaves it to nobody.
+func (h *hold) start() (stop func() error, err error) {
+	if h == nil {
+		return func() error { return nil }, nil
+	}
+	if err := unix.SchedGetaffinity(0, &h.cpus); err != nil {
+		return nil, fmt.Errorf("hold reader: get the CPUs of this thread: %w", err)
+	}
+	if h.cpus.Count() < 2 {
+		return nil, errors.New("hold reader: it needs a second CPU (give a VM --cpus 2)")
+	}
+	last := 0
+	for cpu := range len(h.cpus) * 64 {
+		if h.cpus.IsSet(cpu) {
+			last = cpu
+		}
+	}
+	var its unix.CPUSet
+	its.Set(last)
+	h.ours = h.cpus
+	h.ours.Clear(last)
+	if h.status, err = os.Open(fmt.Sprintf("/proc/self/task/%d/stat", unix.Gettid())); err != nil {
+		return nil, fmt.Errorf("hold reader: %w", err)
+	}
+	if err := unix.SchedSetaffinity(0, &h.ours); err != nil {
+		return nil, errors.Join(fmt.Errorf("hold reader: keep off CPU %d: %w", last, err), h.status.Close())
+	}
+	h.begin, h.ended = make(chan struct{}), make(chan error, 1)
+	go h.read(&its)
+	return func() error {
+		close(h.begin)
+		return errors.Join(unix.SchedSetaffinity(0, &h.cpus), h.status.Close())
+	}, nil
+}
+
+// read runs the program once for each enter.
+func (h *hold) read(cpus *unix.CPUSet) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with it
+	pinned := unix.SchedSetaffinity(0, cpus)
+	for range h.begin {
+		if pinned != nil {
+			h.ended <- fmt.Errorf("give the reader a CPU: %w", pinned)
+			continue
+		}
+		opts := &ebpf.RunOptions{}
+		if h.page != nil {
+			opts = &ebpf.RunOptions{Context: struct{ Page uint64 }{h.page.address()}}
+		}
+		result, err := h.prog.Run(opts)
+		if err == nil && result != 0 {
+			err = fmt.Errorf("it returned %d", int32(result))
+		}
+		h.ended <- err
+	}
+}
+
+// enterLimit bounds how long a reader may take to begin.
+const enterLimit = 10 * time.Second
+
+// enter starts the reader and returns when it is inside its section.
+func (h *hold) enter() error {
+	if h == nil {
+		return nil
+	}
+	// Were this process to die, the reader would leave by itself.
+	latest := monotonic() + int64(enterLimit+h.length)
+	vars := h.memory.Variables
+	if err := errors.Join(vars[holdVarEnteredNs].Set(uint64(0)), vars[holdVarLeftNs].Set(uint64(0)),
+		vars[holdVarUntilNs].Set(uint64(latest))); err != nil {
+		return fmt.Errorf("hold reader: %w", err)
+	}
+	if h.page != nil {
+		if err := h.page.arm(); err != nil {
+			return err
+		}
+	}
+	h.begin <- struct{}{}
+	if h.page != nil {
+		if err := h.page.wait(enterLimit); err != nil {
+			return err
+		}
+	}
+	for limit := monotonic() + int64(enterLimit); ; time.Sleep(100 * time.Microsecond) {
+		entered, err := h.read64(holdVarEnteredNs)
+		switch {
+		case err != nil:
+			return err
+		case entered == 0 && monotonic() > limit:
+			return errors.New("hold reader: the program did not begin")
+		case entered != 0:
+			h.entered = entered
+			h.done, h.held = make(chan struct{}), make(chan holdTimes, 1)
+			go h.release()
+			return nil
+		}
+		select {
+		case err := <-h.ended:
+			return fmt.Errorf("hold reader: run it: %w", err)
+		default:
+		}
+	}
+}
+
+// release lets the reader go once its time is over, which counts from when
+// the operation waits: then call_rcu*() has been called for the map.
+func (h *hold) release() {
+	runtime.LockOSThread()
+	var t holdTimes
+	_ = unix.SchedSetaffinity(0, &h.ours) // else it is only later
+	for waiting := false; !waiting; time.Sleep(50 * time.Microsecond) {
+		select {
+		case <-h.done:
+			waiting = true
+		default:
+			waiting = h.waits()
+		}
+	}
+	t.waitingNS = monotonic()
+	until := t.waitingNS + int64(h.length)
+	if h.page == nil {
+		t.err = h.memory.Variables[holdVarUntilNs].Set(uint64(until))
+	} else {
+		time.Sleep(time.Duration(until - monotonic()))
+		t.err = h.page.serve()
+	}
+	h.held <- t
+}
+
+// waits tells whether the operating thread sleeps uninterruptibly, which in an
+// update or a delete it does in synchronize_rcu*() only.
+func (h *hold) waits() bool {
+	var buf [256]byte
+	n, err := h.status.ReadAt(buf[:], 0)
+	if n == 0 && err != nil {
+		return false
+	}
+	// "81 (comm) D 1 …", and the comm may hold anything.
+	stat := string(buf[:n])
+	i := strings.LastIndex(stat, ") ")
+	return i >= 0 && len(stat) > i+2 && (stat[i+2] == 'D' || stat[i+2] == 'I')
+}
+
+// leave waits for the reader's end, and holds the program's own times against
+// what was asked for.
+func (h *hold) leave() error {
+	if h == nil {
+		return nil
+	}
+	close(h.done)
+	t := <-h.held
+	err := errors.Join(t.err, <-h.ended)
+	left, lerr := h.read64(holdVarLeftNs)
+	if err := errors.Join(err, lerr); err != nil {
+		return fmt.Errorf("hold reader: %w", err)
+	}
+	if h.entered > t.waitingNS || left < t.waitingNS+int64(h.length) {
+		return fmt.Errorf("hold reader: it was inside from %d to %d ns, not from %d for %v", h.entered, left, t.waitingNS, h.length)
+	}
+	h.times = append(h.times, float64(left-t.waitingNS))
+	return nil
+}
+
+func (h *hold) read64(name string) (int64, error) {
+	var v uint64
+	if err := h.memory.Variables[name].Get(&v); err != nil {
+		return 0, fmt.Errorf("hold reader: read %s: %w", name, err)
+	}
+	return int64(v), nil
+}
+
+// metrics are what leave noted.
+func (h *hold) metrics() map[string]Metric {
+	if h == nil {
+		return nil
+	}
+	return map[string]Metric{MetricHold: {Values: h.times, Unit: "ns",
+		How: fmt.Sprintf("by the %s reader itself, from when the operation waits", h.kind)}}
+}
+
+func (h *hold) close() error {
+	if h == nil {
+		return nil
+	}
+	var err error
+	if h.page != nil {
+		err = h.page.close()
+	}
+	if h.memory != nil {
+		h.memory.Close()
+	}
+	return err
+}
+
+// monotonic is the clock that bpf_ktime_get_ns() reads.
+func monotonic() int64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0 // it can't fail for a clock that exists
+	}
+	return ts.Nano()
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// lookupInstance holds the maps and programs of one trial.
+type lookupInstance struct {
+	cfg    *Lookups
+	cpus   int
+	m      *ebpf.Map // has the elements
+	inner  *ebpf.Map // the same with BPF_F_INNER_MAP, for path helper
+	outer  *ebpf.Map // leads to m by its key 0; nil unless nested
+	outerF *ebpf.Map // leads to inner
+	other  *ebpf.Map // one element, of m's kind
+	tracer Tracer
+	result Result
+}
+
+func newLookupInstance(l *Lookups) (_ *lookupInstance, err error) {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTargetMemory(l.MemoryBytes(cpus)); err != nil {
+		return nil, err
+	}
+	i := &lookupInstance{cfg: l, cpus: cpus}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, i.Close())
+		}
+	}()
+	spec := l.elementSpec()
+	if i.m, err = i.filled(spec); err != nil {
+		return nil, err
+	}
+	small := spec.Copy()
+	small.MaxEntries = 1
+	if i.other, err = newSized(small); err != nil {
+		return nil, err
+	}
+	if !l.nested() {
+		return i, nil
+	}
+	if i.outer, err = i.outerOf(i.m, spec); err != nil {
+		return nil, err
+	}
+	if !l.InnerFlag {
+		return i, nil
+	}
+	flagged := spec.Copy()
+	flagged.Flags |= unix.BPF_F_INNER_MAP
+	if i.inner, err = i.filled(flagged); err != nil {
+		return nil, err
+	}
+	i.outerF, err = i.outerOf(i.inner, flagged)
+	return i, err
+}
+
+func (l *Lookups) elementSpec() *ebpf.MapSpec {
+	spec := &ebpf.MapSpec{Name: uniqueName("mp_look"), Type: ebpf.Array, KeySize: 4, ValueSize: uint32(l.ValueSize), MaxEntries: l.entries()}
+	switch l.Map {
+	case mapPerCPUArray:
+		spec.Type = ebpf.PerCPUArray
+	case mapHash:
+		spec.Type = ebpf.Hash
+	case mapLRUHash:
+		spec.Type = ebpf.LRUHash
+	}
+	return spec
+}
+
+// outerOf makes an outer map whose key 0 leads to m.
+func (i *lookupInstance) outerOf(m *ebpf.Map, inner *ebpf.MapSpec) (*ebpf.Map, error) {
+	spec := &ebpf.MapSpec{Name: "mp_outer", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: inner}
+	if i.cfg.Map == outerHash {
+		spec.Type = ebpf.HashOfMaps
+	}
+	outer, err := ebpf.NewMap(spec)
+	if err != nil {
+		return nil, fmt.Errorf("create outer map (%s): %w", i.cfg.Map, err)
+	}
+	if err := outer.Update(uint32(0), m, ebpf.UpdateAny); err != nil {
+		return nil, errors.Join(fmt.Errorf("put inner map into %s: %w", i.cfg.Map, err), outer.Close())
+	}
+	return outer, nil
+}
+
+// newSized makes a map and explains what a size was refused for.
+func newSized(spec *ebpf.MapSpec) (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(spec)
+	if err == nil {
+		return m, nil
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, unix.ENOMEM):
+		hint = " (out of memory: give the target more --memory, or a smaller --size)"
+	case errors.Is(err, unix.E2BIG):
+		hint = " (more than this kernel allows: before 63b8ce77b15e a value has at most 4 MiB, and in some map types still; try a smaller --value-size)"
+	case errors.Is(err, unix.EINVAL):
+		hint = " (does this kernel have maps of this kind and size?)"
+	}
+	return nil, fmt.Errorf("create %s map of %d × %d bytes: %w%s", spec.Type, spec.MaxEntries, spec.ValueSize, err, hint)
+}
+
+// filled makes a map in which every key is found; arrays have all from the
+// beginning.
+func (i *lookupInstance) filled(spec *ebpf.MapSpec) (*ebpf.Map, error) {
+	if spec.Type == ebpf.LRUHash {
+		// The free list is per CPU: without slack, filling evicts.
+		spec.MaxEntries += 128 * uint32(i.cpus)
+	}
+	m, err := newSized(spec)
+	if err != nil || spec.Type == ebpf.Array || spec.Type == ebpf.PerCPUArray {
+		return m, err
+	}
+	value := make([]byte, spec.ValueSize)
+	for key := range i.cfg.entries() {
+		if err := m.Put(key, value); err != nil {
+			return nil, errors.Join(fmt.Errorf("fill map: key %d: %w", key, err), m.Close())
+		}
+	}
+	return m, nil
+}
+
+// TargetMemoryError is a target too small for what was asked for.
+type TargetMemoryError struct{ NeedBytes, AvailableBytes uint64 }
+
+func (e *TargetMemoryError) Error() string {
+	need := Size((e.NeedBytes + 1<<20 - 1) >> 20 << 20)
+	have := Size(e.AvailableBytes >> 20 << 20)
+	return fmt.Sprintf("make maps: they take %s, and the target has %s available (give it more --memory, or a smaller --size)", &need, &have)
+}
+
+// checkTargetMemory refuses maps that would set off the OOM killer.
+func checkTargetMemory(need uint64) error {
+	available, err := memAvailable()
+	if err != nil {
+		return err
+	}
+	if need > available {
+		return &TargetMemoryError{NeedBytes: need, AvailableBytes: available}
+	}
+	return nil
+}
+
+// WatchPrefix is empty: nothing is freed while it is watched.
+func (i *lookupInstance) WatchPrefix() string { return "" }
+
+// Note is empty: there is no strategy.
+func (i *lookupInstance) Note() string { return "" }
+
+// SetTracer gives it what times calls in the kernel.
+func (i *lookupInstance) SetTracer(t Tracer) { i.tracer = t }
+
+// Close frees the maps.
+func (i *lookupInstance) Close() error {
+	var errs []error
+	for _, m := range []*ebpf.Map{i.outerF, i.outer, i.inner, i.m, i.other} {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
+	}
+	*i = lookupInstance{cfg: i.cfg}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// batchLookups is how many lookups are timed together.
+	batchLookups = 1024
+	// minLookups gives each figure enough batches for its quantiles.
+	minLookups = 20 * batchLookups
+	// linearity is how far twice the lookups may be off twice the time.
+	linearity = 0.05
+)
+
+// taker does a fixed number of lookups and says how long they took.
+type taker interface {
+	// take does lookups() lookups, in nanoseconds.
+	take() (int64, error)
+	lookups() int
+}
+
+func (l *loop) take() (int64, error) { return l.run() }
+func (l *loop) lookups() int         { return l.n }
+
+// Run measures one path after the other.
+func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint64)) (Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	stop, err := i.startReaders()
+	if err != nil {
+		return Result{}, err
+	}
+	i.result = Result{Loop: "closed", Metrics: map[string]Metric{}}
+	total := i.cfg.Count * uint64(len(i.cfg.Paths))
+	for _, path := range i.cfg.Paths {
+		if ctx.Err() != nil {
+			i.result.Interrupted = true
+			break
+		}
+		if err = i.measure(ctx, path, func() { progress(i.result.Ops, total) }); err != nil {
+			break
+		}
+	}
+	return i.result, errors.Join(err, stop())
+}
+
+// measure times one path by itself, and again with the probe on the map's
+// lookup function.
+func (i *lookupInstance) measure(ctx context.Context, path string, progress func()) error {
+	t, how, err := i.taker(path, batchLookups)
+	if err != nil {
+		return err
+	}
+	var alone []float64
+	if l, ok := t.(*loop); ok {
+		defer l.Close()
+		alone, err = i.measureLoop(ctx, path, l, how, progress)
+	} else {
+		alone, err = i.repeat(ctx, t, progress)
+		i.result.Metrics["lookup."+path] = Metric{Values: alone, Unit: "ns/op", How: how}
+	}
+	if err != nil || len(alone) == 0 {
+		return err
+	}
+	function := i.function(path)
+	if function == "" || i.tracer == nil || ctx.Err() != nil {
+		return nil
+	}
+	var probed []float64
+	err = i.tracer.Time("lookup."+path+".function", function, i.watched(path), func() (uint64, error) {
+		// Again from where the first ended: the same elements, the probe aside.
+		probed, err = i.repeat(ctx, t, progress)
+		return uint64(len(probed) * t.lookups()), err
+	})
+	if err != nil || len(probed) == 0 {
+		return err
+	}
+	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op",
+		How: "with the probe on " + function + ", less the median without; nothing above is less this"}
+	return nil
+}
+
+// taker returns what does n lookups by a path, and says how they are timed.
+func (i *lookupInstance) taker(path string, n int) (t taker, how string, err error) {
+	step := newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))
+	switch path {
+	case pathSyscall:
+		m := i.m
+		if i.outer != nil {
+			m, step = i.outer, newStepper(patternSequential, 1, 8)
+		}
+		return &syscallTaker{call: newElementCall(m, i.valueBytes(m)), step: step, n: n}, fmt.Sprintf("batches of %d calls of bpf(2), timed around", n), nil
+	case pathBatch:
+		b, err := i.newBatchTaker(n)
+		return b, fmt.Sprintf("calls for %d elements each, timed around", b.lookups()), err
+	}
+	l, err := newLoop(loopSpec{path: path, n: n, maps: i.loopMaps(path), step: step})
+	if errors.Is(err, unix.EINVAL) && path == pathPerCPUHelper {
+		err = fmt.Errorf("%w (bpf_map_lookup_percpu_elem came with 5.19, 07343110b293)", err)
+	}
+	return l, fmt.Sprintf("in BPF, batches of %d less the median of an empty loop of the same shape", n), err
+}
+
+// valueBytes is how much a lookup by bpf(2) writes.
+func (i *lookupInstance) valueBytes(m *ebpf.Map) int {
+	if m.Type() == ebpf.PerCPUArray {
+		return int(roundUp8(uint64(m.ValueSize()))) * i.cpus
+	}
+	return int(m.ValueSize())
+}
+
+func (i *lookupInstance) loopMaps(path string) loopMaps {
+	maps := loopMaps{m: i.m, outer: i.outer, other: i.other}
+	if path == pathHelper && i.outerF != nil {
+		maps.m, maps.outer = i.inner, i.outerF
+	}
+	return maps
+}
+
+// watched is the map whose lookups by a path are timed.
+func (i *lookupInstance) watched(path string) *ebpf.Map {
+	if path == pathSyscall && i.outer != nil {
+		return i.outer
+	}
+	return i.loopMaps(path).m
+}
+
+// function names the kernel's function behind a path, where there is one that
+// a probe can see: in inlined lookups there is none, and in batches of a hash
+// it is no element's.
+func (i *lookupInstance) function(path string) string {
+	switch path {
+	case pathSyscall:
+		return map[string]string{
+			mapArray: "array_map_lookup_elem", mapPerCPUArray: "bpf_percpu_array_copy",
+			mapHash: "htab_map_lookup_elem", mapLRUHash: "htab_lru_map_lookup_elem_sys",
+			outerArray: "bpf_fd_array_map_lookup_elem", outerHash: "bpf_fd_htab_map_lookup_elem",
+		}[i.cfg.Map]
+	case pathHelper:
+		if i.cfg.nested() && !i.cfg.InnerFlag {
+			return "" // inlined all the same
+		}
+		return map[string]string{
+			mapArray: "array_map_lookup_elem", mapPerCPUArray: "percpu_array_map_lookup_elem",
+			mapHash: "htab_map_lookup_elem", mapLRUHash: "htab_lru_map_lookup_elem",
+			outerArray: "array_map_lookup_elem", outerHash: "array_map_lookup_elem",
+		}[i.cfg.Map]
+	case pathPerCPUHelper:
+		return "percpu_array_map_lookup_percpu_elem"
+	case pathBatch:
+		return map[string]string{mapArray: "array_map_lookup_elem", mapPerCPUArray: "bpf_percpu_array_copy"}[i.cfg.Map]
+	}
+	return ""
+}
+
+// repeat takes until the count is reached; each value is a batch's, per lookup.
+func (i *lookupInstance) repeat(ctx context.Context, t taker, progress func()) ([]float64, error) {
+	n := int(max(1, i.cfg.Count/uint64(t.lookups())))
+	values := make([]float64, 0, n)
+	for range n {
+		if ctx.Err() != nil {
+			i.result.Interrupted = true
+			return values, nil
+		}
+		ns, err := t.take()
+		if err != nil {
+			return values, err
+		}
+		values = append(values, float64(ns)/float64(t.lookups()))
+		i.result.Ops += uint64(t.lookups())
+		progress()
+	}
+	return values, nil
+}
+
+// measureLoop takes turns with the loop, an empty one of the same shape, and
+// one that is twice as long, so that a machine that gets slower does so for all
+// three. It takes the empty loop off, and checks that twice the lookups take
+// twice the time: what the compiler had done away with, or what doesn't grow
+// with the number, would show there. It returns what a turn of l took, per
+// lookup and with nothing taken off.
+func (i *lookupInstance) measureLoop(ctx context.Context, path string, l *loop, how string, progress func()) ([]float64, error) {
+	spec := loopSpec{n: l.n, maps: i.loopMaps(path), step: newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))}
+	empty, err := newLoop(spec)
+	if err != nil {
+		return nil, err
+	}
+	defer empty.Close()
+	spec.path, spec.n = path, 2*l.n
+	twice, err := newLoop(spec)
+	if err != nil {
+		return nil, err
+	}
+	defer twice.Close()
+	var once, none, double []float64
+	for range max(1, i.cfg.Count/uint64(l.n)) {
+		if ctx.Err() != nil {
+			i.result.Interrupted = true
+			break
+		}
+		for _, turn := range []struct {
+			l  *loop
+			to *[]float64
+		}{{l, &once}, {empty, &none}, {twice, &double}} {
+			ns, err := turn.l.run()
+			if err != nil {
+				return nil, err
+			}
+			*turn.to = append(*turn.to, float64(ns)/float64(l.n))
+		}
+		i.result.Ops += uint64(l.n)
+		progress()
+	}
+	if len(once) == 0 {
+		return nil, nil
+	}
+	ratio := medianOf(double) / medianOf(once)
+	i.result.Metrics["lookup."+path] = Metric{Values: less(once, medianOf(none)), Unit: "ns/op",
+		How: how + fmt.Sprintf(" (%.1f a turn); %d take %.3f times as long as %d", medianOf(none), twice.n, ratio, l.n)}
+	if math.Abs(ratio/2-1) > linearity {
+		i.result.Warnings = append(i.result.Warnings, fmt.Sprintf(
+			"path %s: %d lookups take %.3f times as long as %d, not 2 within %.0f %%: its cost per lookup can't be trusted (is the machine busy?)",
+			path, twice.n, ratio, l.n, linearity*100))
+	}
+	return once, nil
+}
+
+func less(values []float64, base float64) []float64 {
+	out := make([]float64, len(values))
+	for j, v := range values {
+		out[j] = v - base
+	}
+	return out
+}
+
+func medianOf(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(values))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+// syscallTaker looks up by one bpf(2) each.
+type syscallTaker struct {
+	call *elementCall
+	step stepper
+	n    int
+}
+
+func (s *syscallTaker) lookups() int { return s.n }
+
+func (s *syscallTaker) take() (int64, error) {
+	begin := time.Now()
+	for range s.n {
+		if err := s.call.do(unix.BPF_MAP_LOOKUP_ELEM, s.step.key()); err != nil {
+			return 0, fmt.Errorf("look up element %d: %w", s.call.key[0], err)
+		}
+	}
+	return time.Since(begin).Nanoseconds(), nil
+}
+
+// startReaders runs inlined lookups on goroutines of their own until the
+// returned function is called.
+func (i *lookupInstance) startReaders() (stop func() error, err error) {
+	done := make(chan struct{})
+	errs := make([]error, i.cfg.Readers)
+	var wg sync.WaitGroup
+	stop = func() error { close(done); wg.Wait(); return errors.Join(errs...) }
+	for r := range i.cfg.Readers {
+		step := newStepper(patternRandom, i.cfg.entries(), uint64(i.cfg.ValueSize))
+		l, err := newLoop(loopSpec{path: pathInlined, n: batchLookups, maps: i.loopMaps(pathInlined), step: step})
+		if err != nil {
+			return nil, errors.Join(err, stop())
+		}
+		wg.Go(func() {
+			defer l.Close()
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					if _, errs[r] = l.run(); errs[r] != nil {
+						return
+					}
+				}
+			}
+		})
+	}
+	return stop, nil
+}

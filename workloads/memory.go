@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// memAvailable is what the kernel says can be allocated without swapping, in
+// bytes.
+func memAvailable() (uint64, error) {
+	m, err := meminfo()
+	return m["MemAvailable"], err
+}
+
+// memUsed is what can't be, in bytes.
+func memUsed() (uint64, error) {
+	m, err := meminfo()
+	return m["MemTotal"] - min(m["MemTotal"], m["MemAvailable"]), err
+}
+
+// vmallocUsed is what is allocated by vmalloc, in bytes; nothing that user
+// space does with memory of its own changes it.
+func vmallocUsed() (uint64, error) {
+	m, err := meminfo()
+	return m["VmallocUsed"], err
+}
+
+// meminfo reads these in bytes.
+func meminfo() (map[string]uint64, error) {
+	data, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return nil, fmt.Errorf("read the target's memory: %w", err)
+	}
+	m := map[string]uint64{}
+	for line := range strings.Lines(string(data)) {
+		name, rest, _ := strings.Cut(line, ":")
+		if !slices.Contains([]string{"MemTotal", "MemAvailable", "VmallocUsed"}, name) {
+			continue
+		}
+		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 54)
+		if err != nil {
+			return nil, fmt.Errorf("read the target's memory: %w", err)
+		}
+		m[name] = kib << 10
+	}
+	if len(m) != 3 {
+		return nil, errors.New("read the target's memory: /proc/meminfo says nothing of it")
+	}
+	return m, nil
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"runtime"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// elementCall is BPF_MAP_LOOKUP_ELEM or BPF_MAP_UPDATE_ELEM on one map without
+// anything around it: what a library adds is not what is measured. One
+// goroutine at a time.
+type elementCall struct {
+	attr  elementAttr
+	key   []uint32
+	value []byte
+}
+
+// elementAttr is the part of union bpf_attr for one element.
+type elementAttr struct {
+	fd, pad    uint32
+	key, value uint64
+	flags      uint64
+}
+
+// newElementCall prepares for values of size bytes (of every CPU together,
+// where a map has one for each).
+func newElementCall(m *ebpf.Map, size int) *elementCall {
+	c := &elementCall{key: make([]uint32, 1), value: make([]byte, size)}
+	c.attr = elementAttr{fd: uint32(m.FD())}
+	c.attr.key, c.attr.value = address(unsafe.Pointer(&c.key[0])), address(unsafe.Pointer(&c.value[0]))
+	return c
+}
+
+func address(p unsafe.Pointer) uint64 { return uint64(uintptr(p)) }
+
+// do looks up or updates one element.
+func (c *elementCall) do(cmd uintptr, key uint32) error {
+	c.key[0] = key
+	_, _, errno := unix.RawSyscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(&c.attr)), unsafe.Sizeof(c.attr))
+	runtime.KeepAlive(c)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
