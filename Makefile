@@ -17,7 +17,7 @@ GOFLAGS_STATIC := -trimpath -ldflags='-s -w'
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit vmtest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build churn test unit vmtest browsertest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -37,10 +37,10 @@ build: ## bin/mapprof, static
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)
 
-test: setup-test fmt-check check-generate lint unit vmtest ## all tests, those in VMs included
+test: setup-test fmt-check check-generate lint unit vmtest browsertest ## all tests, those in VMs included
 
 unit: ## tests that need no kernel
-	$(GO) vet -tags vm ./...
+	$(GO) vet -tags vm,browser ./...
 	$(GO) test ./...
 
 kernels: build
@@ -48,6 +48,9 @@ kernels: build
 
 vmtest: kernels ## tests that boot kernels under QEMU
 	$(GO) test -tags vm -run VM -timeout 60m -p 1 -v ./... | .ci/quiet
+
+browsertest: ## the web view, driven in Debian's Chromium
+	$(GO) test -tags browser -run Browser -timeout 15m -v ./report | .ci/quiet
 
 generate: ## the BPF objects (needs $(CLANG) from Debian)
 	$(GO) generate ./...

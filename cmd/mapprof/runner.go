@@ -81,7 +81,7 @@ func (r *runner) plan(kernels []target.Kernel) []planned {
 				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, trial)}
 				p.job = job{
 					Scenario: tagSafe(r.flags.workload + "/" + names[i] + "/" + strategy), Trial: trial,
-					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths, NoProbes: r.flags.noProbes,
+					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths, Stacks: r.flags.stacks, NoProbes: r.flags.noProbes,
 					RingBytes: uint32(r.flags.ring), InFlight: r.flags.inFlight, DrainTimeout: r.flags.drain,
 				}
 				if kernels[i].Path != "" {
@@ -303,5 +303,13 @@ func printRun(cmd *cobra.Command, flags *runFlags, run *results.Run) error {
 	if flags.format == "json" {
 		return report.WriteJSON(w, run)
 	}
-	return report.WriteTable(w, run, tableOptions(w, flags.out))
+	if err := report.WriteTable(w, run, tableOptions(w, flags.out)); err != nil || len(run.Targets) < 2 {
+		return err
+	}
+	c, err := analyze.Compare([]analyze.Input{{Name: flags.out, Run: run}}, analyze.CompareOptions{By: analyze.ByKernel, Alpha: analyze.DefaultCompareAlpha})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	return printComparison(w, c, "table")
 }
