@@ -4,10 +4,12 @@ package collect
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
 )
 
 // LookupHistogram imports what was counted in the kernel. Nothing may be lost:
@@ -33,4 +35,46 @@ func LookupHistogram(c probes.LookupCounts) (*hdrhistogram.Histogram, error) {
 		return nil, fmt.Errorf("import lookup histogram: %d values arrived, %d were counted", got, want)
 	}
 	return h, nil
+}
+
+// LookupStack is a place from which lookups came, by name.
+type LookupStack struct {
+	Frames []results.Frame // innermost first; empty: not known
+	Calls  uint64
+}
+
+// LookupStacks names the callers of a probe with stacks.
+func LookupStacks(p *probes.LookupProbe) ([]LookupStack, error) {
+	stacks, err := p.Stacks()
+	if err != nil {
+		return nil, err
+	}
+	var all []uint64
+	for _, s := range stacks {
+		all = append(all, s.Addresses...)
+	}
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return nil, fmt.Errorf("symbolize stacks: %w", err)
+	}
+	defer f.Close()
+	frames, err := Symbolize(all, f)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]LookupStack, 0, len(stacks))
+	for _, s := range stacks {
+		l := LookupStack{Calls: s.Calls}
+		for _, a := range s.Addresses {
+			fr, ok := frames[a]
+			if !ok {
+				fr = results.Frame{Function: fmt.Sprintf("0x%x", a)}
+			}
+			l.Frames = append(l.Frames, fr)
+		}
+		// The tracer's own, and the function itself, which the profile has.
+		l.Frames = trimTracer(l.Frames)
+		out = append(out, l)
+	}
+	return out, nil
 }

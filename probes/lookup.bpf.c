@@ -117,7 +117,8 @@ static __always_inline void record(struct lookup_cpu *c, __u64 ns)
 			     "r1 += 1\n"
 			     "*(u64 *)(%0 + %1) = r1"
 			     :
-			     : "r"((void *)c + ns * sizeof(__u64)), "i"(__builtin_offsetof(struct lookup_cpu, counts))
+			     : "r"((void *)c + ns * sizeof(__u64)),
+			       "i"(__builtin_offsetof(struct lookup_cpu, counts))
 			     : "r1", "memory");
 		return;
 	}
@@ -232,6 +233,45 @@ int span_exit(__u64 *ctx)
 	}
 	record(this_cpu(), now - *start);
 	bpf_map_delete_elem(&mpf_spans, &key);
+	return 0;
+}
+
+/*
+ * Who calls: a count for each stack. It is a program of its own, and runs
+ * before the time is taken: a stack costs more than a lookup.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 1024);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, 127 * sizeof(__u64));
+} mpf_callers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1025);
+	__type(key, __s32);   /* id in mpf_callers; -1: no stack */
+	__type(value, __u64); /* calls */
+} mpf_calls SEC(".maps");
+
+SEC("fentry/array_map_lookup_elem")
+int caller_entry(__u64 *ctx)
+{
+	__u64 *n, none = 0;
+	__s32 id;
+
+	if ((void *)ctx[0] != &mpf_watched)
+		return 0;
+	id = bpf_get_stackid(ctx, &mpf_callers, 0);
+	if (id < 0)
+		id = -1;
+	n = bpf_map_lookup_elem(&mpf_calls, &id);
+	if (!n) {
+		bpf_map_update_elem(&mpf_calls, &id, &none, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&mpf_calls, &id);
+	}
+	if (n)
+		__sync_fetch_and_add(n, 1);
 	return 0;
 }
 

@@ -8,9 +8,9 @@
  * hdrhistogram-go lays them out, and exact figures beside it.
  */
 #define HIST_SUB_BITS 7 /* log2 of the half of a bucket's sub-buckets */
-#define HIST_SUB (1 << (HIST_SUB_BITS + 1))
-#define HIST_MAX_NS ((1ULL << 36) - 1)
-#define HIST_COUNTS 3840
+#define HIST_SUB      (1 << (HIST_SUB_BITS + 1))
+#define HIST_MAX_NS   ((1ULL << 36) - 1)
+#define HIST_COUNTS   3840
 
 /*
  * Below HIST_SUB a bucket is one nanosecond wide, so that the exact sum,
@@ -19,17 +19,17 @@
  * sixth of what counting costs.
  */
 struct lookup_cpu {
-	__u64 owner;	/* of start_ns: the frame of the call's programs */
+	__u64 owner;    /* of start_ns: the frame of the call's programs */
 	__u64 start_ns; /* of the call under way */
-	__u64 count;	/* of all values, kept apart from the buckets */
-	__u64 sum_ns;	/* of the values from HIST_SUB up, as the next two */
-	__u64 min_ns;	/* 0: there was none */
+	__u64 count;    /* of all values, kept apart from the buckets */
+	__u64 sum_ns;   /* of the values from HIST_SUB up, as the next two */
+	__u64 min_ns;   /* 0: there was none */
 	__u64 max_ns;
-	__u64 overflow;	     /* values above HIST_MAX_NS: in no bucket */
-	__u64 went_back;     /* a call ended before it began: not counted */
-	__u64 excluded;	     /* calls for other maps that began */
-	__u64 unmatched;     /* calls that ended without their start: those for other
-				maps, and those whose start was missed or overwritten */
+	__u64 overflow;  /* values above HIST_MAX_NS: in no bucket */
+	__u64 went_back; /* a call ended before it began: not counted */
+	__u64 excluded;  /* calls for other maps that began */
+	__u64 unmatched; /* calls that ended without their start: those for other
+			    maps, and those whose start was missed or overwritten */
 	__u64 counts[HIST_COUNTS];
 	__u64 unused[4096 - 10 - HIST_COUNTS]; /* a power of two: indexed by shifting */
 };

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -25,6 +26,8 @@ type LookupConfig struct {
 	// Empty attaches programs that do nothing: the floor of what any pair
 	// of probes costs.
 	Empty bool
+	// Stacks also counts the calls by their callers' stacks.
+	Stacks bool
 	// ManyCPUs attaches the programs for several CPUs even where there is
 	// one, to measure them there.
 	ManyCPUs bool
@@ -32,9 +35,11 @@ type LookupConfig struct {
 
 // LookupProbe times the calls of one function for one map.
 type LookupProbe struct {
-	cpus  *ebpf.Map
-	progs []*ebpf.Program
-	links []link.Link
+	cpus    *ebpf.Map
+	callers *ebpf.Map // stacks, and calls by stack; nil unless asked for
+	calls   *ebpf.Map
+	progs   []*ebpf.Program
+	links   []link.Link
 }
 
 // lookupBSS is the section of the per-CPU parts.
@@ -60,7 +65,13 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 	case cpus == 1 && !cfg.ManyCPUs:
 		entry, exit = lookupProgLookupEntryUp, lookupProgLookupExitUp
 	}
-	coll, err := loadLookupPrograms(cfg.Map, cfg.Function, entry, exit)
+	// The exit first: an entry alone would leave starts behind. What is
+	// attached last runs first: the stack before the time is taken.
+	names := []string{exit, entry}
+	if cfg.Stacks {
+		names = append(names, lookupProgCallerEntry)
+	}
+	coll, err := loadLookupPrograms(cfg.Map, cfg.Function, names...)
 	if err != nil {
 		return nil, &UnsupportedError{Function: cfg.Function, Err: shorten(err)}
 	}
@@ -71,8 +82,7 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	// The exit first: an entry alone would leave starts behind.
-	for _, name := range []string{exit, entry} {
+	for _, name := range names {
 		prog := coll.DetachProgram(name)
 		p.progs = append(p.progs, prog)
 		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
@@ -82,6 +92,9 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 		p.links = append(p.links, l)
 	}
 	p.cpus = coll.DetachMap(lookupBSS)
+	if cfg.Stacks {
+		p.callers, p.calls = coll.DetachMap(lookupMapMpfCallers), coll.DetachMap(lookupMapMpfCalls)
+	}
 	return p, nil
 }
 
@@ -109,7 +122,11 @@ func loadLookupPrograms(m *ebpf.Map, function string, names ...string) (*ebpf.Co
 		keep[name] = prog
 	}
 	spec.Programs = keep
-	delete(spec.Maps, lookupMapMpfWatched)
+	for name := range spec.Maps {
+		if !strings.HasPrefix(name, ".") && !refers(keep, name) {
+			delete(spec.Maps, name)
+		}
+	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, err
@@ -136,6 +153,18 @@ func loadLookupPrograms(m *ebpf.Map, function string, names ...string) (*ebpf.Co
 	return coll, err
 }
 
+// refers tells whether any of the programs uses a map.
+func refers(programs map[string]*ebpf.ProgramSpec, name string) bool {
+	for _, p := range programs {
+		for i := range p.Instructions {
+			if p.Instructions[i].Reference() == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Close detaches the programs and frees what they counted.
 func (p *LookupProbe) Close() error {
 	var errs []error
@@ -145,9 +174,11 @@ func (p *LookupProbe) Close() error {
 	for _, prog := range p.progs {
 		errs = append(errs, prog.Close())
 	}
-	if p.cpus != nil {
-		errs = append(errs, p.cpus.Close())
+	for _, m := range []*ebpf.Map{p.cpus, p.callers, p.calls} {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
 	}
-	p.links, p.progs, p.cpus = nil, nil, nil
+	*p = LookupProbe{}
 	return errors.Join(errs...)
 }

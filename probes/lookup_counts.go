@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -112,4 +113,37 @@ func (c *LookupCounts) Check() error {
 		return fmt.Errorf("check lookup histogram: its buckets hold %d values, %d were counted", total, c.Count)
 	}
 	return nil
+}
+
+// CallerStack is how many of the timed calls came from one place.
+type CallerStack struct {
+	Addresses []uint64 // innermost first; empty: the stack is not known
+	Calls     uint64
+}
+
+// Stacks returns the callers, with LookupConfig.Stacks.
+func (p *LookupProbe) Stacks() ([]CallerStack, error) {
+	var out []CallerStack
+	var id int32
+	var n uint64
+	it := p.calls.Iterate()
+	for it.Next(&id, &n) {
+		c := CallerStack{Calls: n}
+		var frames [127]uint64
+		if id >= 0 {
+			if err := p.callers.Lookup(uint32(id), &frames); err != nil {
+				return nil, fmt.Errorf("read stack of lookups: %w", err)
+			}
+			end := slices.Index(frames[:], 0)
+			if end < 0 {
+				end = len(frames)
+			}
+			c.Addresses = slices.Clone(frames[:end])
+		}
+		out = append(out, c)
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("read stacks of lookups: %w", err)
+	}
+	return out, nil
 }

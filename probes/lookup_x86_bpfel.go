@@ -33,8 +33,11 @@ type lookupLookupCpu struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	lookupMapMpfCallers     = "mpf_callers"
+	lookupMapMpfCalls       = "mpf_calls"
 	lookupMapMpfSpans       = "mpf_spans"
 	lookupMapMpfWatched     = "mpf_watched"
+	lookupProgCallerEntry   = "caller_entry"
 	lookupProgEmptyEntry    = "empty_entry"
 	lookupProgEmptyExit     = "empty_exit"
 	lookupProgLookupEntry   = "lookup_entry"
@@ -92,6 +95,7 @@ type lookupSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lookupProgramSpecs struct {
+	CallerEntry   *ebpf.ProgramSpec `ebpf:"caller_entry"`
 	EmptyEntry    *ebpf.ProgramSpec `ebpf:"empty_entry"`
 	EmptyExit     *ebpf.ProgramSpec `ebpf:"empty_exit"`
 	LookupEntry   *ebpf.ProgramSpec `ebpf:"lookup_entry"`
@@ -107,6 +111,8 @@ type lookupProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lookupMapSpecs struct {
+	MpfCallers *ebpf.MapSpec `ebpf:"mpf_callers"`
+	MpfCalls   *ebpf.MapSpec `ebpf:"mpf_calls"`
 	MpfSpans   *ebpf.MapSpec `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.MapSpec `ebpf:"mpf_watched"`
 }
@@ -141,12 +147,16 @@ func (o *lookupObjects) Close() error {
 //
 // It can be passed to loadLookupObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lookupMaps struct {
+	MpfCallers *ebpf.Map `ebpf:"mpf_callers"`
+	MpfCalls   *ebpf.Map `ebpf:"mpf_calls"`
 	MpfSpans   *ebpf.Map `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.Map `ebpf:"mpf_watched"`
 }
 
 func (m *lookupMaps) Close() error {
 	return _LookupClose(
+		m.MpfCallers,
+		m.MpfCalls,
 		m.MpfSpans,
 		m.MpfWatched,
 	)
@@ -166,6 +176,7 @@ type lookupVariables struct {
 //
 // It can be passed to loadLookupObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lookupPrograms struct {
+	CallerEntry   *ebpf.Program `ebpf:"caller_entry"`
 	EmptyEntry    *ebpf.Program `ebpf:"empty_entry"`
 	EmptyExit     *ebpf.Program `ebpf:"empty_exit"`
 	LookupEntry   *ebpf.Program `ebpf:"lookup_entry"`
@@ -179,6 +190,7 @@ type lookupPrograms struct {
 
 func (p *lookupPrograms) Close() error {
 	return _LookupClose(
+		p.CallerEntry,
 		p.EmptyEntry,
 		p.EmptyExit,
 		p.LookupEntry,

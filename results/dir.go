@@ -60,7 +60,8 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // own. One goroutine at a time.
 type Writer struct {
 	dir, tmp string
-	parent   string // made by Create; empty: it was there
+	parent   string   // made by Create; empty: it was there
+	lock     *os.File // of tmp, while this process lives
 	deaths   *os.File
 	zw       *zstd.Encoder
 	bw       *bufio.Writer
@@ -81,11 +82,11 @@ func Create(dir string) (*Writer, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, fmt.Errorf("create run directory: %w", err)
 	}
-	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+".tmp-")
+	tmp, lock, err := makeTemp(dir)
 	if err != nil {
-		return nil, fmt.Errorf("create run directory: %w", err)
+		return nil, err
 	}
-	return &Writer{dir: dir, tmp: tmp, parent: made}, nil
+	return &Writer{dir: dir, tmp: tmp, parent: made, lock: lock}, nil
 }
 
 // Death appends one line to deaths.jsonl.zst, which exists only when there
@@ -162,7 +163,7 @@ func (w *Writer) Finish(run *Run) (err error) {
 		return fmt.Errorf("finish run directory: %w", err)
 	}
 	w.tmp = ""
-	return syncDir(filepath.Dir(w.dir))
+	return errors.Join(w.lock.Close(), syncDir(filepath.Dir(w.dir)))
 }
 
 // Abort removes what was written. It may be called after Finish, and twice.
@@ -170,6 +171,7 @@ func (w *Writer) Abort() {
 	_ = w.closeStreams()
 	if w.tmp != "" {
 		_ = os.RemoveAll(w.tmp)
+		_ = w.lock.Close()
 		w.tmp = ""
 		if w.parent != "" {
 			_ = os.Remove(w.parent) // unless there is something in it

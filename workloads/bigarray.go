@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -27,7 +28,7 @@ func init() {
 type BigArray struct {
 	Size      Size
 	ValueSize Size
-	Paths     []string
+	Paths     Names
 	Pattern   string
 	Count     uint64
 	Elements  int
@@ -38,7 +39,8 @@ func (b *BigArray) AddFlags(fs *pflag.FlagSet) {
 	b.Size, b.ValueSize = 5<<30, 8
 	fs.Var(&b.Size, "size", "bytes of all values together; the array has this by --value-size elements")
 	fs.Var(&b.ValueSize, "value-size", "bytes of a value, from 8")
-	fs.StringSliceVar(&b.Paths, "path", bigPaths, "ways to an element: "+strings.Join(bigPaths, ","))
+	b.Paths = slices.Clone(bigPaths)
+	fs.Var(&b.Paths, "path", "ways to an element: "+strings.Join(bigPaths, ","))
 	fs.StringVar(&b.Pattern, "pattern", patternRandom, "which elements are timed: "+strings.Join(lookupPatterns, "|"))
 	fs.Uint64Var(&b.Count, "count", 100_000, "timed lookups and updates by each path")
 	fs.IntVar(&b.Elements, "elements", 2000, "about how many elements the proof of addressing stamps and reads, by every pair of paths")

@@ -31,9 +31,10 @@ func (i *bigInstance) spec() *ebpf.MapSpec {
 
 // create makes the array.
 func (i *bigInstance) create() (err error) {
-	if i.m, err = newSized(i.spec()); errors.Is(err, unix.E2BIG) && i.cfg.Size > 4<<30-4096 {
-		// bpf_map_charge_init() refused what doesn't fit in 32 bits.
-		return fmt.Errorf("%w; up to 5.10 no map may have 4 GiB or more, so that addressing past it can't be tried on such a kernel", err)
+	i.m, err = newSized(i.spec())
+	if errors.Is(err, unix.E2BIG) && i.cfg.Size > 4<<30-4096 && i.cfg.ValueSize <= 4<<20 {
+		// bpf_map_charge_init() took no more than 32 bits.
+		return fmt.Errorf("create array of %s: %w (up to 5.10 no map may have 4 GiB or more: there is no addressing past it to be wrong; try a --size below 4GiB)", &i.cfg.Size, unix.E2BIG)
 	}
 	return err
 }

@@ -39,6 +39,9 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 	count, batch := i.cfg.Count, batchLookups
 	switch path {
 	case pathSyscall, pathBatch:
+		if path == pathSyscall {
+			batch = batchCalls
+		}
 		batch = max(1, min(batch, int(maxCopied/64/i.cfg.stride())))
 		count = max(uint64(batch), min(count, maxCopied/i.cfg.stride()))
 	}

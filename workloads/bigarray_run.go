@@ -148,8 +148,8 @@ func (i *bigInstance) prove(_ context.Context, step func()) error {
 	i.result.Failures = append(i.result.Failures, failures...)
 	if len(failures) == 0 {
 		i.result.Findings = append(i.result.Findings, fmt.Sprintf(
-			"addressing: ok: %d elements, from index %d to %d (byte offset %d), written by each of %v and read by each",
-			len(a.indexes), a.indexes[0], a.indexes[len(a.indexes)-1], uint64(a.indexes[len(a.indexes)-1])*a.stride, i.cfg.Paths))
+			"addressing: ok: %d elements, from index %d to %d (byte offset %d), written by each of %s and read by each",
+			len(a.indexes), a.indexes[0], a.indexes[len(a.indexes)-1], uint64(a.indexes[len(a.indexes)-1])*a.stride, &i.cfg.Paths))
 	}
 	return nil
 }

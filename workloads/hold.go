@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -68,10 +69,12 @@ type hold struct {
 	cpus    unix.CPUSet // as found
 	ours    unix.CPUSet // without the reader's
 	status  *os.File    // of the thread that operates
-	begin   chan struct{}
-	ended   chan error
-	done    chan struct{} // closed when the operation has ended
-	held    chan holdTimes
+	// The reader and who lets it go live as long as the run: a thread that
+	// ends is freed by RCU, and would start a grace period of its own.
+	begin, watch chan struct{}
+	ended        chan error
+	held         chan holdTimes
+	done         atomic.Bool // the operation has ended
 	entered int64
 	times   []float64
 }
@@ -142,10 +145,13 @@ func (h *hold) start() (stop func() error, err error) {
 	if err := unix.SchedSetaffinity(0, &h.ours); err != nil {
 		return nil, errors.Join(fmt.Errorf("hold reader: keep off CPU %d: %w", last, err), h.status.Close())
 	}
-	h.begin, h.ended = make(chan struct{}), make(chan error, 1)
+	h.begin, h.watch = make(chan struct{}), make(chan struct{})
+	h.ended, h.held = make(chan error, 1), make(chan holdTimes, 1)
 	go h.read(&its)
+	go h.release()
 	return func() error {
 		close(h.begin)
+		close(h.watch)
 		return errors.Join(unix.SchedSetaffinity(0, &h.cpus), h.status.Close())
 	}, nil
 }
@@ -206,8 +212,8 @@ func (h *hold) enter() error {
 			return errors.New("hold reader: the program did not begin")
 		case entered != 0:
 			h.entered = entered
-			h.done, h.held = make(chan struct{}), make(chan holdTimes, 1)
-			go h.release()
+			h.done.Store(false)
+			h.watch <- struct{}{}
 			return nil
 		}
 		select {
@@ -218,29 +224,30 @@ func (h *hold) enter() error {
 	}
 }
 
-// release lets the reader go once its time is over, which counts from when
-// the operation waits: then call_rcu*() has been called for the map.
+// release lets the reader go each time, once its time is over.
 func (h *hold) release() {
 	runtime.LockOSThread()
-	var t holdTimes
 	_ = unix.SchedSetaffinity(0, &h.ours) // else it is only later
-	for waiting := false; !waiting; time.Sleep(50 * time.Microsecond) {
-		select {
-		case <-h.done:
-			waiting = true
-		default:
-			waiting = h.waits()
-		}
+	for range h.watch {
+		h.held <- h.releaseOnce()
+	}
+}
+
+// releaseOnce counts the time from when the operation waits: then call_rcu*()
+// has been called for the map.
+func (h *hold) releaseOnce() (t holdTimes) {
+	for !h.done.Load() && !h.waits() {
+		time.Sleep(50 * time.Microsecond)
 	}
 	t.waitingNS = monotonic()
 	until := t.waitingNS + int64(h.length)
 	if h.page == nil {
 		t.err = h.memory.Variables[holdVarUntilNs].Set(uint64(until))
-	} else {
-		time.Sleep(time.Duration(until - monotonic()))
-		t.err = h.page.serve()
+		return t
 	}
-	h.held <- t
+	time.Sleep(time.Duration(until - monotonic()))
+	t.err = h.page.serve()
+	return t
 }
 
 // waits tells whether the operating thread sleeps uninterruptibly, which in an
@@ -263,7 +270,7 @@ func (h *hold) leave() error {
 	if h == nil {
 		return nil
 	}
-	close(h.done)
+	h.done.Store(true)
 	t := <-h.held
 	err := errors.Join(t.err, <-h.ended)
 	left, lerr := h.read64(holdVarLeftNs)

@@ -61,7 +61,7 @@ func init() {
 // the probe on the map's lookup function.
 type Lookups struct {
 	Map       string
-	Paths     []string
+	Paths     Names
 	Pattern   string
 	Size      Size
 	ValueSize Size
@@ -76,7 +76,8 @@ type Lookups struct {
 func (l *Lookups) AddFlags(fs *pflag.FlagSet) {
 	l.fs, l.Size, l.ValueSize = fs, 64<<10, 8
 	fs.StringVar(&l.Map, "map", mapArray, "map: "+strings.Join(lookupMaps, "|")+"; behind the last two is an array")
-	fs.StringSliceVar(&l.Paths, "path", []string{pathSyscall, pathHelper, pathInlined}, "ways to look up, one after the other: "+strings.Join(lookupPaths, ","))
+	l.Paths = Names{pathSyscall, pathHelper, pathInlined}
+	fs.Var(&l.Paths, "path", "ways to look up, one after the other: "+strings.Join(lookupPaths, ","))
 	fs.StringVar(&l.Pattern, "pattern", patternSequential, "which elements: "+strings.Join(lookupPatterns, "|"))
 	fs.Var(&l.Size, "size", "bytes of all values together; the map has this by --value-size elements")
 	fs.Var(&l.ValueSize, "value-size", "bytes of a value")

@@ -19,6 +19,9 @@ import (
 const (
 	// batchLookups is how many lookups are timed together.
 	batchLookups = 1024
+	// batchCalls is how many calls of bpf(2) are: few, so that a batch in
+	// which something else ran does not move the median.
+	batchCalls = 16
 	// minLookups gives each figure enough batches for its quantiles.
 	minLookups = 20 * batchLookups
 	// linearity is how far twice the lookups may be off twice the time.
@@ -102,7 +105,7 @@ func (i *lookupInstance) taker(path string, n int) (t taker, how string, err err
 		if i.outer != nil {
 			m, step = i.outer, newStepper(patternSequential, 1, 8)
 		}
-		return &syscallTaker{call: newElementCall(m, i.valueBytes(m)), step: step, n: n}, fmt.Sprintf("batches of %d calls of bpf(2), timed around", n), nil
+		return &syscallTaker{call: newElementCall(m, i.valueBytes(m)), step: step, n: batchCalls}, fmt.Sprintf("batches of %d calls of bpf(2), timed around", batchCalls), nil
 	case pathBatch:
 		b, err := i.newBatchTaker(n)
 		return b, fmt.Sprintf("calls for %d elements each, timed around", b.lookups()), err

@@ -23,7 +23,7 @@ import (
 // developers.
 func newBenchCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Hidden: true, Short: "Measure mapprof itself", Args: cobra.NoArgs}
-	cmd.AddCommand(newOverheadCmd(), newProbeCostCmd(), newBenchHoldCmd(), newBenchWatchingCmd())
+	cmd.AddCommand(newOverheadCmd(), newProbeCostCmd(), newBenchHoldCmd(), newBenchWatchingCmd(), newBenchMatrixCmd())
 	return cmd
 }
 

@@ -151,6 +151,10 @@ func verify(run *results.Run) error {
 			for _, f := range t.Failures {
 				errs = append(errs, fmt.Errorf("%s trial %d: %s", s.ID, t.Index, f))
 			}
+			if n := t.Loss["unmatched_free"]; n > 0 {
+				errs = append(errs, fmt.Errorf("%s trial %d: %d of %d maps were freed whose last put was not recorded: %s (see mapprof doctor; where inflight_full counts, give it more --in-flight)",
+					s.ID, t.Index, n, t.Puts, results.LossText(t.Loss)))
+			}
 			if t.Puts != t.Expected {
 				errs = append(errs, fmt.Errorf("%s trial %d: the workload dropped %d last references, the probes saw %d (see mapprof doctor; the figures above are of those seen)",
 					s.ID, t.Index, t.Expected, t.Puts))

@@ -28,6 +28,7 @@ type job struct {
 	Strategy string   `json:"strategy"`
 
 	Doctor       bool          `json:"doctor,omitempty"` // only say what attaches
+	Stacks       bool          `json:"stacks,omitempty"` // of lookups
 	NoDeaths     bool          `json:"no_deaths"`
 	NoProbes     bool          `json:"no_probes,omitempty"` // watch nothing
 	RingBytes    uint32        `json:"ring_bytes"`

@@ -22,6 +22,7 @@ type timedLookups struct {
 	name, function string
 	counts         probes.LookupCounts
 	histogram      *hdrhistogram.Histogram
+	stacks         []collect.LookupStack // empty unless asked for
 }
 
 const stageLookup = "lookup"
@@ -29,7 +30,7 @@ const stageLookup = "lookup"
 // Time implements workloads.Tracer. A function that this kernel can't have
 // timed is a warning: the workload's own figures remain.
 func (t *trial) Time(name, function string, m *ebpf.Map, f func() (calls uint64, err error)) (err error) {
-	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m})
+	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.job.Stacks})
 	attached := probes.Attachment{Stage: stageLookup, Function: function, Mechanism: probes.MechanismFentry}
 	var unsupported *probes.UnsupportedError
 	if errors.As(err, &unsupported) {
@@ -65,7 +66,13 @@ func (t *trial) Time(name, function string, m *ebpf.Map, f func() (calls uint64,
 	if counts.Count+missed < calls || counts.Count > calls {
 		return fmt.Errorf("time %s: the workload called %s %d times, the probe timed %d and missed %d", name, function, calls, counts.Count, missed)
 	}
-	t.lookups = append(t.lookups, timedLookups{name, function, counts, h})
+	l := timedLookups{name: name, function: function, counts: counts, histogram: h}
+	if t.job.Stacks {
+		if l.stacks, err = collect.LookupStacks(p); err != nil {
+			return err
+		}
+	}
+	t.lookups = append(t.lookups, l)
 	return nil
 }
 
@@ -89,14 +96,30 @@ func (t *trial) metrics() map[string]results.Metric {
 	return out
 }
 
-// lookupCosts are the samples of the trial's profile.
+// lookupCosts are the samples of the trial's profile. Without stacks there is
+// one for each path; with them the time is shared out by calls, the last place
+// getting what is left.
 func (t *trial) lookupCosts() []analyze.LookupCost {
 	var out []analyze.LookupCost
 	for _, l := range t.lookups {
-		out = append(out, analyze.LookupCost{
+		cost := analyze.LookupCost{
 			Scenario: t.job.Scenario, Path: l.name, Function: l.function,
 			Lookups: l.counts.Count, SumNS: int64(l.counts.SumNS),
-		})
+		}
+		left := cost
+		for _, s := range l.stacks {
+			share := cost
+			share.Stack = s.Frames
+			share.Lookups = min(s.Calls, left.Lookups)
+			share.SumNS = int64(float64(cost.SumNS) * float64(share.Lookups) / float64(max(1, cost.Lookups)))
+			left.Lookups, left.SumNS = left.Lookups-share.Lookups, left.SumNS-share.SumNS
+			out = append(out, share)
+		}
+		if left.Lookups > 0 || len(l.stacks) == 0 {
+			out = append(out, left)
+		} else {
+			out[len(out)-1].SumNS += left.SumNS
+		}
 	}
 	return out
 }
