@@ -37,7 +37,7 @@ build: ## bin/mapprof, static
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)
 
-test: setup-test fmt-check check-generate lint unit vmtest browsertest ## all tests, those in VMs included
+test: setup-test fmt-check check-generate lint unit fuzz-smoke vmtest browsertest ## all tests, those in VMs included
 
 unit: ## tests that need no kernel
 	$(GO) vet -tags vm,browser ./...
@@ -71,9 +71,23 @@ fmt-check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "not formatted: make fmt"; exit 1; }
 	@clang-format-14 --dry-run -Werror $$(git ls-files '*.bpf.c' '*.bpf.h') || { echo "not formatted: make fmt"; exit 1; }
 
-bench: setup-bench kernels ## what mapprof itself costs
+bench: setup-bench kernels ## what mapprof itself costs, and how exact it is
 	$(BIN) bench overhead --kernel $(KERNEL)
 	$(BIN) bench probe-cost --kernel $(KERNEL) --out docs/PERFORMANCE.md
+	$(BIN) bench watching --kernel $(KERNEL)
+	$(BIN) bench hold --kernel $(KERNEL)
+
+FUZZTIME ?= 60s
+
+fuzz: ## every fuzz target for FUZZTIME (60s)
+	.ci/fuzz $(FUZZTIME)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## every fuzz target for a few seconds
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
+
+matrix: setup kernels ## every strategy on each of KERNELS, in one table
+	$(BIN) bench matrix $(KERNELS)
 
 clean:
 	rm -rf bin

@@ -4,6 +4,8 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/google/pprof/profile"
 
@@ -43,12 +45,19 @@ func LookupProfile(costs []LookupCost, meta ProfileMeta) (*profile.Profile, erro
 		p.TimeNanos = meta.Started.UnixNano()
 	}
 	for _, c := range meta.Comments {
-		p.Comments = append(p.Comments, SafeText(c))
+		// Of a run without deaths.
+		if !strings.HasPrefix(c, "deaths:") && !strings.HasPrefix(c, "limbo ") {
+			p.Comments = append(p.Comments, SafeText(c))
+		}
 	}
+	p.Comments = append(p.Comments, "lookup_time was measured by path; among several stacks it is shared out by their lookups")
 	stacks := map[string][]results.Frame{}
 	for i, c := range costs {
-		frames := append([]results.Frame{{Function: c.Function}}, c.Stack...)
-		stacks[fmt.Sprint(i)] = append(frames, results.Frame{Function: "[path] " + c.Path})
+		frames := c.Stack
+		if len(frames) == 0 || frames[0].Function != c.Function {
+			frames = append([]results.Frame{{Function: c.Function}}, frames...)
+		}
+		stacks[fmt.Sprint(i)] = append(slices.Clone(frames), results.Frame{Function: "[path] " + c.Path})
 	}
 	l := newLocations(p)
 	for i, c := range costs {

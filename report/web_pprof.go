@@ -49,7 +49,7 @@ func pprofViews(p, base *profile.Profile) (map[string]http.Handler, error) {
 	src.args = append(src.args, "profile")
 	var views map[string]http.Handler
 	err := driver.PProf(&driver.Options{
-		Flagset: src, Fetch: src, Obj: noObjects{}, Sym: noSymbols{}, UI: &silentUI{},
+		Flagset: src, Fetch: src, Obj: NoObjects{}, Sym: NoSymbols{}, UI: &silentUI{},
 		HTTPServer: func(args *driver.HTTPServerArgs) error {
 			views = args.Handlers
 			return nil
@@ -189,27 +189,6 @@ func (s *pprofSource) Fetch(name string, _, _ time.Duration) (*profile.Profile, 
 	}
 	return p.Copy(), "", nil
 }
-
-// noObjects is an ObjTool for profiles that carry their symbols.
-type noObjects struct{}
-
-var errNoObjects = errors.New("a kernel's profile has no object files")
-
-// Open implements driver.ObjTool.
-func (noObjects) Open(string, uint64, uint64, uint64, string) (driver.ObjFile, error) {
-	return nil, errNoObjects
-}
-
-// Disasm implements driver.ObjTool.
-func (noObjects) Disasm(string, uint64, uint64, bool) ([]driver.Inst, error) {
-	return nil, errNoObjects
-}
-
-// noSymbols is the Symbolizer beside it.
-type noSymbols struct{}
-
-// Symbolize implements driver.Symbolizer.
-func (noSymbols) Symbolize(string, driver.MappingSources, *profile.Profile) error { return nil }
 
 // silentUI drops pprof's messages: a view shows its own.
 type silentUI struct{}

@@ -162,6 +162,11 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 			fail = &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("not done in %s", s.vm.Timeout)}
 		case <-stop:
 			stop = nil
+			if state == 0 {
+				// Nobody listens yet, and there is nothing to keep.
+				fail = ErrStopped
+				break
+			}
 			_ = toGuest.send(frameStop) // a dead guest is noticed otherwise
 		case <-ctx.Done():
 			fail = context.Cause(ctx)
@@ -182,6 +187,10 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	s.fill(rc)
 	return s.verdict(fail, recvErr, rc, p, q)
 }
+
+// ErrStopped is returned for a job that was stopped before its guest's user
+// space ran.
+var ErrStopped = errors.New("stopped before the guest's user space ran")
 
 // errEndedEarly stands for a QEMU that ended before the guest said done.
 var errEndedEarly = errors.New("qemu ended early")

@@ -60,7 +60,8 @@ type Job struct {
 	// goroutine; payload is valid during the call.
 	Event func(kind string, payload []byte)
 	// Stop, when closed, interrupts the job (SIGINT), which may still send
-	// results. Cancelling Run's context kills the machine instead.
+	// results; before there is one, Run ends with ErrStopped. Cancelling
+	// Run's context kills the machine instead.
 	Stop <-chan struct{}
 }
 
@@ -169,7 +170,8 @@ func (vm VM) withDefaults() (VM, error) {
 // Run boots the VM, runs the job, and returns when nothing of the VM is left.
 // A job that ran to its own end is an Outcome, whatever its exit code.
 // Otherwise the error is a *GuestError, *ChannelError, *DynamicBinaryError,
-// *QEMUMissingError, *MemoryError, ctx's error, or one of the host's.
+// *QEMUMissingError, *MemoryError, ErrStopped, ctx's error, or one of the
+// host's.
 func (vm VM) Run(ctx context.Context, job Job) (Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return Outcome{}, err

@@ -95,6 +95,9 @@ func (i *churnInstance) newInner() (*ebpf.Map, error) {
 func (i *churnInstance) mapError(what string, err error) error {
 	hint := ""
 	switch {
+	case errors.Is(err, unix.EPERM):
+		// The library would advise about RLIMIT_MEMLOCK, which isn't it.
+		err, hint = unix.EPERM, " (it needs root, or CAP_BPF; or try --target vm)"
 	case errors.Is(err, unix.ENOMEM):
 		hint = " (out of memory: give the target more --memory, or make the inner maps smaller)"
 	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.EINVAL):

@@ -61,22 +61,22 @@ func (c *Churn) checkHold(strategy string) error {
 // section that lasts a given time longer. A nil one does nothing. enter and
 // leave are called in turn from one thread, which start gives its CPUs.
 type hold struct {
-	kind    string
-	length  time.Duration
-	prog    *ebpf.Program
-	memory  *ebpf.Collection
-	page    *lateFault  // of a tasks-trace reader
-	cpus    unix.CPUSet // as found
-	ours    unix.CPUSet // without the reader's
-	status  *os.File    // of the thread that operates
+	kind   string
+	length time.Duration
+	prog   *ebpf.Program
+	memory *ebpf.Collection
+	page   *lateFault  // of a tasks-trace reader
+	cpus   unix.CPUSet // as found
+	ours   unix.CPUSet // without the reader's
+	status *os.File    // of the thread that operates
 	// The reader and who lets it go live as long as the run: a thread that
 	// ends is freed by RCU, and would start a grace period of its own.
 	begin, watch chan struct{}
 	ended        chan error
 	held         chan holdTimes
 	done         atomic.Bool // the operation has ended
-	entered int64
-	times   []float64
+	entered      int64
+	times        []float64
 }
 
 // holdTimes are times of one hold, CLOCK_MONOTONIC in nanoseconds.

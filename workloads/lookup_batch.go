@@ -35,44 +35,40 @@ type batchAttr struct {
 
 func (i *lookupInstance) newBatchTaker(n int) (*batchTaker, error) {
 	n = min(n, int(i.cfg.entries()))
-	// A hash refuses to give less than a bucket.
+	// A hash gives whole buckets only, and refuses to give none.
 	if i.cfg.Map == mapHash || i.cfg.Map == mapLRUHash {
-		n = max(n, 64)
+		n = max(n, 256)
 	}
 	b := &batchTaker{
 		m: i.m, n: uint32(n), keys: make([]uint32, n), values: make([]byte, n*i.valueBytes(i.m)),
 		in: make([]uint64, 1), out: make([]uint64, 1),
 	}
-	_, err := b.take()
+	_, _, err := b.take()
 	b.begun = false
 	return b, err
 }
 
-func (b *batchTaker) lookups() int { return int(b.n) }
-
-func (b *batchTaker) take() (int64, error) {
-	begin := time.Now()
-	for left := b.n; left > 0; {
-		got, err := b.call(left)
+// take is one call that gave something; the call after the last element may
+// not.
+func (b *batchTaker) take() (int64, int, error) {
+	for range 2 {
+		begin := time.Now()
+		got, err := b.call(b.n)
+		took := time.Since(begin).Nanoseconds()
+		b.begun = err == nil
+		copy(b.in, b.out)
 		switch {
-		case errors.Is(err, unix.ENOENT): // that was the end
-			b.begun = false
-		case err != nil:
+		case err != nil && !errors.Is(err, unix.ENOENT): // ENOENT: that was the end
 			hint := ""
 			if errors.Is(err, unix.Errno(524) /* ENOTSUPP */) || errors.Is(err, unix.EINVAL) {
 				hint = " (this kernel has no batched lookup for this map; leave path batch out)"
 			}
-			return 0, fmt.Errorf("look up %d elements at once: %w%s", b.n, err, hint)
-		default:
-			b.begun = true
+			return 0, 0, fmt.Errorf("look up %d elements at once: %w%s", b.n, err, hint)
+		case got > 0:
+			return took, int(got), nil
 		}
-		if got == 0 && err == nil {
-			return 0, fmt.Errorf("look up %d elements at once: none came", b.n)
-		}
-		left -= min(left, got)
-		copy(b.in, b.out)
 	}
-	return time.Since(begin).Nanoseconds(), nil
+	return 0, 0, fmt.Errorf("look up %d elements at once: none came", b.n)
 }
 
 func (b *batchTaker) call(count uint32) (uint32, error) {

@@ -28,15 +28,15 @@ const (
 	linearity = 0.05
 )
 
-// taker does a fixed number of lookups and says how long they took.
+// taker does some lookups and says how many, and how long they took.
 type taker interface {
-	// take does lookups() lookups, in nanoseconds.
-	take() (int64, error)
-	lookups() int
+	take() (ns int64, n int, err error)
 }
 
-func (l *loop) take() (int64, error) { return l.run() }
-func (l *loop) lookups() int         { return l.n }
+func (l *loop) take() (int64, int, error) {
+	ns, err := l.run()
+	return ns, l.n, err
+}
 
 // Run measures one path after the other.
 func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint64)) (Result, error) {
@@ -83,10 +83,11 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 		return nil
 	}
 	var probed []float64
+	before := i.result.Ops
 	err = i.tracer.Time("lookup."+path+".function", function, i.watched(path), func() (uint64, error) {
 		// Again from where the first ended: the same elements, the probe aside.
 		probed, err = i.repeat(ctx, t, progress)
-		return uint64(len(probed) * t.lookups()), err
+		return i.result.Ops - before, err
 	})
 	if err != nil || len(probed) == 0 {
 		return err
@@ -108,7 +109,7 @@ func (i *lookupInstance) taker(path string, n int) (t taker, how string, err err
 		return &syscallTaker{call: newElementCall(m, i.valueBytes(m)), step: step, n: batchCalls}, fmt.Sprintf("batches of %d calls of bpf(2), timed around", batchCalls), nil
 	case pathBatch:
 		b, err := i.newBatchTaker(n)
-		return b, fmt.Sprintf("calls for %d elements each, timed around", b.lookups()), err
+		return b, fmt.Sprintf("calls for up to %d elements each, timed around", b.n), err
 	}
 	l, err := newLoop(loopSpec{path: path, n: n, maps: i.loopMaps(path), step: step})
 	if errors.Is(err, unix.EINVAL) && path == pathPerCPUHelper {
@@ -171,19 +172,19 @@ func (i *lookupInstance) function(path string) string {
 
 // repeat takes until the count is reached; each value is a batch's, per lookup.
 func (i *lookupInstance) repeat(ctx context.Context, t taker, progress func()) ([]float64, error) {
-	n := int(max(1, i.cfg.Count/uint64(t.lookups())))
-	values := make([]float64, 0, n)
-	for range n {
+	var values []float64
+	for done := uint64(0); done < i.cfg.Count; {
 		if ctx.Err() != nil {
 			i.result.Interrupted = true
 			return values, nil
 		}
-		ns, err := t.take()
+		ns, n, err := t.take()
 		if err != nil {
 			return values, err
 		}
-		values = append(values, float64(ns)/float64(t.lookups()))
-		i.result.Ops += uint64(t.lookups())
+		values = append(values, float64(ns)/float64(n))
+		done += uint64(n)
+		i.result.Ops += uint64(n)
 		progress()
 	}
 	return values, nil
@@ -264,16 +265,14 @@ type syscallTaker struct {
 	n    int
 }
 
-func (s *syscallTaker) lookups() int { return s.n }
-
-func (s *syscallTaker) take() (int64, error) {
+func (s *syscallTaker) take() (int64, int, error) {
 	begin := time.Now()
 	for range s.n {
 		if err := s.call.do(unix.BPF_MAP_LOOKUP_ELEM, s.step.key()); err != nil {
-			return 0, fmt.Errorf("look up element %d: %w", s.call.key[0], err)
+			return 0, 0, fmt.Errorf("look up element %d: %w", s.call.key[0], err)
 		}
 	}
-	return time.Since(begin).Nanoseconds(), nil
+	return time.Since(begin).Nanoseconds(), s.n, nil
 }
 
 // startReaders runs inlined lookups on goroutines of their own until the

@@ -168,10 +168,8 @@ func writeKernelList(w io.Writer, list target.KernelList) error {
 		}
 		t.AppendRow(table.Row{k.Series, k.Release, k.Version, k.Suite, fmt.Sprintf("%.1f MB", float64(k.SizeBytes)/1e6), cached})
 	}
-	out := ""
-	if len(list.Kernels) == 0 {
-		out = "no kernels\n"
-	} else {
+	out := "no kernels\n"
+	if len(list.Kernels) > 0 {
 		out = t.Render() + "\n"
 	}
 	for _, n := range list.Notes {

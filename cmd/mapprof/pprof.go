@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -64,8 +65,8 @@ func runPprof(cmd *cobra.Command, args []string) error {
 	err := driver.PProf(&driver.Options{
 		Flagset:    flags,
 		Fetch:      flags,
-		Obj:        noObjects{},
-		Sym:        noSymbols{},
+		Obj:        report.NoObjects{},
+		Sym:        report.NoSymbols{},
 		UI:         ui,
 		HTTPServer: servePprof,
 	})
@@ -202,27 +203,6 @@ func openProfile(path string) (*profile.Profile, error) {
 	}
 	return p, nil
 }
-
-// noObjects is an ObjTool for profiles that carry their symbols.
-type noObjects struct{}
-
-var errNoObjects = errors.New("a kernel's profile has no object files to look into")
-
-// Open implements driver.ObjTool.
-func (noObjects) Open(string, uint64, uint64, uint64, string) (driver.ObjFile, error) {
-	return nil, errNoObjects
-}
-
-// Disasm implements driver.ObjTool.
-func (noObjects) Disasm(string, uint64, uint64, bool) ([]driver.Inst, error) {
-	return nil, errNoObjects
-}
-
-// noSymbols is the Symbolizer beside it.
-type noSymbols struct{}
-
-// Symbolize implements driver.Symbolizer.
-func (noSymbols) Symbolize(string, driver.MappingSources, *profile.Profile) error { return nil }
 
 // pprofUI is pprof's side of a terminal.
 type pprofUI struct {

@@ -60,7 +60,7 @@ func newRunCmd(args []string) *cobra.Command {
 	fs.BoolVar(&flags.noDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
 	fs.BoolVar(&flags.noProbes, "no-probes", false, "attach no probes: only time operations, from user space, to see what watching costs")
 	fs.BoolVar(&flags.stacks, "stacks", false, "keep the callers' stacks of lookups (each costs more than the lookup)")
-	flags.targetFlags.add(fs)
+	flags.add(fs)
 	fs.Var(&flags.ring, "ring-size", "ring buffer of the probes, a power of two")
 	fs.Uint32Var(&flags.inFlight, "in-flight", 65536, "how many deaths may be pending at once")
 	fs.DurationVar(&flags.drain, "drain-timeout", 30*time.Second, "how long to wait at the end for pending deaths")

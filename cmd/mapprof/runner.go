@@ -120,6 +120,9 @@ func (r *runner) run(ctx context.Context, kernels []target.Kernel) (_ *results.R
 		r.progress.end(err)
 		if err != nil {
 			failure = fmt.Errorf("%s: %w", plan[i].label, err)
+			if errors.Is(err, target.ErrStopped) || errors.Is(err, errNothingMeasured) || errors.Is(err, context.Canceled) {
+				failure = errors.New("interrupted")
+			}
 			break
 		}
 		done++
@@ -210,6 +213,9 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 		part.Run.Scenarios[0].ID != p.job.Scenario {
 		return errors.New("read what the trial gave: not the scenario that was asked for")
 	}
+	if t := &part.Run.Scenarios[0].Trials[0]; t.Partial && t.Ops == 0 && t.Puts == 0 && len(t.Metrics) == 0 {
+		return errNothingMeasured
+	}
 	if out != nil {
 		describeVM(&part.Run.Targets[0], *p.kernel, *out)
 		if out.Clock == target.ClockICount {
@@ -220,6 +226,9 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	return r.fold(part)
 }
+
+// errNothingMeasured is a trial that was interrupted too early to be kept.
+var errNothingMeasured = errors.New("interrupted before anything was measured")
 
 func (r *runner) fold(part *results.Dir) error {
 	if err := analyze.Merge(r.whole, part.Run); err != nil {
