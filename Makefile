@@ -17,7 +17,7 @@ GOFLAGS_STATIC := -trimpath -ldflags='-s -w'
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit vmtest browsertest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build churn test unit vmtest selftest browsertest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -48,6 +48,9 @@ kernels: build
 
 vmtest: kernels ## tests that boot kernels under QEMU
 	$(GO) test -tags vm -run VM -timeout 60m -p 1 -v ./... | .ci/quiet
+
+selftest: kernels ## the gate proves itself: unchanged passes, planted fails, truncated is inconclusive
+	$(BIN) gate --self-test --offline --kernel $(KERNEL)
 
 browsertest: ## the web view, driven in Debian's Chromium
 	$(GO) test -tags browser -run Browser -timeout 15m -v ./report | .ci/quiet
