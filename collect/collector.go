@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -289,16 +290,19 @@ func (o *Outcome) death(e *probes.DeathEvent, mem footprint) (results.Death, boo
 	}
 	d.Path = path(e)
 	times = append(times, e.FreeNs, e.FreedNs)
-	return d, slices.IsSorted(times)
+	return d, slices.IsSorted(times) && e.FreedNs <= math.MaxInt64
 }
 
 func pendingDeath(e *probes.DeathEvent, mem footprint) results.Death {
-	return results.Death{
+	d := results.Death{
 		Path: path(e), MapID: e.MapId, MapType: ebpf.MapType(e.MapType).String(), MapName: cString(e.MapName[:]),
 		KeySize: e.KeySize, ValueSize: e.ValueSize, MaxEntries: e.MaxEntries, MemBytes: mem.bytes(e),
-		PutNS: int64(e.PutNs), EnqueueNS: int64(e.EnqueueNs[0]),
-		CPUPut: int(e.CpuPut), Comm: cString(e.Comm[:]),
+		PutNS: int64(e.PutNs), CPUPut: int(e.CpuPut), Comm: cString(e.Comm[:]),
 	}
+	if e.StageKind[0] != probes.StageKindNone {
+		d.EnqueueNS = int64(e.EnqueueNs[0])
+	}
+	return d
 }
 
 // path names the waits that a death went through, in order.

@@ -69,6 +69,8 @@ func hint(err error) string {
 	switch {
 	case strings.Contains(err.Error(), "cannot use helper bpf_probe_read"):
 		return "the kernel is locked down (confidentiality) and lets no program read its memory; boot it with lockdown=none"
+	case strings.Contains(err.Error(), "no BTF found"):
+		return "the tracer finds the kernel's fields by BTF; take a kernel with CONFIG_DEBUG_INFO_BTF, or try --target vm"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		if unix.Geteuid() != 0 {
 			return "tracing needs root, or CAP_BPF and CAP_PERFMON; or try --target vm"

@@ -15,8 +15,8 @@
 /*
  * Below HIST_SUB a bucket is one nanosecond wide, so that the exact sum,
  * minimum and maximum of those values follow from the counts. They are kept
- * here only of the values from HIST_SUB up, which saves the short lookups a
- * sixth of what counting costs.
+ * here only of the values from HIST_SUB up: most lookups are shorter, and don't
+ * pay for it.
  */
 struct lookup_cpu {
 	__u64 owner;    /* of start_ns: the frame of the call's programs */

@@ -38,6 +38,7 @@ type LookupProbe struct {
 	cpus    *ebpf.Map
 	callers *ebpf.Map // stacks, and calls by stack; nil unless asked for
 	calls   *ebpf.Map
+	spans   *ebpf.Map // calls under way, of a function that may sleep
 	progs   []*ebpf.Program
 	links   []link.Link
 }
@@ -92,6 +93,9 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 		p.links = append(p.links, l)
 	}
 	p.cpus = coll.DetachMap(lookupBSS)
+	if cfg.Map == nil && !cfg.Empty {
+		p.spans = coll.DetachMap(lookupMapMpfSpans)
+	}
 	if cfg.Stacks {
 		p.callers, p.calls = coll.DetachMap(lookupMapMpfCallers), coll.DetachMap(lookupMapMpfCalls)
 	}
@@ -165,6 +169,17 @@ func refers(programs map[string]*ebpf.ProgramSpec, name string) bool {
 	return false
 }
 
+// UnderWay tells whether a call of a function that may sleep has begun and not
+// ended.
+func (p *LookupProbe) UnderWay() (bool, error) {
+	var frame uint64
+	err := p.spans.NextKey(nil, &frame)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Close detaches the programs and frees what they counted.
 func (p *LookupProbe) Close() error {
 	var errs []error
@@ -174,7 +189,7 @@ func (p *LookupProbe) Close() error {
 	for _, prog := range p.progs {
 		errs = append(errs, prog.Close())
 	}
-	for _, m := range []*ebpf.Map{p.cpus, p.callers, p.calls} {
+	for _, m := range []*ebpf.Map{p.cpus, p.callers, p.calls, p.spans} {
 		if m != nil {
 			errs = append(errs, m.Close())
 		}

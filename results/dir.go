@@ -298,10 +298,15 @@ func (d *Dir) Deaths(f func(d *Death) error) error {
 		return fmt.Errorf("read deaths: %w", err)
 	}
 	defer file.Close()
-	if err := DecodeDeaths(file, f); err != nil {
+	var own error // f's, which is no fault of the file
+	err = DecodeDeaths(file, func(death *Death) error {
+		own = f(death)
+		return own
+	})
+	if err != nil && own == nil {
 		return &CorruptError{File: name, Err: err}
 	}
-	return nil
+	return err
 }
 
 // DecodeDeaths reads the zstd-compressed lines of a deaths file.

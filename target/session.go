@@ -257,7 +257,7 @@ func (s *session) verdict(fail, recvErr error, rc *receiver, p *process, q *qmp)
 			g = &GuestError{Reason: reason, Detail: line}
 		case recvErr != nil:
 			return recvErr
-		case rc.state == 0 && p.err != nil:
+		case rc.state != frameDone && p.err != nil:
 			g = &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(p.stderr.String(), p.err)}
 		case rc.state == 0:
 			g = &GuestError{Reason: GuestNoUserSpace, Detail: "the machine went off (" + q.ShutdownReason() + ")"}

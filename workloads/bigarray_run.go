@@ -138,7 +138,7 @@ func (i *bigInstance) prove(_ context.Context, step func()) error {
 		return err
 	}
 	// A large value is copied at every access by bpf(2).
-	const copied = 1 << 30
+	const copied = 64 << 20
 	elements := min(i.cfg.Elements, max(16, int(copied/i.cfg.stride())))
 	a := newAddressing(i.cfg.entries(), i.cfg.stride(), elements)
 	failures, err := a.prove(accessors, accessors, step)

@@ -48,6 +48,9 @@ func TestVMBigArray(t *testing.T) {
 					t.Errorf("%s: %+v", name, m)
 				}
 			}
+			if free, vfree := s.Metrics["free.array_map_free"].P50, s.Metrics["free.vfree"].P50; free < vfree {
+				t.Errorf("array_map_free took %.0f ns, vfree within it %.0f ns", free, vfree)
+			}
 			for _, path := range []string{"syscall", "helper", "inlined", "batch", "mmap"} {
 				for _, op := range []string{"lookup.", "update."} {
 					if m := s.Metrics[op+path]; m.N == 0 {

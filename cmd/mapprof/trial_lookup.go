@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/cilium/ebpf"
@@ -166,6 +167,10 @@ func (t *trial) Longest(functions map[string][]string, f func() error) (err erro
 		return err
 	}
 	for name, p := range attached {
+		// What f waited for may be just before the end of the call.
+		if err := waitIdle(p); err != nil {
+			return err
+		}
 		counts, err := p.Counts()
 		if err != nil {
 			return err
@@ -179,6 +184,17 @@ func (t *trial) Longest(functions map[string][]string, f func() error) (err erro
 		}
 		t.longest[name] = analyze.MetricOf([]float64{float64(counts.MaxNS)}, "ns",
 			fmt.Sprintf("the longest of %d calls of %s meanwhile, fentry to fexit", counts.Count, chosen[name]))
+	}
+	return nil
+}
+
+// waitIdle waits until no call is under way, a few seconds at most: one whose
+// end was missed stays so.
+func waitIdle(p *probes.LookupProbe) error {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if busy, err := p.UnderWay(); err != nil || !busy {
+			return err
+		}
 	}
 	return nil
 }
