@@ -34,7 +34,8 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 		name, verb = "update."+path, "update"
 	}
 	var take func() (ns int64, n int, err error)
-	how, base := "", 0.0
+	var how string
+	base := 0.0
 	// What is copied whole is done less often.
 	count, batch := i.cfg.Count, batchLookups
 	switch path {
@@ -116,7 +117,7 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 }
 
 // mmapSum keeps the reads of takeMmap from being compiled away.
-var mmapSum byte
+var mmapSum byte //nolint:unused // it is written to, which is its use
 
 func (i *bigInstance) takeMmap(s *stepper, n int, write bool) int64 {
 	memory, stride := i.mapped, i.cfg.stride()
