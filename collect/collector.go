@@ -73,7 +73,7 @@ func Start(p *probes.Probes) (*Collector, error) {
 
 // pollInterval is how often the ring buffer is looked at: the programs don't
 // wake us. At the default size it holds 26,000 deaths.
-const pollInterval = 10 * time.Millisecond
+const pollInterval = 200 * time.Millisecond
 
 func (c *Collector) poll() {
 	tick := time.NewTicker(pollInterval)
@@ -165,6 +165,7 @@ func (c *Collector) Drain(ctx context.Context, timeout time.Duration) error {
 		case <-deadline.C:
 			return nil
 		case <-tick.C:
+			_ = c.reader.Flush() // the workload has ended: no need to be sparing
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // maxCopied bounds what a timed part copies when values are large.
-const maxCopied = 256 << 20
+const maxCopied = 64 << 20
 
 // measure times lookups and updates by every path.
 func (i *bigInstance) measure(ctx context.Context, step func()) error {

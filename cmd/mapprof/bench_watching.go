@@ -152,7 +152,7 @@ func squaredError(v []float64) float64 {
 
 func newBenchWatchingCmd() *cobra.Command {
 	var vm benchVM
-	var out string
+	var out, only string
 	var rounds int
 	cmd := &cobra.Command{
 		Use:   "watching",
@@ -162,6 +162,7 @@ func newBenchWatchingCmd() *cobra.Command {
 	fs := cmd.Flags()
 	vm.add(fs, defaultKernel)
 	fs.IntVar(&rounds, "rounds", 10, "rounds of each workload, each with probes and without")
+	fs.StringVar(&only, "only", "", "leave out the workloads whose name doesn't contain this")
 	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if target.InGuestJob() {
@@ -172,7 +173,10 @@ func newBenchWatchingCmd() *cobra.Command {
 		}
 		ctx, stop := withSignals(cmd.Context())
 		defer stop()
-		churns := watchedChurns(rounds)
+		churns := slices.DeleteFunc(watchedChurns(rounds), func(c watchedChurn) bool { return !strings.Contains(c.Name, only) })
+		if len(churns) == 0 {
+			return &usageError{fmt.Errorf("--only %q leaves no workload", only)}
+		}
 		var text strings.Builder
 		var errs []error
 		for _, kernel := range vm.kernels {
