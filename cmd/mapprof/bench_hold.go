@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -169,19 +170,26 @@ func checkHolds(rows []holdRow) error {
 		if r.Short > 0 || r.Excess[0] < 0 {
 			errs = append(errs, fmt.Errorf("%s: %d of %d are shorter than the hold (excess from %v)", name, r.Short, r.N, time.Duration(r.Excess[0])))
 		}
-		if !r.within(base[at]) {
-			errs = append(errs, fmt.Errorf("%s: an excess of %v at the third quartile is outside of what the phase takes without a hold, %v to %v",
-				name, time.Duration(r.Quartile), time.Duration(base[at].Measured[0]), time.Duration(base[at].Measured[2])))
+		if beyond := r.beyond(base[at]); beyond > holdPolling[r.Strategy].Nanoseconds() {
+			errs = append(errs, fmt.Errorf("%s: an excess of %v at the third quartile is %v beyond what the phase takes without a hold, %v to %v",
+				name, time.Duration(r.Quartile), time.Duration(beyond), time.Duration(base[at].Measured[0]), time.Duration(base[at].Measured[2])))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// within tells whether the excess is in the spread of the run without a hold.
-// The maxima of two equal samples would differ one way or the other; that more
-// than a quarter of one is over the maximum of the other has a chance of 2 %.
-func (r holdRow) within(base holdRow) bool {
-	return r.Quartile <= base.Measured[2]
+// holdPolling is by how much an excess may go beyond the spread without a hold
+// before it is a failure; the table shows it in any case. Where tasks-trace is
+// built on SRCU (7.0), a grace period that has waited for a reader looks again
+// after up to 10 jiffies (SRCU_MAX_INTERVAL), 40 ms at HZ=250: a delay that
+// one which finds no reader never has.
+var holdPolling = map[string]time.Duration{workloads.StrategyTasksTrace: 40 * time.Millisecond}
+
+// beyond is by how much the third quartile of the excess is over the maximum
+// of the run without a hold; 0: within its spread. Maxima alone would differ
+// one way or the other between two equal samples.
+func (r holdRow) beyond(base holdRow) int64 {
+	return max(0, r.Quartile-base.Measured[2])
 }
 
 func newBenchHoldCmd() *cobra.Command {
@@ -219,14 +227,31 @@ func newBenchHoldCmd() *cobra.Command {
 				errs = append(errs, fmt.Errorf("%s: %w", kernel, err))
 			}
 		}
-		fmt.Fprintf(&text, "Measured by:\n\n```console\n$ mapprof bench hold%s\n```\n", kernelArgs(vm.kernels))
+		text.WriteString(measuredBy(cmd))
 		return errors.Join(printBench(cmd, out, text.String()), errors.Join(errs...))
 	}
 	return cmd
 }
 
-func kernelArgs(kernels []string) string {
-	return " --kernel " + strings.Join(kernels, " --kernel ")
+// measuredBy is the command that measures again, with the flags that were
+// given.
+func measuredBy(cmd *cobra.Command, args ...string) string {
+	words := []string{cmd.CommandPath()}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if slice, ok := f.Value.(pflag.SliceValue); ok {
+			values = slice.GetSlice()
+			if f.Value.Type() != "stringArray" {
+				values = []string{strings.Join(values, ",")}
+			}
+		}
+		for _, v := range values {
+			if f.Name != "out" {
+				words = append(words, "--"+f.Name+"="+v)
+			}
+		}
+	})
+	return fmt.Sprintf("Measured by:\n\n```console\n$ %s\n```\n", strings.Join(append(words, args...), " "))
 }
 
 // printBench prints a table and may keep it.
@@ -240,16 +265,24 @@ func printBench(cmd *cobra.Command, path, text string) error {
 
 func writeHolds(w *strings.Builder, o target.Outcome, rows []holdRow) {
 	fmt.Fprintf(w, "%s, %d CPUs, QEMU %s, %s; times in ms, `min / median / max`:\n\n", o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel))
-	w.WriteString("| strategy | reader held | deaths | phase | held, by the reader | measured | excess | shorter than the hold |\n|---|---|---:|---|---|---|---|---:|\n")
+	w.WriteString("| strategy | reader held | deaths | phase | held, by the reader | measured | excess | shorter than the hold | excess within the spread without one |\n|---|---|---:|---|---|---|---|---:|---|\n")
+	base := map[string]holdRow{}
 	for _, r := range rows {
-		reader, held, excess, short := "–", "–", "–", "–"
+		at := r.Strategy + " " + r.Phase
+		if r.Reader == "" {
+			base[at] = r
+		}
+		reader, held, excess, short, within := "–", "–", "–", "–", "–"
 		if r.Reader != "" {
 			reader, held, short = fmt.Sprintf("%s, %v", r.Reader, r.Length), msSpread(r.Held), "is not waited for"
 		}
 		if r.Reader == r.Strategy {
-			excess, short = msSpread(r.Excess), fmt.Sprint(r.Short)
+			excess, short, within = msSpread(r.Excess), fmt.Sprint(r.Short), "yes"
+			if beyond := r.beyond(base[at]); beyond > 0 {
+				within = fmt.Sprintf("no: third quartile %.1f beyond", float64(beyond)/1e6)
+			}
 		}
-		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s |\n", r.Strategy, reader, r.N, r.Phase, held, msSpread(r.Measured), excess, short)
+		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s |\n", r.Strategy, reader, r.N, r.Phase, held, msSpread(r.Measured), excess, short, within)
 	}
 	w.WriteString("\n")
 }

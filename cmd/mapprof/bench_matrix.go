@@ -50,7 +50,7 @@ func newBenchMatrixCmd() *cobra.Command {
 				rows = append(rows, matrixOf(ctx, kernel, count, offline, limit)...)
 			}
 			text, failed := matrixTable(rows)
-			text += fmt.Sprintf("\nMeasured by:\n\n```console\n$ mapprof bench matrix --count %d %s\n```\n", count, strings.Join(kernels, " "))
+			text += "\n" + measuredBy(cmd, kernels...)
 			if err := printBench(cmd, out, text); err != nil {
 				return err
 			}

@@ -190,7 +190,7 @@ func newBenchWatchingCmd() *cobra.Command {
 			}
 			errs = append(errs, writeWatching(&text, o, churns, measured))
 		}
-		fmt.Fprintf(&text, "Measured by:\n\n```console\n$ mapprof bench watching --rounds %d%s\n```\n", rounds, kernelArgs(vm.kernels))
+		text.WriteString(measuredBy(cmd))
 		return errors.Join(printBench(cmd, out, text.String()), errors.Join(errs...))
 	}
 	return cmd
