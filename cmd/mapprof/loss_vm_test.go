@@ -44,7 +44,8 @@ type lossCase struct {
 	// Detach: this function is no longer watched from the middle on.
 	Detach string
 	Drain  time.Duration
-	// Repeat until one of Counters has counted, at most so often; 0: once.
+	// Repeat until one of Counters has counted, or without any until some
+	// deaths are Pending, at most so often; 0: once.
 	Repeat int
 	// Counters of which one must count; none: nothing may be lost.
 	Counters []string
@@ -73,8 +74,8 @@ func lossCases() []lossCase {
 			Config: probes.Config{RingBytes: 4096}, Stalled: true, Drain: 10 * time.Second, Counters: []string{"wait_ringbuf_full"}},
 		{Name: "in-flight table full", Strategy: "tasks-trace", Args: batches,
 			Config: probes.Config{InFlight: 16}, Drain: 10 * time.Second, Settle: true, Counters: []string{"inflight_full"}},
-		{Name: "more deaths than can be drained", Strategy: "tasks-trace", Args: batches, Pending: true},
-		{Name: "ended with deaths pending", Strategy: "tasks-trace", Args: []string{"--count=10"}, Pending: true},
+		{Name: "more deaths than can be drained", Strategy: "tasks-trace", Args: batches, Pending: true, Repeat: 20},
+		{Name: "ended with deaths pending", Strategy: "tasks-trace", Args: []string{"--count=10"}, Pending: true, Repeat: 20},
 		{Name: "free's entry detached midway", Strategy: "immediate", Args: []string{"--count=300"},
 			Detach: "bpf_map_free_deferred", Drain: time.Second, Pending: true, Counters: []string{"stale"}},
 		{Name: "last put detached midway", Strategy: "rcu", Args: []string{"--count=60"},
@@ -107,7 +108,7 @@ func provokeLosses(cases []lossCase, say progressSink) ([]lossResult, error) {
 				return nil, fmt.Errorf("%s: %w", cases[i].Name, err)
 			}
 			out[i] = r
-			if cases[i].counted(r) > 0 {
+			if cases[i].counted(r) > 0 || len(cases[i].Counters) == 0 && cases[i].Pending && r.InFlight > 0 {
 				break
 			}
 		}
