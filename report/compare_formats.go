@@ -25,7 +25,8 @@ func writeValue(w io.Writer, v any) error {
 	}
 	var out bytes.Buffer
 	for _, r := range string(data) {
-		// JSON escapes C0 controls, but not DEL and C1.
+		// JSON escapes C0 controls, but not DEL and C1, which terminals obey
+		// too. Outside of strings there are none.
 		if r >= 0x7f && r <= 0x9f {
 			fmt.Fprintf(&out, `\u%04x`, r)
 			continue

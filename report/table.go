@@ -4,7 +4,6 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -203,22 +202,4 @@ func (p *printer) counts(run *results.Run) {
 }
 
 // WriteJSON prints a run as it is in run.json.
-func WriteJSON(w io.Writer, run *results.Run) error {
-	data, err := json.MarshalIndent(run, "", "  ")
-	if err != nil {
-		return fmt.Errorf("print run: %w", err)
-	}
-	// JSON escapes C0 controls but not DEL and C1, which terminals obey too.
-	// Outside of strings there are none.
-	var out bytes.Buffer
-	for _, r := range string(data) {
-		if r >= 0x7f && r <= 0x9f {
-			fmt.Fprintf(&out, `\u%04x`, r)
-			continue
-		}
-		out.WriteRune(r)
-	}
-	out.WriteByte('\n')
-	_, err = w.Write(out.Bytes())
-	return err
-}
+func WriteJSON(w io.Writer, run *results.Run) error { return writeValue(w, run) }

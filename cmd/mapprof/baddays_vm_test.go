@@ -23,19 +23,6 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// builtMapprof builds the program as users have it.
-func builtMapprof(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "mapprof")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin, ".")
-	cmd.Dir = packageDir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return bin
-}
-
 // victim is a mapprof run in a process of its own.
 type victim struct {
 	cmd    *exec.Cmd

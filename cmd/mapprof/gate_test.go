@@ -67,7 +67,7 @@ func damage(t *testing.T, dir string, f func([]byte) []byte) string {
 // TestGateExitCodes runs the program itself.
 func TestGateExitCodes(t *testing.T) {
 	work := t.TempDir()
-	binary := buildMapprof(t)
+	binary := builtMapprof(t)
 	in := func(name string) string { return filepath.Join(work, name) }
 	saveRun(t, in("base"), 1, nil)
 	saveRun(t, in("same"), 1.0001, nil)
@@ -170,16 +170,6 @@ func TestGateExitCodes(t *testing.T) {
 	}
 }
 
-// buildMapprof builds the program.
-func buildMapprof(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "mapprof")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build mapprof: %v\n%s", err, out)
-	}
-	return binary
-}
-
 func TestGateOutputs(t *testing.T) {
 	t.Chdir(t.TempDir())
 	saveRun(t, "base", 1, nil)
@@ -278,7 +268,7 @@ func TestCompareAMillionDeaths(t *testing.T) {
 	if err := os.CopyFS(second, os.DirFS(first)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(buildMapprof(t), "compare", first, second, "--pprof", filepath.Join(work, "d.pb.gz"))
+	cmd := exec.Command(builtMapprof(t), "compare", first, second, "--pprof", filepath.Join(work, "d.pb.gz"))
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.Discard, &stderr
 	begin := time.Now()

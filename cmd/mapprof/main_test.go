@@ -7,6 +7,7 @@ import (
 	"context"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,4 +67,17 @@ func golden(t *testing.T, name, got string) {
 	if got != string(want) {
 		t.Errorf("%s differs (go test -update rewrites it):\n got: %s\nwant: %s", path, got, want)
 	}
+}
+
+// builtMapprof builds the program as users have it.
+func builtMapprof(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "mapprof")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin, ".")
+	cmd.Dir = packageDir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
 }
