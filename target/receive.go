@@ -260,7 +260,9 @@ func (c *receiver) fileWindow(p []byte) (reason string, err error) {
 		c.wbuf = make([]byte, windowBytes)
 	}
 	b := c.wbuf[:n]
-	if _, err := c.window.ReadAt(b, 0); err != nil {
+	if _, err := c.window.ReadAt(b, 0); errors.Is(err, io.EOF) {
+		return "a file window is shorter than it says", nil
+	} else if err != nil {
 		return "", fmt.Errorf("read the guest's window: %w", err)
 	}
 	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
