@@ -37,8 +37,8 @@ type Config struct {
 	RingBytes uint32
 	// InFlight is how many deaths may be pending at once (default 65,536).
 	InFlight uint32
-	// Once attaches every program once, even where a second copy would see
-	// what the first misses.
+	// Once attaches every program once, even where more copies would see what
+	// the first misses.
 	Once bool
 	// Mechanisms to try, in order; default fentry, then kprobe.
 	Mechanisms []string
@@ -119,7 +119,9 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	}
 	p := &Probes{coll: coll, types: types, programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
 	for _, h := range hooks {
-		h.twice = h.twice && !cfg.Once
+		if cfg.Once {
+			h.copies = 1
+		}
 		a := p.attach(spec, h, cfg.Mechanisms)
 		p.attachments = append(p.attachments, a)
 		if a.Required && a.Mechanism == "" && err == nil {
@@ -187,8 +189,8 @@ func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) 
 		var links []link.Link
 		var err error
 		copies := 1
-		if h.twice && mechanism == MechanismFentry {
-			copies = 2
+		if mechanism == MechanismFentry {
+			copies = max(h.copies, 1)
 		}
 	programs:
 		for _, name := range h.programs(mechanism) {

@@ -102,8 +102,8 @@ func (p *Probes) Counters() (Counters, error) {
 }
 
 // recursionMisses sums how often a program was skipped because it was active
-// on that CPU already. Of a program that is attached twice the smaller count
-// is taken: at most so often were both skipped at once. Kernels before 5.12
+// on that CPU already. Of a program that is attached more than once the
+// smallest count is taken: at most so often were all skipped at once. Kernels before 5.12
 // don't count and report 0.
 func (p *Probes) recursionMisses() (uint64, error) {
 	var sum uint64

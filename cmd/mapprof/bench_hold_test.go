@@ -32,9 +32,9 @@ func TestCheckHolds(t *testing.T) {
 		"as it must be":           {row("rcu", "rcu", 40, 45, 50, 90), "", "| 0 | yes |"},
 		"shorter than the hold":   {row("rcu", "rcu", 40, 29, 50, 50), "1 of 4 are shorter", "| 1 | yes |"},
 		"shorter than it was":     {row("rcu", "rcu", 40, 45, 50, 31), "shorter than the hold", "| 0 | yes |"},
-		"too much more":           {row("rcu", "rcu", 60, 60, 90, 90), "beyond", "no: third quartile"},
-		"a look later":            {row("tasks-trace", "tasks-trace", 60, 60, 90, 90), "", "no: third quartile"},
-		"many looks later":        {row("tasks-trace", "tasks-trace", 60, 130, 190, 190), "beyond", "no: third quartile"},
+		"too much more":           {row("rcu", "rcu", 60, 60, 90, 190), "beyond", "no: median"},
+		"a look later":            {row("tasks-trace", "tasks-trace", 60, 60, 85, 85), "", "no: median"},
+		"many looks later":        {row("tasks-trace", "tasks-trace", 60, 130, 190, 190), "beyond", "no: median"},
 		"a reader of other kind":  {row("rcu", "tasks-trace", 10, 14, 15, 20), "", "is not waited for"},
 		"of other kind, and seen": {row("rcu", "tasks-trace", 40, 40, 45, 50), "not one that counts", "is not waited for"},
 	} {
