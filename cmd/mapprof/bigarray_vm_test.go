@@ -58,7 +58,8 @@ func TestVMBigArray(t *testing.T) {
 					}
 				}
 			}
-			if held, before := s.Metrics["memory.held"].P50, s.Metrics["memory.before"].P50; held-before < 60<<20 {
+			// 64 MiB, and what else the system took or gave back meanwhile.
+			if held, before := s.Metrics["memory.held"].P50, s.Metrics["memory.before"].P50; held-before < 48<<20 {
 				t.Errorf("%.0f bytes more were in use with the array", held-before)
 			}
 		})
