@@ -247,7 +247,7 @@ func compareFigure(a, b Figure, deterministic bool) (ComparedCell, error) {
 	delta := cell.Center.Median - center
 	cell.Delta = &delta
 	if center != 0 {
-		relative := delta / center
+		relative := delta / math.Abs(center)
 		cell.Relative = &relative
 	}
 	if t.df > 0 {

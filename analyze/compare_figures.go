@@ -33,6 +33,8 @@ type Figure struct {
 	// figure come: those of a quantile are a histogram's buckets.
 	Coarse float64
 	Values []float64
+	// signed figures may be negative: a metric may be a difference.
+	signed bool
 	// trials are the indexes of the trials that the values are of.
 	trials []int
 }
@@ -60,7 +62,7 @@ func complete(s *results.Scenario) []results.Trial {
 
 // FiguresOf returns every figure that at least one whole trial of s has:
 // phases in table order, memory in limbo, then metrics by name. A value that
-// isn't finite, or is negative, is an error.
+// isn't finite, or a phase's or memory's that is negative, is an error.
 func FiguresOf(s *results.Scenario) ([]Figure, error) {
 	c := &figureCollector{scenario: s.ID, index: map[string]int{}}
 	for _, t := range complete(s) {
@@ -154,12 +156,12 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 		name  string
 		value float64
 	}{{"mean", m.Mean}, {"p50", m.P50}, {"p90", m.P90}, {"p99", m.P99}} {
-		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better}, q.value)
+		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, signed: true}, q.value)
 	}
 }
 
 func (c *figureCollector) add(f Figure, value float64) {
-	if !finite(value) || value < 0 {
+	if !finite(value) || value < 0 && !f.signed {
 		c.fail("%s is %v", SafeName(f.Name), value)
 		return
 	}

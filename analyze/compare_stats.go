@@ -67,7 +67,10 @@ func centerOf(values []float64, deterministic bool) Center {
 func interval(center float64, values []float64) (lo, hi float64) {
 	n := len(values)
 	half := tQuantile(1-confidence, n-1) * medianEfficiency * math.Sqrt(squares(values)/float64(n-1)/float64(n))
-	return max(0, center-half), center + half
+	if lo = center - half; center >= 0 {
+		lo = max(0, lo) // no figure but a signed one is negative
+	}
+	return lo, center + half
 }
 
 // squares sums the squared deviations from the mean.
@@ -143,15 +146,15 @@ func compareTrials(a, b []float64, coarse float64, deterministic bool) (test, er
 	if df > 0 {
 		pooled := math.Sqrt((squares(a) + squares(b)) / float64(df))
 		t.se = medianEfficiency * pooled * math.Sqrt(1/float64(len(a))+1/float64(len(b)))
-		if center > 0 {
-			t.spread = pooled / center
+		if center != 0 {
+			t.spread = pooled / math.Abs(center)
 		}
 	}
 	if !deterministic {
 		return t, t.rank(a, b)
 	}
 	t.method = MethodSpread
-	t.floor = max(exactFloor, 2*coarse) * center
+	t.floor = max(exactFloor, 2*coarse) * math.Abs(center)
 	if df == 0 {
 		return t, nil
 	}

@@ -108,7 +108,7 @@ func TestCompareFindsAndDoesNot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, metric := range []string{"limbo/p50", "lookup/mean"} {
+		for _, metric := range []string{"limbo/p50", "lookup.syscall/mean"} {
 			cell := cellOf(t, got, metric)
 			if cell.Effect != c.want || cell.Need != c.need {
 				t.Errorf("%s, %s: %s (need %d), want %s (%d)", c.name, metric, cell.Effect, cell.Need, c.want, c.need)
@@ -151,9 +151,9 @@ func TestCompareAbsentIsNotZero(t *testing.T) {
 		delete(b.Scenarios[0].Trials[i].Phases, results.PhaseUpdateWait)
 		b.Scenarios[0].Trials[i].Phases[results.PhaseQueue] = results.Stats{} // n = 0
 		b.Scenarios[0].Trials[i].Phases[results.PhaseEnqueue] = syntheticStats(5)
-		m := b.Scenarios[0].Trials[i].Metrics["lookup"]
+		m := b.Scenarios[0].Trials[i].Metrics["lookup.syscall"]
 		m.Unit = "ns/op"
-		b.Scenarios[0].Trials[i].Metrics["lookup"] = m
+		b.Scenarios[0].Trials[i].Metrics["lookup.syscall"] = m
 	}
 	c, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{})
 	if err != nil {
@@ -164,7 +164,7 @@ func TestCompareAbsentIsNotZero(t *testing.T) {
 			t.Errorf("%s: %+v", metric, cell)
 		}
 	}
-	if cell := cellOf(t, c, "lookup/mean"); cell.Effect != EffectUnfit || cell.Note == "" {
+	if cell := cellOf(t, c, "lookup.syscall/mean"); cell.Effect != EffectUnfit || cell.Note == "" {
 		t.Errorf("another unit: %+v", cell)
 	}
 	if c.Groups[0].Rows[0].Metric != "enqueue/p50" {
@@ -223,15 +223,15 @@ func TestCompareRefusesNonsense(t *testing.T) {
 	for want, change := range map[string]func(*results.Trial){
 		"limbo/byte_seconds is NaN": func(t *results.Trial) { t.Limbo.ByteSeconds = math.NaN() },
 		"limbo/byte_seconds is -1":  func(t *results.Trial) { t.Limbo.ByteSeconds = -1 },
-		"lookup/mean is +Inf": func(t *results.Trial) {
-			t.Metrics["lookup"] = results.Metric{N: 1, Mean: math.Inf(1), Unit: "instructions/op"}
+		"lookup.syscall/mean is +Inf": func(t *results.Trial) {
+			t.Metrics["lookup.syscall"] = results.Metric{N: 1, Mean: math.Inf(1), Unit: "instructions/op"}
 		},
-		"lookup is better \"sideways\"": func(t *results.Trial) { t.Metrics["lookup"] = results.Metric{N: 1, Better: "sideways"} },
+		"lookup.syscall is better \"sideways\"": func(t *results.Trial) { t.Metrics["lookup.syscall"] = results.Metric{N: 1, Better: "sideways"} },
 		"quantiles of phase limbo": func(t *results.Trial) {
 			t.Phases["limbo"] = results.Stats{N: 1, P50NS: 9, P90NS: 3, P99NS: 9, MaxNS: 9}
 		},
 		"the mean of phase limbo is not a number": func(t *results.Trial) { t.Phases["limbo"] = results.Stats{N: 1, MeanNS: math.NaN()} },
-		"lookup/mean has another unit":            func(t *results.Trial) { t.Metrics["lookup"] = results.Metric{N: 1, Unit: "parsecs"} },
+		"lookup.syscall/mean has another unit":    func(t *results.Trial) { t.Metrics["lookup.syscall"] = results.Metric{N: 1, Unit: "parsecs"} },
 	} {
 		a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
 		change(&b.Scenarios[0].Trials[1])
@@ -415,7 +415,7 @@ func TestFiguresOfKeepsOrder(t *testing.T) {
 		}
 	}
 	want := "rcu_gp/p50 rcu_gp/p90 rcu_gp/p99 queue/p50 queue/p90 queue/p99 limbo/byte_seconds limbo/p50 limbo/p90 limbo/p99 limbo/peak_bytes " +
-		"update_wait/p50 update_wait/p90 update_wait/p99 op/p50 op/p90 op/p99 lookup/mean lookup/p50 lookup/p90 lookup/p99"
+		"update_wait/p50 update_wait/p90 update_wait/p99 op/p50 op/p90 op/p99 lookup.syscall/mean lookup.syscall/p50 lookup.syscall/p90 lookup.syscall/p99"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("%s", got)
 	}

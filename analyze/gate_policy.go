@@ -148,7 +148,7 @@ func DefaultPolicy() Policy {
 }
 
 func defaultRules() []Rule {
-	felt := []string{"limbo/p50", "update_wait/p50", "op/p50", "**/mean"}
+	felt := []string{"limbo/p50", "update_wait/p50", "op/p50", "lookup.*/p50", "update.*/p50", "create/p50", "free/p50"}
 	return []Rule{
 		{Metrics: felt, Clock: ClockDeterministic, Relative: 0.005, Action: ActionBlock, Optional: true},
 		{Metrics: []string{"**"}, Clock: ClockDeterministic, Relative: 0.02, Action: ActionAdvise, Optional: true},
@@ -302,6 +302,6 @@ func (c ClockPolicy) hides(cell *ComparedCell, center float64, tests int) (float
 	if c.Resolve == 0 || center == 0 {
 		return 0, false
 	}
-	visible := cell.test.visible(c.Alpha/float64(max(1, tests))) / center
+	visible := cell.test.visible(c.Alpha/float64(max(1, tests))) / math.Abs(center)
 	return visible, visible > float64(c.Resolve) || math.IsNaN(visible)
 }

@@ -174,9 +174,9 @@ func TestGateMetrics(t *testing.T) {
 		reason    string
 	}{
 		{"unchanged", "", base, slower(1), VerdictPass, "limbo/p50", VerdictPass, ""},
-		{"one percent", "", base, slower(1.01), VerdictRegression, "lookup/mean", VerdictRegression, ""},
+		{"one percent", "", base, slower(1.01), VerdictRegression, "lookup.syscall/p50", VerdictRegression, ""},
 		{"better", "", base, slower(0.9), VerdictPass, "op/p50", ResultImprovement, ""},
-		{"small", "", base, slower(1.003), VerdictPass, "lookup/mean", VerdictPass, "under the threshold"},
+		{"small", "", base, slower(1.003), VerdictPass, "lookup.syscall/p50", VerdictPass, "under the threshold"},
 		{"gone from the candidate", "", base, without(slower(1), "update_wait"), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the candidate has no such values"},
 		{"new in the candidate", "", without(synthetic(3, 0.0001, 1, ClockDeterministic, 1), "update_wait"), slower(1), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the baseline has no such values"},
 		{"a stage that advises is gone", "", base, without(slower(1), "queue"), VerdictPass, "queue/p50", VerdictInconclusive, "no such values"},

@@ -153,9 +153,12 @@ type Trial struct {
 	Excluded   map[string]uint64 `json:"excluded,omitempty"`
 	Ops        uint64            `json:"ops"`
 	DurationNS uint64            `json:"duration_ns"` // of the measured part
-	Phases     map[string]Stats  `json:"phases"`
-	Limbo      Limbo             `json:"limbo"`
-	Timeline   []LimboPoint      `json:"timeline,omitempty"`
+	// StartPhaseNS is how long the trial waited before it began, so that
+	// trials on a deterministic clock don't all meet the same ticks.
+	StartPhaseNS int64            `json:"start_phase_ns,omitempty"`
+	Phases       map[string]Stats `json:"phases"`
+	Limbo        Limbo            `json:"limbo"`
+	Timeline     []LimboPoint     `json:"timeline,omitempty"`
 	// GracePeriods are the first MaxGracePeriods that were seen to begin and
 	// end during the trial, whatever caused them.
 	GracePeriods []GracePeriod     `json:"grace_periods,omitempty"`

@@ -68,6 +68,8 @@ type Lookups struct {
 	Count     uint64
 	Readers   int
 	InnerFlag bool
+	// What gate --self-test plants, see lookup_inject.go.
+	InjectInstructions string
 
 	fs *pflag.FlagSet
 }
@@ -84,6 +86,7 @@ func (l *Lookups) AddFlags(fs *pflag.FlagSet) {
 	fs.Uint64Var(&l.Count, "count", 100_000, "lookups by each path")
 	fs.IntVar(&l.Readers, "readers", 0, "BPF programs that look up meanwhile")
 	fs.BoolVar(&l.InnerFlag, "inner-map-flag", true, "create inner arrays with BPF_F_INNER_MAP, where the path is helper")
+	l.addInjectFlags(fs)
 }
 
 // Strategies lists the only one: nothing is freed.
@@ -97,6 +100,9 @@ func (l *Lookups) Check(strategy string) error {
 	if err := errors.Join(
 		oneOf("map", l.Map, lookupMaps), oneOf("pattern", l.Pattern, lookupPatterns),
 		checkPaths(l.Paths, lookupPaths), checkSizes(l.Size, l.ValueSize)); err != nil {
+		return err
+	}
+	if _, err := l.injected(""); err != nil {
 		return err
 	}
 	switch {

@@ -12,11 +12,12 @@ import (
 
 // loopSpec says what a loop in BPF does for each of its elements.
 type loopSpec struct {
-	path  string // empty: nothing, the empty loop
-	n     int    // elements in one run
-	maps  loopMaps
-	step  stepper
-	write bool // update (path helper), or store to what was found, in place of reading it
+	path   string // empty: nothing, the empty loop
+	n      int    // elements in one run
+	maps   loopMaps
+	step   stepper
+	inject float64 // instructions more for each, see lookup_inject.go
+	write  bool    // update (path helper), or store to what was found, in place of reading it
 }
 
 // loopMaps are the maps that a loop looks up.
@@ -28,9 +29,10 @@ type loopMaps struct {
 
 // loop is a program that takes n elements and the time of that.
 type loop struct {
-	n     int
-	prog  *ebpf.Program
-	state *ebpf.Map
+	n      int
+	inject float64
+	prog   *ebpf.Program
+	state  *ebpf.Map
 }
 
 // The value of a loop's state: where it goes on, and how long it took.
@@ -59,7 +61,7 @@ func newLoop(s loopSpec) (_ *loop, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("create state of a loop: %w", err)
 	}
-	l := &loop{n: s.n, state: state}
+	l := &loop{n: s.n, inject: s.inject, state: state}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -88,7 +90,9 @@ func newLoop(s loopSpec) (_ *loop, err error) {
 	insns = append(insns, body...)
 	insns = append(insns,
 		asm.Add.Imm(asm.R8, 1),
-		asm.JLT.Imm(asm.R8, int32(s.n), "again"),
+		asm.JLT.Imm(asm.R8, int32(s.n), "again"))
+	insns = append(insns, nothing(s.inject, s.n)...)
+	insns = append(insns,
 		asm.FnKtimeGetNs.Call(),
 		asm.LoadMem(asm.R1, asm.R6, stateElapsed, asm.DWord),
 		asm.Sub.Reg(asm.R0, asm.R1),

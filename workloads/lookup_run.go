@@ -47,6 +47,10 @@ func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint
 		return Result{}, err
 	}
 	i.result = Result{Loop: "closed", Metrics: map[string]Metric{}}
+	restore, noisy := quiet()
+	if noisy != nil {
+		i.result.Warnings = append(i.result.Warnings, noisy.Error())
+	}
 	total := i.cfg.Count * uint64(len(i.cfg.Paths))
 	for _, path := range i.cfg.Paths {
 		if ctx.Err() != nil {
@@ -57,7 +61,7 @@ func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint
 			break
 		}
 	}
-	return i.result, errors.Join(err, stop())
+	return i.result, errors.Join(err, restore(), stop())
 }
 
 // measure times one path by itself, and again with the probe on the map's
@@ -100,18 +104,22 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 // taker returns what does n lookups by a path, and says how they are timed.
 func (i *lookupInstance) taker(path string, n int) (t taker, how string, err error) {
 	step := newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))
+	inject, err := i.cfg.injected(path)
+	if err != nil {
+		return nil, "", err
+	}
 	switch path {
 	case pathSyscall:
 		m := i.m
 		if i.outer != nil {
 			m, step = i.outer, newStepper(patternSequential, 1, 8)
 		}
-		return &syscallTaker{call: newElementCall(m, i.valueBytes(m)), step: step, n: batchCalls}, fmt.Sprintf("batches of %d calls of bpf(2), timed around", batchCalls), nil
+		return &syscallTaker{call: newElementCall(m, i.valueBytes(m)), step: step, n: batchCalls, spin: spinRounds(inject, batchCalls)}, fmt.Sprintf("batches of %d calls of bpf(2), timed around", batchCalls), nil
 	case pathBatch:
 		b, err := i.newBatchTaker(n)
 		return b, fmt.Sprintf("calls for up to %d elements each, timed around", b.n), err
 	}
-	l, err := newLoop(loopSpec{path: path, n: n, maps: i.loopMaps(path), step: step})
+	l, err := newLoop(loopSpec{path: path, n: n, maps: i.loopMaps(path), step: step, inject: inject})
 	if errors.Is(err, unix.EINVAL) && path == pathPerCPUHelper {
 		err = fmt.Errorf("%w (bpf_map_lookup_percpu_elem came with 5.19, 07343110b293)", err)
 	}
@@ -203,7 +211,7 @@ func (i *lookupInstance) measureLoop(ctx context.Context, path string, l *loop, 
 		return nil, err
 	}
 	defer empty.Close()
-	spec.path, spec.n = path, 2*l.n
+	spec.path, spec.n, spec.inject = path, 2*l.n, l.inject
 	twice, err := newLoop(spec)
 	if err != nil {
 		return nil, err
@@ -263,6 +271,7 @@ type syscallTaker struct {
 	call *elementCall
 	step stepper
 	n    int
+	spin uint64 // rounds of an empty loop, planted
 }
 
 func (s *syscallTaker) take() (int64, int, error) {
@@ -272,6 +281,7 @@ func (s *syscallTaker) take() (int64, int, error) {
 			return 0, 0, fmt.Errorf("look up element %d: %w", s.call.key[0], err)
 		}
 	}
+	spin(s.spin)
 	return time.Since(begin).Nanoseconds(), s.n, nil
 }
 

@@ -38,9 +38,9 @@ runs that aren't comparable), 1 failure, 2 usage. Missing data never passes.
   mapprof run --workload churn --kernel ./after  --clock icount --trials 3 -o b
   mapprof gate --baseline a --candidate b --junit gate.xml
 
-Without --policy: on the deterministic clock the medians of limbo, update_wait
-and op, and the means of metrics, block from 0.5 % on; everything else, and all
-that a wall clock measured, only advises. A policy says otherwise:
+Without --policy: on the deterministic clock the medians of limbo, update_wait,
+op, and of what lookups, updates, creating and freeing cost block from 0.5 % on;
+everything else, and all that a wall clock measured, only advises. A policy says otherwise:
 
   version: 1
   host: dedicated          # what a wall clock measures here may block

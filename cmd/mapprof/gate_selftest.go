@@ -9,6 +9,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,28 +22,33 @@ import (
 	"github.com/mapprof/mapprof/report"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // selfTestFlags are those of mapprof gate --self-test.
 type selfTestFlags struct {
 	kernel        string
+	workloads     []string
 	pairs, trials int
 	count         int
 	synthetic     int
+	jobs          int
 	noVM, offline bool
 	keep          string
 	timeout       time.Duration
 }
 
 // selfTestFlagNames mean nothing without --self-test.
-var selfTestFlagNames = []string{"kernel", "pairs", "trials", "count", "synthetic", "no-vm", "offline", "keep", "timeout"}
+var selfTestFlagNames = []string{"kernel", "workloads", "pairs", "trials", "count", "synthetic", "jobs", "no-vm", "offline", "keep", "timeout"}
 
 func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kernel, "kernel", defaultKernel, "--self-test: kernel to boot")
-	fs.IntVar(&f.pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs four times --trials boots")
+	fs.StringSliceVar(&f.workloads, "workloads", []string{"churn", "lookup"}, "--self-test: what to run: churn,lookup")
+	fs.IntVar(&f.pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs four times --trials boots of churn and three times of lookup")
 	fs.IntVar(&f.trials, "trials", 3, "--self-test: trials on each side of a pair")
-	fs.IntVar(&f.count, "count", 60, "--self-test: operations in a trial")
+	fs.IntVar(&f.count, "count", 60, "--self-test: operations in a trial of churn")
 	fs.IntVar(&f.synthetic, "synthetic", 200, "--self-test: pairs of each kind that are made up or drawn from real trials")
+	fs.IntVar(&f.jobs, "jobs", min(4, runtime.NumCPU()), "--self-test: VMs at a time; the deterministic clock doesn't mind")
 	fs.BoolVar(&f.noVM, "no-vm", false, "--self-test: only made-up pairs; then it proves the arithmetic and not this machine")
 	fs.BoolVar(&f.offline, "offline", false, "--self-test: never use the network: only cached kernels")
 	fs.StringVar(&f.keep, "keep", "", "--self-test: keep the runs in this new directory")
@@ -56,8 +65,17 @@ func (f *selfTestFlags) check() error {
 		return &usageError{errors.New("--count must be from 10 to 1000000")}
 	case f.synthetic < 1 || f.synthetic > 100000:
 		return &usageError{errors.New("--synthetic must be from 1 to 100000")}
+	case f.jobs < 1 || f.jobs > 1000:
+		return &usageError{errors.New("--jobs must be from 1 to 1000")}
+	case len(f.workloads) == 0:
+		return &usageError{errors.New("--workloads names none")}
 	case f.timeout <= 0:
 		return &usageError{errors.New("--timeout must be more than 0")}
+	}
+	for i, name := range f.workloads {
+		if !slices.ContainsFunc(selfTestWorkloads, func(w selfTestWorkload) bool { return w.name == name }) || slices.Contains(f.workloads[:i], name) {
+			return &usageError{fmt.Errorf("--workloads: %q is not churn or lookup, once each", name)}
+		}
 	}
 	return nil
 }
@@ -70,21 +88,62 @@ const (
 	syntheticSpread = 0.0002 // what a deterministic clock is known to repeat to, doubled
 )
 
-// kindOfRun is what a real run of the self-test has planted.
-type kindOfRun struct {
-	name string
-	args []string
-	want string
+// selfTestWorkload is a workload that real pairs are run of.
+type selfTestWorkload struct {
+	name     string
+	strategy string
+	args     func(*selfTestFlags) []string
+	kinds    []plantedKind
 }
 
-var selfTestKinds = []kindOfRun{
-	{"unchanged", nil, analyze.VerdictPass},
-	{"delay in the workload", []string{"--inject-delay=8000000"}, analyze.VerdictRegression},
-	{"longer-held reader", []string{"--inject-reader=24"}, analyze.VerdictRegression},
+// plantedKind is a kind of candidates; the first of a workload is unchanged.
+type plantedKind struct {
+	name  string
+	want  string
+	plant func(base *results.Run) []string // the flags that plant it; nil: nothing is
 }
+
+func plantArgs(args ...string) func(*results.Run) []string {
+	return func(*results.Run) []string { return args }
+}
+
+var selfTestWorkloads = []selfTestWorkload{
+	{
+		name: "churn", strategy: workloads.StrategyRCU,
+		args: func(f *selfTestFlags) []string { return []string{fmt.Sprintf("--count=%d", f.count)} },
+		kinds: []plantedKind{
+			{"churn, unchanged", analyze.VerdictPass, nil},
+			{"churn, delay in the workload", analyze.VerdictRegression, plantArgs("--inject-delay=8000000")},
+			{"churn, longer-held reader", analyze.VerdictRegression, plantArgs("--inject-reader=24")},
+		},
+	},
+	{
+		name: "lookup", strategy: workloads.StrategyNone,
+		args: func(*selfTestFlags) []string { return []string{"--path=syscall,helper", "--count=20480"} },
+		kinds: []plantedKind{
+			{"lookup, unchanged", analyze.VerdictPass, nil},
+			{"lookup, +1 % instructions", analyze.VerdictRegression, plantInLookups},
+		},
+	},
+}
+
+// plantInLookups makes every lookup longer by the planted share of what the
+// baseline's take.
+func plantInLookups(base *results.Run) []string {
+	var parts []string
+	for _, path := range []string{"syscall", "helper"} {
+		cost := base.Scenarios[0].Metrics["lookup."+path].P50
+		parts = append(parts, fmt.Sprintf("%s=%g", path, cost*plantedChange))
+	}
+	return []string{"--inject-instructions=" + strings.Join(parts, ",")}
+}
+
+// plantedFlags make runs incomparable, which must not be how the gate finds
+// out.
+var plantedFlags = []string{"inject-delay", "inject-reader", "inject-instructions"}
 
 // realRun makes one run of a self-test in a new directory.
-type realRun func(ctx context.Context, dir string, args []string) error
+type realRun func(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, planted []string) error
 
 // selfTest is a self-test under way.
 type selfTest struct {
@@ -93,9 +152,12 @@ type selfTest struct {
 	real   realRun
 	dir    string
 	log    io.Writer
-	pool   *results.Run // the trials of all runs in which nothing is planted
-	rates  []analyze.GateRate
-	first  string // a run that is as it should be
+
+	mu    sync.Mutex                   // of what follows
+	pools map[string]*results.Run      // by workload: the trials of all runs in which nothing is planted
+	rates map[string]*analyze.GateRate // of the real pairs, by kind
+	first string                       // a run that is as it should be
+	done  int                          // pairs
 }
 
 func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy analyze.Policy, format string) error {
@@ -113,97 +175,168 @@ func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy analyze.Policy
 		return fmt.Errorf("keep the runs: %w", err)
 	}
 	s := &selfTest{flags: flags, policy: policy, dir: dir, log: cmd.ErrOrStderr()}
-	s.real = func(ctx context.Context, dir string, args []string) error {
-		return flags.boot(ctx, intr, s.log, dir, args)
+	s.real = func(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, planted []string) error {
+		return flags.boot(ctx, intr, w, seed, dir, planted)
 	}
-	failure := s.run(ctx)
-	if err := printSelfTest(cmd, s.rates, failure, flags, format); err != nil {
+	// An interrupt ends what boots.
+	runCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-intr.stop:
+			stop()
+		case <-runCtx.Done():
+		}
+	}()
+	rates, failure := s.run(runCtx)
+	if err := printSelfTest(cmd, rates, failure, flags, format); err != nil {
 		return err
 	}
 	if failure != nil {
 		return &exitError{code: exitInconclusive, err: failure}
 	}
-	for i := range s.rates {
-		if s.rates[i].Hits() != s.rates[i].Pairs {
+	for i := range rates {
+		if rates[i].Hits() != rates[i].Pairs {
 			return &exitError{code: exitFailure, err: errors.New("self-test: the gate did not say what it should have")}
 		}
 	}
 	return nil
 }
 
-// boot does --trials boots of churn on the deterministic clock.
-func (f *selfTestFlags) boot(ctx context.Context, intr interrupt, log io.Writer, dir string, args []string) error {
-	flags := &runFlags{workload: "churn", strategies: []string{"rcu"}, trials: f.trials, out: dir, noDeaths: true,
+// boot does --trials boots on the deterministic clock.
+func (f *selfTestFlags) boot(ctx context.Context, intr interrupt, w *selfTestWorkload, seed uint64, dir string, planted []string) error {
+	flags := &runFlags{workload: w.name, strategies: []string{w.strategy}, trials: f.trials, seed: seed, out: dir, noDeaths: true,
 		ring: 4 << 20, inFlight: 65536, drain: 30 * time.Second}
 	flags.targetFlags = targetFlags{target: targetVM, kernels: []string{f.kernel}, clock: target.ClockICount, offline: f.offline, timeout: f.timeout}
-	kernels, err := flags.resolve(ctx, log)
+	kernels, err := flags.resolve(ctx, io.Discard)
 	if err != nil {
 		return err
 	}
-	r, err := newRunner(flags, append([]string{fmt.Sprintf("--count=%d", f.count)}, args...), intr)
+	r, err := newRunner(flags, append(w.args(f), planted...), intr)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	r.progress = newProgress(log)
+	r.progress = noProgress{}
 	_, err = r.run(ctx, kernels)
-	r.progress.finish()
 	return err
 }
 
-// run does everything. What it measured until an error stays in rates.
-func (s *selfTest) run(ctx context.Context) error {
+// run does everything, and returns what it measured until an error.
+func (s *selfTest) run(ctx context.Context) ([]analyze.GateRate, error) {
 	n, trials := s.flags.synthetic, s.flags.trials
-	s.rates = append(s.rates,
+	rates := []analyze.GateRate{
 		analyze.SyntheticGateRate(n, trials, syntheticSpread, 0, s.policy, 1),
-		analyze.SyntheticGateRate(n, trials, syntheticSpread, plantedChange, s.policy, 2))
+		analyze.SyntheticGateRate(n, trials, syntheticSpread, plantedChange, s.policy, 2),
+	}
 	if s.flags.noVM {
-		return nil
+		return rates, nil
 	}
-	real := make([]analyze.GateRate, len(selfTestKinds))
-	defer func() {
-		for _, r := range real {
-			if r.Pairs > 0 {
-				s.rates = append(s.rates, r)
+	s.pools, s.rates = map[string]*results.Run{}, map[string]*analyze.GateRate{}
+	failure := s.realPairs(ctx)
+	for _, w := range selfTestWorkloads {
+		for _, kind := range w.kinds {
+			if r := s.rates[kind.name]; r != nil {
+				rates = append(rates, *r)
 			}
 		}
-	}()
+	}
+	if failure != nil {
+		return rates, fmt.Errorf("self-test: %w", failure)
+	}
+	for _, more := range []func() ([]analyze.GateRate, error){s.resample, s.truncated} {
+		r, err := more()
+		rates = append(rates, r...)
+		if err != nil {
+			return rates, err
+		}
+	}
+	return rates, nil
+}
+
+// realPairs runs --jobs pairs at a time.
+func (s *selfTest) realPairs(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slots := make(chan struct{}, s.flags.jobs)
+	var wg sync.WaitGroup
 	for pair := range s.flags.pairs {
-		base := filepath.Join(s.dir, fmt.Sprintf("pair%d-baseline", pair+1))
-		if err := s.real(ctx, base, nil); err != nil {
-			return fmt.Errorf("self-test: %w", err)
-		}
-		if err := s.keep(base); err != nil {
-			return err
-		}
-		for i, kind := range selfTestKinds {
-			dir := filepath.Join(s.dir, fmt.Sprintf("pair%d-candidate%d", pair+1, i))
-			if err := s.real(ctx, dir, kind.args); err != nil {
-				return fmt.Errorf("self-test: %w", err)
+		for i := range selfTestWorkloads {
+			w := &selfTestWorkloads[i]
+			if !slices.Contains(s.flags.workloads, w.name) {
+				continue
 			}
-			if kind.args == nil {
-				if err := s.keep(dir); err != nil {
-					return err
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				if ctx.Err() != nil {
+					return
 				}
-			}
-			v, err := s.judge(base, dir)
-			if err != nil {
-				return err
-			}
-			real[i].Kind, real[i].Source, real[i].Want, real[i].Note = kind.name, analyze.SourceReal, kind.want, fmt.Sprintf("%d boots a side", s.flags.trials)
-			real[i].Count(v)
-			if v.Verdict != kind.want {
-				fmt.Fprintf(s.log, "%s:\n", kind.name)
-				if err := printVerdict(s.log, v, "table"); err != nil {
-					return err
+				if err := s.realPair(ctx, w, pair); err != nil {
+					cancel(err)
 				}
-			}
+			})
 		}
 	}
-	if err := s.resample(); err != nil {
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// realPair holds a candidate of every kind against one baseline. Each run has a
+// seed of its own: a pair that met the same ticks would be too equal.
+func (s *selfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) error {
+	seed := uint64(pair)*uint64(len(w.kinds)+1) + 1
+	base := filepath.Join(s.dir, fmt.Sprintf("%s-pair%d-baseline", w.name, pair+1))
+	if err := s.real(ctx, w, seed, base, nil); err != nil {
 		return err
 	}
-	return s.truncated()
+	run, err := s.keep(w, base)
+	if err != nil {
+		return err
+	}
+	for i, kind := range w.kinds {
+		dir := filepath.Join(s.dir, fmt.Sprintf("%s-pair%d-candidate%d", w.name, pair+1, i))
+		var planted []string
+		if kind.plant != nil {
+			planted = kind.plant(run)
+		}
+		if err := s.real(ctx, w, seed+uint64(i)+1, dir, planted); err != nil {
+			return err
+		}
+		if kind.plant == nil {
+			if _, err := s.keep(w, dir); err != nil {
+				return err
+			}
+		}
+		v, err := s.judge(base, dir)
+		if err != nil {
+			return err
+		}
+		if err := s.count(kind, v); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done++
+	fmt.Fprintf(s.log, "self-test: %d of %d groups of pairs done (%s)\n", s.done, s.flags.pairs*len(s.flags.workloads), w.name)
+	return nil
+}
+
+// count adds a verdict to its kind, and shows one that is wrong.
+func (s *selfTest) count(kind plantedKind, v *analyze.Verdict) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rates[kind.name] == nil {
+		s.rates[kind.name] = &analyze.GateRate{Kind: kind.name, Source: analyze.SourceReal, Want: kind.want,
+			Note: fmt.Sprintf("%d boots a side", s.flags.trials)}
+	}
+	s.rates[kind.name].Count(v)
+	if v.Verdict == kind.want {
+		return nil
+	}
+	fmt.Fprintf(s.log, "%s:\n", kind.name)
+	return printVerdict(s.log, v, "table")
 }
 
 // judge gates two runs as if nothing had been planted: the parameter that
@@ -215,63 +348,75 @@ func (s *selfTest) judge(base, candidate string) (*analyze.Verdict, error) {
 	}
 	for _, in := range inputs {
 		for i := range in.Run.Scenarios {
-			delete(in.Run.Scenarios[i].Params, "inject-delay")
-			delete(in.Run.Scenarios[i].Params, "inject-reader")
+			for _, name := range plantedFlags {
+				delete(in.Run.Scenarios[i].Params, name)
+			}
 		}
 	}
 	return analyze.Gate(inputs[0], inputs[1], nil, s.policy), nil
 }
 
-// keep adds an unchanged run's trials to the pool.
-func (s *selfTest) keep(dir string) error {
+// keep adds an unchanged run's trials to its workload's pool.
+func (s *selfTest) keep(w *selfTestWorkload, dir string) (*results.Run, error) {
 	d, err := results.Open(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.pool == nil {
-		s.pool, s.first = d.Run, dir
-		return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == "" {
+		s.first = dir
+	}
+	pool := s.pools[w.name]
+	if pool == nil {
+		s.pools[w.name] = d.Run
+		return d.Run, nil
 	}
 	for i := range d.Run.Scenarios {
-		if have := s.pool.Find(d.Run.Scenarios[i].ID); have != nil {
+		if have := pool.Find(d.Run.Scenarios[i].ID); have != nil {
 			have.Trials = append(have.Trials, d.Run.Scenarios[i].Trials...)
 		}
 	}
-	return nil
+	return d.Run, nil
 }
 
-func (s *selfTest) resample() error {
-	for _, change := range []float64{0, plantedChange} {
-		r, err := analyze.ResampleGateRate(s.pool, s.flags.synthetic, s.flags.trials, change, s.policy, 3)
-		if err != nil {
-			return err
+func (s *selfTest) resample() (rates []analyze.GateRate, err error) {
+	for _, w := range selfTestWorkloads {
+		if s.pools[w.name] == nil {
+			continue
 		}
-		s.rates = append(s.rates, r)
+		for _, change := range []float64{0, plantedChange} {
+			r, err := analyze.ResampleGateRate(s.pools[w.name], s.flags.synthetic, s.flags.trials, change, s.policy, 3)
+			if err != nil {
+				return rates, err
+			}
+			r.Kind = w.name + ", " + r.Kind
+			rates = append(rates, r)
+		}
 	}
-	return nil
+	return rates, nil
 }
 
 // truncated cuts a good run off at many places; none may pass.
-func (s *selfTest) truncated() error {
+func (s *selfTest) truncated() ([]analyze.GateRate, error) {
 	data, err := os.ReadFile(filepath.Join(s.first, results.RunFile))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cut := filepath.Join(s.dir, "truncated")
 	if err := os.Mkdir(cut, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(cut)
 	rate := analyze.GateRate{Kind: "truncated run", Source: analyze.SourceReal, Want: analyze.VerdictInconclusive, Note: "cut off at as many places"}
 	const places = 20
 	for i := range places {
 		if err := os.WriteFile(filepath.Join(cut, results.RunFile), data[:len(data)*i/places], 0o644); err != nil {
-			return err
+			return nil, err
 		}
 		rate.Count(judge(s.first, cut, "", s.policy))
 	}
-	s.rates = append(s.rates, rate)
-	return nil
+	return []analyze.GateRate{rate}, nil
 }
 
 func printSelfTest(cmd *cobra.Command, rates []analyze.GateRate, failure error, flags *selfTestFlags, format string) error {

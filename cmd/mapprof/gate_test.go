@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,15 +26,14 @@ import (
 )
 
 // runsSaved gives every run a time of its own.
-var runsSaved int64
+var runsSaved atomic.Int64
 
 // saveRun writes a made-up run whose figures are factor times what they should
 // be.
 func saveRun(t *testing.T, dir string, factor float64, change func(*results.Run)) string {
 	t.Helper()
 	run := analyze.SyntheticRun(3, 0.0001, factor, analyze.ClockDeterministic, rand.New(rand.NewPCG(uint64(1000*factor), 1)))
-	runsSaved++
-	run.Started = time.Unix(runsSaved, 0)
+	run.Started = time.Unix(runsSaved.Add(1), 0)
 	run.Ended = run.Started.Add(time.Second)
 	if change != nil {
 		change(run)
@@ -289,7 +289,7 @@ func TestCompareAMillionDeaths(t *testing.T) {
 
 // TestSelfTest does a self-test whose runs are made up, well and badly.
 func TestSelfTest(t *testing.T) {
-	good := func(_ context.Context, dir string, args []string) error {
+	good := func(_ context.Context, w *selfTestWorkload, _ uint64, dir string, args []string) error {
 		factor := 1.0
 		if args != nil {
 			factor = 1.5
@@ -308,24 +308,27 @@ func TestSelfTest(t *testing.T) {
 		bad  string // the kind of pair that must not be right
 	}{
 		"good": {real: good},
-		"blind": {bad: "delay in the workload", real: func(ctx context.Context, dir string, _ []string) error {
-			return good(ctx, dir, nil)
+		"blind": {bad: "delay in the workload", real: func(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, _ []string) error {
+			return good(ctx, w, seed, dir, nil)
 		}},
-		"broken": {want: "the VM is on fire", real: func(context.Context, string, []string) error { return errors.New("the VM is on fire") }},
+		"broken": {want: "the VM is on fire", real: func(context.Context, *selfTestWorkload, uint64, string, []string) error {
+			return errors.New("the VM is on fire")
+		}},
 	} {
-		flags := &selfTestFlags{pairs: 2, trials: 3, synthetic: 10}
+		flags := &selfTestFlags{pairs: 2, trials: 3, synthetic: 10, jobs: 2, workloads: []string{"churn", "lookup"}}
 		s := &selfTest{flags: flags, policy: analyze.DefaultPolicy(), real: c.real, dir: t.TempDir(), log: io.Discard}
-		err := s.run(t.Context())
+		rates, err := s.run(t.Context())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.want != "" {
 			continue
 		}
-		if len(s.rates) != 8 {
-			t.Errorf("%s: %d rates", name, len(s.rates))
+		// Two made up, five real, two drawn from each workload's, one cut off.
+		if len(rates) != 12 {
+			t.Errorf("%s: %d rates", name, len(rates))
 		}
-		for _, r := range s.rates {
+		for _, r := range rates {
 			wrong := r.Hits() != r.Pairs
 			if wrong != (c.bad != "" && r.Source == analyze.SourceReal && r.Want == analyze.VerdictRegression) {
 				t.Errorf("%s: %s", name, fmt.Sprintf("%+v", r))

@@ -151,3 +151,11 @@ func (b *bars) finish() {
 	b.writer.Stop()
 	<-b.done
 }
+
+// noProgress is for runs that are steps of something else.
+type noProgress struct{}
+
+func (noProgress) begin(int, int, string) {}
+func (noProgress) stage(progressEvent)    {}
+func (noProgress) end(error)              {}
+func (noProgress) finish()                {}

@@ -29,6 +29,7 @@ type runFlags struct {
 	workload   string
 	strategies []string
 	trials     int
+	seed       uint64
 	out        string
 	format     string
 	noDeaths   bool
@@ -55,6 +56,7 @@ func newRunCmd(args []string) *cobra.Command {
 	fs.StringVar(&flags.workload, "workload", "churn", "what drives the kernel: "+strings.Join(workloadNames(), "|")+"; see its flags with --workload NAME --help")
 	fs.StringSliceVar(&flags.strategies, "strategy", nil, "grace-period strategies, compared side by side: immediate,rcu,tasks-trace,sync")
 	fs.IntVar(&flags.trials, "trials", 1, "repetitions; on a VM each is a boot")
+	fs.Uint64Var(&flags.seed, "seed", 1, "on the deterministic clock, when each trial begins between the kernel's ticks: equal seeds give equal runs")
 	fs.StringVarP(&flags.out, "out", "o", "", "run directory to create (default mapprof-runs/TIME-WORKLOAD)")
 	fs.StringVar(&flags.format, "format", "table", "what to print: table or json")
 	fs.BoolVar(&flags.noDeaths, "no-deaths", false, "don't keep every single death, only the statistics")

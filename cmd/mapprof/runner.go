@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +85,9 @@ func (r *runner) plan(kernels []target.Kernel) []planned {
 					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths, Stacks: r.flags.stacks, NoProbes: r.flags.noProbes,
 					RingBytes: uint32(r.flags.ring), InFlight: r.flags.inFlight, DrainTimeout: r.flags.drain,
 				}
+				if r.flags.clock == target.ClockICount {
+					p.job.StartPhase = startPhase(r.flags.seed, trial)
+				}
 				if kernels[i].Path != "" {
 					p.kernel = &kernels[i]
 				}
@@ -92,6 +96,15 @@ func (r *runner) plan(kernels []target.Kernel) []planned {
 		}
 	}
 	return plan
+}
+
+// startPhase is when a trial on the deterministic clock begins: anywhere within
+// some ticks, after which RCU looks again (jiffies_till_first_fqs).
+// Every boot would meet the same tick at the same instruction otherwise, and
+// the trials would differ by nothing.
+func startPhase(seed uint64, trial int) time.Duration {
+	const within = 40 * time.Millisecond
+	return time.Duration(rand.New(rand.NewPCG(seed, uint64(trial))).Int64N(int64(within)))
 }
 
 // tagSafe replaces what a histogram tag can't hold: a kernel's release comes

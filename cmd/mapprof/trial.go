@@ -30,7 +30,8 @@ type job struct {
 	Doctor       bool          `json:"doctor,omitempty"` // only say what attaches
 	Stacks       bool          `json:"stacks,omitempty"` // of lookups
 	NoDeaths     bool          `json:"no_deaths"`
-	NoProbes     bool          `json:"no_probes,omitempty"` // watch nothing
+	NoProbes     bool          `json:"no_probes,omitempty"`   // watch nothing
+	StartPhase   time.Duration `json:"start_phase,omitempty"` // wait before the measured part
 	RingBytes    uint32        `json:"ring_bytes"`
 	InFlight     uint32        `json:"in_flight"`
 	Mechanisms   []string      `json:"mechanisms"`
@@ -165,6 +166,7 @@ func (t *trial) watch(ctx context.Context, instance workloads.Instance) (err err
 // run does the measured part.
 func (t *trial) run(ctx context.Context, instance workloads.Instance) (err error) {
 	t.stage(stageMeasure, 0, 0)
+	time.Sleep(t.job.StartPhase)
 	began := time.Now()
 	last := began
 	t.result, err = instance.Run(ctx, func(done, total uint64) {

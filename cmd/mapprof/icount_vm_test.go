@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm
+
+package main
+
+import (
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// TestVMDeterministicClock runs each of two workloads twice with one seed, all
+// at once and on a host whose CPUs are all busy besides. The figures must be
+// equal all the same.
+func TestVMDeterministicClock(t *testing.T) {
+	defer keepHostBusy(t)()
+	var runs [4]*results.Run
+	t.Run("at once", func(t *testing.T) {
+		for i, args := range [][]string{
+			{"--workload", "churn", "--strategy", "rcu", "--count", "60"},
+			{"--workload", "churn", "--strategy", "rcu", "--count", "60"},
+			{"--workload", "lookup", "--count", "20480"},
+			{"--workload", "lookup", "--count", "20480"},
+		} {
+			t.Run(args[1], func(t *testing.T) {
+				t.Parallel()
+				runs[i] = runVM(t, append([]string{"--kernel", "6.12", "--clock", "icount", "--seed", "7"}, args...)...)
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	same := func(what string, a, b float64) {
+		t.Logf("%s: %v and %v", what, a, b)
+		if a <= 0 || math.Abs(a-b) > 0.001*a {
+			t.Errorf("%s: %v and %v are more than 0.1 %% apart", what, a, b)
+		}
+	}
+	a, b := runs[0].Scenarios[0], runs[1].Scenarios[0]
+	same("median limbo", float64(a.Phases[results.PhaseLimbo].P50NS), float64(b.Phases[results.PhaseLimbo].P50NS))
+	a, b = runs[2].Scenarios[0], runs[3].Scenarios[0]
+	for _, path := range []string{"syscall", "helper", "inlined"} {
+		same("median lookup by "+path, a.Metrics["lookup."+path].P50, b.Metrics["lookup."+path].P50)
+	}
+}
+
+// keepHostBusy occupies every CPU until the returned function is called.
+func keepHostBusy(t *testing.T) (stop func()) {
+	t.Helper()
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for !done.Load() {
+			}
+		})
+	}
+	return func() { done.Store(true); wg.Wait() }
+}
