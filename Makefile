@@ -81,6 +81,7 @@ bench: setup-bench kernels ## what mapprof itself costs, and how exact it is
 	$(BIN) bench overhead --kernel $(KERNEL)
 	$(BIN) bench probe-cost --kernel $(KERNEL) --out docs/PERFORMANCE.md
 	$(BIN) bench watching --kernel $(KERNEL)
+	$(BIN) bench watching --kernel $(KERNEL) --clock icount --rounds 4
 	$(BIN) bench hold --kernel $(KERNEL)
 
 FUZZTIME ?= 60s

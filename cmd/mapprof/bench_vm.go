@@ -20,6 +20,7 @@ import (
 type benchVM struct {
 	kernels []string
 	accel   string
+	clock   string // where the benchmark has a choice
 	offline bool
 	timeout time.Duration
 }
@@ -47,7 +48,7 @@ func (b *benchVM) run(ctx context.Context, stderr progressSink, kernel, name str
 	}
 	var decodeErr error
 	sent := false
-	vm := target.VM{Kernel: k, Accel: b.accel, Timeout: b.timeout}
+	vm := target.VM{Kernel: k, Accel: b.accel, Clock: b.clock, Timeout: b.timeout}
 	out, err := vm.Run(ctx, target.Job{
 		Args: []string{"bench", name}, Files: map[string][]byte{guestJobPath: data},
 		Event: func(kind string, payload []byte) {

@@ -161,12 +161,16 @@ func newBenchWatchingCmd() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	vm.add(fs, defaultKernel)
+	fs.StringVar(&vm.clock, "clock", target.ClockWall, "wall, or icount: one CPU whose clock counts instructions, and no noise")
 	fs.IntVar(&rounds, "rounds", 10, "rounds of each workload, each with probes and without")
 	fs.StringVar(&only, "only", "", "leave out the workloads whose name doesn't contain this")
 	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if target.InGuestJob() {
 			return inBenchGuest(measureWatching)
+		}
+		if vm.clock != target.ClockWall && vm.clock != target.ClockICount {
+			return &usageError{fmt.Errorf("--clock %q is not one of wall, icount", vm.clock)}
 		}
 		if rounds < 1 || rounds > 1000 {
 			return &usageError{errors.New("--rounds must be from 1 to 1000")}
@@ -200,8 +204,8 @@ func newBenchWatchingCmd() *cobra.Command {
 // must be.
 func writeWatching(w *strings.Builder, o target.Outcome, churns []watchedChurn, measured []watchedResult) error {
 	var errs []error
-	fmt.Fprintf(w, "%s, %d CPUs, QEMU %s, %s; one boot, rounds with probes and without take turns; ± is one standard error over the rounds:\n\n",
-		o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel))
+	fmt.Fprintf(w, "%s, CPUs: %d, QEMU %s, %s, %s clock; one boot, rounds with probes and without take turns; ± is one standard error over the rounds:\n\n",
+		o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel), o.Clock)
 	w.WriteString("| workload | maps/s without | with | throughput kept | required | median op without | with | deaths | lost |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for i, c := range churns {
 		r := measured[i].rates(c.Batch)
