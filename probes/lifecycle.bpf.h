@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef MAPPROF_LIFECYCLE_BPF_H
+#define MAPPROF_LIFECYCLE_BPF_H
+
+/*
+ * What is known of a map's death, and what each event adds to it. The programs
+ * that see the events are in lifecycle.bpf.c.
+ *
+ * State lives in mpf_inflight, keyed by struct bpf_map *; one record leaves per
+ * death, when bpf_map_free_deferred returns. Since kernel 876673364161 the map
+ * holds `work` and `rcu` in one union, so that the address given to call_rcu*()
+ * and to the worker leads back to the map.
+ */
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/ptrace.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "events.bpf.h"
+
+/* What is read of the kernel's types; CO-RE finds the real offsets. */
+struct work_struct {
+	long unused;
+} __attribute__((preserve_access_index));
+
+struct callback_head {
+	void *next;
+} __attribute__((preserve_access_index));
+
+/* To 5.10. */
+struct bpf_map_memory {
+	__u32 pages;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	long long counter;
+} atomic64_t;
+
+struct file {
+	void *private_data;
+} __attribute__((preserve_access_index));
+
+struct bpf_map {
+	atomic64_t refcnt;
+	__u32 id;
+	enum bpf_map_type map_type;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 map_flags;
+	char name[16];
+	struct bpf_map_memory memory;
+	struct work_struct work;
+	struct callback_head rcu;
+} __attribute__((preserve_access_index));
+
+/* Only maps whose name starts with this are watched; empty: all. */
+const volatile char watch_name[16] = {};
+const volatile __u32 watch_name_len = 0;
+/* The tracer's own maps are called this. */
+const volatile char own_name[16] = {};
+const volatile __u32 own_name_len = 0;
+/* Update waits are recorded for this process only; 0: for none. */
+const volatile __u32 wait_tgid = 0;
+/* Not yet, deaths that start now, the ends of those that have started. */
+enum watch_state {
+	READY_NOT,
+	READY_STARTS,
+	READY_ENDS,
+};
+__u32 ready = READY_NOT;
+/* By enum stage_kind; each is written by the one kthread of its kind. */
+__u64 gp_start_ns[3] = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64); /* struct bpf_map * */
+	__type(value, struct death_event);
+} mpf_inflight SEC(".maps");
+
+/*
+ * A death whose map is being freed. It has left mpf_inflight, since the map's
+ * address may be another's before bpf_map_free_deferred() has returned.
+ */
+struct freeing {
+	__u64 map;
+	struct death_event life; /* kind 0: its put was not recorded */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); /* thread id of the worker */
+	__type(value, struct freeing);
+} mpf_freeing SEC(".maps");
+
+struct wait {
+	__u64 start_ns;
+	__u32 function; /* enum wait_function */
+	__u32 unused;
+};
+
+enum wait_function {
+	WAIT_SYNC,
+	WAIT_SYNC_EXPEDITED,
+	WAIT_BARRIER,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); /* thread id */
+	__type(value, struct wait);
+} mpf_waits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} mpf_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 4096);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, 127 * sizeof(__u64));
+} mpf_stacks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} mpf_counters SEC(".maps");
+
+/* bpf2go generates Go types for what is used only by value. */
+const enum event_kind *unused_event_kind __attribute__((unused));
+const enum stage_kind *unused_stage_kind __attribute__((unused));
+const enum counter *unused_counter __attribute__((unused));
+const enum watch_state *unused_watch_state __attribute__((unused));
+const struct wait_event *unused_wait_event __attribute__((unused));
+const struct gp_event *unused_gp_event __attribute__((unused));
+const struct death_event *unused_death_event __attribute__((unused));
+const struct freeing *unused_freeing __attribute__((unused));
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *n = bpf_map_lookup_elem(&mpf_counters, &counter);
+
+	/* An interrupt may count on this CPU in between. */
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+static __always_inline int has_prefix(const char *name, const volatile char *prefix, __u32 len)
+{
+	for (__u32 i = 0; i < 16; i++) {
+		if (i >= len)
+			return 1;
+		if (name[i] != prefix[i])
+			return 0;
+	}
+	return 1;
+}
+
+/* Whether a map of that name is watched; counts the exclusion where not. */
+static __always_inline int watched(const char *name, int counting)
+{
+	if (own_name_len && has_prefix(name, own_name, own_name_len)) {
+		if (counting)
+			count(COUNTER_EXCLUDED_OWN);
+		return 0;
+	}
+	if (!has_prefix(name, watch_name, watch_name_len)) {
+		if (counting)
+			count(COUNTER_EXCLUDED_OTHER);
+		return 0;
+	}
+	return 1;
+}
+
+/*
+ * A put, before its decrement. Nested puts (bpf_map_release() calls
+ * bpf_map_put_with_uref() calls bpf_map_put()) move the time forward, to what
+ * is nearest to the decrement.
+ */
+static __always_inline int on_put(void *ctx, struct bpf_map *map)
+{
+	struct death_event life = {};
+	__u64 key = (__u64)map;
+	struct death_event *old;
+	long err;
+
+	if (ready != READY_STARTS || BPF_CORE_READ(map, refcnt.counter) != 1)
+		return 0;
+	life.map_id = BPF_CORE_READ(map, id);
+	life.tid = bpf_get_current_pid_tgid();
+	old = bpf_map_lookup_elem(&mpf_inflight, &key);
+	if (old && !old->confirmed && old->map_id == life.map_id && old->tid == life.tid) {
+		old->put_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	BPF_CORE_READ_INTO(&life.map_name, map, name);
+	if (!watched(life.map_name, 1))
+		return 0;
+
+	life.kind = EVENT_DEATH;
+	life.map_type = BPF_CORE_READ(map, map_type);
+	life.map_flags = BPF_CORE_READ(map, map_flags);
+	life.key_size = BPF_CORE_READ(map, key_size);
+	life.value_size = BPF_CORE_READ(map, value_size);
+	life.max_entries = BPF_CORE_READ(map, max_entries);
+	if (bpf_core_field_exists(map->memory.pages))
+		life.memory_pages = BPF_CORE_READ(map, memory.pages);
+	life.cpu_put = bpf_get_smp_processor_id();
+	bpf_get_current_comm(life.comm, sizeof(life.comm));
+	life.stack_id = bpf_get_stackid(ctx, &mpf_stacks, 0);
+	if (life.stack_id == -17 /* EEXIST */)
+		count(COUNTER_STACK_COLLISION);
+	else if (life.stack_id < 0)
+		count(COUNTER_STACK_ERROR);
+
+	if (old && old->confirmed)
+		count(COUNTER_STALE);
+	life.put_ns = bpf_ktime_get_ns();
+	err = bpf_map_update_elem(&mpf_inflight, &key, &life, BPF_ANY);
+	if (!err) {
+		/* The put itself comes after us: our own time is not its. */
+		old = bpf_map_lookup_elem(&mpf_inflight, &key);
+		if (old)
+			old->put_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	/* If it was the last put, then the free will count a lost death. */
+	if (err == -7 /* E2BIG */)
+		count(COUNTER_INFLIGHT_FULL);
+	else
+		count(COUNTER_INFLIGHT_BUSY);
+	return 0;
+}
+
+static __always_inline void confirm(struct death_event *life)
+{
+	if (life->confirmed)
+		return;
+	life->confirmed = 1;
+	count(COUNTER_PUTS);
+}
+
+static __always_inline struct death_event *life_of_head(void *head)
+{
+	struct bpf_map *map = 0;
+	__u64 key;
+
+	/* Absent before the deferral (876673364161) was backported. */
+	if (!bpf_core_field_exists(map->rcu))
+		return 0;
+	key = (__u64)head - bpf_core_field_offset(map->rcu);
+	return bpf_map_lookup_elem(&mpf_inflight, &key);
+}
+
+/* A wait begins. A nested call for the same head changes nothing. */
+static __always_inline int on_enqueue(void *head, __u32 kind)
+{
+	struct death_event *life = life_of_head(head);
+
+	if (!life)
+		return 0;
+	confirm(life);
+	if (life->stage_kind[0] == STAGE_NONE) {
+		life->stage_kind[0] = kind;
+		life->enqueue_ns[0] = bpf_ktime_get_ns();
+	} else if (life->end_ns[0] && life->stage_kind[1] == STAGE_NONE) {
+		life->stage_kind[1] = kind;
+		life->enqueue_ns[1] = bpf_ktime_get_ns();
+	}
+	return 0;
+}
+
+/*
+ * A callback runs. bpf_map_free_mult_rcu_gp() calls bpf_map_free_rcu_gp()
+ * directly where tasks-trace implies RCU: the second finds no open wait.
+ */
+static __always_inline int on_callback(void *head)
+{
+	struct death_event *life = life_of_head(head);
+
+	if (!life)
+		return 0;
+	if (life->stage_kind[0] == STAGE_NONE)
+		count(COUNTER_UNMATCHED_CALLBACK);
+	else if (!life->end_ns[0])
+		life->end_ns[0] = bpf_ktime_get_ns();
+	else if (life->stage_kind[1] != STAGE_NONE && !life->end_ns[1])
+		life->end_ns[1] = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* The map is given to a worker: at once, or by the last callback. */
+static __always_inline int on_queue(void *work)
+{
+	struct death_event *life;
+	struct bpf_map *map = 0;
+	__u64 key;
+
+	key = (__u64)work - bpf_core_field_offset(map->work);
+	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	if (life)
+		confirm(life);
+	return 0;
+}
+
+/* The worker freed another map before, whose end was not seen. */
+static __always_inline void forget(struct freeing *before)
+{
+	if (before->life.kind == EVENT_DEATH)
+		count(COUNTER_UNMATCHED_EXIT);
+}
+
+static __always_inline int on_free_entry(void *work)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct freeing *before, freeing = {};
+	struct death_event *life;
+	struct bpf_map *map = 0;
+	char name[16] = {};
+
+	map = work - bpf_core_field_offset(map->work);
+	freeing.map = (__u64)map;
+	life = bpf_map_lookup_elem(&mpf_inflight, &freeing.map);
+	before = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	if (!life) {
+		/* Perhaps it has been seen already, by the program's other copy. */
+		if (ready == READY_NOT || (before && before->map == freeing.map))
+			return 0;
+		BPF_CORE_READ_INTO(&name, map, name);
+		if (!watched(name, 0))
+			return 0;
+		count(COUNTER_PUTS);
+		count(COUNTER_UNMATCHED_FREE);
+		if (before)
+			forget(before);
+		/* Only so that the other copy doesn't count it again. */
+		bpf_map_update_elem(&mpf_freeing, &tid, &freeing, BPF_ANY);
+		return 0;
+	}
+	confirm(life);
+	if (before)
+		forget(before);
+	freeing.life = *life;
+	freeing.life.free_ns = now;
+	freeing.life.cpu_free = bpf_get_smp_processor_id();
+	if (bpf_map_update_elem(&mpf_freeing, &tid, &freeing, BPF_ANY))
+		count(COUNTER_FREEING_FULL);
+	bpf_map_delete_elem(&mpf_inflight, &freeing.map);
+	return 0;
+}
+
+/*
+ * A wakeup from here would preempt the worker inside the program. User space
+ * looks every few milliseconds by itself, and is woken only when half of the
+ * buffer is full.
+ */
+static __always_inline __u64 wakeup(void)
+{
+	if (bpf_ringbuf_query(&mpf_events, BPF_RB_AVAIL_DATA) >
+	    bpf_ringbuf_query(&mpf_events, BPF_RB_RING_SIZE) / 2)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline int on_free_exit(void)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct freeing *freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+
+	if (!freeing)
+		return 0;
+	freeing->life.freed_ns = now;
+	if (freeing->life.kind == EVENT_DEATH &&
+	    bpf_ringbuf_output(&mpf_events, &freeing->life, sizeof(freeing->life), wakeup()))
+		count(COUNTER_RINGBUF_FULL);
+	bpf_map_delete_elem(&mpf_freeing, &tid);
+	return 0;
+}
+
+/*
+ * synchronize_rcu() may call synchronize_rcu_expedited(): the outer counts. A
+ * wait of the same function that is open already was not seen to end.
+ */
+static __always_inline int on_wait_entry(__u32 function)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tid = pid_tgid;
+	struct wait *old, wait = {};
+
+	if (!bpf_map_lookup_elem(&mpf_freeing, &tid) &&
+	    (ready != READY_STARTS || !wait_tgid || wait_tgid != pid_tgid >> 32))
+		return 0;
+	old = bpf_map_lookup_elem(&mpf_waits, &tid);
+	if (old && old->function != function)
+		return 0;
+	if (old)
+		count(COUNTER_UNMATCHED_WAIT);
+	wait.function = function;
+	wait.start_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&mpf_waits, &tid, &wait, BPF_ANY))
+		count(COUNTER_WAITS_FULL);
+	return 0;
+}
+
+static __always_inline int on_wait_exit(__u32 function)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tid = pid_tgid;
+	struct wait *wait = bpf_map_lookup_elem(&mpf_waits, &tid);
+	struct wait_event event = {};
+	struct freeing *freeing;
+
+	if (!wait || wait->function != function)
+		return 0;
+	event.start_ns = wait->start_ns;
+	event.expedited = function == WAIT_SYNC_EXPEDITED;
+	bpf_map_delete_elem(&mpf_waits, &tid);
+
+	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	if (freeing) {
+		freeing->life.free_wait_ns += now - event.start_ns;
+		return 0;
+	}
+	event.kind = EVENT_WAIT;
+	event.end_ns = now;
+	event.tgid = pid_tgid >> 32;
+	event.tid = tid;
+	count(COUNTER_WAITS);
+	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
+		count(COUNTER_WAIT_RINGBUF_FULL);
+	return 0;
+}
+
+static __always_inline int on_gp_start(__u32 kind)
+{
+	if (ready != READY_NOT)
+		gp_start_ns[kind] = bpf_ktime_get_ns();
+	return 0;
+}
+
+static __always_inline int on_gp_end(__u32 kind)
+{
+	struct gp_event event = {};
+
+	event.start_ns = gp_start_ns[kind];
+	if (!event.start_ns)
+		return 0;
+	gp_start_ns[kind] = 0;
+	event.end_ns = bpf_ktime_get_ns();
+	event.kind = EVENT_GP;
+	event.gp_kind = kind;
+	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
+		count(COUNTER_GP_RINGBUF_FULL);
+	return 0;
+}
+
+#endif
