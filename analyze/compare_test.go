@@ -423,3 +423,22 @@ func TestFiguresOfKeepsOrder(t *testing.T) {
 		t.Errorf("trials %v", fs[0].trials)
 	}
 }
+
+// A metric may be a difference, and that may be negative: more is still worse.
+func TestCompareNegativeMetrics(t *testing.T) {
+	with := func(seed uint64, cost float64) *results.Run {
+		run := synthetic(3, 0, 1, ClockDeterministic, seed)
+		for i := range run.Scenarios[0].Trials {
+			run.Scenarios[0].Trials[i].Metrics["probe.syscall"] = results.Metric{N: 1, Mean: cost, P50: cost, P90: cost, P99: cost, Unit: "instructions/op"}
+		}
+		return run
+	}
+	c, err := Compare([]Input{{"a", with(1, -100)}, {"b", with(2, -50)}}, CompareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cell := cellOf(t, c, "probe.syscall/p50")
+	if cell.Effect != EffectWorse || *cell.Delta != 50 || *cell.Relative != 0.5 {
+		t.Errorf("from -100 to -50: %+v", cell)
+	}
+}

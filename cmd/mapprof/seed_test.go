@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+// TestStartPhase: each trial on the deterministic clock has a start of its own,
+// which the seed decides; on the wall clock there is none.
+func TestStartPhase(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for seed := range uint64(3) {
+		r := &runner{flags: &runFlags{workload: "churn", strategies: []string{"rcu", "tasks-trace"}, trials: 4, seed: seed}}
+		for _, p := range r.plan(nil) {
+			if p.job.StartPhase != 0 {
+				t.Errorf("wall clock: %s begins %v late", p.label, p.job.StartPhase)
+			}
+		}
+		r.flags.clock = target.ClockICount
+		plan, again := r.plan(nil), r.plan(nil)
+		for i, p := range plan {
+			if p.job.StartPhase != again[i].job.StartPhase || p.job.StartPhase < 0 || p.job.StartPhase >= 40*time.Millisecond {
+				t.Errorf("%s begins %v late, and then %v", p.label, p.job.StartPhase, again[i].job.StartPhase)
+			}
+			seen[p.job.StartPhase] = true
+		}
+	}
+	if len(seen) != 3*4 {
+		t.Errorf("%d different starts, not one for each of 3 seeds and 4 trials", len(seen))
+	}
+}

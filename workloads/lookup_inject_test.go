@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+func TestInjectedInstructions(t *testing.T) {
+	for text, want := range map[string]float64{
+		"":                        0,
+		"helper=0.2":              0,
+		"syscall=20.8,helper=0.2": 20.8,
+		"syscall=0":               0,
+	} {
+		l := new(Lookups)
+		l.AddFlags(pflag.NewFlagSet("lookup", pflag.ContinueOnError))
+		l.InjectInstructions = text
+		if err := l.Check(StrategyNone); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if got, err := l.injected(pathSyscall); got != want || err != nil {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"syscall", "syscall=", "syscall=x", "syscall=NaN", "syscall=-1", "syscall=1001", "mmap=1", "syscall=1,,"} {
+		l := new(Lookups)
+		l.AddFlags(pflag.NewFlagSet("lookup", pflag.ContinueOnError))
+		l.InjectInstructions = text
+		if err := l.Check(StrategyNone); err == nil || !strings.Contains(err.Error(), "PATH=NUMBER") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if n := len(nothing(0.2, 1024)); n != 205 {
+		t.Errorf("0.2 more for each of 1024: %d", n)
+	}
+	if n := spinRounds(21, 16); n != 112 {
+		t.Errorf("21 more for each of 16: %d rounds", n)
+	}
+}
