@@ -36,16 +36,7 @@ func TestChurnCheck(t *testing.T) {
 		{"--inner-entries=0", StrategyRCU, "--inner-entries"},
 		{"--inner-value-size=0", StrategyRCU, "--inner-value-size"},
 	} {
-		c := new(Churn)
-		fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
-		c.AddFlags(fs)
-		if err := fs.Parse(strings.Fields(tt.args)); err != nil {
-			t.Fatal(err)
-		}
-		err := c.Check(tt.strategy)
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%q %s: %v, want %q", tt.args, tt.strategy, err, tt.want)
-		}
+		checkArgs(t, new(Churn), tt.args, tt.strategy, tt.want)
 	}
 }
 
@@ -84,5 +75,20 @@ func TestUniqueNamesFitAndDiffer(t *testing.T) {
 	a, b := uniqueName(ChurnInnerName), uniqueName(ChurnInnerName)
 	if a == b || len(a) > 15 || !strings.HasPrefix(a, ChurnInnerName) {
 		t.Errorf("%q and %q", a, b)
+	}
+}
+
+// checkArgs lets a workload check its flags, and wants an error with those
+// words, or none.
+func checkArgs(t *testing.T, w Workload, args, strategy, want string) {
+	t.Helper()
+	fs := pflag.NewFlagSet("workload", pflag.ContinueOnError)
+	w.AddFlags(fs)
+	if err := fs.Parse(strings.Fields(args)); err != nil {
+		t.Fatal(err)
+	}
+	err := w.Check(strategy)
+	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		t.Errorf("%q %s: %v, want %q", args, strategy, err, want)
 	}
 }

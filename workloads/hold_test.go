@@ -3,11 +3,8 @@
 package workloads
 
 import (
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/spf13/pflag"
 )
 
 func TestParseHold(t *testing.T) {
@@ -46,15 +43,6 @@ func TestCheckHold(t *testing.T) {
 		{"--hold-reader=rcu=2s --duration=1s", StrategyRCU, "longer"},
 		{"--hold-reader=sleep", StrategyRCU, "--hold-reader"},
 	} {
-		c := new(Churn)
-		fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
-		c.AddFlags(fs)
-		if err := fs.Parse(strings.Fields(tt.args)); err != nil {
-			t.Fatal(err)
-		}
-		err := c.Check(tt.strategy)
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%s %s: %v, want %q", tt.args, tt.strategy, err, tt.want)
-		}
+		checkArgs(t, new(Churn), tt.args, tt.strategy, tt.want)
 	}
 }

@@ -2,12 +2,7 @@
 
 package workloads
 
-import (
-	"strings"
-	"testing"
-
-	"github.com/spf13/pflag"
-)
+import "testing"
 
 func TestInjectedInstructions(t *testing.T) {
 	for text, want := range map[string]float64{
@@ -17,22 +12,13 @@ func TestInjectedInstructions(t *testing.T) {
 		"syscall=0":               0,
 	} {
 		l := new(Lookups)
-		l.AddFlags(pflag.NewFlagSet("lookup", pflag.ContinueOnError))
-		l.InjectInstructions = text
-		if err := l.Check(StrategyNone); err != nil {
-			t.Errorf("%q: %v", text, err)
-		}
+		checkArgs(t, l, "--inject-instructions="+text, StrategyNone, "")
 		if got, err := l.injected(pathSyscall); got != want || err != nil {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"syscall", "syscall=", "syscall=x", "syscall=NaN", "syscall=-1", "syscall=1001", "mmap=1", "syscall=1,,"} {
-		l := new(Lookups)
-		l.AddFlags(pflag.NewFlagSet("lookup", pflag.ContinueOnError))
-		l.InjectInstructions = text
-		if err := l.Check(StrategyNone); err == nil || !strings.Contains(err.Error(), "PATH=NUMBER") {
-			t.Errorf("%q: %v", text, err)
-		}
+		checkArgs(t, new(Lookups), "--inject-instructions="+text, StrategyNone, "PATH=NUMBER")
 	}
 	if n := len(nothing(0.2, 1024)); n != 205 {
 		t.Errorf("0.2 more for each of 1024: %d", n)

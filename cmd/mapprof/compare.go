@@ -113,15 +113,28 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 }
 
 func printComparison(w io.Writer, c *analyze.Comparison, format string) error {
+	return writers[*analyze.Comparison]{
+		json: report.WriteComparisonJSON, markdown: report.WriteComparisonMarkdown,
+		csv: report.WriteComparisonCSV, table: report.WriteComparison,
+	}.print(w, c, format)
+}
+
+// writers are the formats in which something can be printed: compareFormats.
+type writers[T any] struct {
+	json, markdown, csv func(io.Writer, T) error
+	table               func(io.Writer, T, report.Options) error
+}
+
+func (f writers[T]) print(w io.Writer, v T, format string) error {
 	switch format {
 	case "json":
-		return report.WriteComparisonJSON(w, c)
+		return f.json(w, v)
 	case "markdown":
-		return report.WriteComparisonMarkdown(w, c)
+		return f.markdown(w, v)
 	case "csv":
-		return report.WriteComparisonCSV(w, c)
+		return f.csv(w, v)
 	}
-	return report.WriteComparison(w, c, tableOptions(w, ""))
+	return f.table(w, v, tableOptions(w, ""))
 }
 
 // varies is what a single run is compared by.

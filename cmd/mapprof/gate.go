@@ -182,15 +182,10 @@ func judge(baseline, candidate, confirm string, policy analyze.Policy) *analyze.
 }
 
 func printVerdict(w io.Writer, v *analyze.Verdict, format string) error {
-	switch format {
-	case "json":
-		return report.WriteVerdictJSON(w, v)
-	case "markdown":
-		return report.WriteVerdictMarkdown(w, v)
-	case "csv":
-		return report.WriteVerdictCSV(w, v)
-	}
-	return report.WriteVerdict(w, v, tableOptions(w, ""))
+	return writers[*analyze.Verdict]{
+		json: report.WriteVerdictJSON, markdown: report.WriteVerdictMarkdown,
+		csv: report.WriteVerdictCSV, table: report.WriteVerdict,
+	}.print(w, v, format)
 }
 
 func writeJUnit(path string, v *analyze.Verdict) error {
