@@ -148,7 +148,7 @@ func DefaultPolicy() Policy {
 }
 
 func defaultRules() []Rule {
-	felt := []string{"limbo/p50", "update_wait/p50", "op/p50", "lookup.*/p50", "update.*/p50", "create/p50", "free/p50"}
+	felt := []string{"limbo/p50", "update_wait/p50", "op/p50", "lookup.*/p50", "update.*/p50"}
 	return []Rule{
 		{Metrics: felt, Clock: ClockDeterministic, Relative: 0.005, Action: ActionBlock, Optional: true},
 		{Metrics: []string{"**"}, Clock: ClockDeterministic, Relative: 0.02, Action: ActionAdvise, Optional: true},

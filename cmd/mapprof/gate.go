@@ -39,7 +39,7 @@ runs that aren't comparable), 1 failure, 2 usage. Missing data never passes.
   mapprof gate --baseline a --candidate b --junit gate.xml
 
 Without --policy: on the deterministic clock the medians of limbo, update_wait,
-op, and of what lookups, updates, creating and freeing cost block from 0.5 % on;
+op, and of what a lookup or an update of an element costs block from 0.5 % on;
 everything else, and all that a wall clock measured, only advises. A policy says otherwise:
 
   version: 1
