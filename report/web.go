@@ -109,7 +109,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &schema):
 		notePage(http.StatusUnprocessableEntity, "This run can't be read", schema.Error()).ServeHTTP(w, r)
 	case errors.As(err, &corrupt):
-		notePage(http.StatusUnprocessableEntity, "This run can't be read", "One of its files is damaged or truncated: "+corrupt.Err.Error()).ServeHTTP(w, r)
+		notePage(http.StatusUnprocessableEntity, "This run can't be read", placeless("", err).Error()).ServeHTTP(w, r)
 	default:
 		notePage(http.StatusInternalServerError, "This can't be shown", err.Error()).ServeHTTP(w, r)
 	}

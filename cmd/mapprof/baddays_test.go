@@ -68,24 +68,7 @@ func TestDamagedRuns(t *testing.T) {
 	tinyRun(t, "B")
 	var text strings.Builder
 	for _, d := range damages {
-		if err := os.RemoveAll("A"); err != nil {
-			t.Fatal(err)
-		}
-		tinyRun(t, "A")
-		profileFor(t, "A")
-		path := filepath.Join("A", d.file)
-		good, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d.change == nil {
-			err = os.Remove(path)
-		} else {
-			err = os.WriteFile(path, d.change(good), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		damagedRun(t, "A", d.file, d.change)
 		fmt.Fprintf(&text, "%s\n", d.name)
 		for _, command := range readingCommands {
 			code, stdout, stderr := mapprof(t, strings.Fields(command)...)
@@ -139,9 +122,13 @@ func oneLine(t *testing.T, command string, code int, stderr string) string {
 	if code != exitOK && code != exitInconclusive && (len(lines) != 1 || !strings.HasPrefix(lines[0], "mapprof: ")) {
 		t.Errorf("%s: exit %d says %q", command, code, stderr)
 	}
-	// Where a log is cut depends on the order of its histograms.
-	said := regexp.MustCompile(`(histograms\.hlog: ).*( \(the file)`).ReplaceAllString(lines[0], "$1…$2")
-	return regexp.MustCompile(`\.tmp-\d+`).ReplaceAllString(said, ".tmp-N")
+	return regexp.MustCompile(`\.tmp-\d+`).ReplaceAllString(whereCut(lines[0]), ".tmp-N")
+}
+
+// whereCut hides where a log is cut, which depends on the order of its
+// histograms.
+func whereCut(said string) string {
+	return regexp.MustCompile(`(histograms\.hlog: ).*( \(the file)`).ReplaceAllString(said, "$1…$2")
 }
 
 // TestReadOnlyOutput writes where nothing can be written.
