@@ -113,6 +113,10 @@ func diagnose(text []byte) (reason, line string) {
 	find := func(marks ...string) string {
 		for _, m := range marks {
 			i := bytes.LastIndex(text, []byte(m))
+			// "---[ end Kernel panic - …" repeats what was said at its begin.
+			for i >= 0 && bytes.HasSuffix(text[:i], []byte("[ end ")) {
+				i = bytes.LastIndex(text[:i], []byte(m))
+			}
 			if i < 0 {
 				continue
 			}

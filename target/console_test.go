@@ -64,6 +64,7 @@ func TestDiagnose(t *testing.T) {
 		{"nothing", "Booting\nok\n", "", ""},
 		{"panic", "x\r\n[    1.2] Kernel panic - not syncing: sysrq triggered crash\r\n[ 1.3] CPU: 0\r\n", GuestPanicked, "[    1.2] Kernel panic - not syncing: sysrq triggered crash"},
 		{"panic in the middle of a line", "x\nrdx    0x0\ry[ 1.2] Kernel panic - not syncing: x\r\n", GuestPanicked, "[ 1.2] Kernel panic - not syncing: x"},
+		{"panic that stays", "[ 1.2] Kernel panic - not syncing: x\r\n[ 1.3] CPU: 0\r\n[ 1.4] ---[ end Kernel panic - not syncing: x ]---\r\n", GuestPanicked, "[ 1.2] Kernel panic - not syncing: x"},
 		{"oops", "[ 2.0] BUG: kernel NULL pointer dereference, address: 0\n", GuestPanicked, "[ 2.0] BUG: kernel NULL pointer dereference, address: 0"},
 		{"oom", "[ 9.9] Out of memory: Killed process 77 (mapprof)\n", GuestOutOfMemory, "[ 9.9] Out of memory: Killed process 77 (mapprof)"},
 		{"oom panic", "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory\n", GuestOutOfMemory, "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory"},
