@@ -177,9 +177,10 @@ func diagnoseVM(ctx context.Context, flags *targetFlags, k target.Kernel) (diagn
 	return d, nil
 }
 
-// describeVM adds to a guest's own description what only its host knows.
+// describeVM adds to a guest's own description what only its host knows. How
+// many CPUs there are, the guest knows better: its kernel may use fewer.
 func describeVM(t *results.Target, k target.Kernel, out target.Outcome) {
 	t.Kind, t.Accel, t.Clock, t.QEMU = "vm", out.Accel, out.Clock, out.QEMU
-	t.CPUs, t.MemoryBytes = out.CPUs, out.MemoryBytes
+	t.MemoryBytes = out.MemoryBytes
 	t.Kernel.Requested, t.Kernel.SHA256 = k.Requested, k.SHA256
 }
