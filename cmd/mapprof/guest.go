@@ -81,3 +81,6 @@ func runGuest(ctx context.Context, path string) error {
 // runFiles are what a guest may send, run.json last: with it the directory is
 // whole.
 var runFiles = []string{results.HistogramsFile, results.ProfileFile, results.DeathsFile, results.RunFile}
+
+// guestLimits bound what a trial's guest may send; tests make them smaller.
+var guestLimits = target.Limits{Names: runFiles}

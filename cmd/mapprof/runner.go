@@ -307,7 +307,7 @@ func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcom
 	r.progress.stage(progressEvent{Stage: stageBoot})
 	out, err := r.flags.vm(*p.kernel).Run(ctx, target.Job{
 		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: dir,
-		Stop: r.intr.stop,
+		Limits: guestLimits, Stop: r.intr.stop,
 		Event: func(kind string, payload []byte) {
 			var e progressEvent
 			if kind == eventProgress && json.Unmarshal(payload, &e) == nil {
