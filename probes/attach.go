@@ -78,8 +78,8 @@ func hint(err error) string {
 		return "this kernel refuses tracing programs; try --target vm"
 	case errors.Is(err, btf.ErrNotFound), errors.Is(err, errNoFunction):
 		return "this kernel has no such function, or no BTF; see mapprof doctor, or try --target vm"
-	case errors.Is(err, unix.ENOENT):
-		return "this kernel has no kprobes and no usable BTF; try --target vm"
+	case errors.Is(err, errNoKprobes):
+		return "take a kernel with CONFIG_KPROBE_EVENTS, or one that takes fentry, or try --target vm"
 	}
 	return "see mapprof doctor"
 }
@@ -138,7 +138,10 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	return p, p.attachments, nil
 }
 
-var errNoFunction = errors.New("no such function in this kernel")
+var (
+	errNoFunction = errors.New("no such function in this kernel")
+	errNoKprobes  = errors.New("no kprobes in this kernel, neither as a PMU nor in tracefs")
+)
 
 func configure(spec *ebpf.CollectionSpec, cfg *Config) error {
 	if cfg.RingBytes == 0 {
@@ -246,7 +249,11 @@ func (p *Probes) attachProgram(spec *ebpf.CollectionSpec, name, function, mechan
 	default:
 		l, err = link.Kprobe(function, prog, nil)
 	}
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case !errors.Is(err, os.ErrNotExist):
+	case mechanism == MechanismKprobe && !hasKprobes():
+		err = errNoKprobes
+	default:
 		err = errNoFunction
 	}
 	if err != nil {
@@ -255,6 +262,17 @@ func (p *Probes) attachProgram(spec *ebpf.CollectionSpec, name, function, mechan
 	}
 	p.programs[name] = append(p.programs[name], prog)
 	return l, nil
+}
+
+// hasKprobes tells whether the kernel offers kprobes, in one of the places
+// where programs ask for them.
+func hasKprobes() bool {
+	for _, file := range []string{"/sys/bus/event_source/devices/kprobe/type", "/sys/kernel/tracing/kprobe_events", "/sys/kernel/debug/tracing/kprobe_events"} {
+		if _, err := os.Stat(file); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // hasBTF tells whether the kernel's BTF has the function, which fentry needs.
