@@ -168,7 +168,15 @@ func (g *grid) without(header string) *grid {
 	}
 	out := *g
 	out.header = slices.Delete(slices.Clone(g.header), ix, ix+1)
-	out.rows = nil
+	out.rows, out.left = nil, map[int]bool{}
+	for i := range g.left {
+		switch {
+		case i < ix:
+			out.left[i] = g.left[i]
+		case i > ix:
+			out.left[i-1] = g.left[i]
+		}
+	}
 	for _, r := range g.rows {
 		out.rows = append(out.rows, slices.Delete(slices.Clone(r), ix, ix+1))
 	}

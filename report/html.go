@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
 )
 
 //go:embed assets
@@ -64,6 +65,7 @@ type page struct {
 	Several     bool // runs: what differs between them comes first
 	Comparisons []comparison
 	Figures     []figureTable
+	Hows        []measuredBy
 	Balance     []balanceRow
 	Targets     []targetInfo
 	Runs        []runInfo
@@ -126,6 +128,11 @@ func newPage(runs []*Loaded, f Filter, facetBy string) (*page, error) {
 		p.More = p.Alerts[n+maxWarningsShown:]
 		p.Alerts = p.Alerts[:n+maxWarningsShown]
 	}
+	scenarios := make([]*results.Scenario, len(entries))
+	for i, e := range entries {
+		scenarios[i] = e.s
+	}
+	p.Hows = howsOf(scenarios)
 	p.charts(entries)
 	return p, nil
 }

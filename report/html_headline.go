@@ -20,6 +20,8 @@ type headline struct {
 	Sentence []span
 	Blame    string
 	Rows     []headlineRow
+	Costs    []costRow // in place of Rows where nothing is freed
+	Found    []string  // by the workload
 }
 
 // span is a piece of a sentence: words, or a figure of run.json.
@@ -76,9 +78,18 @@ func headlinesOf(entries []*entry, runs int) []headline {
 		if runs > 1 {
 			h.Kernel = e.run.Name + " · " + h.Kernel
 		}
-		h.Sentence, h.Blame = sentence(list, short[e.s.Kernel])
+		if g.metricsOnly() {
+			h.Sentence, h.Blame = costSentence(list, short[e.s.Kernel])
+		} else {
+			h.Sentence, h.Blame = sentence(list, short[e.s.Kernel])
+		}
 		for _, e := range list {
-			h.Rows = append(h.Rows, rowOf(e))
+			if g.metricsOnly() {
+				h.Costs = append(h.Costs, costRows(e.s)...)
+			} else {
+				h.Rows = append(h.Rows, rowOf(e))
+			}
+			h.Found = append(h.Found, foundIn(e.s)...)
 		}
 		out = append(out, h)
 	}
@@ -201,6 +212,7 @@ func statusesOf(entries []*entry) []status {
 		{"ok", "Strategies", "all as requested"},
 		{"ok", "Pending", "none"},
 	}
+	nothingFreed := !slices.ContainsFunc(entries, func(e *entry) bool { return !metricsOnly(e.s) })
 	if lost+lostPuts > 0 {
 		out[0] = status{"bad", "Loss", plural(max(lost, lostPuts), "event") + " lost: figures are incomplete"}
 	}
@@ -212,6 +224,9 @@ func statusesOf(entries []*entry) []status {
 	}
 	if pending > 0 {
 		out[3] = status{"warn", "Pending", plural(pending, "death") + " not ended: figures are lower bounds"}
+	}
+	if nothingFreed && len(entries) > 0 {
+		return out[:1]
 	}
 	return out
 }
@@ -244,6 +259,9 @@ func alertsOf(runs []*Loaded, entries []*entry) []status {
 		for _, t := range e.s.Trials {
 			if err := t.Balance(); err != nil {
 				add("bad", e.run.Name, e.s.ID+": "+err.Error())
+			}
+			for _, f := range t.Failures {
+				add("bad", e.run.Name, fmt.Sprintf("%s trial %d: %s", e.s.ID, t.Index, f))
 			}
 			if t.Pending != nil && t.Pending.N > 0 {
 				pending[e.s.ID] = true

@@ -15,6 +15,7 @@ import (
 // figureTable is every figure of a facet's entries.
 type figureTable struct {
 	Name   string
+	What   string // heads the figures' names
 	Header []string
 	Rows   []figureRow
 }
@@ -35,7 +36,11 @@ var figureHeader = []string{"n", "p50", "p90", "p99", "max", "mean", "share of l
 func figureTables(entries []*entry) []figureTable {
 	var out []figureTable
 	for _, f := range facetsOf(entries) {
-		t := figureTable{Name: f.Name, Header: figureHeader}
+		t := figureTable{Name: f.Name, What: "phase", Header: figureHeader}
+		costs := !slices.ContainsFunc(f.Entries, func(e *entry) bool { return !metricsOnly(e.s) })
+		if costs {
+			t.What, t.Header = "cost", figureHeader[:len(figureHeader)-1]
+		}
 		for _, e := range f.Entries {
 			rows := phaseRows(e.s)
 			if len(rows) == 0 {
@@ -43,6 +48,9 @@ func figureTables(entries []*entry) []figureTable {
 			}
 			rows[0].First, rows[0].Label, rows[0].Color = len(rows), e.Series, e.Color
 			rows[0].Divider = len(t.Rows) > 0
+			for i := range rows {
+				rows[i].Cells = rows[i].Cells[:len(t.Header)]
+			}
 			t.Rows = append(t.Rows, rows...)
 		}
 		out = append(out, t)
@@ -76,8 +84,12 @@ func phaseRows(s *results.Scenario) []figureRow {
 	slices.Sort(names)
 	for _, name := range names {
 		m := s.Metrics[name]
+		mean := none
+		if m.N > 0 {
+			mean = metricCell(m, m.Mean)
+		}
 		rows = append(rows, figureRow{Phase: metricName(name, m),
-			Cells: append(append([]string{count(m.N, true)}, metricCells(m)...), "", "")})
+			Cells: append(append([]string{count(m.N, true)}, metricCells(m)...), mean, "")})
 	}
 	return rows
 }
@@ -89,12 +101,13 @@ type balanceRow struct {
 	Expected, Puts, Freed, InFlight, Lost      uint64
 	Pending, Excluded, Loss, Peak, ByteSeconds string
 	Bad                                        bool
+	NothingFreed                               bool
 }
 
 func balanceRows(entries []*entry) []balanceRow {
 	var out []balanceRow
 	for _, e := range entries {
-		r := balanceRow{Label: e.Label, Color: e.Color, Trials: len(e.s.Trials), Loss: results.LossText(e.s.Loss), Pending: "none"}
+		r := balanceRow{Label: e.Label, Color: e.Color, Trials: len(e.s.Trials), Loss: results.LossText(e.s.Loss), Pending: "none", NothingFreed: metricsOnly(e.s)}
 		excluded := map[string]uint64{}
 		for _, t := range e.s.Trials {
 			r.Expected, r.Puts, r.Freed = r.Expected+t.Expected, r.Puts+t.Puts, r.Freed+t.Freed

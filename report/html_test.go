@@ -294,6 +294,51 @@ func TestEmptyRun(t *testing.T) {
 	}
 }
 
+// A page of lookups speaks of what they cost, and of no limbo.
+func TestLookupPage(t *testing.T) {
+	sc := lookups(k612, "ns")
+	sc.Trials[0].Findings = []string{"all <elements> were found"}
+	l := &Loaded{Name: "lookups", Run: newRun(sc)}
+	page := renderHTML(t, l)
+	body, _, _ := strings.Cut(page, "<script")
+	for _, want := range []string{
+		"a lookup costs ", `value="2.64" data-scenario="lookup/6.12.117&#43;deb12-cloud-amd64/none">2.64 ns</data> by path inlined`,
+		">27 ns</data> by path helper", ">2.78 µs</data> by path syscall",
+		"the probe adds 579 ns to path helper and 877 ns to path syscall", "<td>225 ns</td><td>579 ns</td>",
+		"How the costs were measured", "<dt>probe.helper, probe.syscall</dt><dd>with the probe, less the median without</dd>",
+		"all &lt;elements&gt; were found", "nothing was to be freed",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in the page", want)
+		}
+	}
+	_, body, _ = strings.Cut(body, "<main")
+	for _, bad := range []string{
+		"no map was seen to be freed", "a freed map stays", ">strategy<", ">deaths<", "share of limbo", "Where the time goes",
+		"How the tail looks", "Memory in limbo", "Who dropped the maps", "0 puts", "Pending", "NaN", "<svg",
+	} {
+		if strings.Contains(body, bad) {
+			t.Errorf("%q in a page of lookups", bad)
+		}
+	}
+	if data := dataOf(t, page); len(data.Plots) > 0 || data.Flame != nil {
+		t.Errorf("charts of nothing: %+v", data)
+	}
+	if page := renderHTML(t, &Loaded{Name: "interrupted", Run: interruptedLookups()}); !strings.Contains(page, "no lookup was measured") {
+		t.Error("a run that was ended early doesn't say that there is nothing")
+	}
+}
+
+// What a workload found to be wrong is a problem at the top of the page.
+func TestFailurePage(t *testing.T) {
+	sc := rcu(k612)
+	sc.Trials[0].Failures = []string{"addressing: FAIL: index 5 answered with element 0"}
+	page := renderHTML(t, &Loaded{Name: "failed", Run: newRun(sc)})
+	if !strings.Contains(page, `<li class="alert bad"><span class="mark">Problem</span><span>`+sc.ID[:5]) || !strings.Contains(page, "addressing: FAIL: index 5 answered with element 0") {
+		t.Error("the page doesn't say that addressing failed")
+	}
+}
+
 func TestLabels(t *testing.T) {
 	a := loadFixture(t, fixture{kernels: twoKernels, strategies: twoStrategies, deaths: 5})
 	b := loadFixture(t, fixture{kernels: twoKernels[:1], strategies: twoStrategies, deaths: 5})

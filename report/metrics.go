@@ -3,10 +3,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -16,20 +16,22 @@ import (
 // lookupPrefix starts the metrics that are the cost of one lookup by a path.
 const lookupPrefix = "lookup."
 
-// metricsOnly tells whether the group is of a workload that has no deaths to
-// tell of, only figures.
-func (g *group) metricsOnly() bool {
-	for _, s := range g.scenarios {
-		if len(s.Metrics) == 0 || len(s.Phases) > 0 {
+// strategyNone is that of workloads that free nothing.
+const strategyNone = "none"
+
+// metricsOnly tells whether a scenario has no deaths to tell of, only figures,
+// or not even these when it was interrupted.
+func metricsOnly(s *results.Scenario) bool {
+	for _, t := range s.Trials {
+		if t.Puts > 0 || t.Expected > 0 {
 			return false
 		}
-		for _, t := range s.Trials {
-			if t.Puts > 0 || t.Expected > 0 {
-				return false
-			}
-		}
 	}
-	return true
+	return len(s.Phases) == 0 && (len(s.Metrics) > 0 || s.Strategy.Requested == strategyNone)
+}
+
+func (g *group) metricsOnly() bool {
+	return !slices.ContainsFunc(g.scenarios, func(s *results.Scenario) bool { return !metricsOnly(s) })
 }
 
 // joinMetrics puts what differs in nothing but the kernel into one group, where
@@ -72,25 +74,10 @@ func (g *group) row(s *results.Scenario) string {
 func (g *group) metricsHeadline() string {
 	var parts []string
 	for _, s := range g.scenarios {
-		type cost struct {
-			path   string
-			metric results.Metric
-		}
-		var costs []cost
-		for name, m := range s.Metrics {
-			if path, ok := strings.CutPrefix(name, lookupPrefix); ok && m.N > 0 && !strings.Contains(path, ".") {
-				costs = append(costs, cost{path, m})
-			}
-		}
+		costs := lookupCosts(s)
 		if len(costs) == 0 {
 			continue
 		}
-		sort.Slice(costs, func(a, b int) bool {
-			if costs[a].metric.P50 != costs[b].metric.P50 {
-				return costs[a].metric.P50 < costs[b].metric.P50
-			}
-			return costs[a].path < costs[b].path
-		})
 		var each []string
 		for i, c := range costs {
 			text := metricCells(c.metric)[0]
@@ -108,6 +95,26 @@ func (g *group) metricsHeadline() string {
 		return g.kernel() + ": no lookup was measured"
 	}
 	return strings.Join(parts, "; ")
+}
+
+// lookupCost is what a lookup by one path costs.
+type lookupCost struct {
+	path   string
+	metric results.Metric
+}
+
+// lookupCosts lists the paths that were measured, the cheapest first.
+func lookupCosts(s *results.Scenario) []lookupCost {
+	var costs []lookupCost
+	for name, m := range s.Metrics {
+		if path, ok := strings.CutPrefix(name, lookupPrefix); ok && m.N > 0 && !strings.Contains(path, ".") {
+			costs = append(costs, lookupCost{path, m})
+		}
+	}
+	slices.SortFunc(costs, func(a, b lookupCost) int {
+		return cmp.Or(cmp.Compare(a.metric.P50, b.metric.P50), strings.Compare(a.path, b.path))
+	})
+	return costs
 }
 
 // metricRows adds the metrics to a table, each by scenario.
@@ -160,23 +167,29 @@ func metricCells(m results.Metric) []string {
 	}
 	out := make([]string, 0, 4)
 	for _, v := range []float64{m.P50, m.P90, m.P99, m.Max} {
-		switch m.Unit {
-		case "ns", "ns/op":
-			out = append(out, FormatDuration(v))
-		case "bytes":
-			out = append(out, FormatBytes(v))
-		default:
-			out = append(out, significant(v, false))
-		}
+		out = append(out, metricCell(m, v))
 	}
 	return out
 }
 
-// hows says how the metrics were measured, those alike together; where the
+func metricCell(m results.Metric, v float64) string {
+	switch m.Unit {
+	case "ns", "ns/op":
+		return FormatDuration(v)
+	case "bytes":
+		return FormatBytes(v)
+	}
+	return significant(v, false)
+}
+
+// measuredBy is how some metrics were measured.
+type measuredBy struct{ Names, How string }
+
+// howsOf lists how the metrics were measured, those alike together; where the
 // kernels differ, the last one's words stand.
-func (p *printer) hows(run *results.Run) {
+func howsOf(scenarios []*results.Scenario) []measuredBy {
 	how := map[string]string{}
-	for _, s := range run.Scenarios {
+	for _, s := range scenarios {
 		for name, m := range s.Metrics {
 			if m.How != "" {
 				how[name] = m.How
@@ -188,8 +201,20 @@ func (p *printer) hows(run *results.Run) {
 		names[how[name]] = append(names[how[name]], analyze.SafeName(name))
 	}
 	said := slices.SortedFunc(maps.Keys(names), func(a, b string) int { return strings.Compare(names[a][0], names[b][0]) })
+	out := make([]measuredBy, 0, len(said))
 	for _, h := range said {
-		p.note("how", strings.Join(names[h], ", ")+": "+analyze.SafeText(h))
+		out = append(out, measuredBy{strings.Join(names[h], ", "), analyze.SafeText(h)})
+	}
+	return out
+}
+
+func (p *printer) hows(run *results.Run) {
+	scenarios := make([]*results.Scenario, len(run.Scenarios))
+	for i := range run.Scenarios {
+		scenarios[i] = &run.Scenarios[i]
+	}
+	for _, h := range howsOf(scenarios) {
+		p.note("how", h.Names+": "+h.How)
 	}
 }
 

@@ -164,10 +164,37 @@ func (g *group) otherGrid(o Options) *grid {
 	if len(t.rows) == 0 {
 		return nil
 	}
-	if t.width() > o.Width {
-		t = t.without("p90")
+	// What can be done without goes first; the headline names the only kernel.
+	for _, column := range []string{"p90", by, "n"} {
+		switch {
+		case t.width() <= o.Width:
+			return t
+		case column != by || len(g.scenarios) == 1:
+			t = t.without(column)
+		case g.byKernel:
+			t.shortenKernels()
+		}
 	}
 	return t
+}
+
+// shortenKernels leaves the versions of the kernels in column 1, where these
+// tell them apart.
+func (t *grid) shortenKernels() {
+	short, taken := map[string]string{}, map[string]bool{}
+	for _, row := range t.rows {
+		if short[row[1]] != "" {
+			continue
+		}
+		v := kernelVersion.FindString(row[1])
+		if v == "" || taken[v] {
+			return
+		}
+		short[row[1]], taken[v] = v, true
+	}
+	for _, row := range t.rows {
+		row[1] = short[row[1]]
+	}
 }
 
 // memoryGrids hold the memory in limbo and the balance of the trials, in one

@@ -122,7 +122,9 @@ func (p *printer) group(g *group) {
 	p.line(headline)
 	p.line(wrap(g.subtitle(), p.o.Width, 2))
 	if g.metricsOnly() {
-		p.grid(g.otherGrid(p.o))
+		if t := g.otherGrid(p.o); t != nil {
+			p.grid(t)
+		}
 		return
 	}
 	note, grids := g.phaseGrids(p.o)

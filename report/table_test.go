@@ -109,6 +109,37 @@ func sync(kernel string) results.Scenario {
 	})
 }
 
+// lookups is a scenario in which nothing is freed.
+func lookups(kernel, unit string) results.Scenario {
+	cost := func(p50 float64, how string) results.Metric {
+		return results.Metric{N: 97, Unit: unit + "/op", P50: p50, P90: p50 * 1.1, P99: p50 * 2, Min: p50 / 2, Max: p50 * 3, Mean: p50 * 1.2, How: how}
+	}
+	metrics := map[string]results.Metric{
+		"lookup.inlined":          cost(2.64, "in BPF"),
+		"lookup.helper":           cost(27, "in BPF"),
+		"lookup.syscall":          cost(2780, "batches of 16 calls"),
+		"lookup.helper.function":  cost(225, "fentry and fexit of array_map_lookup_elem"),
+		"lookup.syscall.function": cost(253, "fentry and fexit of array_map_lookup_elem"),
+		"probe.helper":            cost(579, "with the probe, less the median without"),
+		"probe.syscall":           cost(877, "with the probe, less the median without"),
+	}
+	return results.Scenario{
+		ID: "lookup/" + kernel + "/none", Workload: "lookup", Loop: "closed", Kernel: kernel,
+		Params: map[string]string{"map": "array", "count": "100000"}, Strategy: results.Strategy{Requested: "none", Paths: map[string]uint64{}},
+		Phases: map[string]results.Stats{}, Metrics: metrics, Loss: map[string]uint64{},
+		Trials: []results.Trial{{Ops: 300_000, Phases: map[string]results.Stats{}, Metrics: metrics}},
+	}
+}
+
+// interruptedLookups were ended before the first figure.
+func interruptedLookups() *results.Run {
+	sc := lookups(k612, "ns")
+	sc.Metrics, sc.Trials[0].Metrics = nil, nil
+	run := newRun(sc)
+	run.Partial, run.PartialReason = true, "interrupted"
+	return run
+}
+
 func newRun(scenarios ...results.Scenario) *results.Run {
 	run := &results.Run{SchemaVersion: 1, Warnings: []string{}}
 	for _, sc := range scenarios {
@@ -192,6 +223,10 @@ func TestWriteTable(t *testing.T) {
 		{"mixed_paths", newRun(rcu(k612), mixed), Options{}},
 		{"evil_names", newRun(evil), Options{Dir: "\x1b[2Jdir"}},
 		{"no_scenario", &results.Run{}, Options{}},
+		{"lookup_two_kernels", newRun(lookups(k612, "ns"), lookups("7.2.12+deb13-cloud-amd64", "ns")), Options{Dir: "run"}},
+		{"lookup_instructions_60", newRun(lookups(k612, "instructions")), Options{Width: 60}},
+		{"lookup_two_kernels_70", newRun(lookups(k612, "ns"), lookups("7.2.12+deb13-cloud-amd64", "ns")), Options{Width: 70}},
+		{"lookup_interrupted", interruptedLookups(), Options{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var buf bytes.Buffer

@@ -181,7 +181,7 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 	if r.Partial {
 		f.Bad = append(f.Bad, "partial")
 	}
-	lost, unbalanced := false, false
+	lost, unbalanced, failed := false, false, false
 	for i := range r.Scenarios {
 		sc := &r.Scenarios[i]
 		add(&f.Workloads, sc.Workload)
@@ -194,6 +194,7 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 		for _, t := range sc.Trials {
 			f.Trials++
 			lost, unbalanced = lost || t.Lost > 0, unbalanced || t.Balance() != nil
+			failed = failed || len(t.Failures) > 0
 		}
 		if l := sc.Phases[results.PhaseLimbo]; l.N > 0 {
 			f.Deaths += l.N
@@ -205,6 +206,9 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 	}
 	if lost {
 		f.Bad = append(f.Bad, "loss")
+	}
+	if failed {
+		f.Bad = append(f.Bad, "failed")
 	}
 	if unbalanced {
 		f.Bad = append(f.Bad, "no balance")

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// probePrefix starts the metrics that are what the probe adds to a path.
+const probePrefix = "probe."
+
+// costRow is what a lookup by one path costs.
+type costRow struct {
+	Path, N, P50, P99, Max string
+	Function               string // median of the kernel's function alone
+	Probe                  string // median of what the probe adds
+}
+
+func costRows(s *results.Scenario) []costRow {
+	p50 := func(name string) string {
+		m := s.Metrics[name]
+		return metricCells(m)[0]
+	}
+	var rows []costRow
+	for _, c := range lookupCosts(s) {
+		cells := metricCells(c.metric)
+		rows = append(rows, costRow{
+			Path: metricName(c.path, c.metric), N: count(c.metric.N, true), P50: cells[0], P99: cells[2], Max: cells[3],
+			Function: p50(lookupPrefix + c.path + ".function"), Probe: p50(probePrefix + c.path),
+		})
+	}
+	return rows
+}
+
+// costSentence says what a lookup costs, and what of the probe's own cost is
+// not in that.
+func costSentence(list []*entry, kernel string) (out []span, blame string) {
+	var added []string
+	for _, e := range list {
+		for _, c := range lookupCosts(e.s) {
+			start := ", "
+			if len(out) == 0 {
+				start = "On " + kernel + " a lookup costs "
+			}
+			text := metricCells(c.metric)[0]
+			if !strings.HasPrefix(c.metric.Unit, "ns") {
+				text += "\u00a0" + analyze.SafeName(strings.TrimSuffix(c.metric.Unit, "/op"))
+			}
+			out = append(out, span{Text: start},
+				span{Text: text, Figure: true, Value: strconv.FormatFloat(c.metric.P50, 'g', -1, 64), Scenario: e.s.ID, Class: e.Color},
+				span{Text: " by path " + analyze.SafeName(c.path)})
+			if m := e.s.Metrics[probePrefix+c.path]; m.N > 0 {
+				added = append(added, fmt.Sprintf("%s to path %s", metricCells(m)[0], analyze.SafeName(c.path)))
+			}
+		}
+	}
+	if len(out) == 0 {
+		return []span{{Text: "On " + kernel + " no lookup was measured."}}, ""
+	}
+	if len(added) > 0 {
+		blame = "While it is attached, the probe adds " + strings.Join(added, " and ") + "; nothing was taken off for that."
+	}
+	return append(out, span{Text: "."}), blame
+}
+
+// foundIn is what the workload found to be so, once for all trials.
+func foundIn(s *results.Scenario) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, t := range s.Trials {
+		for _, f := range t.Findings {
+			if !seen[f] {
+				seen[f] = true
+				out = append(out, analyze.SafeText(f))
+			}
+		}
+	}
+	return out
+}
