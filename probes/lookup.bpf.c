@@ -21,6 +21,7 @@
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
 #include <bpf/bpf_helpers.h>
 
 #include "lookup.bpf.h"
@@ -233,6 +234,72 @@ int span_exit(__u64 *ctx)
 	}
 	record(this_cpu(), now - *start);
 	bpf_map_delete_elem(&mpf_spans, &key);
+	return 0;
+}
+
+/*
+ * For a function that prepares pages for one thread: called once or a few times
+ * for each page, it needs the cheap way of the lookups, and doesn't sleep. Other
+ * threads' calls end without a start.
+ */
+const volatile __u32 pages_tid = 0;
+const volatile __u32 pages_by_order = 0; /* argument 2 is not their number, but its logarithm */
+
+SEC("fentry/post_alloc_hook")
+int pages_entry(__u64 *ctx)
+{
+	struct lookup_cpu *c;
+	__u64 now;
+
+	if ((__u32)bpf_get_current_pid_tgid() != pages_tid) {
+		this_cpu()->excluded++;
+		return 0;
+	}
+	now = bpf_ktime_get_ns();
+	c = this_cpu();
+	own(c);
+	VOLATILE(c->start_ns) = now;
+	return 0;
+}
+
+SEC("fexit/post_alloc_hook")
+int pages_exit(__u64 *ctx)
+{
+	struct lookup_cpu *c = this_cpu();
+	__u64 before = c->count;
+	__u32 pages = ctx[1];
+
+	on_exit(this_cpu);
+	if (c->count != before)
+		c->pages += pages_by_order ? 1ULL << (pages & 31) : pages;
+	return 0;
+}
+
+/*
+ * Where a thread is in the kernel, as often as a clock ticks: for functions in
+ * assembly, or inlined, which no probe sees.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);   /* address */
+	__type(value, __u64); /* ticks */
+} mpf_samples SEC(".maps");
+
+SEC("perf_event")
+int sample(struct bpf_perf_event_data *ctx)
+{
+	__u64 *n, none = 0, ip = ctx->regs.rip;
+
+	n = bpf_map_lookup_elem(&mpf_samples, &ip);
+	if (!n) {
+		bpf_map_update_elem(&mpf_samples, &ip, &none, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&mpf_samples, &ip);
+	}
+	if (n)
+		*n += 1;
+	else
+		this_cpu()->excluded++; /* no room for another address */
 	return 0;
 }
 

@@ -30,8 +30,9 @@ struct lookup_cpu {
 	__u64 excluded;  /* calls for other maps that began */
 	__u64 unmatched; /* calls that ended without their start: those for other
 			    maps, and those whose start was missed or overwritten */
+	__u64 pages;     /* that the calls were for, where they are for pages */
 	__u64 counts[HIST_COUNTS];
-	__u64 unused[4096 - 10 - HIST_COUNTS]; /* a power of two: indexed by shifting */
+	__u64 unused[4096 - 11 - HIST_COUNTS]; /* a power of two: indexed by shifting */
 };
 _Static_assert(sizeof(struct lookup_cpu) == 32768, "lookup_cpu is not 32 KiB");
 

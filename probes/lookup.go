@@ -23,6 +23,10 @@ type LookupConfig struct {
 	// Nil: Function is no lookup but one that may sleep, and all its calls
 	// count; that costs more.
 	Map *ebpf.Map
+	// Pages says that Function prepares as many pages as its second
+	// argument says, or two to the power of that, and does not sleep: the
+	// calling thread's calls count. Map is nil.
+	Pages Pages
 	// Empty attaches programs that do nothing: the floor of what any pair
 	// of probes costs.
 	Empty bool
@@ -32,6 +36,15 @@ type LookupConfig struct {
 	// one, to measure them there.
 	ManyCPUs bool
 }
+
+// Pages is what a function that prepares pages takes for its second argument.
+type Pages uint8
+
+const (
+	NoPages      Pages = iota // it is no such function
+	PagesByCount              // their number
+	PagesByOrder              // the binary logarithm of their number
+)
 
 // LookupProbe times the calls of one function for one map.
 type LookupProbe struct {
@@ -61,6 +74,8 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 	switch {
 	case cfg.Empty:
 		entry, exit = lookupProgEmptyEntry, lookupProgEmptyExit
+	case cfg.Pages != NoPages:
+		entry, exit = lookupProgPagesEntry, lookupProgPagesExit
 	case cfg.Map == nil:
 		entry, exit = lookupProgSpanEntry, lookupProgSpanExit
 	case cpus == 1 && !cfg.ManyCPUs:
@@ -72,7 +87,7 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 	if cfg.Stacks {
 		names = append(names, lookupProgCallerEntry)
 	}
-	coll, err := loadLookupPrograms(cfg.Map, cfg.Function, names...)
+	coll, err := loadLookupPrograms(cfg, names...)
 	if err != nil {
 		return nil, &UnsupportedError{Function: cfg.Function, Err: shorten(err)}
 	}
@@ -93,7 +108,7 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 		p.links = append(p.links, l)
 	}
 	p.cpus = coll.DetachMap(lookupBSS)
-	if cfg.Map == nil && !cfg.Empty {
+	if cfg.Map == nil && cfg.Pages == NoPages && !cfg.Empty {
 		p.spans = coll.DetachMap(lookupMapMpfSpans)
 	}
 	if cfg.Stacks {
@@ -102,10 +117,10 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 	return p, nil
 }
 
-// loadLookupPrograms loads some of the programs, for a map and a function. Each
+// loadLookupPrograms loads some of the programs, for what cfg says. Each
 // load has counts of its own: a program is never active twice on a CPU, two
 // programs may be.
-func loadLookupPrograms(m *ebpf.Map, function string, names ...string) (*ebpf.Collection, error) {
+func loadLookupPrograms(cfg LookupConfig, names ...string) (*ebpf.Collection, error) {
 	spec, err := loadLookup()
 	if err != nil {
 		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
@@ -114,11 +129,11 @@ func loadLookupPrograms(m *ebpf.Map, function string, names ...string) (*ebpf.Co
 	for _, name := range names {
 		prog := spec.Programs[name]
 		if prog.Type == ebpf.Tracing {
-			prog.AttachTo = function
+			prog.AttachTo = cfg.Function
 		}
 		for i := range prog.Instructions {
-			if ins := &prog.Instructions[i]; ins.Reference() == lookupMapMpfWatched && m != nil {
-				if err := ins.AssociateMap(m); err != nil {
+			if ins := &prog.Instructions[i]; ins.Reference() == lookupMapMpfWatched && cfg.Map != nil {
+				if err := ins.AssociateMap(cfg.Map); err != nil {
 					return nil, err
 				}
 			}
@@ -146,7 +161,14 @@ func loadLookupPrograms(m *ebpf.Map, function string, names ...string) (*ebpf.Co
 	// They describe the size that it had.
 	bss.Contents, bss.Key, bss.Value = nil, nil, nil
 	delete(spec.Variables, lookupVarLookupCpus)
-	if err := spec.Variables[lookupVarCpuMask].Set(n - 1); err != nil {
+	byOrder := uint32(0)
+	if cfg.Pages == PagesByOrder {
+		byOrder = 1
+	}
+	if err := errors.Join(
+		spec.Variables[lookupVarCpuMask].Set(n-1),
+		spec.Variables[lookupVarPagesTid].Set(uint32(unix.Gettid())),
+		spec.Variables[lookupVarPagesByOrder].Set(byOrder)); err != nil {
 		return nil, err
 	}
 	coll, err := ebpf.NewCollection(spec)

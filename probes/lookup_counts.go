@@ -35,6 +35,8 @@ type LookupCounts struct {
 	// Excluded are calls for other maps. Unmatched are calls that ended
 	// without a start, the excluded ones among them.
 	Excluded, Unmatched uint64
+	// Pages is how many the timed calls were for, with LookupConfig.Pages.
+	Pages uint64
 	// Missed by kind: calls that were not timed.
 	Missed map[string]uint64
 }
@@ -100,6 +102,7 @@ func (c *LookupCounts) add(cpu *lookupLookupCpu) {
 	c.Overflow += cpu.Overflow
 	c.Excluded += cpu.Excluded
 	c.Unmatched += cpu.Unmatched
+	c.Pages += cpu.Pages
 	c.Missed["time_went_back"] += cpu.WentBack
 }
 

@@ -25,8 +25,9 @@ type lookupLookupCpu struct {
 	WentBack  uint64
 	Excluded  uint64
 	Unmatched uint64
+	Pages     uint64
 	Counts    [3840]uint64
-	Unused    [246]uint64
+	Unused    [245]uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -35,6 +36,7 @@ type lookupLookupCpu struct {
 const (
 	lookupMapMpfCallers     = "mpf_callers"
 	lookupMapMpfCalls       = "mpf_calls"
+	lookupMapMpfSamples     = "mpf_samples"
 	lookupMapMpfSpans       = "mpf_spans"
 	lookupMapMpfWatched     = "mpf_watched"
 	lookupProgCallerEntry   = "caller_entry"
@@ -44,11 +46,16 @@ const (
 	lookupProgLookupEntryUp = "lookup_entry_up"
 	lookupProgLookupExit    = "lookup_exit"
 	lookupProgLookupExitUp  = "lookup_exit_up"
+	lookupProgPagesEntry    = "pages_entry"
+	lookupProgPagesExit     = "pages_exit"
 	lookupProgRecordBatch   = "record_batch"
+	lookupProgSample        = "sample"
 	lookupProgSpanEntry     = "span_entry"
 	lookupProgSpanExit      = "span_exit"
 	lookupVarCpuMask        = "cpu_mask"
 	lookupVarLookupCpus     = "lookup_cpus"
+	lookupVarPagesByOrder   = "pages_by_order"
+	lookupVarPagesTid       = "pages_tid"
 	lookupVarRecordN        = "record_n"
 	lookupVarRecordValues   = "record_values"
 )
@@ -102,7 +109,10 @@ type lookupProgramSpecs struct {
 	LookupEntryUp *ebpf.ProgramSpec `ebpf:"lookup_entry_up"`
 	LookupExit    *ebpf.ProgramSpec `ebpf:"lookup_exit"`
 	LookupExitUp  *ebpf.ProgramSpec `ebpf:"lookup_exit_up"`
+	PagesEntry    *ebpf.ProgramSpec `ebpf:"pages_entry"`
+	PagesExit     *ebpf.ProgramSpec `ebpf:"pages_exit"`
 	RecordBatch   *ebpf.ProgramSpec `ebpf:"record_batch"`
+	Sample        *ebpf.ProgramSpec `ebpf:"sample"`
 	SpanEntry     *ebpf.ProgramSpec `ebpf:"span_entry"`
 	SpanExit      *ebpf.ProgramSpec `ebpf:"span_exit"`
 }
@@ -113,6 +123,7 @@ type lookupProgramSpecs struct {
 type lookupMapSpecs struct {
 	MpfCallers *ebpf.MapSpec `ebpf:"mpf_callers"`
 	MpfCalls   *ebpf.MapSpec `ebpf:"mpf_calls"`
+	MpfSamples *ebpf.MapSpec `ebpf:"mpf_samples"`
 	MpfSpans   *ebpf.MapSpec `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.MapSpec `ebpf:"mpf_watched"`
 }
@@ -123,6 +134,8 @@ type lookupMapSpecs struct {
 type lookupVariableSpecs struct {
 	CpuMask      *ebpf.VariableSpec `ebpf:"cpu_mask"`
 	LookupCpus   *ebpf.VariableSpec `ebpf:"lookup_cpus"`
+	PagesByOrder *ebpf.VariableSpec `ebpf:"pages_by_order"`
+	PagesTid     *ebpf.VariableSpec `ebpf:"pages_tid"`
 	RecordN      *ebpf.VariableSpec `ebpf:"record_n"`
 	RecordValues *ebpf.VariableSpec `ebpf:"record_values"`
 }
@@ -149,6 +162,7 @@ func (o *lookupObjects) Close() error {
 type lookupMaps struct {
 	MpfCallers *ebpf.Map `ebpf:"mpf_callers"`
 	MpfCalls   *ebpf.Map `ebpf:"mpf_calls"`
+	MpfSamples *ebpf.Map `ebpf:"mpf_samples"`
 	MpfSpans   *ebpf.Map `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.Map `ebpf:"mpf_watched"`
 }
@@ -157,6 +171,7 @@ func (m *lookupMaps) Close() error {
 	return _LookupClose(
 		m.MpfCallers,
 		m.MpfCalls,
+		m.MpfSamples,
 		m.MpfSpans,
 		m.MpfWatched,
 	)
@@ -168,6 +183,8 @@ func (m *lookupMaps) Close() error {
 type lookupVariables struct {
 	CpuMask      *ebpf.Variable `ebpf:"cpu_mask"`
 	LookupCpus   *ebpf.Variable `ebpf:"lookup_cpus"`
+	PagesByOrder *ebpf.Variable `ebpf:"pages_by_order"`
+	PagesTid     *ebpf.Variable `ebpf:"pages_tid"`
 	RecordN      *ebpf.Variable `ebpf:"record_n"`
 	RecordValues *ebpf.Variable `ebpf:"record_values"`
 }
@@ -183,7 +200,10 @@ type lookupPrograms struct {
 	LookupEntryUp *ebpf.Program `ebpf:"lookup_entry_up"`
 	LookupExit    *ebpf.Program `ebpf:"lookup_exit"`
 	LookupExitUp  *ebpf.Program `ebpf:"lookup_exit_up"`
+	PagesEntry    *ebpf.Program `ebpf:"pages_entry"`
+	PagesExit     *ebpf.Program `ebpf:"pages_exit"`
 	RecordBatch   *ebpf.Program `ebpf:"record_batch"`
+	Sample        *ebpf.Program `ebpf:"sample"`
 	SpanEntry     *ebpf.Program `ebpf:"span_entry"`
 	SpanExit      *ebpf.Program `ebpf:"span_exit"`
 }
@@ -197,7 +217,10 @@ func (p *lookupPrograms) Close() error {
 		p.LookupEntryUp,
 		p.LookupExit,
 		p.LookupExitUp,
+		p.PagesEntry,
+		p.PagesExit,
 		p.RecordBatch,
+		p.Sample,
 		p.SpanEntry,
 		p.SpanExit,
 	)

@@ -100,6 +100,31 @@ type Tracer interface {
 	// of a function took meanwhile, by any task: that of the first one in
 	// its list that this kernel has.
 	Longest(functions map[string][]string, f func() error) error
+	// PageTime runs f and returns how long this thread was meanwhile in a
+	// function that prepares pages. It is the first in the list that is seen
+	// to prepare all pages that try makes the kernel allocate; try returns
+	// how many these are, and f how many it needs. Where there is none, it is
+	// by samples of where the thread was.
+	PageTime(functions []PageFunction, try, f func() (pages uint64, err error)) (PageTime, error)
+}
+
+// PageFunction is a function of the kernel that prepares pages. Its second
+// argument is their number, or the logarithm of that.
+type PageFunction struct {
+	Name    string
+	ByOrder bool
+	// Sampled says that it is in assembly, which no probe sees: all of
+	// these that samples find count.
+	Sampled bool
+}
+
+// PageTime is how long a thread was in a function that prepares pages.
+type PageTime struct {
+	Share float64 // of f, where it is by samples; else 0
+	NS    float64 // where it is by calls
+	How   string
+	// Why says why neither can be had; then the rest is empty.
+	Why string
 }
 
 // Traced is an Instance that has calls to be timed; SetTracer comes before

@@ -5,11 +5,13 @@
 package main
 
 import (
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // A large array's life has every stage, and every path reaches its elements.
@@ -48,6 +50,7 @@ func TestVMBigArray(t *testing.T) {
 					t.Errorf("%s: %+v", name, m)
 				}
 			}
+			checkCreate(t, &s)
 			if free, vfree := s.Metrics["free.array_map_free"].P50, s.Metrics["free.vfree"].P50; free < vfree {
 				t.Errorf("array_map_free took %.0f ns, vfree within it %.0f ns", free, vfree)
 			}
@@ -57,12 +60,68 @@ func TestVMBigArray(t *testing.T) {
 						t.Errorf("no %s%s", op, path)
 					}
 				}
+				how := s.Metrics["lookup."+path].How
+				unseen := path == "inlined" || path == "mmap"
+				if strings.Contains(how, "no probe sees it") != unseen {
+					t.Errorf("lookup.%s says of the probe: %q", path, how)
+				}
+				timed, probe := s.Metrics["lookup."+path+".function"], s.Metrics["probe."+path]
+				if (timed.N > 0) == unseen || (probe.N > 0) == unseen {
+					t.Errorf("%s: the probe timed %d calls, %d values of its cost", path, timed.N, probe.N)
+				}
 			}
 			// 64 MiB, and what else the system took or gave back meanwhile.
 			if held, before := s.Metrics["memory.held"].P50, s.Metrics["memory.before"].P50; held-before < 48<<20 {
 				t.Errorf("%.0f bytes more were in use with the array", held-before)
 			}
 		})
+	}
+}
+
+// checkCreate holds the parts of create against the whole. 5.10 and 7.2 have a
+// function that clears pages and can be probed, the others are sampled.
+func checkCreate(t *testing.T, s *results.Scenario) {
+	t.Helper()
+	create, zeroing, allocation := s.Metrics["create"].P50, s.Metrics["create.zeroing"], s.Metrics["create.allocation"]
+	sampled := !strings.HasPrefix(s.Kernel, "5.10") && !strings.HasPrefix(s.Kernel, "7.2")
+	if zeroing.N == 0 && sampled {
+		if text := strings.Join(s.Warnings, " "); !strings.Contains(text, "create can't be split") || !strings.Contains(text, "are too few") {
+			t.Errorf("create isn't split, and nothing says why: %q", text)
+		}
+		return
+	}
+	if zeroing.N != 1 || allocation.N != 1 || zeroing.P50 <= 0 || allocation.P50 <= 0 || math.Abs(zeroing.P50+allocation.P50-create) > 1 {
+		t.Fatalf("create %.0f ns, of which zeroing %+v, allocation %+v", create, zeroing, allocation)
+	}
+	if strings.Contains(zeroing.How, "samples") != sampled || !strings.Contains(zeroing.How, "clear") && !strings.Contains(zeroing.How, "kernel_init") {
+		t.Errorf("zeroing was measured by %q", zeroing.How)
+	}
+	// 4 KiB are written for every page, and a page is found by a few dozen
+	// instructions.
+	if zeroing.P50 < create/4 {
+		t.Errorf("of create's %.0f ns only %.0f are zeroing", create, zeroing.P50)
+	}
+}
+
+func TestPageShare(t *testing.T) {
+	functions := []workloads.PageFunction{{Name: "kernel_init_pages"}, {Name: "clear_page_erms", Sampled: true}, {Name: "clear_page_rep", Sampled: true}}
+	for _, tt := range []struct {
+		name    string
+		samples map[string]uint64
+		share   float64
+		text    string
+	}{
+		{"erms", map[string]uint64{"clear_page_erms": 150, "get_page_from_freelist": 50}, .75, "200 samples of where this thread was, at up to 1009 a second: 150 were in clear_page_erms (inlined)"},
+		{"both", map[string]uint64{"clear_page_erms": 50, "clear_page_rep": 50, "": 100}, .5, "in clear_page_erms, clear_page_rep"},
+		{"few", map[string]uint64{"clear_page_erms": 50, "x": 49}, 0, "inlined; and 99 samples of where it was are too few"},
+		{"none", map[string]uint64{"kernel_init_pages": 1, "x": 200}, 0, "of 201 samples 200 are in x"},
+		{"interrupts off", map[string]uint64{"clear_page_erms": 20, "_raw_spin_unlock_irqrestore": 180}, 0, "180 are in _raw_spin_unlock_irqrestore, where interrupts are on again"},
+		{"nothing", nil, 0, "0 samples"},
+	} {
+		got := pageShare(functions, tt.samples, "inlined")
+		if got.Share != tt.share || !strings.Contains(got.How+got.Why, tt.text) || (got.Why == "") != (tt.share > 0) {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
 	}
 }
 
