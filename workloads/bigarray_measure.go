@@ -4,6 +4,7 @@ package workloads
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -27,37 +28,98 @@ func (i *bigInstance) measure(ctx context.Context, step func()) error {
 	return nil
 }
 
-func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, step func()) error {
-	stepper := newStepper(i.cfg.Pattern, i.cfg.entries(), i.cfg.stride())
-	name, verb := "lookup."+path, "look up"
-	if write {
-		name, verb = "update."+path, "update"
+// timedPath is one way to look up or update, made ready.
+type timedPath struct {
+	name, how string
+	take      func() (ns int64, n int, err error)
+	count     uint64
+	base      float64 // what a turn of the loop costs without the element
+	function  string  // of the kernel, which a probe can time; empty: there is none
+	close     func() error
+}
+
+func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, step func()) (err error) {
+	p, err := i.timedPath(path, write)
+	if err != nil {
+		return err
 	}
-	var take func() (ns int64, n int, err error)
-	var how string
-	base := 0.0
+	defer func() { err = errors.Join(err, p.close()) }()
+	alone, err := i.repeat(ctx, p, step)
+	if err != nil {
+		return err
+	}
+	if write {
+		i.result.Metrics["update."+path] = Metric{Values: less(alone, p.base), Unit: "ns/op", How: p.how}
+		return nil
+	}
+	if p.function == "" {
+		p.how += "; no probe sees it, so none adds to it"
+	}
+	i.result.Metrics["lookup."+path] = Metric{Values: less(alone, p.base), Unit: "ns/op", How: p.how}
+	if p.function == "" || i.tracer == nil || ctx.Err() != nil {
+		return nil
+	}
+	var probed []float64
+	before := i.result.Ops
+	err = i.tracer.Time("lookup."+path+".function", p.function, i.m, func() (uint64, error) {
+		probed, err = i.repeat(ctx, p, step)
+		return i.result.Ops - before, err
+	})
+	if err != nil || len(probed) == 0 {
+		return err
+	}
+	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(p.function)}
+	return nil
+}
+
+// repeat takes until the count is reached; each value is a batch's, for each
+// operation.
+func (i *bigInstance) repeat(ctx context.Context, p *timedPath, step func()) ([]float64, error) {
+	var values []float64
+	for done := uint64(0); done < p.count && ctx.Err() == nil; {
+		ns, n, err := p.take()
+		if err != nil {
+			return values, err
+		}
+		values = append(values, float64(ns)/float64(n))
+		done += uint64(n)
+		i.result.Ops += uint64(n)
+		step()
+	}
+	return values, nil
+}
+
+func (i *bigInstance) timedPath(path string, write bool) (*timedPath, error) {
+	stepper := newStepper(i.cfg.Pattern, i.cfg.entries(), i.cfg.stride())
+	verb := "look up"
+	if write {
+		verb = "update"
+	}
+	p := &timedPath{count: i.cfg.Count, close: func() error { return nil }}
+	batch := batchLookups
 	// What is copied whole is done less often.
-	count, batch := i.cfg.Count, batchLookups
-	switch path {
-	case pathSyscall, pathBatch:
+	if path == pathSyscall || path == pathBatch || path == pathHelper && write {
 		if path == pathSyscall {
 			batch = batchCalls
 		}
 		batch = max(1, min(batch, int(maxCopied/64/i.cfg.stride())))
-		count = max(uint64(batch), min(count, maxCopied/i.cfg.stride()))
+		p.count = max(uint64(batch), min(p.count, maxCopied/i.cfg.stride()))
+	}
+	if path == pathSyscall || path == pathBatch || path == pathHelper {
+		p.function = "array_map_lookup_elem"
 	}
 	switch path {
 	case pathMmap:
-		how = fmt.Sprintf("batches of %d accesses to a byte through mmap", batch)
-		take = func() (int64, int, error) { return i.takeMmap(&stepper, batch, write), batch, nil }
+		p.how = fmt.Sprintf("batches of %d accesses to a byte through mmap", batch)
+		p.take = func() (int64, int, error) { return i.takeMmap(&stepper, batch, write), batch, nil }
 	case pathSyscall:
 		cmd := uintptr(unix.BPF_MAP_LOOKUP_ELEM)
 		if write {
 			cmd = unix.BPF_MAP_UPDATE_ELEM
 		}
 		call := newElementCall(i.m, int(i.cfg.ValueSize))
-		how = fmt.Sprintf("batches of %d calls of bpf(2), timed around", batch)
-		take = func() (int64, int, error) {
+		p.how = fmt.Sprintf("batches of %d calls of bpf(2), timed around", batch)
+		p.take = func() (int64, int, error) {
 			begin := time.Now()
 			for range batch {
 				if err := call.do(cmd, stepper.key()); err != nil {
@@ -68,51 +130,44 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 		}
 	case pathBatch:
 		b := newElementBatch(i.m.FD(), batch, int(i.cfg.stride()))
-		how = fmt.Sprintf("calls for %d elements each, timed around", batch)
-		take = func() (int64, int, error) {
-			ns, err := b.take(&stepper, write)
+		p.how = fmt.Sprintf("calls for %d elements each, timed around", batch)
+		p.take = func() (int64, int, error) {
+			ns, n, err := b.take(&stepper, write)
 			if err != nil {
 				err = fmt.Errorf("%s %d elements at once: %w", verb, batch, err)
 			}
-			return ns, batch, err
+			return ns, n, err
 		}
 	default:
-		spec := loopSpec{path: path, n: batch, maps: loopMaps{m: i.m, other: i.other}, step: stepper, write: write}
-		l, err := newLoop(spec)
-		if err != nil {
-			return err
-		}
-		defer l.Close()
-		spec.path = ""
-		empty, err := newLoop(spec)
-		if err != nil {
-			return err
-		}
-		defer empty.Close()
-		var turns []float64
-		for range 20 {
-			ns, err := empty.run()
-			if err != nil {
-				return err
-			}
-			turns = append(turns, float64(ns)/float64(batch))
-		}
-		base = medianOf(turns)
-		how = fmt.Sprintf("in BPF, batches of %d less the median of an empty loop of the same shape (%.1f a turn)", batch, base)
-		take = func() (int64, int, error) { ns, err := l.run(); return ns, batch, err }
+		return p, i.loopPath(p, loopSpec{path: path, n: batch, maps: loopMaps{m: i.m, other: i.other}, step: stepper, write: write})
 	}
-	var values []float64
-	for done := uint64(0); done < count && ctx.Err() == nil; {
-		ns, n, err := take()
-		if err != nil {
-			return err
-		}
-		values = append(values, float64(ns)/float64(n)-base)
-		done += uint64(n)
-		i.result.Ops += uint64(n)
-		step()
+	return p, nil
+}
+
+// loopPath makes p one that runs in BPF.
+func (i *bigInstance) loopPath(p *timedPath, spec loopSpec) error {
+	l, err := newLoop(spec)
+	if err != nil {
+		return err
 	}
-	i.result.Metrics[name] = Metric{Values: values, Unit: "ns/op", How: how}
+	p.close = l.Close
+	spec.path = ""
+	empty, err := newLoop(spec)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer empty.Close()
+	var turns []float64
+	for range 20 {
+		ns, err := empty.run()
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		turns = append(turns, float64(ns)/float64(spec.n))
+	}
+	p.base = medianOf(turns)
+	p.how = fmt.Sprintf("in BPF, batches of %d less the median of an empty loop of the same shape (%.1f a turn)", spec.n, p.base)
+	p.take = l.take
 	return nil
 }
 
@@ -152,7 +207,8 @@ func newElementBatch(fd, n, stride int) *elementBatch {
 	return &elementBatch{fd: fd, keys: make([]uint32, n), words: make([]uint32, 2), values: make([]byte, n*stride)}
 }
 
-func (b *elementBatch) take(s *stepper, write bool) (int64, error) {
+// The call that reaches the end of the array takes fewer.
+func (b *elementBatch) take(s *stepper, write bool) (ns int64, taken int, err error) {
 	cmd := uintptr(unix.BPF_MAP_LOOKUP_BATCH)
 	n := uint32(len(b.keys))
 	b.attr = batchAttr{out: address(unsafe.Pointer(&b.words[1])), keys: address(unsafe.Pointer(&b.keys[0])),
@@ -171,10 +227,10 @@ func (b *elementBatch) take(s *stepper, write bool) (int64, error) {
 	took := time.Since(begin).Nanoseconds()
 	runtime.KeepAlive(b)
 	if errno != 0 && errno != unix.ENOENT {
-		return 0, errno
+		return 0, 0, errno
 	}
-	if b.attr.count != n && errno == 0 {
-		return 0, fmt.Errorf("%d of %d came", b.attr.count, n)
+	if b.attr.count != n && errno == 0 || b.attr.count == 0 {
+		return 0, 0, fmt.Errorf("%d of %d came", b.attr.count, n)
 	}
-	return took, nil
+	return took, int(b.attr.count), nil
 }

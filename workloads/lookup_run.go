@@ -83,6 +83,11 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 		return err
 	}
 	function := i.function(path)
+	if function == "" {
+		m := i.result.Metrics["lookup."+path]
+		m.How += "; no probe sees it, so none adds to it"
+		i.result.Metrics["lookup."+path] = m
+	}
 	if function == "" || i.tracer == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -96,9 +101,13 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	if err != nil || len(probed) == 0 {
 		return err
 	}
-	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op",
-		How: "with the probe on " + function + ", less the median without; nothing above is less this"}
+	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(function)}
 	return nil
+}
+
+// probeHow says what a metric of the probe's own cost is.
+func probeHow(function string) string {
+	return "with the probe on " + function + ", less the median without; nothing above is less this"
 }
 
 // taker returns what does n lookups by a path, and says how they are timed.
