@@ -79,9 +79,6 @@ func testJob(args []string) int {
 		check(ch.write(frameFileBegin, []byte("half")))
 		check(ch.write(frameFileData, []byte("x")))
 		return 1
-	case "panic":
-		check(os.WriteFile("/proc/sys/kernel/sysrq", []byte("1"), 0))
-		check(os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0))
 	case "killinit":
 		check(syscall.Kill(1, syscall.SIGILL)) // PID 1 of Go handles it by dying
 	case "poweroff":
@@ -95,16 +92,6 @@ func testJob(args []string) int {
 		<-c
 		check(ch.SendFile("partial", strings.NewReader("as far as it came")))
 		return 0
-	case "oom":
-		var keep [][]byte
-		for {
-			b := make([]byte, 16<<20)
-			for i := 0; i < len(b); i += 4096 {
-				b[i] = 1
-			}
-			keep = append(keep, b)
-			_ = keep
-		}
 	case "flood":
 		f, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
 		check(err)
@@ -114,17 +101,6 @@ func testJob(args []string) int {
 			check(err)
 		}
 		return 0
-	case "garbage":
-		f, err := os.OpenFile(guestPort, os.O_WRONLY, 0)
-		check(err)
-		_, err = f.WriteString("this is no frame at all, as anybody can see")
-		check(err)
-	case "endless":
-		for {
-			check(ch.Send("noise", make([]byte, 60<<10)))
-		}
-	case "evilname":
-		check(ch.write(frameFileBegin, []byte("../../escape")))
 	}
 	for {
 		time.Sleep(time.Hour)
@@ -223,6 +199,8 @@ func TestVMJobFails(t *testing.T) {
 	}
 }
 
+// TestVMGuestErrors has what mapprof run can't provoke; for panics, memory and
+// what a hostile guest sends see its own tests.
 func TestVMGuestErrors(t *testing.T) {
 	for _, tc := range []struct {
 		job     string
@@ -230,13 +208,10 @@ func TestVMGuestErrors(t *testing.T) {
 		console string
 		change  func(*VM)
 	}{
-		{"panic", GuestPanicked, "sysrq triggered crash", nil},
 		{"killinit", GuestPanicked, "Attempted to kill init", nil},
 		{"poweroff", GuestPoweredOff, "", nil},
 		{"hang", GuestHung, "", func(vm *VM) { vm.QuietTimeout = 2 * time.Second }},
 		{"hang", GuestNoUserSpace, "", func(vm *VM) { vm.Timeout = 500 * time.Millisecond }},
-		{"oom", GuestOutOfMemory, "Out of memory", func(vm *VM) { vm.MemoryBytes = 256 << 20 }},
-		{"noinit", GuestPanicked, "No working init found", func(vm *VM) { vm.Append = []string{"rdinit=/missing", "init=/missing", "root=none"} }},
 		{"stuck", GuestNoUserSpace, "", func(vm *VM) { vm.BootTimeout = 300 * time.Millisecond }},
 	} {
 		t.Run(tc.job, func(t *testing.T) {
@@ -250,34 +225,12 @@ func TestVMGuestErrors(t *testing.T) {
 				t.Fatalf("got %v, want a GuestError", err)
 			}
 			t.Log(err)
-			if tc.job == "noinit" && strings.Contains(g.ConsoleTail, "Unable to mount root fs") {
-				tc.console = "Unable to mount root fs"
-			}
 			if g.Reason != tc.reason || !strings.Contains(g.ConsoleTail, tc.console) {
 				t.Errorf("reason %q, console:\n%s", g.Reason, g.ConsoleTail)
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("more than a line: %q", err)
 			}
-			noQEMU(t)
-		})
-	}
-}
-
-func TestVMMaliciousGuest(t *testing.T) {
-	for _, tc := range []struct{ job, want string }{
-		{"garbage", "not the start of a frame"},
-		{"endless", "in total"},
-		{"evilname", "not allowed"},
-	} {
-		t.Run(tc.job, func(t *testing.T) {
-			dir := t.TempDir()
-			_, err := testVM(t).Run(context.Background(), Job{Args: []string{tc.job}, OutDir: dir, Limits: Limits{TotalBytes: 1 << 20}})
-			var c *ChannelError
-			if !errors.As(err, &c) || !strings.Contains(err.Error(), tc.want) {
-				t.Fatalf("got %v, want a ChannelError with %q", err, tc.want)
-			}
-			wantFiles(t, dir)
 			noQEMU(t)
 		})
 	}

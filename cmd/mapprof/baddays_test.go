@@ -122,7 +122,7 @@ func oneLine(t *testing.T, command string, code int, stderr string) string {
 	if code != exitOK && code != exitInconclusive && (len(lines) != 1 || !strings.HasPrefix(lines[0], "mapprof: ")) {
 		t.Errorf("%s: exit %d says %q", command, code, stderr)
 	}
-	return regexp.MustCompile(`\.tmp-\d+`).ReplaceAllString(whereCut(lines[0]), ".tmp-N")
+	return masked(whereCut(lines[0]))
 }
 
 // whereCut hides where a log is cut, which depends on the order of its
@@ -204,8 +204,7 @@ func TestUnprivileged(t *testing.T) {
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		_, message, _ := strings.Cut(stderr.String(), "mapprof: ")
-		fmt.Fprintf(&text, "$ mapprof %s\n[exit %d] mapprof: %s\n", command, cmd.ProcessState.ExitCode(), strings.ReplaceAll(strings.TrimSpace(message), release(), "RELEASE"))
+		fmt.Fprintf(&text, "$ mapprof %s\n[exit %d] %s\n", command, cmd.ProcessState.ExitCode(), masked(messageOf(stderr.String()), release(), "RELEASE"))
 	}
 	golden(t, "unprivileged.golden", text.String())
 	left, err := filepath.Glob(filepath.Join(home, "[^.]*")) // but for the cache

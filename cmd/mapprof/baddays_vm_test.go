@@ -6,12 +6,14 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,13 +100,7 @@ func (v *victim) ends(t *testing.T) int {
 }
 
 // message is what it said at last, without what differs from run to run.
-func (v *victim) message() string {
-	_, after, _ := strings.Cut(v.text(), "mapprof: ")
-	line, _, _ := strings.Cut(after, "\n")
-	line = strings.ReplaceAll(line, v.parent, "PARENT")
-	line = regexp.MustCompile(`6\.12\.[^ ,:]+`).ReplaceAllString(line, "6.12.X")
-	return regexp.MustCompile(`\d+ B|\d+ KiB|pid \d+`).ReplaceAllString(line, "N")
-}
+func (v *victim) message() string { return masked(messageOf(v.text()), v.parent, "PARENT") }
 
 // children are the processes that mapprof has started: QEMU.
 func (v *victim) children(t *testing.T) []int {
@@ -139,11 +135,11 @@ func gone(t *testing.T, pids []int) {
 	}
 }
 
-// left describes what is in the run directory's parent: nothing, a run that is
-// marked partial, or what should not be there.
-func (v *victim) left(t *testing.T) string {
+// left describes what is in the run directory's parent: nothing, a run, or
+// what should not be there.
+func left(t *testing.T, parent string) string {
 	t.Helper()
-	entries, err := os.ReadDir(v.parent)
+	entries, err := os.ReadDir(parent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,17 +150,38 @@ func (v *victim) left(t *testing.T) string {
 		t.Errorf("left behind: %v", entries)
 		return "rubbish"
 	}
-	d, err := results.Open(v.dir())
+	d, err := results.Open(filepath.Join(parent, "run"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := verify(d.Run); err != nil {
 		t.Error(err)
 	}
-	if !d.Run.Partial || d.Run.PartialReason == "" {
-		return "a run that is not marked partial"
+	if !d.Run.Partial {
+		return "a whole run"
+	}
+	if d.Run.PartialReason == "" {
+		t.Error("a partial run without a reason")
 	}
 	return "a partial run"
+}
+
+// everything is all that is left beside the run, in the cache, and pinned.
+func (v *victim) everything(t *testing.T) []string {
+	t.Helper()
+	beside, err := filepath.Glob(filepath.Join(v.parent, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := filepath.Glob("/sys/fs/bpf/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := slices.Concat(beside, scratchLeft(t), pinned)
+	for i, name := range all {
+		all[i] = masked(name, v.parent, "PARENT", os.Getenv("MAPPROF_CACHE"), "CACHE")
+	}
+	return all
 }
 
 // scratchLeft are the scratch directories of runs in the cache.
@@ -250,7 +267,7 @@ func TestVMSignals(t *testing.T) {
 		if left := scratchLeft(t); len(left) > 0 {
 			t.Errorf("%s, %s: left behind: %v", tt.when, how, left)
 		}
-		fmt.Fprintf(&text, "%s, %s %s\n  exit %d, left: %s\n  mapprof: %s\n", tt.when, how, tt.args, code, v.left(t), v.message())
+		fmt.Fprintf(&text, "%s, %s %s\n  exit %d, left: %s\n  %s\n", tt.when, how, tt.args, code, left(t, v.parent), v.message())
 	}
 	golden(t, "signals.golden", text.String())
 }
@@ -271,21 +288,17 @@ func TestVMKilled(t *testing.T) {
 		}
 		v.ends(t)
 		gone(t, qemu)
+		var text strings.Builder
+		fmt.Fprintf(&text, "%s, QEMU gone, left: %s\n%s\n", v.cmd.ProcessState, strings.Join(v.everything(t), ", "), v.message())
 		// A process that is killed can't clean up; the next one does.
-		next := exec.CommandContext(t.Context(), bin, "run", "--kernel", "6.12", "--count", "5", "-o", filepath.Join(v.parent, "next"))
-		if out, err := next.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+		next := exec.CommandContext(t.Context(), bin, "run", "--kernel", "6.12", "--count", "5", "-o", v.dir())
+		var stderr strings.Builder
+		next.Stderr = &stderr
+		if err := next.Run(); err != nil {
+			t.Errorf("%v\n%s", err, &stderr)
 		}
-		if left := scratchLeft(t); len(left) > 0 {
-			t.Errorf("left in the cache: %v", left)
-		}
-		entries, err := os.ReadDir(v.parent)
-		if err != nil || len(entries) != 1 || entries[0].Name() != "next" {
-			t.Errorf("left beside the run directory: %v %v", entries, err)
-		}
-		if pins, err := os.ReadDir("/sys/fs/bpf"); err == nil && len(pins) > 0 {
-			t.Errorf("pinned: %v", pins)
-		}
+		fmt.Fprintf(&text, "the next one: %s, left: %s\n%s\n", next.ProcessState, strings.Join(v.everything(t), ", "), masked(messageOf(stderr.String())))
+		golden(t, "mapprof-killed.golden", text.String())
 	})
 	t.Run("qemu", func(t *testing.T) {
 		v := startVictim(t, bin, "--count", "100000")
@@ -302,7 +315,7 @@ func TestVMKilled(t *testing.T) {
 		if left := scratchLeft(t); len(left) > 0 {
 			t.Errorf("left in the cache: %v", left)
 		}
-		golden(t, "qemu-killed.golden", fmt.Sprintf("exit %d, left: %s\nmapprof: %s\n", code, v.left(t), v.message()))
+		golden(t, "qemu-killed.golden", fmt.Sprintf("exit %d, left: %s\n%s\n", code, left(t, v.parent), v.message()))
 	})
 }
 
@@ -311,16 +324,16 @@ func TestVMTwoAtOnce(t *testing.T) {
 	ownCache(t)
 	bin := builtMapprof(t)
 	a, b := startVictim(t, bin, "--count", "20"), startVictim(t, bin, "--count", "20")
+	var text strings.Builder
 	for _, v := range []*victim{a, b} {
-		if code := v.ends(t); code != exitOK {
-			t.Errorf("exit %d\n%s", code, v.text())
-		}
+		fmt.Fprintf(&text, "exit %d, left: %s\n%s\n", v.ends(t), left(t, v.parent), v.message())
 		d, err := results.Open(v.dir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkContract(t, d)
 	}
+	golden(t, "two-at-once.golden", text.String())
 	if left := scratchLeft(t); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -332,10 +345,7 @@ func TestVMFullDisk(t *testing.T) {
 	parent := t.TempDir()
 	mount(t, parent, "size=32k")
 	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--strategy", "immediate", "--count", "3000", "-o", filepath.Join(parent, "run"))
-	_, message, _ := strings.Cut(stderr, "mapprof: ")
-	message = strings.ReplaceAll(regexp.MustCompile(`tmp-\d+`).ReplaceAllString(message, "tmp-N"), parent, "PARENT")
-	message = regexp.MustCompile(`6\.12\.[^ ,:]+`).ReplaceAllString(message, "6.12.X")
-	golden(t, "full-disk.golden", fmt.Sprintf("exit %d\nmapprof: %s", code, message))
+	golden(t, "full-disk.golden", fmt.Sprintf("exit %d\n%s\n", code, masked(messageOf(stderr), parent, "PARENT")))
 	if stdout != "" {
 		t.Errorf("printed %s", stdout)
 	}
@@ -369,19 +379,72 @@ func mount(t *testing.T, dir, options string) {
 
 // TestVMBootParameters runs what changes grace periods most on one kernel.
 func TestVMBootParameters(t *testing.T) {
+	var text strings.Builder
 	for _, parameter := range []string{"rcupdate.rcu_expedited=1", "rcu_nocbs=all", "preempt=none", "preempt=full", "nosmp"} {
-		t.Run(parameter, func(t *testing.T) {
-			run := runVM(t, "--kernel", "6.12", "--count", "60", "--strategy", "rcu,tasks-trace", "--append", parameter)
-			if !strings.Contains(" "+run.Target.Kernel.Cmdline+" ", " "+parameter+" ") {
-				t.Errorf("booted with %q", run.Target.Kernel.Cmdline)
-			}
-			for _, s := range run.Scenarios {
-				if s.Strategy.Observed != s.Strategy.Requested || s.Trials[0].Freed != 60 || results.LossText(s.Loss) != "none" {
-					t.Errorf("%s: observed %s, %+v, loss %s", s.ID, s.Strategy.Observed, s.Trials[0], results.LossText(s.Loss))
-				}
-				t.Logf("%s: median limbo %v, update wait %v", s.Strategy.Requested,
-					time.Duration(s.Phases[results.PhaseLimbo].P50NS), time.Duration(s.Phases[results.PhaseUpdateWait].P50NS))
-			}
-		})
+		dir := filepath.Join(t.TempDir(), "run")
+		code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "60", "--strategy", "rcu,tasks-trace", "--append", parameter, "-o", dir)
+		fmt.Fprintf(&text, "$ mapprof run --append %s\n[exit %d] %s\n%s\n", parameter, code, masked(messageOf(stderr)), factsOf(stdout))
+		d, err := results.Open(dir)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, &text)
+		}
+		checkContract(t, d)
+		if !strings.Contains(" "+d.Run.Target.Kernel.Cmdline+" ", " "+parameter+" ") {
+			t.Errorf("booted with %q", d.Run.Target.Kernel.Cmdline)
+		}
+		for _, s := range d.Run.Scenarios {
+			t.Logf("%s, %s: median limbo %v, update wait %v", parameter, s.Strategy.Requested,
+				time.Duration(s.Phases[results.PhaseLimbo].P50NS), time.Duration(s.Phases[results.PhaseUpdateWait].P50NS))
+		}
 	}
+	golden(t, "boot-parameters.golden", text.String())
+}
+
+// factsOf is what a run's table says that isn't a measured figure: CPUs, paths
+// and deaths, the balance, and the notes under it.
+func factsOf(table string) string {
+	table = regexp.MustCompile(`\n {5,}`).ReplaceAllString(table, " ") // long lines as one
+	var facts []string
+	for l := range strings.Lines(table) {
+		l = strings.Join(strings.Fields(l), " ")
+		switch {
+		case regexp.MustCompile(`│( \d+){4}$`).MatchString(l):
+			name, _, _ := strings.Cut(l, " ")
+			_, balance, _ := strings.Cut(l, "│ ")
+			facts = append(facts, name+" │ "+balance)
+		case regexp.MustCompile(`→|^(pending|loss|excluded|warning) `).MatchString(l):
+			facts = append(facts, l)
+		default:
+			facts = append(facts, regexp.MustCompile(`\b\d+ CPUs?\b`).FindAllString(l, 1)...)
+		}
+	}
+	return regexp.MustCompile(`\b[\d.]+ (ns|µs|ms|s)\b`).ReplaceAllString(masked(strings.Join(facts, "\n")+"\n"), "T")
+}
+
+func init() {
+	// A reader that no tasks-trace grace period can pass by before the
+	// machine is off, from before the trial's probes attach.
+	guestMains["held-reader"] = func(args []string) error {
+		w, _, err := (&job{Workload: "churn", Strategy: "tasks-trace", Args: []string{"--count=1", "--hold-reader=tasks-trace=60s"}}).load()
+		if err != nil {
+			return err
+		}
+		ctx := context.Background()
+		instance, err := w.Setup(ctx, "tasks-trace")
+		if err != nil {
+			return err
+		}
+		go func() { _, _ = instance.Run(ctx, func(_, _ uint64) {}) }() // it doesn't come to its end
+		return runGuest(ctx, args[0])
+	}
+}
+
+// TestVMPending ends a run whose deaths can't have ended: they are counted, and
+// shown as what they are.
+func TestVMPending(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "10", "--strategy", "tasks-trace", "--drain-timeout", "100ms",
+		"--append", guestMainArg+"held-reader", "-o", dir)
+	head, _, _ := strings.Cut(stdout, "\n")
+	golden(t, "pending.golden", fmt.Sprintf("[exit %d] %s\n%s\n%s", code, masked(messageOf(stderr)), masked(head), factsOf(stdout)))
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,12 +24,33 @@ var packageDir, _ = os.Getwd()
 // guestMains are commands of guests that only tests have, by name.
 var guestMains = map[string]func(args []string) error{}
 
+// guestMainArg on a VM's kernel command line names the one that its job is
+// instead of a trial: so a guest goes wrong under the program as it is.
+const guestMainArg = "MAPPROF_TEST_GUEST="
+
+func guestMain() string {
+	name := os.Args[1]
+	if name != "guest" {
+		return name
+	}
+	cmdline, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return name
+	}
+	for arg := range strings.FieldsSeq(string(cmdline)) {
+		if other, ok := strings.CutPrefix(arg, guestMainArg); ok {
+			return other
+		}
+	}
+	return name
+}
+
 // TestMain makes the test binary what mapprof is: the init of its VMs, and
 // the program that their jobs run.
 func TestMain(m *testing.M) {
 	target.GuestInit()
 	if target.InGuestJob() {
-		if f := guestMains[os.Args[1]]; f != nil {
+		if f := guestMains[guestMain()]; f != nil {
 			if err := f(os.Args[2:]); err != nil {
 				printError(os.Stderr, err)
 				os.Exit(exitFailure)
@@ -67,6 +89,38 @@ func golden(t *testing.T, name, got string) {
 	if got != string(want) {
 		t.Errorf("%s differs (go test -update rewrites it):\n got: %s\nwant: %s", path, got, want)
 	}
+}
+
+// volatile is what messages hold that differs from run to run.
+var volatile = []struct{ pattern, name string }{
+	{`\b6\.12\.[^ ,:/]+`, "6.12.X"},
+	{`\.tmp-\d+`, ".tmp-N"},
+	{`\brun-\d+`, "run-N"},
+	{`\[ *\d+\.\d+\]`, "[T]"}, // of a kernel's message
+	{`\b(pid|process) \d+`, "$1 N"},
+	{`\b\d+kB`, "NkB"},
+	{`\b\d+ MiB available`, "N MiB available"},
+	{`\bin \d+m?s\b`, "in T"},
+}
+
+// masked hides that, and replaces names that the caller knows, in pairs.
+func masked(text string, pairs ...string) string {
+	text = strings.NewReplacer(pairs...).Replace(text)
+	for _, v := range volatile {
+		text = regexp.MustCompile(v.pattern).ReplaceAllString(text, v.name)
+	}
+	return text
+}
+
+// messageOf is the program's message out of its standard error, without
+// progress before and a guest's console after it.
+func messageOf(stderr string) string {
+	_, message, found := strings.Cut("\n"+stderr, "\nmapprof: ")
+	if !found {
+		return "no message"
+	}
+	message, _, _ = strings.Cut(message, "\nthe end of the guest's console:")
+	return "mapprof: " + strings.TrimSpace(message)
 }
 
 // builtMapprof builds the program as users have it.

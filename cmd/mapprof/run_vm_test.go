@@ -278,34 +278,3 @@ func TestVMDoctor(t *testing.T) {
 		}
 	}
 }
-
-// TestVMBadDays are guests that don't do what they should: one line with a
-// hint, the exit code, no run directory and nothing beside it.
-func TestVMBadDays(t *testing.T) {
-	for _, tt := range []struct{ name, args, want string }{
-		{"panic", "--append rdinit=/no/such/init", "run guest 6.12"},
-		{"hang", "--append rdinit=/no/such --append panic=0 --timeout 25s", "run guest 6.12"},
-		{"too little memory", "--memory 64MiB", "64 MiB"},
-		{"more memory than there is", "--memory 900TiB", "memory"},
-		{"out of memory", "--inner-entries 200000000 --memory 512MiB", "memory"},
-		{"tracing refused", "--append lockdown=confidentiality", "confidentiality"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			parent := t.TempDir()
-			args := append([]string{"run", "--kernel", "6.12", "--count", "5", "-o", filepath.Join(parent, "run")}, strings.Fields(tt.args)...)
-			code, stdout, stderr := mapprof(t, args...)
-			if code != exitFailure || stdout != "" || !strings.Contains(stderr, "mapprof: ") {
-				t.Errorf("exit %d\n%s%s", code, stdout, stderr)
-			}
-			i := strings.Index(stderr, "mapprof: ")
-			line, _, _ := strings.Cut(stderr[max(i, 0):], "\n")
-			t.Log(line)
-			if !strings.Contains(line, tt.want) || !strings.Contains(line, "(") {
-				t.Errorf("%q lacks %q or a hint", line, tt.want)
-			}
-			if left, _ := os.ReadDir(parent); len(left) > 0 {
-				t.Errorf("left behind: %v", left)
-			}
-		})
-	}
-}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+func init() {
+	guestMains["panic"] = func([]string) error {
+		if err := os.WriteFile("/proc/sys/kernel/sysrq", []byte("1"), 0); err != nil {
+			return err
+		}
+		return os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0)
+	}
+	guestMains["hang"] = func([]string) error { return forEver() }
+	guestMains["out-of-memory"] = func([]string) error {
+		for keep := [][]byte{}; ; {
+			keep = append(keep, bytes.Repeat([]byte{1}, 16<<20))
+		}
+	}
+	guestMains["flood"] = func(args []string) error {
+		console, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		go func() {
+			line := []byte(strings.Repeat(floodText, 10) + "\n")
+			for err == nil {
+				_, err = console.Write(line)
+			}
+		}()
+		return runGuest(context.Background(), args[0])
+	}
+	guestMains["garbage"] = func([]string) error { return toPort([]byte("this is no frame, as anybody can see")) }
+	guestMains["oversized-frame"] = func([]string) error { return toPort(frame(frameEvent, 1<<20, nil)) }
+	guestMains["bad-name"] = func([]string) error {
+		name := []byte("extra")
+		return toPort(frame(frameFileBegin, len(name), name))
+	}
+	guestMains["endless"] = func([]string) error {
+		ch, err := target.OpenGuestChannel()
+		for err == nil {
+			err = ch.Send(eventProgress, make([]byte, 60<<10))
+		}
+		return err
+	}
+	guestMains["false-run"] = func([]string) error {
+		ch, err := target.OpenGuestChannel()
+		if err != nil {
+			return err
+		}
+		return ch.SendFile("run.json", strings.NewReader(`{"schema_version": 1, "scenarios": [{}]}`))
+	}
+}
+
+const floodText = "no end of it "
+
+func forEver() error {
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
+// toPort writes past init, to the port that its frames go through.
+func toPort(b []byte) error {
+	port, err := os.OpenFile("/dev/ttyS1", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := port.Write(b); err != nil {
+		return err
+	}
+	return forEver()
+}
+
+// Types of frames, as target/channel.go defines them.
+const (
+	frameEvent     = 3
+	frameFileBegin = 4
+)
+
+// frame is the first frame of a job: the third after hello and started.
+func frame(kind byte, size int, payload []byte) []byte {
+	b := append([]byte("MPF\x01"), kind, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, 2)
+	b = binary.LittleEndian.AppendUint32(b, uint32(size))
+	sum := crc32.Checksum(append(bytes.Clone(b), payload...), crc32.MakeTable(crc32.Castagnoli))
+	return append(binary.LittleEndian.AppendUint32(b, sum), payload...)
+}
+
+// TestVMBadGuests are guests that don't do what they should, under the program
+// as it is: a message with a hint, the exit code, and nothing left behind.
+func TestVMBadGuests(t *testing.T) {
+	ownCache(t)
+	defer func(l target.Limits) { guestLimits = l }(guestLimits)
+	guestLimits.TotalBytes = 512 << 10 // the default would take half an hour
+	var text strings.Builder
+	for _, args := range []string{
+		"--append " + guestMainArg + "panic",
+		"--append " + guestMainArg + "hang --timeout 6s",
+		"--append " + guestMainArg + "out-of-memory --memory 256MiB",
+		"--append " + guestMainArg + "flood",
+		"--append " + guestMainArg + "garbage",
+		"--append " + guestMainArg + "oversized-frame",
+		"--append " + guestMainArg + "bad-name",
+		"--append " + guestMainArg + "endless",
+		"--append " + guestMainArg + "false-run",
+		"--append rdinit=/no/such/init",
+		"--append rdinit=/no/such/init --append panic=0 --timeout 6s",
+		"--inner-entries 200000000 --memory 512MiB",
+		"--memory 64MiB",
+		"--memory 900TiB",
+	} {
+		parent, console := t.TempDir(), filepath.Join(t.TempDir(), "console")
+		code, stdout, stderr := badRun(t, parent, console, strings.Fields(args))
+		message := masked(messageOf(stderr), os.Getenv("MAPPROF_CACHE"), "CACHE")
+		fmt.Fprintf(&text, "$ mapprof run %s\n[exit %d] %s\n", args, code, message)
+		if strings.Contains(stderr, "\nthe end of the guest's console:\n  ") {
+			text.WriteString("and the end of the guest's console\n")
+		}
+		if strings.Contains(args, "=flood") {
+			log, err := os.ReadFile(console)
+			if n := bytes.Count(log, []byte(floodText)); err != nil || n < 10000 || len(log) > 4<<20+100 {
+				t.Errorf("the console was flooded %d times, %d bytes are kept, %v", n, len(log), err)
+			}
+		}
+		fmt.Fprintf(&text, "left: %s\n\n", left(t, parent))
+		if (stdout != "") != (code == exitOK) {
+			t.Errorf("%s: exit %d, printed %q", args, code, stdout)
+		}
+		if scratch := scratchLeft(t); len(scratch) > 0 {
+			t.Errorf("%s: left in the cache: %v", args, scratch)
+		}
+	}
+	golden(t, "bad-guests.golden", text.String())
+}
+
+// badRun runs with these arguments. Where --timeout was over before a slow
+// machine's guest had come to do what it should not, it takes a longer one.
+func badRun(t *testing.T, parent, console string, args []string) (code int, stdout, stderr string) {
+	t.Helper()
+	args = append([]string{"run", "--kernel", "6.12", "--count", "5", "--console", console, "-o", filepath.Join(parent, "run")}, args...)
+	for timeout := 6 * time.Second; ; timeout *= 2 {
+		if args[len(args)-2] == "--timeout" {
+			args[len(args)-1] = timeout.String()
+		}
+		code, stdout, stderr = mapprof(t, args...)
+		if !strings.Contains(stderr, ": nothing heard in ") || timeout > time.Minute {
+			return code, stdout, stderr
+		}
+	}
+}
