@@ -30,12 +30,12 @@ func (i *bigInstance) measure(ctx context.Context, step func()) error {
 
 // timedPath is one way to look up or update, made ready.
 type timedPath struct {
-	name, how string
-	take      func() (ns int64, n int, err error)
-	count     uint64
-	base      float64 // what a turn of the loop costs without the element
-	function  string  // of the kernel, which a probe can time; empty: there is none
-	close     func() error
+	how      string
+	take     func() (ns int64, n int, err error)
+	count    uint64
+	base     float64 // what a turn of the loop costs without the element
+	function string  // of the kernel, which a probe can time; empty: there is none
+	close    func() error
 }
 
 func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, step func()) (err error) {

@@ -129,11 +129,11 @@ func TestVMLookupHistogram(t *testing.T) {
 // was measured, and what the probe costs stands beside it.
 func TestVMLookup(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--workload", "lookup", "--kernel", "6.12", "--kernel", "7.2", "--count", "40000", "-o", dir)
+	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--workload", "lookup", "--kernel", "5.10", "--kernel", "6.12", "--kernel", "7.2", "--count", "40000", "-o", dir)
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s", code, stderr)
 	}
-	if n := strings.Count(stdout, "a lookup costs"); n != 2 {
+	if n := strings.Count(stdout, "a lookup costs"); n != 3 {
 		t.Errorf("the table speaks of %d kernels:\n%s", n, stdout)
 	}
 	d, err := results.Open(dir)
@@ -141,7 +141,7 @@ func TestVMLookup(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := d.Run
-	if len(run.Scenarios) != 2 {
+	if len(run.Scenarios) != 3 {
 		t.Fatalf("%d scenarios", len(run.Scenarios))
 	}
 	for _, s := range run.Scenarios {
@@ -159,6 +159,45 @@ func TestVMLookup(t *testing.T) {
 			if p := s.Metrics["probe."+path]; p.N == 0 || p.P50 <= 0 {
 				t.Errorf("%s: %s: no cost of the probe: %+v", s.Kernel, path, p)
 			}
+		}
+	}
+}
+
+// Where instructions are counted, nothing but what is asked for is: the middle
+// of all batches is what the shortest one is, and the probe adds the same on
+// every path.
+func TestVMLookupInstructions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := mapprof(t, "run", "--workload", "lookup", "--path", "syscall,helper,inlined,batch", "--kernel", "6.12",
+		"--clock", "icount", "--count", "40000", "-o", dir)
+	if code != exitOK {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.Run.Scenarios[0]
+	for _, w := range s.Warnings {
+		if strings.Contains(w, "can't be trusted") {
+			t.Error(w)
+		}
+	}
+	// 8, 20, 752 and 2079 on 6.12.117.
+	for _, tt := range []struct {
+		path      string
+		low, high float64
+	}{{"inlined", 4, 16}, {"helper", 10, 60}, {"batch", 200, 1500}, {"syscall", 800, 5000}} {
+		m := s.Metrics["lookup."+tt.path]
+		if m.Unit != "instructions/op" || m.P50 < tt.low || m.P50 > tt.high {
+			t.Errorf("path %s: %.1f %s, want %.0f to %.0f", tt.path, m.P50, m.Unit, tt.low, tt.high)
+		}
+		if m.P50 > m.Min*1.05+1 {
+			t.Errorf("path %s: half of all batches take more than %.2f, the shortest %.2f", tt.path, m.P50, m.Min)
+		}
+		// 399 to 402 on 6.12.117.
+		if p := s.Metrics["probe."+tt.path]; tt.path != "inlined" && (p.P50 < 200 || p.P50 > 600) {
+			t.Errorf("path %s: the probe costs %.0f instructions\n%s", tt.path, p.P50, stdout)
 		}
 	}
 }
