@@ -37,10 +37,10 @@ type addressing struct {
 }
 
 // newAddressing chooses the elements: the first and last, those around every
-// multiple of 4 GiB and of 2 GiB (where a sign would show), the ones that a
-// wrapped offset of any of these leads to, and some at random; at most about
-// limit of them.
-func newAddressing(entries uint32, stride uint64, limit int) *addressing {
+// multiple of wrapAt, which is 4 GiB where no fault is planted, and of half of
+// that (where a sign would show), the ones that a wrapped offset of any of these
+// leads to, and some at random; at most about limit of them.
+func newAddressing(entries uint32, stride, wrapAt uint64, limit int) *addressing {
 	const around = 3
 	a := &addressing{entries: entries, stride: stride, fix: fixOverflow}
 	seen := map[uint32]bool{}
@@ -55,7 +55,7 @@ func newAddressing(entries uint32, stride uint64, limit int) *addressing {
 		for d := int64(-around); d <= around; d++ {
 			add(index + d)
 			if i := index + d; i >= 0 && i < int64(entries) {
-				add(int64(uint64(i) * stride % wrap / stride))
+				add(int64(uint64(i) * stride % wrapAt / stride))
 			}
 		}
 	}
@@ -67,14 +67,14 @@ func newAddressing(entries uint32, stride uint64, limit int) *addressing {
 	near(0)
 	near(int64(entries) - 1)
 	size := uint64(entries) * stride
-	for at := uint64(wrap / 2); at < size && len(a.indexes) < limit; at += wrap / 2 {
+	for at := uint64(wrapAt / 2); at < size && len(a.indexes) < limit; at += wrapAt / 2 {
 		near(int64(at / stride))
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range limit - len(a.indexes) {
 		i := uint64(random.Int64N(int64(entries)))
 		add(int64(i))
-		add(int64(i * stride % wrap / stride))
+		add(int64(i * stride % wrapAt / stride))
 	}
 	slices.Sort(a.indexes)
 	return a

@@ -58,7 +58,7 @@ func TestAddressing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := memory{}
-			a := newAddressing(tt.entries, tt.stride, 500)
+			a := newAddressing(tt.entries, tt.stride, wrap, 500)
 			one := &fakeAccess{"one", m, tt.stride, tt.value, tt.first}
 			two := &fakeAccess{"two", m, tt.stride, tt.value, tt.second}
 			failures, err := a.prove([]accessor{one, two}, []accessor{one, two}, func() {})
@@ -78,7 +78,7 @@ func TestAddressing(t *testing.T) {
 }
 
 func TestAddressingElements(t *testing.T) {
-	a := newAddressing(5<<27, 8, 1000)
+	a := newAddressing(5<<27, 8, wrap, 1000)
 	for _, want := range []uint32{0, 1, 5<<27 - 1, 1<<29 - 1, 1 << 29, 1<<29 + 1, 1 << 28} {
 		if !slices.Contains(a.indexes, want) {
 			t.Errorf("element %d is not looked at", want)

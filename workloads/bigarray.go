@@ -32,6 +32,9 @@ type BigArray struct {
 	Pattern   string
 	Count     uint64
 	Elements  int
+	// InjectWrap plants a fault: the last path reads as if the offset of an
+	// element had no more than this many bytes, as it did with 32 bits.
+	InjectWrap string
 }
 
 // AddFlags registers the parameters.
@@ -44,6 +47,8 @@ func (b *BigArray) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&b.Pattern, "pattern", patternRandom, "which elements are timed: "+strings.Join(lookupPatterns, "|"))
 	fs.Uint64Var(&b.Count, "count", 100_000, "timed lookups and updates by each path")
 	fs.IntVar(&b.Elements, "elements", 2000, "about how many elements the proof of addressing stamps and reads, by every pair of paths")
+	fs.StringVar(&b.InjectWrap, "inject-wrap", "", "the last path reads at the offset modulo this size: a fault for the proof to find")
+	_ = fs.MarkHidden("inject-wrap") // it exists
 }
 
 // Strategies: with rcu the array's last reference is an outer map's.
@@ -57,6 +62,9 @@ func (b *BigArray) Check(strategy string) error {
 	if err := errors.Join(oneOf("pattern", b.Pattern, lookupPatterns), checkPaths(b.Paths, bigPaths), checkSizes(b.Size, b.ValueSize)); err != nil {
 		return err
 	}
+	if err := b.checkInjection(); err != nil {
+		return err
+	}
 	switch {
 	case b.ValueSize < 8:
 		return fmt.Errorf("--value-size %s has no room for a stamp (at least 8)", &b.ValueSize)
@@ -66,6 +74,29 @@ func (b *BigArray) Check(strategy string) error {
 		return errors.New("--elements must be from 10 to 2^20")
 	}
 	return nil
+}
+
+func (b *BigArray) checkInjection() error {
+	if b.InjectWrap == "" {
+		return nil
+	}
+	var size Size
+	if err := size.Set(b.InjectWrap); err != nil {
+		return fmt.Errorf("--inject-wrap: %w", err)
+	}
+	if uint64(size) < 2*b.stride() || size >= b.Size {
+		return fmt.Errorf("--inject-wrap %s must be from two elements to less than --size", &size)
+	}
+	return nil
+}
+
+// wrapAt is where an offset that is too short begins again at 0.
+func (b *BigArray) wrapAt() uint64 {
+	var size Size
+	if b.InjectWrap == "" || size.Set(b.InjectWrap) != nil {
+		return wrap
+	}
+	return uint64(size)
 }
 
 func (b *BigArray) entries() uint32 { return uint32(b.Size / b.ValueSize) }

@@ -217,3 +217,14 @@ func (a *programAccess) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// wrappedReads reads what a kernel would that has the offset of an element in
+// too few bits: --inject-wrap.
+type wrappedReads struct {
+	accessor
+	stride, wrapAt uint64
+}
+
+func (w *wrappedReads) read(index uint32) (first, last uint64, err error) {
+	return w.accessor.read(uint32(uint64(index) * w.stride % w.wrapAt / w.stride))
+}

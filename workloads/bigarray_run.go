@@ -192,8 +192,12 @@ func (i *bigInstance) prove(_ context.Context, step func()) error {
 	// A large value is copied at every access by bpf(2).
 	const copied = 64 << 20
 	elements := min(i.cfg.Elements, max(16, int(copied/i.cfg.stride())))
-	a := newAddressing(i.cfg.entries(), i.cfg.stride(), elements)
-	failures, err := a.prove(accessors, accessors, step)
+	a := newAddressing(i.cfg.entries(), i.cfg.stride(), i.cfg.wrapAt(), elements)
+	readers := accessors
+	if i.cfg.InjectWrap != "" {
+		readers = append(slices.Clone(accessors[:len(accessors)-1]), &wrappedReads{accessors[len(accessors)-1], a.stride, i.cfg.wrapAt()})
+	}
+	failures, err := a.prove(accessors, readers, step)
 	if err != nil {
 		return err
 	}
@@ -267,7 +271,7 @@ func (i *bigInstance) proveInnerBy(path string, flags uint32, step func()) error
 		return err
 	}
 	defer program.Close()
-	a := newAddressing(innerEntries, 16, 2*innerEntries)
+	a := newAddressing(innerEntries, 16, wrap, 2*innerEntries)
 	a.fix = fixInner
 	reference := &syscallAccess{call: newElementCall(inner, 16)}
 	failures, err := a.prove([]accessor{reference, program}, []accessor{reference, program}, step)

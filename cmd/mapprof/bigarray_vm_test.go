@@ -7,6 +7,8 @@ package main
 import (
 	"math"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -122,6 +124,44 @@ func TestPageShare(t *testing.T) {
 		if got.Share != tt.share || !strings.Contains(got.How+got.Why, tt.text) || (got.Why == "") != (tt.share > 0) {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
+	}
+}
+
+// A path that reads wrapped elements of a real array fails the run, with a line
+// that says what it found.
+func TestVMBigArrayPlantedFault(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := mapprof(t, "run", "--workload", "bigarray", "--size", "32MiB", "--path", "syscall,inlined", "--count", "20480",
+		"--inject-wrap", "16MiB", "--kernel", "6.12", "-o", dir)
+	if code != exitFailure {
+		t.Errorf("exit %d, want %d", code, exitFailure)
+	}
+	line := regexp.MustCompile(`addressing: FAIL: written by syscall, read by inlined: index (\d+) \(byte offset (\d+)\) answered with element (\d+); (\d+) of (\d+) elements are wrong \(fixed by kernel commit 87ac0d600943\)`)
+	for where, text := range map[string]string{"stdout": stdout, "stderr": stderr} {
+		m := line.FindStringSubmatch(strings.Join(strings.Fields(text), " "))
+		if m == nil {
+			t.Errorf("%s doesn't say what is wrong:\n%s", where, text)
+			continue
+		}
+		var n [6]uint64
+		for i := 1; i < len(n); i++ {
+			n[i], _ = strconv.ParseUint(m[i], 10, 64) // they are digits
+		}
+		const first = 16 << 20 / 8 // element past the wrap
+		if n[1] != first || n[2] != 8*first || n[3] != 0 || n[4] == 0 || n[4] >= n[5] {
+			t.Errorf("%s: %s", where, m[0])
+		}
+	}
+	if strings.Contains(stdout, "addressing: ok: 2") || strings.Count(stdout, "addressing: ok: inner array") != 1 {
+		t.Errorf("what is right and wrong is mixed up:\n%s", stdout)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Written by either path and read by the one that wraps.
+	if f := d.Run.Scenarios[0].Trials[0].Failures; len(f) != 2 {
+		t.Errorf("%d failures are kept: %q", len(f), f)
 	}
 }
 
