@@ -47,21 +47,20 @@ func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint
 		return Result{}, err
 	}
 	i.result = Result{Loop: "closed", Metrics: map[string]Metric{}}
-	restore, noisy := quiet()
-	if noisy != nil {
-		i.result.Warnings = append(i.result.Warnings, noisy.Error())
-	}
 	total := i.cfg.Count * uint64(len(i.cfg.Paths))
-	for _, path := range i.cfg.Paths {
-		if ctx.Err() != nil {
-			i.result.Interrupted = true
-			break
+	err = i.result.whileQuiet(func() error {
+		for _, path := range i.cfg.Paths {
+			if ctx.Err() != nil {
+				i.result.Interrupted = true
+				break
+			}
+			if err := i.measure(ctx, path, func() { progress(i.result.Ops, total) }); err != nil {
+				return err
+			}
 		}
-		if err = i.measure(ctx, path, func() { progress(i.result.Ops, total) }); err != nil {
-			break
-		}
-	}
-	return i.result, errors.Join(err, restore(), stop())
+		return nil
+	})
+	return i.result, errors.Join(err, stop())
 }
 
 // measure times one path by itself, and again with the probe on the map's

@@ -48,6 +48,16 @@ func quiet() (restore func() error, err error) {
 	return restore, err
 }
 
+// whileQuiet runs f so. Where that can't be, f runs all the same, and the result
+// says so.
+func (r *Result) whileQuiet(f func() error) error {
+	restore, err := quiet()
+	if err != nil {
+		r.Warnings = append(r.Warnings, err.Error())
+	}
+	return errors.Join(f(), restore())
+}
+
 func setSlack(file, ns string) error {
 	err := os.WriteFile(file, []byte(ns), 0)
 	if errors.Is(err, os.ErrNotExist) {
