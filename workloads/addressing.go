@@ -67,7 +67,7 @@ func newAddressing(entries uint32, stride, wrapAt uint64, limit int) *addressing
 	near(0)
 	near(int64(entries) - 1)
 	size := uint64(entries) * stride
-	for at := uint64(wrapAt / 2); at < size && len(a.indexes) < limit; at += wrapAt / 2 {
+	for at := wrapAt / 2; at < size && len(a.indexes) < limit; at += wrapAt / 2 {
 		near(int64(at / stride))
 	}
 	random := rand.New(rand.NewPCG(1, 2))

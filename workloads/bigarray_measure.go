@@ -18,14 +18,16 @@ const maxCopied = 64 << 20
 
 // measure times lookups and updates by every path.
 func (i *bigInstance) measure(ctx context.Context, step func()) error {
-	for _, path := range i.cfg.Paths {
-		for _, write := range []bool{false, true} {
-			if err := i.measurePath(ctx, path, write, step); err != nil {
-				return err
+	return i.result.whileQuiet(func() error {
+		for _, path := range i.cfg.Paths {
+			for _, write := range []bool{false, true} {
+				if err := i.measurePath(ctx, path, write, step); err != nil {
+					return err
+				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // timedPath is one way to look up or update, made ready.
