@@ -140,6 +140,9 @@ func diagnose(text []byte) (reason, line string) {
 		if o := find("Out of memory: Killed process 1 "); o != "" {
 			return GuestOutOfMemory, o
 		}
+		if o := oops(text); o != "" && strings.Contains(l, "Fatal exception") {
+			l += ": " + o
+		}
 		return GuestPanicked, l
 	}
 	if l := find("Initramfs unpacking failed: write error"); l != "" {
@@ -152,4 +155,35 @@ func diagnose(text []byte) (reason, line string) {
 		return GuestPanicked, l
 	}
 	return "", ""
+}
+
+// oops says what a kernel's first oops was and where, which its panic that
+// follows does not: the line that counts it, the one before where that names an
+// address, and the function.
+func oops(text []byte) string {
+	const first, at = "[#1]", "RIP: 0010:"
+	i := bytes.Index(text, []byte(first))
+	if i < 0 {
+		return ""
+	}
+	message := func(line []byte) string {
+		// After the time that the kernel puts before it.
+		if _, rest, ok := bytes.Cut(line, []byte("] ")); ok {
+			line = rest
+		}
+		return strings.TrimSpace(string(line))
+	}
+	start := bytes.LastIndexAny(text[:i], "\r\n") + 1
+	parts := []string{message(text[start : i+len(first)])}
+	if b := bytes.LastIndex(text[:start], []byte("BUG: ")); b >= 0 && start-b < 1000 {
+		line, _, _ := bytes.Cut(text[b:], []byte("\n"))
+		parts = append([]string{strings.TrimSpace(string(line))}, parts...)
+	}
+	if _, rest, ok := bytes.Cut(text[i:], []byte(at)); ok {
+		where := bytes.Fields(rest)
+		if len(where) > 0 {
+			parts = append(parts, "in "+string(where[0]))
+		}
+	}
+	return printable(strings.Join(parts, ", "), 300)
 }

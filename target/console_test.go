@@ -69,6 +69,10 @@ func TestDiagnose(t *testing.T) {
 		{"oom", "[ 9.9] Out of memory: Killed process 77 (mapprof)\n", GuestOutOfMemory, "[ 9.9] Out of memory: Killed process 77 (mapprof)"},
 		{"oom panic", "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory\n", GuestOutOfMemory, "[ 9.9] Kernel panic - not syncing: System is deadlocked on memory"},
 		{"oom and then another panic", "[ 9.9] Out of memory: Killed process 77 (mapprof)\n[ 12] Kernel panic - not syncing: Fatal exception\n", GuestPanicked, "[ 12] Kernel panic - not syncing: Fatal exception"},
+		{"oops", "[ 60.1] BUG: unable to handle page fault for address: ffffc90000a01000\r\n[ 60.1] #PF: supervisor read access in kernel mode\r\n[ 60.2] Oops: Oops: 0000 [#1] PREEMPT SMP NOPTI\r\n" +
+			"[ 60.2] CPU: 0 UID: 0 PID: 9 Comm: kworker/0:0\r\n[ 60.2] RIP: 0010:rcu_do_batch+0x1c3/0x540\r\n[ 60.3] RIP: 0010:other+0x1/0x2\r\n[ 60.8] Kernel panic - not syncing: Fatal exception in interrupt\r\n",
+			GuestPanicked, "[ 60.8] Kernel panic - not syncing: Fatal exception in interrupt: BUG: unable to handle page fault for address: ffffc90000a01000, Oops: Oops: 0000 [#1], in rcu_do_batch+0x1c3/0x540"},
+		{"int3", "[ 1.2] int3: 0000 [#1] SMP\n[ 1.3] Kernel panic - not syncing: Fatal exception\n", GuestPanicked, "[ 1.3] Kernel panic - not syncing: Fatal exception: int3: 0000 [#1]"},
 		{"initramfs too large", "Initramfs unpacking failed: write error\nKernel panic - not syncing: No working init\n", GuestPanicked, "Kernel panic - not syncing: No working init"},
 	} {
 		if reason, line := diagnose([]byte(tc.text)); reason != tc.reason || line != tc.line {
