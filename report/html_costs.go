@@ -17,7 +17,7 @@ const probePrefix = "probe."
 // costRow is what a lookup by one path costs.
 type costRow struct {
 	Path, N, P50, P99, Max string
-	Function               string // median of the kernel's function alone
+	Function               string // median of the kernel's function, as the probe sees it
 	Probe                  string // median of what the probe adds
 }
 
@@ -63,7 +63,7 @@ func costSentence(list []*entry, kernel string) (out []span, blame string) {
 		return []span{{Text: "On " + kernel + " no lookup was measured."}}, ""
 	}
 	if len(added) > 0 {
-		blame = "While it is attached, the probe adds " + strings.Join(added, " and ") + "; nothing was taken off for that."
+		blame = "While it is attached, the probe adds " + listed(added) + "; nothing was taken off for that."
 	}
 	return append(out, span{Text: "."}), blame
 }
@@ -81,4 +81,13 @@ func foundIn(s *results.Scenario) []string {
 		}
 	}
 	return out
+}
+
+// listed joins as a sentence does.
+func listed(parts []string) string {
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	last := len(parts) - 1
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
