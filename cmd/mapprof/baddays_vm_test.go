@@ -379,25 +379,37 @@ func mount(t *testing.T, dir, options string) {
 
 // TestVMBootParameters runs what changes grace periods most on one kernel.
 func TestVMBootParameters(t *testing.T) {
-	var text strings.Builder
-	for _, parameter := range []string{"rcupdate.rcu_expedited=1", "rcu_nocbs=all", "preempt=none", "preempt=full", "nosmp"} {
-		dir := filepath.Join(t.TempDir(), "run")
-		code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "60", "--strategy", "rcu,tasks-trace", "--append", parameter, "-o", dir)
-		fmt.Fprintf(&text, "$ mapprof run --append %s\n[exit %d] %s\n%s\n", parameter, code, masked(messageOf(stderr)), factsOf(stdout))
-		d, err := results.Open(dir)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, &text)
+	parameters := []string{"rcupdate.rcu_expedited=1", "rcu_nocbs=all", "preempt=none", "preempt=full", "nosmp"}
+	texts := make([]string, len(parameters))
+	t.Run("all", func(t *testing.T) {
+		for i, parameter := range parameters {
+			t.Run(parameter, func(t *testing.T) {
+				t.Parallel()
+				texts[i] = bootedWith(t, parameter)
+			})
 		}
-		checkContract(t, d)
-		if !strings.Contains(" "+d.Run.Target.Kernel.Cmdline+" ", " "+parameter+" ") {
-			t.Errorf("booted with %q", d.Run.Target.Kernel.Cmdline)
-		}
-		for _, s := range d.Run.Scenarios {
-			t.Logf("%s, %s: median limbo %v, update wait %v", parameter, s.Strategy.Requested,
-				time.Duration(s.Phases[results.PhaseLimbo].P50NS), time.Duration(s.Phases[results.PhaseUpdateWait].P50NS))
-		}
+	})
+	golden(t, "boot-parameters.golden", strings.Join(texts, ""))
+}
+
+func bootedWith(t *testing.T, parameter string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "60", "--strategy", "rcu,tasks-trace", "--append", parameter, "-o", dir)
+	text := fmt.Sprintf("$ mapprof run --append %s\n[exit %d] %s\n%s\n", parameter, code, masked(messageOf(stderr)), factsOf(stdout))
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
 	}
-	golden(t, "boot-parameters.golden", text.String())
+	checkContract(t, d)
+	if !strings.Contains(" "+d.Run.Target.Kernel.Cmdline+" ", " "+parameter+" ") {
+		t.Errorf("booted with %q", d.Run.Target.Kernel.Cmdline)
+	}
+	for _, s := range d.Run.Scenarios {
+		t.Logf("%s, %s: median limbo %v, update wait %v", parameter, s.Strategy.Requested,
+			time.Duration(s.Phases[results.PhaseLimbo].P50NS), time.Duration(s.Phases[results.PhaseUpdateWait].P50NS))
+	}
+	return text
 }
 
 // factsOf is what a run's table says that isn't a measured figure: CPUs, paths
