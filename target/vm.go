@@ -80,6 +80,10 @@ type Outcome struct {
 	MemoryBytes uint64
 	QEMU        string // version
 
+	// Boots is 1, or more where those before ended with an int3 that the
+	// kernel had patched away already: see stalePatch.
+	Boots int
+
 	Release       string // the guest's uname -r and -v
 	Build         string
 	GuestWarnings []string
@@ -197,16 +201,53 @@ func (vm VM) Run(ctx context.Context, job Job) (Outcome, error) {
 	}
 	m := machine{kernel: vm.Kernel.Path, cpus: vm.CPUs, memory: vm.MemoryBytes,
 		accel: accel, clock: vm.Clock, append: vm.Append}
-	out := Outcome{Accel: accel, AccelReason: reason, Clock: vm.Clock, CPUs: vm.CPUs,
-		MemoryBytes: vm.MemoryBytes, QEMU: build.version}
-	s := &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
-	err = s.boot(ctx, qemu, m)
+	var out Outcome
+	var s *session
+	for boots := 1; ; boots++ {
+		out = Outcome{Accel: accel, AccelReason: reason, Clock: vm.Clock, CPUs: vm.CPUs,
+			MemoryBytes: vm.MemoryBytes, QEMU: build.version}
+		s = &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
+		err = s.boot(ctx, qemu, m)
+		out.Boots = boots
+		if boots == maxBoots || !m.stalePatch(err) || !job.canBeginAgain() {
+			break
+		}
+	}
 	if vm.ConsoleLog != "" {
 		if werr := os.WriteFile(vm.ConsoleLog, s.console.Bytes(), 0o644); werr != nil {
 			err = errors.Join(err, fmt.Errorf("keep console: %w", werr))
 		}
 	}
 	return out, err
+}
+
+// maxBoots bounds how often a guest is booted for one job: an int3 of the
+// kernel's own would come again.
+const maxBoots = 3
+
+// stalePatch tells whether a guest died of an instruction that its kernel had
+// replaced before. A kernel patches itself (jump labels, trampolines) with an
+// int3 in place meanwhile; under TCG with several CPUs one of them may still
+// run into that int3 when the kernel has done with it, once in some hundred
+// boots, and more often on a busy host.
+func (m machine) stalePatch(err error) bool {
+	var guest *GuestError
+	return m.accel == "tcg" && m.cpus > 1 && errors.As(err, &guest) &&
+		guest.Reason == GuestPanicked && strings.Contains(guest.Detail, "int3: 0000 [#1]")
+}
+
+// canBeginAgain: nobody wants it to end, and no file has been stored.
+func (j *Job) canBeginAgain() bool {
+	select {
+	case <-j.Stop:
+		return false
+	default:
+	}
+	if j.OutDir == "" {
+		return true
+	}
+	left, err := os.ReadDir(j.OutDir)
+	return err == nil && len(left) == 0
 }
 
 // MemoryError is a host without the memory that a VM was to have.

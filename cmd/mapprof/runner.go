@@ -231,6 +231,9 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	if out != nil {
 		describeVM(&part.Run.Targets[0], *p.kernel, *out)
+		if t := &part.Run.Scenarios[0].Trials[0]; out.Boots > 1 {
+			t.Warnings = append(t.Warnings, fmt.Sprintf("this is boot %d: before it QEMU ran into an int3 that the kernel had patched away already (TCG with several CPUs)", out.Boots))
+		}
 		if out.Clock == target.ClockICount {
 			analyze.InInstructions(part.Run.Scenarios[0].Metrics)
 			analyze.InInstructions(part.Run.Scenarios[0].Trials[0].Metrics)
