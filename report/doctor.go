@@ -13,8 +13,9 @@ import (
 
 // WriteDoctor prints what can be seen on a target: every function that the
 // tracer looks for, how it is attached or why not, and the phases that are
-// therefore visible. phases are in the words of package results.
-func WriteDoctor(w io.Writer, t *results.Target, phases []string, o Options) error {
+// therefore visible. phases are in the words of package results, warnings a
+// line each.
+func WriteDoctor(w io.Writer, t *results.Target, phases, warnings []string, o Options) error {
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
@@ -58,6 +59,9 @@ func WriteDoctor(w io.Writer, t *results.Target, phases []string, o Options) err
 		if pr.Required && pr.Mechanism == "" {
 			p.alert("without " + pr.Function + " nothing can be measured here: " + orElse(pr.Reason, "it did not attach"))
 		}
+	}
+	for _, warning := range warnings {
+		p.note("warning", analyze.SafeText(warning))
 	}
 	_, err := w.Write(p.buf.Bytes())
 	return err

@@ -292,14 +292,18 @@ func TestWriteDoctor(t *testing.T) {
 		Kernel: results.Kernel{Release: "6.18\x1b[2J"},
 		Probes: []results.Probe{{Name: "last put", Function: "bpf_map_free_id", Required: true, Reason: "fentry: operation not permitted; kprobe: no such file or directory"}}}
 	for _, c := range []struct {
-		name   string
-		target *results.Target
-		phases []string
-		o      Options
-	}{{"doctor", target, phases, Options{}}, {"doctor_70", target, phases, Options{Width: 70}}, {"doctor_refused", refused, nil, Options{}}} {
+		name             string
+		target           *results.Target
+		phases, warnings []string
+		o                Options
+	}{
+		{"doctor", target, phases, nil, Options{}},
+		{"doctor_70", target, phases, []string{"mount tracefs on /sys/kernel/tracing: no such device\x1b[2J, which is said at some length"}, Options{Width: 70}},
+		{"doctor_refused", refused, nil, nil, Options{}},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			var buf bytes.Buffer
-			if err := WriteDoctor(&buf, c.target, c.phases, c.o); err != nil {
+			if err := WriteDoctor(&buf, c.target, c.phases, c.warnings, c.o); err != nil {
 				t.Fatal(err)
 			}
 			checkText(t, buf.String(), c.o)

@@ -163,8 +163,8 @@ func TestVMResults(t *testing.T) {
 			if (out.Instructions != 0) != (clock == ClockICount) {
 				t.Errorf("%d instructions with clock %s", out.Instructions, clock)
 			}
-			if len(out.GuestWarnings) != 0 {
-				t.Errorf("guest warns: %q", out.GuestWarnings)
+			if len(out.Warnings) != 0 {
+				t.Errorf("guest warns: %q", out.Warnings)
 			}
 			if _, err := os.Stat(vm.ConsoleLog); err != nil {
 				t.Error(err)

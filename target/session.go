@@ -227,7 +227,7 @@ func (s *session) end(q *qmp, p *process) {
 
 func (s *session) fill(rc *receiver) {
 	o := s.out
-	o.Release, o.Build, o.GuestWarnings = rc.hello.Release, rc.hello.Version, rc.hello.Warnings
+	o.Release, o.Build, o.Warnings = rc.hello.Release, rc.hello.Version, rc.hello.Warnings
 	o.ExitCode, o.Signal, o.Message = rc.done.ExitCode, rc.done.Signal, rc.done.Message
 	o.Files, o.ChannelBytes = rc.stored, rc.total
 }

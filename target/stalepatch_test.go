@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +35,9 @@ func TestStalePatch(t *testing.T) {
 		if got := tt.m.stalePatch(tt.err); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
+	}
+	if got := staleWarning(1, panicked(int3)); !strings.Contains(got, "after boot 1: ") || !strings.Contains(got, int3) {
+		t.Errorf("%q", got)
 	}
 	// A console as it was seen leads there.
 	reason, line := diagnose([]byte("[    1.685101] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\r\n[    1.685202] RIP: 0010:sched_clock_idle_wakeup_event+0x5/0x40\r\n" +

@@ -80,13 +80,11 @@ type Outcome struct {
 	MemoryBytes uint64
 	QEMU        string // version
 
-	// Boots is 1, or more where those before ended with an int3 that the
-	// kernel had patched away already: see stalePatch.
-	Boots int
-
-	Release       string // the guest's uname -r and -v
-	Build         string
-	GuestWarnings []string
+	Release string // the guest's uname -r and -v
+	Build   string
+	// Warnings are what the machine was not given, and boots before this
+	// one; printable, one line each.
+	Warnings []string
 
 	HelloNS   int64 // until user space runs
 	StartedNS int64 // until the job's process runs
@@ -203,15 +201,17 @@ func (vm VM) Run(ctx context.Context, job Job) (Outcome, error) {
 		accel: accel, clock: vm.Clock, append: vm.Append}
 	var out Outcome
 	var s *session
+	var before []string
 	for boots := 1; ; boots++ {
 		out = Outcome{Accel: accel, AccelReason: reason, Clock: vm.Clock, CPUs: vm.CPUs,
 			MemoryBytes: vm.MemoryBytes, QEMU: build.version}
 		s = &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
 		err = s.boot(ctx, qemu, m)
-		out.Boots = boots
+		out.Warnings = append(before, out.Warnings...)
 		if boots == maxBoots || !m.stalePatch(err) || !job.canBeginAgain() {
 			break
 		}
+		before = append(before, staleWarning(boots, err))
 	}
 	if vm.ConsoleLog != "" {
 		if werr := os.WriteFile(vm.ConsoleLog, s.console.Bytes(), 0o644); werr != nil {
@@ -228,12 +228,19 @@ const maxBoots = 3
 // stalePatch tells whether a guest died of an instruction that its kernel had
 // replaced before. A kernel patches itself (jump labels, trampolines) with an
 // int3 in place meanwhile; under TCG with several CPUs one of them may still
-// run into that int3 when the kernel has done with it, once in some hundred
-// boots, and more often on a busy host.
+// run into that int3 when the kernel has done with it. Others met it with QEMU
+// 7 and 8: linux-kernel, "qemu-x86_64 booting with 8.0.0 still see int3", 2023;
+// bugzilla.redhat.com 2216496.
 func (m machine) stalePatch(err error) bool {
 	var guest *GuestError
 	return m.accel == "tcg" && m.cpus > 1 && errors.As(err, &guest) &&
 		guest.Reason == GuestPanicked && strings.Contains(guest.Detail, "int3: 0000 [#1]")
+}
+
+func staleWarning(boots int, err error) string {
+	var guest *GuestError
+	errors.As(err, &guest)
+	return fmt.Sprintf("booted again after boot %d: an int3 that the kernel had patched away, which QEMU's TCG with several CPUs may still run into (%s)", boots, guest.Detail)
 }
 
 // canBeginAgain: nobody wants it to end, and no file has been stored.

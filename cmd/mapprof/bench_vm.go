@@ -60,6 +60,9 @@ func (b *benchVM) run(ctx context.Context, stderr progressSink, kernel, name str
 			}
 		},
 	})
+	for _, w := range out.Warnings {
+		stderr("warning: " + kernel + ": " + w)
+	}
 	switch {
 	case err != nil:
 		return out, err

@@ -24,7 +24,9 @@ const eventDoctor = "doctor"
 type diagnosis struct {
 	Target results.Target `json:"target"`
 	Phases []string       `json:"phases"` // that can be seen there
-	Error  string         `json:"error,omitempty"`
+	// Warnings are of the machine that it was examined on.
+	Warnings []string `json:"warnings,omitempty"`
+	Error    string   `json:"error,omitempty"`
 }
 
 // diagnose attaches everything on this kernel, and detaches it again.
@@ -106,7 +108,7 @@ map's death can therefore be told apart, and what is missing and why.
 			var errs []error
 			for _, d := range found {
 				if format == "table" {
-					if err := report.WriteDoctor(cmd.OutOrStdout(), &d.Target, d.Phases, tableOptions(cmd.OutOrStdout(), "")); err != nil {
+					if err := report.WriteDoctor(cmd.OutOrStdout(), &d.Target, d.Phases, d.Warnings, tableOptions(cmd.OutOrStdout(), "")); err != nil {
 						return err
 					}
 				}
@@ -174,6 +176,7 @@ func diagnoseVM(ctx context.Context, flags *targetFlags, k target.Kernel) (diagn
 		return d, fmt.Errorf("examine %s: %w", k.Requested, decodeErr)
 	}
 	describeVM(&d.Target, k, out)
+	d.Warnings = out.Warnings
 	return d, nil
 }
 

@@ -231,9 +231,8 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	if out != nil {
 		describeVM(&part.Run.Targets[0], *p.kernel, *out)
-		if t := &part.Run.Scenarios[0].Trials[0]; out.Boots > 1 {
-			t.Warnings = append(t.Warnings, fmt.Sprintf("this is boot %d: before it QEMU ran into an int3 that the kernel had patched away already (TCG with several CPUs)", out.Boots))
-		}
+		t := &part.Run.Scenarios[0].Trials[0]
+		t.Warnings = append(t.Warnings, out.Warnings...)
 		if out.Clock == target.ClockICount {
 			analyze.InInstructions(part.Run.Scenarios[0].Metrics)
 			analyze.InInstructions(part.Run.Scenarios[0].Trials[0].Metrics)
