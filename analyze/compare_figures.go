@@ -33,7 +33,7 @@ type Figure struct {
 	// figure come: those of a quantile are a histogram's buckets.
 	Coarse float64
 	Values []float64
-	// signed figures may be negative: a metric may be a difference.
+	// signed figures may be negative: they are differences.
 	signed bool
 	// trials are the indexes of the trials that the values are of.
 	trials []int
@@ -144,6 +144,10 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 	if m.N == 0 {
 		return
 	}
+	if slices.Contains(results.AllPhases(), name) {
+		c.fail("metric %s has the name of a phase", name)
+		return
+	}
 	better := BetterLower
 	switch m.Better {
 	case "", BetterLower:
@@ -156,7 +160,7 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 		name  string
 		value float64
 	}{{"mean", m.Mean}, {"p50", m.P50}, {"p90", m.P90}, {"p99", m.P99}} {
-		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, signed: true}, q.value)
+		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, signed: m.Difference}, q.value)
 	}
 }
 

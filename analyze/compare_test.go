@@ -424,16 +424,29 @@ func TestFiguresOfKeepsOrder(t *testing.T) {
 	}
 }
 
-// A metric may be a difference, and that may be negative: more is still worse.
+// A metric that is a difference may be negative: more is still worse. No other
+// one may, and none has the name of a phase.
 func TestCompareNegativeMetrics(t *testing.T) {
-	with := func(seed uint64, cost float64) *results.Run {
+	with := func(seed uint64, name string, cost float64, difference bool) *results.Run {
 		run := synthetic(3, 0, 1, ClockDeterministic, seed)
 		for i := range run.Scenarios[0].Trials {
-			run.Scenarios[0].Trials[i].Metrics["probe.syscall"] = results.Metric{N: 1, Mean: cost, P50: cost, P90: cost, P99: cost, Unit: "instructions/op"}
+			run.Scenarios[0].Trials[i].Metrics[name] = results.Metric{N: 1, Mean: cost, P50: cost, P90: cost, P99: cost, Unit: "instructions/op", Difference: difference}
 		}
 		return run
 	}
-	c, err := Compare([]Input{{"a", with(1, -100)}, {"b", with(2, -50)}}, CompareOptions{})
+	for _, tt := range []struct {
+		run  *results.Run
+		want string
+	}{
+		{with(1, "probe.syscall", -100, false), "probe.syscall/mean is -100"},
+		{with(1, results.PhaseFree, 100, false), "metric free has the name of a phase"},
+	} {
+		var invalid *InvalidError
+		if _, err := Compare([]Input{{"a", tt.run}, {"b", tt.run}}, CompareOptions{}); !errors.As(err, &invalid) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v, want %q", err, tt.want)
+		}
+	}
+	c, err := Compare([]Input{{"a", with(1, "probe.syscall", -100, true)}, {"b", with(2, "probe.syscall", -50, true)}}, CompareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

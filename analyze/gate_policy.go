@@ -131,9 +131,10 @@ func (a *Amount) UnmarshalYAML(n *yaml.Node) error {
 }
 
 // DefaultPolicy is the gate without a file. On the deterministic clock the
-// centres of what a user feels block; tails, single stages and memory, which
-// one grace period more or less moves by percents, advise. On a wall clock nothing blocks
-// unless the host is dedicated.
+// centres of what a user feels, and of what a workload measures of its own,
+// block; tails, single phases and memory, which one grace period more or less
+// moves by percents, advise. On a wall clock nothing blocks unless the host is
+// dedicated.
 func DefaultPolicy() Policy {
 	p := Policy{
 		Version: 1, Host: HostShared, MaxLoss: 0.001, MaxPending: 0.01,
@@ -148,7 +149,11 @@ func DefaultPolicy() Policy {
 }
 
 func defaultRules() []Rule {
-	felt := []string{"limbo/p50", "update_wait/p50", "op/p50", "lookup.*/p50", "update.*/p50"}
+	felt := []string{
+		"limbo/p50", "update_wait/p50", "op/p50",
+		"lookup.*/p50", "update.*/p50", "probe.*/p50",
+		"create*/p50", "mmap/p50", "touch/p50", "zero/p50", "free.*/p50",
+	}
 	return []Rule{
 		{Metrics: felt, Clock: ClockDeterministic, Relative: 0.005, Action: ActionBlock, Optional: true},
 		{Metrics: []string{"**"}, Clock: ClockDeterministic, Relative: 0.02, Action: ActionAdvise, Optional: true},

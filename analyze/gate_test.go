@@ -304,3 +304,24 @@ rules:
 		}
 	}
 }
+
+// TestDefaultPolicyBlocks: what a workload measures of its own blocks by its
+// median, the parts of a death and memory don't.
+func TestDefaultPolicyBlocks(t *testing.T) {
+	p := DefaultPolicy()
+	actions := map[string][]string{
+		ActionBlock: {
+			"limbo/p50", "update_wait/p50", "op/p50", "lookup.syscall/p50", "lookup.syscall.function/p50", "update.mmap/p50",
+			"probe.helper/p50", "create/p50", "create.zeroing/p50", "mmap/p50", "touch/p50", "zero/p50", "free.total/p50", "free.vfree/p50",
+		},
+		ActionAdvise: {"limbo/p99", "rcu_gp/p50", "free/p50", "limbo/peak_bytes", "memory.held/p50", "lookup.syscall/mean"},
+	}
+	for want, metrics := range actions {
+		for _, metric := range metrics {
+			i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(ClockDeterministic) && r.matches(metric) })
+			if i < 0 || p.Rules[i].Action != want {
+				t.Errorf("%s: rule %d, want one that says %s", metric, i, want)
+			}
+		}
+	}
+}

@@ -210,6 +210,9 @@ type Metric struct {
 	Better string `json:"better,omitempty"`
 	// How says how it was measured, where that needs saying.
 	How string `json:"how,omitempty"`
+	// Difference says that it is one of two measurements: only then a value
+	// may be negative.
+	Difference bool `json:"difference,omitempty"`
 }
 
 // Limbo is the memory that freed maps still hold.

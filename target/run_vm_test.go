@@ -163,8 +163,10 @@ func TestVMResults(t *testing.T) {
 			if (out.Instructions != 0) != (clock == ClockICount) {
 				t.Errorf("%d instructions with clock %s", out.Instructions, clock)
 			}
-			if len(out.Warnings) != 0 {
-				t.Errorf("guest warns: %q", out.Warnings)
+			for _, w := range out.Warnings {
+				if !strings.HasPrefix(w, "booted again after boot") { // QEMU's own: TestStalePatch
+					t.Errorf("guest warns: %q", w)
+				}
 			}
 			if _, err := os.Stat(vm.ConsoleLog); err != nil {
 				t.Error(err)

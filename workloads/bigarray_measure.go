@@ -70,7 +70,7 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 	if err != nil || len(probed) == 0 {
 		return err
 	}
-	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(p.function)}
+	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(p.function), Difference: true}
 	return nil
 }
 

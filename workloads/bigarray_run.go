@@ -322,7 +322,7 @@ func (i *bigInstance) free() error {
 				return i.memory("memory.after")
 			}
 		}
-		i.one("free", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(time.Since(dropped).Nanoseconds()))
+		i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(time.Since(dropped).Nanoseconds()))
 		return i.memory("memory.after")
 	})
 }

@@ -100,7 +100,7 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	if err != nil || len(probed) == 0 {
 		return err
 	}
-	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(function)}
+	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(function), Difference: true}
 	return nil
 }
 

@@ -81,6 +81,9 @@ type Metric struct {
 	Unit string
 	// How says how it was measured, where that needs saying.
 	How string
+	// Difference says that it is one of two measurements, which noise can make
+	// negative.
+	Difference bool
 }
 
 // Sized is a Workload that needs much memory.

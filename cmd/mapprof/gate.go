@@ -39,8 +39,9 @@ runs that aren't comparable), 1 failure, 2 usage. Missing data never passes.
   mapprof gate --baseline a --candidate b --junit gate.xml
 
 Without --policy: on the deterministic clock the medians of limbo, update_wait,
-op, and of what a lookup or an update of an element costs block from 0.5 % on;
-everything else, and all that a wall clock measured, only advises. A policy says otherwise:
+op, and of what lookup and bigarray time (an element's lookup or update, the
+probe's own cost, creating and freeing an array) block from 0.5 % on; everything
+else, and all that a wall clock measured, only advises. A policy says otherwise:
 
   version: 1
   host: dedicated          # what a wall clock measures here may block

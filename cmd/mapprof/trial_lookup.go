@@ -84,7 +84,9 @@ func (t *trial) metrics() map[string]results.Metric {
 		out = map[string]results.Metric{}
 	}
 	for name, m := range t.result.Metrics {
-		out[name] = analyze.MetricOf(m.Values, m.Unit, m.How)
+		sum := analyze.MetricOf(m.Values, m.Unit, m.How)
+		sum.Difference = m.Difference
+		out[name] = sum
 	}
 	for _, l := range t.lookups {
 		out[l.name] = analyze.MetricOfHistogram(l.histogram, analyze.Exact{
