@@ -73,8 +73,11 @@ func (f *selfTestFlags) check() error {
 		return &usageError{errors.New("--timeout must be more than 0")}
 	}
 	for i, name := range f.workloads {
-		if !slices.ContainsFunc(selfTestWorkloads, func(w selfTestWorkload) bool { return w.name == name }) || slices.Contains(f.workloads[:i], name) {
-			return &usageError{fmt.Errorf("--workloads: %q is not churn or lookup, once each", name)}
+		if !slices.ContainsFunc(selfTestWorkloads, func(w selfTestWorkload) bool { return w.name == name }) {
+			return &usageError{fmt.Errorf("--workloads: %q is not one of churn, lookup", name)}
+		}
+		if slices.Contains(f.workloads[:i], name) {
+			return &usageError{fmt.Errorf("--workloads names %s twice", name)}
 		}
 	}
 	return nil
