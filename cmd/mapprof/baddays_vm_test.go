@@ -426,12 +426,16 @@ func factsOf(table string) string {
 			facts = append(facts, name+" │ "+balance)
 		case strings.Contains(l, "booted again after boot"):
 			// The emulator's, not the kernel's: TestStalePatch.
+		case regexp.MustCompile(`^loss \S+ recursion_misses \d+$`).MatchString(l):
+			// At most so many were missed. Whether any was, the balance says.
+			facts = append(facts, "loss none")
 		case regexp.MustCompile(`→|^(pending|loss|excluded|warning) `).MatchString(l):
 			facts = append(facts, l)
 		default:
 			facts = append(facts, regexp.MustCompile(`\b\d+ CPUs?\b`).FindAllString(l, 1)...)
 		}
 	}
+	facts = slices.Compact(facts)
 	return regexp.MustCompile(`\b[\d.]+ (ns|µs|ms|s)\b`).ReplaceAllString(masked(strings.Join(facts, "\n")+"\n"), "T")
 }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -87,7 +89,8 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs (go test -update rewrites it):\n got: %s\nwant: %s", path, got, want)
+		t.Errorf("%s differs (go test -update rewrites it): got:\n%s\n- wanted, + got:\n%s", path, got,
+			cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")))
 	}
 }
 
