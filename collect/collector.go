@@ -44,6 +44,7 @@ type Outcome struct {
 	// UpdateWaitNS are the times that updates and deletes of outer maps
 	// blocked, in the order of their ends.
 	UpdateWaitNS []int64
+	UpdateWaitEndNS []int64 // those ends, CLOCK_MONOTONIC
 	// GracePeriods are the system's, in the order of their ends; empty where
 	// their functions can't be seen.
 	GracePeriods []results.GracePeriod
@@ -238,6 +239,7 @@ func (c *Collector) Finish() (*Outcome, error) {
 	}
 	for _, w := range c.waits {
 		o.UpdateWaitNS = append(o.UpdateWaitNS, int64(w.EndNs-w.StartNs))
+		o.UpdateWaitEndNS = append(o.UpdateWaitEndNS, int64(w.EndNs))
 	}
 	for _, g := range c.gps {
 		if kind := gpKinds[g.GpKind]; kind != "" && g.EndNs >= g.StartNs {

@@ -30,7 +30,7 @@ func (i *churnInstance) Run(ctx context.Context, progress func(done, total uint6
 		return Result{}, errors.Join(err, stopHeld(), stop())
 	}
 	result, err := i.loop(ctx, progress)
-	result.Metrics = i.held.metrics()
+	i.held.report(&result)
 	return result, errors.Join(err, letGo(), stopHeld(), stop())
 }
 

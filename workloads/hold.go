@@ -77,6 +77,7 @@ type hold struct {
 	done         atomic.Bool // the operation has ended
 	entered      int64
 	times        []float64
+	until        []int64 // when each left
 }
 
 // holdTimes are times of one hold, CLOCK_MONOTONIC in nanoseconds.
@@ -280,7 +281,7 @@ func (h *hold) leave() error {
 	if h.entered > t.waitingNS || left < t.waitingNS+int64(h.length) {
 		return fmt.Errorf("hold reader: it was inside from %d to %d ns, not from %d for %v", h.entered, left, t.waitingNS, h.length)
 	}
-	h.times = append(h.times, float64(left-t.waitingNS))
+	h.times, h.until = append(h.times, float64(left-t.waitingNS)), append(h.until, left)
 	return nil
 }
 
@@ -292,13 +293,14 @@ func (h *hold) read64(name string) (int64, error) {
 	return int64(v), nil
 }
 
-// metrics are what leave noted.
-func (h *hold) metrics() map[string]Metric {
+// report adds what leave noted.
+func (h *hold) report(r *Result) {
 	if h == nil {
-		return nil
+		return
 	}
-	return map[string]Metric{MetricHold: {Values: h.times, Unit: "ns",
+	r.Metrics = map[string]Metric{MetricHold: {Values: h.times, Unit: "ns",
 		How: fmt.Sprintf("by the %s reader itself, from when the operation waits", h.kind)}}
+	r.HeldUntilNS = h.until
 }
 
 func (h *hold) close() error {

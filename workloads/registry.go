@@ -65,6 +65,9 @@ type Result struct {
 	// Metrics are the figures that are no operation's latency, by name; a
 	// name has no comma and no space.
 	Metrics map[string]Metric
+	// HeldUntilNS is when each reader of --hold-reader left its section, in
+	// nanoseconds of CLOCK_MONOTONIC.
+	HeldUntilNS []int64
 	// Failures are what the workload found to be wrong with the kernel, one
 	// line each: the run fails, and its figures are kept.
 	Failures []string

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/workloads"
@@ -33,12 +34,50 @@ type holdRow struct {
 	Length   time.Duration
 	Phase    string
 	N        int
-	Held     [3]int64 // by the reader's own clock: min, median, max
+	// Held is for how long the reader stayed after the operation was seen to
+	// wait, by its own clock: minimum, median, maximum.
+	Held     [3]int64
 	Measured [3]int64
-	// Excess is Measured less Held, death by death; with no hold that could
-	// lengthen the phase it is Measured itself.
+	// Excess is from the reader's end, by its own clock, to the phase's, death
+	// by death; with no hold that could lengthen the phase it is Measured.
 	Excess [3]int64
-	Short  int // deaths with less than the hold
+	Short  int // deaths whose phase is shorter than the hold
+	// Looked is by how much after the reader's end the kernel first looked
+	// for it, where it has to look: see srcuLook. A run without a hold has no
+	// such wait. Zero elsewhere.
+	Looked [3]int64
+	// Quartile: three quarters of the excesses less Looked, death by death,
+	// are at most this.
+	Quartile int64
+}
+
+// srcuLook is called when SRCU looks whether its readers have ended: nothing
+// tells it. It does so a jiffy and as long as the grace period has lasted after
+// the last time, at most 10 jiffies (srcu_get_delay(), SRCU_MAX_INTERVAL). The
+// function tracer sees it.
+const srcuLook = "process_srcu"
+
+// onSRCU: since 7.0 tasks-trace is built on it.
+func (t *trial) onSRCU() bool {
+	attached := func(function string) bool {
+		return slices.ContainsFunc(t.probes, func(a probes.Attachment) bool { return a.Function == function && a.Mechanism != "" })
+	}
+	return attached("call_srcu") && !attached("call_rcu_tasks_trace")
+}
+
+// lookedAfter is by how much after each reader's end the first look came; 0
+// where none came before the phase's end: then one that was under way saw it.
+func lookedAfter(calls []ftraceCall, left, ends []int64) []int64 {
+	after := make([]int64, len(left))
+	for i := range left {
+		for _, c := range calls {
+			if c.Function == srcuLook && c.AtNS >= left[i] && c.AtNS <= ends[i] {
+				after[i] = c.AtNS - left[i]
+				break
+			}
+		}
+	}
+	return after
 }
 
 // holdSettle lets a death end before the next hold begins: several grace
@@ -55,6 +94,9 @@ var holdPhases = map[string]string{
 // measureHolds runs in the guest: no hold, each length, and each reader where
 // it must not show.
 func measureHolds(c holdConfig, say progressSink) ([]holdRow, error) {
+	if err := startFtrace(srcuLook); err != nil {
+		return nil, err
+	}
 	var rows []holdRow
 	add := func(strategy, reader string, length time.Duration) error {
 		say(fmt.Sprintf("strategy %s, reader %q held %v", strategy, reader, length))
@@ -99,45 +141,79 @@ func measureHold(count int, strategy, reader string, length time.Duration) ([]ho
 	if n := len(t.outcome.Deaths); n != count || t.outcome.Puts != uint64(count) || len(t.outcome.UpdateWaitNS) != count {
 		return nil, fmt.Errorf("%d operations: %d deaths of %d, %d update waits", count, n, t.outcome.Puts, len(t.outcome.UpdateWaitNS))
 	}
-	held := make([]int64, 0, count)
+	var held []int64
 	for _, v := range t.result.Metrics[workloads.MetricHold].Values {
 		held = append(held, int64(v))
 	}
 	deaths := slices.SortedFunc(slices.Values(t.outcome.Deaths), func(a, b results.Death) int { return cmp.Compare(a.PutNS, b.PutNS) })
 	phase := holdPhases[strategy]
-	measured := make([]int64, count)
+	measured, ends := make([]int64, count), make([]int64, count)
 	for i, d := range deaths {
 		ns, ok := d.PhaseNS()[phase]
 		if !ok {
 			return nil, fmt.Errorf("strategy %s: a death by way of %s has no %s", strategy, d.Path, phase)
 		}
-		measured[i] = ns
+		measured[i], ends[i] = ns, d.RCUEndNS
+		if phase == results.PhaseTasksTraceGP {
+			ends[i] = d.TasksTraceEndNS
+		}
 	}
-	row := holdRow{Strategy: strategy, Reader: reader, Length: length}
-	rows := []holdRow{row.of(phase, held, measured, reader == strategy)}
+	row := holdRow{Strategy: strategy, Reader: reader, Length: length, Phase: phase}
+	if reader != strategy {
+		rows := []holdRow{row.notHeld(held, measured)}
+		if row.Phase = results.PhaseUpdateWait; strategy == workloads.StrategyRCU {
+			rows = append(rows, row.notHeld(held, t.outcome.UpdateWaitNS))
+		}
+		return rows, nil
+	}
+	left := t.result.HeldUntilNS
 	if strategy == workloads.StrategyRCU {
-		rows = append(rows, row.of(results.PhaseUpdateWait, held, t.outcome.UpdateWaitNS, reader == strategy))
+		wait := row
+		wait.Phase = results.PhaseUpdateWait
+		return []holdRow{row.heldBy(held, left, measured, ends, nil), wait.heldBy(held, left, t.outcome.UpdateWaitNS, t.outcome.UpdateWaitEndNS, nil)}, nil
 	}
-	return rows, nil
+	var looked []int64
+	if t.onSRCU() {
+		calls, err := ftraceCalls()
+		if err != nil {
+			return nil, err
+		}
+		looked = lookedAfter(calls, left, ends)
+	}
+	return []holdRow{row.heldBy(held, left, measured, ends, looked)}, nil
 }
 
-// of fills in what was measured in one phase; hit says whether the hold must
-// lengthen it.
-func (r holdRow) of(phase string, held, measured []int64, hit bool) holdRow {
-	r.Phase, r.N = phase, len(measured)
-	excess := slices.Clone(measured)
-	for i := range held {
-		if hit {
-			excess[i] -= held[i]
-		}
-		if hit && measured[i] < r.Length.Nanoseconds() {
-			r.Short++
-		}
-	}
+// notHeld fills in what was measured in a phase that no hold lengthens; held
+// are those of a reader of another kind, if there is one.
+func (r holdRow) notHeld(held, measured []int64) holdRow {
+	r.N, r.Measured = len(measured), spread(measured)
+	r.Excess = r.Measured
 	if len(held) > 0 {
 		r.Held = spread(held)
 	}
-	r.Measured, r.Excess = spread(measured), spread(excess)
+	return r
+}
+
+// heldBy fills in what was measured in the phase that the reader lengthens:
+// for each death how long the reader was held at least, when it left, the
+// phase's length and end, and what lookedAfter says, if anything.
+func (r holdRow) heldBy(held, left, measured, ends, looked []int64) holdRow {
+	excess := make([]int64, len(measured))
+	for i := range measured {
+		excess[i] = ends[i] - left[i]
+		if measured[i] < max(held[i], r.Length.Nanoseconds()) {
+			r.Short++
+		}
+	}
+	r.N, r.Held, r.Measured, r.Excess = len(measured), spread(held), spread(measured), spread(excess)
+	if len(looked) > 0 {
+		r.Looked = spread(looked)
+	}
+	for i := range looked {
+		excess[i] -= looked[i]
+	}
+	slices.Sort(excess)
+	r.Quartile = excess[(len(excess)-1)*3/4]
 	return r
 }
 
@@ -165,40 +241,22 @@ func checkHolds(rows []holdRow) error {
 			continue
 		}
 		if r.Short > 0 || r.Excess[0] < 0 {
-			errs = append(errs, fmt.Errorf("%s: %d of %d are shorter than the hold (excess from %v)", name, r.Short, r.N, time.Duration(r.Excess[0])))
+			errs = append(errs, fmt.Errorf("%s: %d of %d are shorter than the hold (they end from %v after the reader on)", name, r.Short, r.N, time.Duration(r.Excess[0])))
 		}
-		polling := r.polling()
-		if beyond := r.beyond(base[at]); beyond > polling.Nanoseconds() {
-			errs = append(errs, fmt.Errorf("%s: a median excess of %v is %v beyond what the phase takes without a hold, %v to %v, and the kernel's polling explains %v",
-				name, time.Duration(r.Excess[1]), time.Duration(beyond), time.Duration(base[at].Measured[0]), time.Duration(base[at].Measured[2]), polling))
+		if !r.within(base[at]) {
+			errs = append(errs, fmt.Errorf("%s: the third quartile of the excess, %v, is beyond what the phase takes without a hold, %v to %v",
+				name, time.Duration(r.Quartile), time.Duration(base[at].Measured[0]), time.Duration(base[at].Measured[2])))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// jiffy is the kernel's tick in the kernels that are calibrated: HZ=250.
-const jiffy = 4 * time.Millisecond
-
-// polling is by how much an excess may go beyond the spread without a hold: a
-// grace period that has to wait for a reader learns of its end late, a delay
-// that one without a reader never has. The table shows it in any case.
-//
-// RCU learns it at a tick, and an expedited grace period then wakes a worker,
-// which may be another tick. SRCU, on which tasks-trace is built since 7.0,
-// looks again after a jiffy and as long as the grace period has lasted, up to
-// 10 jiffies (srcu_get_delay(), SRCU_MAX_INTERVAL).
-func (r holdRow) polling() time.Duration {
-	if r.Strategy == workloads.StrategyTasksTrace {
-		return min(jiffy+r.Length, 10*jiffy)
-	}
-	return 2 * jiffy
-}
-
-// beyond is by how much the median excess is over the maximum of the run
-// without a hold; 0: within its spread. Maxima alone would differ one way or
-// the other between two equal samples.
-func (r holdRow) beyond(base holdRow) int64 {
-	return max(0, r.Excess[1]-base.Measured[2])
+// within tells whether the excess is in the spread of the run without a hold.
+// The maxima of two equal samples would differ one way or the other; that more
+// than a quarter of one is over the maximum of the other has a chance of some
+// percents at most.
+func (r holdRow) within(base holdRow) bool {
+	return r.Quartile <= base.Measured[2]
 }
 
 func newBenchHoldCmd() *cobra.Command {
@@ -274,24 +332,28 @@ func printBench(cmd *cobra.Command, path, text string) error {
 
 func writeHolds(w *strings.Builder, o target.Outcome, rows []holdRow) {
 	fmt.Fprintf(w, "%s, %d CPUs, QEMU %s, %s; times in ms, `min / median / max`:\n\n", o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel))
-	w.WriteString("| strategy | reader held | deaths | phase | held, by the reader | measured | excess | shorter than the hold | excess within the spread without one |\n|---|---|---:|---|---|---|---|---:|---|\n")
+	w.WriteString("| strategy | reader held | deaths | phase | held, by the reader | measured | excess | of it until SRCU looked | shorter than the hold | excess within the spread without one |\n" +
+		"|---|---|---:|---|---|---|---|---|---:|---|\n")
 	base := map[string]holdRow{}
 	for _, r := range rows {
 		at := r.Strategy + " " + r.Phase
 		if r.Reader == "" {
 			base[at] = r
 		}
-		reader, held, excess, short, within := "–", "–", "–", "–", "–"
+		reader, held, excess, looked, short, within := "–", "–", "–", "–", "–", "–"
 		if r.Reader != "" {
 			reader, held, short = fmt.Sprintf("%s, %v", r.Reader, r.Length), msSpread(r.Held), "is not waited for"
 		}
 		if r.Reader == r.Strategy {
 			excess, short, within = msSpread(r.Excess), fmt.Sprint(r.Short), "yes"
-			if beyond := r.beyond(base[at]); beyond > 0 {
-				within = fmt.Sprintf("no: median %.1f beyond, of %.0f that polling explains", float64(beyond)/1e6, r.polling().Seconds()*1e3)
+			if r.Looked != [3]int64{} {
+				looked, within = msSpread(r.Looked), "yes, less that"
+			}
+			if !r.within(base[at]) {
+				within = fmt.Sprintf("no: third quartile %.1f", float64(r.Quartile)/1e6)
 			}
 		}
-		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s |\n", r.Strategy, reader, r.N, r.Phase, held, msSpread(r.Measured), excess, short, within)
+		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", r.Strategy, reader, r.N, r.Phase, held, msSpread(r.Measured), excess, looked, short, within)
 	}
 	w.WriteString("\n")
 }

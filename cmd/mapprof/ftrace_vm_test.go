@@ -5,16 +5,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,11 +20,10 @@ import (
 	"github.com/mapprof/mapprof/target"
 )
 
-// The observer that isn't BPF: the kernel's own function tracer, in a VM of
-// its own, on the deterministic clock so that both see the same course.
+// The function tracer watches in a VM of its own, on the deterministic clock so
+// that both see the same course.
 
 const (
-	tracefs     = "/sys/kernel/tracing/"
 	ftraceGuest = "guest-ftrace"
 	eventFtrace = "ftrace"
 )
@@ -66,26 +62,7 @@ func ftraceChurn(path string) error {
 		return err
 	}
 	defer instance.Close()
-	set := func(file, value string) {
-		err = errors.Join(err, os.WriteFile(tracefs+file, []byte(value), 0o644))
-	}
-	set("tracing_on", "0")
-	set("trace_clock", "mono")
-	set("buffer_size_kb", "16384")
-	functions, ferr := os.ReadFile(tracefs + "available_filter_functions")
-	if ferr != nil {
-		return ferr
-	}
-	var filter []string
-	for _, f := range []string{"bpf_map_free_deferred", "call_rcu", "call_rcu_tasks_trace", "call_srcu"} {
-		if strings.Contains(string(functions), "\n"+f+"\n") {
-			filter = append(filter, f)
-		}
-	}
-	set("set_ftrace_filter", strings.Join(filter, " "))
-	set("current_tracer", "function")
-	set("tracing_on", "1")
-	if err != nil {
+	if err := startFtrace("bpf_map_free_deferred", "call_rcu", "call_rcu_tasks_trace", "call_srcu"); err != nil {
 		return err
 	}
 	res, err := instance.Run(context.Background(), func(_, _ uint64) {})
@@ -109,38 +86,20 @@ func ftraceChurn(path string) error {
 	return ch.Send(eventFtrace, out)
 }
 
-// readFtrace parses lines like
-// "init-81 [000] d..1. 3.141592: call_rcu <-bpf_map_put".
+// readFtrace sorts the calls by what they mean for a death.
 func readFtrace() (ftraced, error) {
 	var seen ftraced
-	f, err := os.Open(tracefs + "trace")
-	if err != nil {
-		return seen, err
-	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		head, tail, ok := strings.Cut(sc.Text(), ": ")
-		function, parent, isCall := strings.Cut(strings.TrimSpace(tail), " <-")
-		if !ok || !isCall || strings.HasPrefix(head, "#") {
-			continue
-		}
-		fields := strings.Fields(head)
-		seconds, micros, _ := strings.Cut(fields[len(fields)-1], ".")
-		s, err1 := strconv.ParseInt(seconds, 10, 64)
-		us, err2 := strconv.ParseInt(micros, 10, 64)
-		if err := errors.Join(err1, err2); err != nil {
-			return seen, fmt.Errorf("%q: %w", sc.Text(), err)
-		}
-		at := s*1e9 + us*1e3
+	calls, err := ftraceCalls()
+	for _, c := range calls {
 		switch {
-		case function == "bpf_map_free_deferred":
-			seen.Free = append(seen.Free, at)
+		case c.Function == "bpf_map_free_deferred":
+			seen.Free = append(seen.Free, c.AtNS)
 		// A tail call out of bpf_map_put shows that function's caller.
-		case strings.HasPrefix(parent, "bpf_map_") || strings.HasPrefix(parent, "bpf_fd_"):
-			seen.Enqueue = append(seen.Enqueue, at)
+		case strings.HasPrefix(c.Parent, "bpf_map_") || strings.HasPrefix(c.Parent, "bpf_fd_"):
+			seen.Enqueue = append(seen.Enqueue, c.AtNS)
 		}
 	}
-	return seen, nil
+	return seen, err
 }
 
 // TestVMFtraceAgrees runs the same churn under mapprof and under ftrace.
