@@ -43,7 +43,7 @@ type Outcome struct {
 	Deaths []results.Death
 	// UpdateWaitNS are the times that updates and deletes of outer maps
 	// blocked, in the order of their ends.
-	UpdateWaitNS []int64
+	UpdateWaitNS    []int64
 	UpdateWaitEndNS []int64 // those ends, CLOCK_MONOTONIC
 	// GracePeriods are the system's, in the order of their ends; empty where
 	// their functions can't be seen.

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -20,26 +21,27 @@ import (
 	"github.com/mapprof/mapprof/target"
 )
 
-// The function tracer watches in a VM of its own, on the deterministic clock so
-// that both see the same course.
+// The function tracer watches in a VM of its own, which shows that the probes
+// don't change what they measure, and in one VM with them, which shows that
+// they see each death when it happens. The deterministic clock gives all of
+// them the same course.
 
 const (
-	ftraceGuest = "guest-ftrace"
-	eventFtrace = "ftrace"
+	ftraceGuest  = "guest-ftrace"
+	besideGuest  = "guest-ftrace-beside"
+	eventFtrace  = "ftrace"
+	eventWatched = "watched"
 )
 
+// ftraceFunctions are those of a death.
+var ftraceFunctions = []string{"bpf_map_free_deferred", "call_rcu", "call_rcu_tasks_trace", "call_srcu"}
+
 func init() {
-	guestMains[ftraceGuest] = func(args []string) error { return ftraceChurn(args[0]) }
+	guestMains[ftraceGuest] = func(args []string) error { return inFtraceGuest(args[0], ftraceChurn) }
+	guestMains[besideGuest] = func(args []string) error { return inFtraceGuest(args[0], ftraceBeside) }
 }
 
-// ftraced are the times that the function tracer saw, in nanoseconds.
-type ftraced struct {
-	Enqueue, Free []int64
-	Expected      uint64
-}
-
-// ftraceChurn runs in the guest: a job's workload under the function tracer.
-func ftraceChurn(path string) error {
+func inFtraceGuest(path string, f func(*job, *target.GuestChannel) error) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -53,6 +55,49 @@ func ftraceChurn(path string) error {
 		return err
 	}
 	defer ch.Close()
+	return f(j, ch)
+}
+
+// sendSeen sends what ftrace has seen until now.
+func sendSeen(ch *target.GuestChannel, kind string, seen ftraced) error {
+	out, err := json.Marshal(seen)
+	if err != nil {
+		return err
+	}
+	return ch.Send(kind, out)
+}
+
+// ftraceBeside runs in the guest: a whole trial, and the function tracer.
+func ftraceBeside(j *job, ch *target.GuestChannel) error {
+	if err := startFtrace(ftraceFunctions...); err != nil {
+		return err
+	}
+	t, err := measureJob(context.Background(), j)
+	if err != nil {
+		return err
+	}
+	var ours ftraced
+	for _, d := range t.outcome.Deaths {
+		ours.Enqueue, ours.Free = append(ours.Enqueue, d.EnqueueNS), append(ours.Free, d.FreeNS)
+	}
+	if err := sendSeen(ch, eventWatched, ours); err != nil {
+		return err
+	}
+	seen, err := readFtrace()
+	if err != nil {
+		return err
+	}
+	return sendSeen(ch, eventFtrace, seen)
+}
+
+// ftraced are the times that the function tracer saw, in nanoseconds.
+type ftraced struct {
+	Enqueue, Free []int64
+	Expected      uint64
+}
+
+// ftraceChurn runs in the guest: a job's workload under the function tracer.
+func ftraceChurn(j *job, ch *target.GuestChannel) error {
 	w, _, err := j.load()
 	if err != nil {
 		return err
@@ -62,7 +107,7 @@ func ftraceChurn(path string) error {
 		return err
 	}
 	defer instance.Close()
-	if err := startFtrace("bpf_map_free_deferred", "call_rcu", "call_rcu_tasks_trace", "call_srcu"); err != nil {
+	if err := startFtrace(ftraceFunctions...); err != nil {
 		return err
 	}
 	res, err := instance.Run(context.Background(), func(_, _ uint64) {})
@@ -79,11 +124,7 @@ func ftraceChurn(path string) error {
 		}
 	}
 	seen.Expected = res.LastPuts
-	out, err := json.Marshal(seen)
-	if err != nil {
-		return err
-	}
-	return ch.Send(eventFtrace, out)
+	return sendSeen(ch, eventFtrace, seen)
 }
 
 // readFtrace sorts the calls by what they mean for a death.
@@ -110,6 +151,7 @@ func TestVMFtraceAgrees(t *testing.T) {
 	}
 	for _, strategy := range []string{"rcu", "tasks-trace"} {
 		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
 			const count = 150
 			dir := filepath.Join(t.TempDir(), "run")
 			code, _, stderr := mapprof(t, "run", "--kernel", "6.12", "--clock", "icount", "--strategy", strategy, "--count", fmt.Sprint(count), "-o", dir)
@@ -125,7 +167,7 @@ func TestVMFtraceAgrees(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			seen := ftraceRun(t, kernel, job{Workload: "churn", Strategy: strategy, Args: []string{fmt.Sprintf("--count=%d", count)}})
+			seen, _ := ftraceRun(t, ftraceGuest, kernel, job{Workload: "churn", Strategy: strategy, Args: []string{fmt.Sprintf("--count=%d", count)}})
 			if len(seen.Free) != count || len(ours) != count || len(seen.Enqueue) != count || seen.Expected != count {
 				t.Fatalf("frees: ftrace %d, mapprof %d; calls of call_rcu*: ftrace %d; expected %d", len(seen.Free), len(ours), len(seen.Enqueue), seen.Expected)
 			}
@@ -147,26 +189,82 @@ func TestVMFtraceAgrees(t *testing.T) {
 	}
 }
 
-func ftraceRun(t *testing.T, kernel target.Kernel, j job) ftraced {
+// TestVMFtraceBeside holds each death's times against the function tracer's in
+// the same boot.
+func TestVMFtraceBeside(t *testing.T) {
+	kernel, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, strategy := range []string{"rcu", "tasks-trace"} {
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			const count = 150
+			seen, ours := ftraceRun(t, besideGuest, kernel, job{Workload: "churn", Strategy: strategy, DrainTimeout: 10 * time.Second, Args: []string{fmt.Sprintf("--count=%d", count)}})
+			for what, times := range map[string][2][]int64{"call_rcu*": {ours.Enqueue, seen.Enqueue}, "bpf_map_free_deferred": {ours.Free, seen.Free}} {
+				off, err := pairTimes(times[0], times[1])
+				if err != nil || len(off) != count {
+					t.Errorf("%s, %s: %d of %d, %v", strategy, what, len(off), count, err)
+					continue
+				}
+				t.Logf("%s, %s: %d of %d calls, mapprof's time later than ftrace's by %v to %v, median %v", strategy, what,
+					len(off), len(times[1]), time.Duration(off[0]), time.Duration(off[len(off)-1]), time.Duration(off[len(off)/2]))
+				if off[0] < -ftraceOff || off[len(off)-1] > ftraceOff {
+					t.Errorf("%s, %s: more than %v off", strategy, what, time.Duration(ftraceOff))
+				}
+			}
+		})
+	}
+}
+
+// ftraceOff is how far apart two tracers of one call may be: one runs before
+// the other, and an interrupt may come between.
+const ftraceOff = int64(50 * time.Microsecond)
+
+// pairTimes finds for each time a call of its own, the nearest, and returns the
+// differences, sorted. The other calls are of maps that aren't watched.
+func pairTimes(times, calls []int64) ([]int64, error) {
+	left := slices.Sorted(slices.Values(calls))
+	var off []int64
+	for _, at := range slices.Sorted(slices.Values(times)) {
+		if len(left) == 0 {
+			return nil, fmt.Errorf("%d times for %d calls", len(times), len(calls))
+		}
+		i, _ := slices.BinarySearch(left, at)
+		if i == len(left) || i > 0 && at-left[i-1] < left[i]-at {
+			i--
+		}
+		off = append(off, at-left[i])
+		left = slices.Delete(left, i, i+1)
+	}
+	slices.Sort(off)
+	return off, nil
+}
+
+// ftraceRun runs a guest of this file; watched is empty where it traces alone.
+func ftraceRun(t *testing.T, guest string, kernel target.Kernel, j job) (seen, watched ftraced) {
 	t.Helper()
 	data, err := json.Marshal(j)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var seen ftraced
+	var decodeErr error
 	vm := target.VM{Kernel: kernel, Clock: target.ClockICount, Timeout: 5 * time.Minute}
 	out, err := vm.Run(t.Context(), target.Job{
-		Args: []string{ftraceGuest, guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: t.TempDir(),
+		Args: []string{guest, guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: t.TempDir(),
 		Event: func(kind string, payload []byte) {
-			if kind == eventFtrace {
-				err = json.Unmarshal(payload, &seen)
+			switch kind {
+			case eventFtrace:
+				decodeErr = errors.Join(decodeErr, json.Unmarshal(payload, &seen))
+			case eventWatched:
+				decodeErr = errors.Join(decodeErr, json.Unmarshal(payload, &watched))
 			}
 		},
 	})
-	if err != nil || out.ExitCode != 0 {
+	if err := errors.Join(err, decodeErr); err != nil || out.ExitCode != 0 {
 		t.Fatalf("%v %s", err, out.Message)
 	}
-	return seen
+	return seen, watched
 }
 
 func median(v []int64) float64 {
