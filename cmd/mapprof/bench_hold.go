@@ -167,6 +167,9 @@ func measureHold(count int, strategy, reader string, length time.Duration) ([]ho
 		return rows, nil
 	}
 	left := t.result.HeldUntilNS
+	if len(held) != count || len(left) != count {
+		return nil, fmt.Errorf("%d operations: %d holds, %d of their ends", count, len(held), len(left))
+	}
 	if strategy == workloads.StrategyRCU {
 		wait := row
 		wait.Phase = results.PhaseUpdateWait

@@ -143,6 +143,11 @@ func readFtrace() (ftraced, error) {
 	return seen, err
 }
 
+// ftraceRate lets the operations begin at every phase of a tick. In a closed
+// loop each begins where a grace period ends, and all of a run keep the phase
+// that it happens to begin with, which is worth a tick or two.
+const ftraceRate = "--rate=37.78" // 6.618 ticks of 4 ms
+
 // TestVMFtraceAgrees runs the same churn under mapprof and under ftrace.
 func TestVMFtraceAgrees(t *testing.T) {
 	kernel, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{})
@@ -152,9 +157,9 @@ func TestVMFtraceAgrees(t *testing.T) {
 	for _, strategy := range []string{"rcu", "tasks-trace"} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
-			const count = 150
+			const count = 1000 // the medians of 150 are up to 7 % apart by chance
 			dir := filepath.Join(t.TempDir(), "run")
-			code, _, stderr := mapprof(t, "run", "--kernel", "6.12", "--clock", "icount", "--strategy", strategy, "--count", fmt.Sprint(count), "-o", dir)
+			code, _, stderr := mapprof(t, "run", "--kernel", "6.12", "--clock", "icount", "--strategy", strategy, "--count", fmt.Sprint(count), ftraceRate, "-o", dir)
 			if code != exitOK {
 				t.Fatalf("exit %d\n%s", code, stderr)
 			}
@@ -167,7 +172,7 @@ func TestVMFtraceAgrees(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			seen, _ := ftraceRun(t, ftraceGuest, kernel, job{Workload: "churn", Strategy: strategy, Args: []string{fmt.Sprintf("--count=%d", count)}})
+			seen, _ := ftraceRun(t, ftraceGuest, kernel, job{Workload: "churn", Strategy: strategy, Args: []string{fmt.Sprintf("--count=%d", count), ftraceRate}})
 			if len(seen.Free) != count || len(ours) != count || len(seen.Enqueue) != count || seen.Expected != count {
 				t.Fatalf("frees: ftrace %d, mapprof %d; calls of call_rcu*: ftrace %d; expected %d", len(seen.Free), len(ours), len(seen.Enqueue), seen.Expected)
 			}
@@ -218,8 +223,8 @@ func TestVMFtraceBeside(t *testing.T) {
 }
 
 // ftraceOff is how far apart two tracers of one call may be: one runs before
-// the other, and an interrupt may come between.
-const ftraceOff = int64(50 * time.Microsecond)
+// the other, and ftrace's times are in steps of 1 µs.
+const ftraceOff = int64(5 * time.Microsecond)
 
 // pairTimes finds for each time a call of its own, the nearest, and returns the
 // differences, sorted. The other calls are of maps that aren't watched.
