@@ -6,6 +6,7 @@ package target
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,15 +25,20 @@ const kvmBootLimit = 8 * time.Second
 const kvmVerdictAge = 24 * time.Hour
 
 // kvmVerdict is what a host's KVM was found unable to do. It is kept in the
-// cache, for the finding costs seconds; it holds for one boot of the host and
-// one build of QEMU. That KVM works is never kept: every process shows it
-// anew, per kernel.
+// cache, for the finding costs seconds; it holds for one boot of the host, one
+// build of QEMU, and the kernel that was booted, whose own fault it may be:
+// only where QEMU itself gave up it holds for every kernel. That KVM works is
+// never kept: every process shows it anew, per kernel.
 type kvmVerdict struct {
 	BootID  string    `json:"boot_id"`
-	QEMU    string    `json:"qemu"` // version, size and time of the binary
+	QEMU    string    `json:"qemu"`             // version, size and time of the binary
+	Kernel  string    `json:"kernel,omitempty"` // SHA-256 of the image; empty: any
 	Refusal string    `json:"refusal"`
 	Found   time.Time `json:"found"`
 }
+
+// maxKVMVerdicts bounds how many are kept.
+const maxKVMVerdicts = 64
 
 var kvmWorks struct {
 	sync.Mutex
@@ -56,9 +62,11 @@ func kvmRefusal(ctx context.Context, vm VM, qemu string) (string, error) {
 	if kvmWorks.kernels[vm.Kernel.Path] {
 		return "", nil
 	}
-	now := kvmVerdict{BootID: hostBootID(), QEMU: fileIdentity(qemu), Found: time.Now()}
-	if v, ok := readKVMVerdict(); ok && v.holds(now) {
-		return v.Refusal, nil
+	now := kvmVerdict{BootID: hostBootID(), QEMU: fileIdentity(qemu), Kernel: cmp.Or(vm.Kernel.SHA256, fileIdentity(vm.Kernel.Path)), Found: time.Now()}
+	for _, v := range readKVMVerdicts() {
+		if v.holds(now) {
+			return v.Refusal, nil
+		}
 	}
 	vm.Accel, vm.Clock, vm.Append, vm.ConsoleLog = "kvm", ClockWall, nil, ""
 	vm.CPUs, vm.MemoryBytes = 1, min(vm.MemoryBytes, 512<<20)
@@ -79,14 +87,17 @@ func kvmRefusal(ctx context.Context, vm VM, qemu string) (string, error) {
 		return err.Error(), nil
 	}
 	now.Refusal = "a kernel was booted on it: " + g.short()
+	if g.Reason == GuestQEMUFailed {
+		now.Kernel = ""
+	}
 	keepKVMVerdict(now)
 	return now.Refusal, nil
 }
 
-// holds tells whether v still speaks for the host and QEMU of now.
+// holds tells whether v still speaks for the host, QEMU and kernel of now.
 func (v kvmVerdict) holds(now kvmVerdict) bool {
 	age := now.Found.Sub(v.Found)
-	return v.Refusal != "" && v.BootID != "" && v.BootID == now.BootID && v.QEMU == now.QEMU &&
+	return v.Refusal != "" && (v.Kernel == "" || v.Kernel == now.Kernel) && v.BootID != "" && v.BootID == now.BootID && v.QEMU == now.QEMU &&
 		age >= 0 && age < kvmVerdictAge
 }
 
@@ -98,26 +109,31 @@ func kvmVerdictPath() (string, error) {
 	return filepath.Join(c.dir, "kvm.json"), nil
 }
 
-func readKVMVerdict() (v kvmVerdict, ok bool) {
+func readKVMVerdicts() []kvmVerdict {
 	p, err := kvmVerdictPath()
 	if err != nil {
-		return v, false
+		return nil
 	}
 	b, err := os.ReadFile(p)
-	if err != nil || json.Unmarshal(b, &v) != nil {
-		return v, false
+	var kept []kvmVerdict
+	if err != nil || json.Unmarshal(b, &kept) != nil {
+		return nil
 	}
-	v.Refusal = printable(v.Refusal, 400)
-	return v, true
+	for i := range kept {
+		kept[i].Refusal = printable(kept[i].Refusal, 400)
+	}
+	return kept
 }
 
-// keepKVMVerdict is an economy: where it can't be kept, it is found again.
+// keepKVMVerdict is an economy: where it can't be kept, or another process
+// keeps one at the same time, it is found again.
 func keepKVMVerdict(v kvmVerdict) {
 	p, err := kvmVerdictPath()
 	if err != nil {
 		return
 	}
-	b, err := json.Marshal(v)
+	all := append(readKVMVerdicts(), v)
+	b, err := json.Marshal(all[max(0, len(all)-maxKVMVerdicts):])
 	if err != nil || os.MkdirAll(filepath.Dir(p), 0o755) != nil {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,28 +200,34 @@ func TestQMP(t *testing.T) {
 func TestKVMVerdict(t *testing.T) {
 	t.Setenv("MAPPROF_CACHE", t.TempDir())
 	now := time.Now()
-	kept := kvmVerdict{BootID: "b", QEMU: "q", Refusal: "no", Found: now}
-	if _, ok := readKVMVerdict(); ok {
+	if v := readKVMVerdicts(); len(v) != 0 {
 		t.Fatal("a verdict before there was one")
 	}
-	keepKVMVerdict(kept)
-	v, ok := readKVMVerdict()
-	if !ok || v.Refusal != "no" {
-		t.Fatalf("got %+v, %v", v, ok)
+	for range maxKVMVerdicts {
+		keepKVMVerdict(kvmVerdict{BootID: "old", QEMU: "q", Refusal: "no", Found: now})
+	}
+	keepKVMVerdict(kvmVerdict{BootID: "b", QEMU: "q", Kernel: "panics", Refusal: "not on this", Found: now})
+	keepKVMVerdict(kvmVerdict{BootID: "any", QEMU: "q", Refusal: "no", Found: now})
+	kept := readKVMVerdicts()
+	if len(kept) != maxKVMVerdicts {
+		t.Fatalf("%d kept", len(kept))
 	}
 	for _, tc := range []struct {
 		name string
 		now  kvmVerdict
 		want bool
 	}{
-		{"same", kvmVerdict{BootID: "b", QEMU: "q", Found: now.Add(time.Hour)}, true},
-		{"rebooted", kvmVerdict{BootID: "c", QEMU: "q", Found: now}, false},
-		{"other QEMU", kvmVerdict{BootID: "b", QEMU: "r", Found: now}, false},
-		{"a day later", kvmVerdict{BootID: "b", QEMU: "q", Found: now.Add(25 * time.Hour)}, false},
-		{"clock set back", kvmVerdict{BootID: "b", QEMU: "q", Found: now.Add(-time.Hour)}, false},
+		{"same", kvmVerdict{BootID: "b", QEMU: "q", Kernel: "panics", Found: now.Add(time.Hour)}, true},
+		{"another kernel", kvmVerdict{BootID: "b", QEMU: "q", Kernel: "mended", Found: now}, false},
+		{"QEMU's own fault", kvmVerdict{BootID: "any", QEMU: "q", Kernel: "mended", Found: now}, true},
+		{"rebooted", kvmVerdict{BootID: "c", QEMU: "q", Kernel: "panics", Found: now}, false},
+		{"other QEMU", kvmVerdict{BootID: "b", QEMU: "r", Kernel: "panics", Found: now}, false},
+		{"a day later", kvmVerdict{BootID: "b", QEMU: "q", Kernel: "panics", Found: now.Add(25 * time.Hour)}, false},
+		{"clock set back", kvmVerdict{BootID: "b", QEMU: "q", Kernel: "panics", Found: now.Add(-time.Hour)}, false},
 	} {
-		if got := v.holds(tc.now); got != tc.want {
-			t.Errorf("%s: %v", tc.name, got)
+		holds := slices.ContainsFunc(kept, func(v kvmVerdict) bool { return v.holds(tc.now) })
+		if holds != tc.want {
+			t.Errorf("%s: %v", tc.name, holds)
 		}
 	}
 }

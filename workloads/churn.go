@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -143,4 +144,21 @@ func (c *Churn) Setup(_ context.Context, strategy string) (Instance, error) {
 		return nil, err
 	}
 	return newChurnInstance(c, strategy)
+}
+
+// AtLeast implements Timed.
+func (c *Churn) AtLeast() time.Duration {
+	_, hold, _ := parseHold(c.HoldReader)
+	each := hold.Seconds()
+	if c.Rate > 0 {
+		each = max(each, 1/c.Rate)
+	}
+	took := time.Duration(math.MaxInt64)
+	if seconds := float64(c.Count) * each; c.Count > 0 && seconds < took.Seconds() {
+		took = time.Duration(seconds * float64(time.Second))
+	}
+	if c.Duration > 0 {
+		took = min(took, c.Duration)
+	}
+	return took
 }

@@ -66,7 +66,10 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 		if i.cfg.Rate > 0 {
 			intended = begin.Add(time.Duration(float64(op) / i.cfg.Rate * 1e9))
 			// Late already: no wait, and the lateness is in the latency.
-			time.Sleep(time.Until(intended))
+			if !sleepUntil(ctx, intended, begin, duration) {
+				res.Interrupted = ctx.Err() != nil
+				return res, closeAll(fresh)
+			}
 		}
 		if err := i.held.enter(); err != nil {
 			return res, errors.Join(err, closeAll(fresh))
@@ -86,6 +89,27 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 		res.Ops++
 		res.OpNS = append(res.OpNS, took.Nanoseconds())
 		progress(res.Ops, count)
+	}
+}
+
+// sleepUntil waits for the time of the next operation, and tells whether there
+// is one: not where duration, if any, ends before. An interrupt ends the wait.
+func sleepUntil(ctx context.Context, next, begin time.Time, duration time.Duration) bool {
+	over := duration > 0 && next.Sub(begin) >= duration
+	if over {
+		next = begin.Add(duration)
+	}
+	wait := time.Until(next)
+	if wait <= 0 {
+		return !over
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return !over
 	}
 }
 

@@ -3,9 +3,12 @@
 package workloads
 
 import (
+	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -90,5 +93,43 @@ func checkArgs(t *testing.T, w Workload, args, strategy, want string) {
 	err := w.Check(strategy)
 	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 		t.Errorf("%q %s: %v, want %q", args, strategy, err, want)
+	}
+}
+
+// TestChurnAtLeast: what its parameters say of its length.
+func TestChurnAtLeast(t *testing.T) {
+	for _, tt := range []struct {
+		c    Churn
+		want time.Duration
+	}{
+		{Churn{Count: 300}, 0},
+		{Churn{Count: 1000, Rate: 1}, 1000 * time.Second},
+		{Churn{Duration: 15 * time.Minute}, 15 * time.Minute},
+		{Churn{Count: 10, Rate: 1, Duration: 15 * time.Minute}, 10 * time.Second},
+		{Churn{Count: 100, Rate: 1000, HoldReader: "rcu=1s"}, 100 * time.Second},
+		{Churn{Count: 1 << 60, Rate: 1e-9}, math.MaxInt64},
+	} {
+		if got := tt.c.AtLeast(); got != tt.want {
+			t.Errorf("%+v: %v, want %v", tt.c, got, tt.want)
+		}
+	}
+}
+
+// TestSleepUntil: the end of the duration and an interrupt are not waited past.
+func TestSleepUntil(t *testing.T) {
+	now := time.Now()
+	if !sleepUntil(t.Context(), now.Add(-time.Hour), now, 0) || !sleepUntil(t.Context(), now.Add(time.Millisecond), now, time.Hour) {
+		t.Error("there is one more")
+	}
+	if sleepUntil(t.Context(), now.Add(time.Hour), now, 5*time.Millisecond) {
+		t.Error("one after the duration")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if sleepUntil(ctx, now.Add(time.Hour), now, 0) {
+		t.Error("one after an interrupt")
+	}
+	if took := time.Since(now); took > time.Minute {
+		t.Errorf("that took %v", took)
 	}
 }

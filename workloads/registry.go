@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
@@ -95,6 +96,14 @@ type Sized interface {
 	// MemoryBytes is about what it takes of a target with that many CPUs,
 	// after Check.
 	MemoryBytes(cpus int) uint64
+}
+
+// Timed is a Workload whose parameters say how long it takes.
+type Timed interface {
+	Workload
+	// AtLeast is how long one trial takes at least, after Check; 0 where
+	// nothing says so.
+	AtLeast() time.Duration
 }
 
 // Tracer times, in the kernel, the calls of the function that looks a map up.

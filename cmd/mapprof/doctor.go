@@ -177,6 +177,9 @@ func diagnoseVM(ctx context.Context, flags *targetFlags, k target.Kernel) (diagn
 	}
 	describeVM(&d.Target, k, out)
 	d.Warnings = out.Warnings
+	if out.AccelReason != "" {
+		d.Warnings = append(d.Warnings, out.AccelReason)
+	}
 	return d, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -107,17 +108,19 @@ func workloadNames() []string {
 	return names
 }
 
-// workloadArg finds --workload in arguments that aren't parsed yet.
+// workloadArg finds --workload in arguments that aren't parsed yet: the last
+// one, as pflag will.
 func workloadArg(args []string) string {
+	name := "churn"
 	for i, a := range args {
 		if v, ok := strings.CutPrefix(a, "--workload="); ok {
-			return v
+			name = v
 		}
 		if a == "--workload" && i+1 < len(args) {
-			return args[i+1]
+			name = args[i+1]
 		}
 	}
-	return "churn"
+	return name
 }
 
 func flagNames(fs *pflag.FlagSet) string {
@@ -167,8 +170,30 @@ func (f *runFlags) check(w workloads.Workload) error {
 	if sized, ok := w.(workloads.Sized); ok {
 		f.need = sized.MemoryBytes(max(2, f.cpus))
 	}
+	if timed, ok := w.(workloads.Timed); ok {
+		if err := f.checkTimeout(timed.AtLeast()); err != nil {
+			return err
+		}
+	}
 	if f.out == "" {
 		f.out = filepath.Join("mapprof-runs", time.Now().Format("20060102-150405")+"-"+f.workload)
+	}
+	return nil
+}
+
+// bootAllowance is what a trial in a VM may take beside what its workload takes
+// at least.
+const bootAllowance = 10 * time.Minute
+
+// checkTimeout makes room for a workload that takes at least that long, or
+// says that there is none where the user has set the limit.
+func (f *runFlags) checkTimeout(atLeast time.Duration) error {
+	const most = math.MaxInt64 - bootAllowance
+	switch {
+	case f.timeout == 0:
+		f.timeout = min(atLeast, most) + bootAllowance
+	case f.timeout < atLeast && f.clock == target.ClockWall:
+		return &usageError{fmt.Errorf("--timeout %v ends the VM before the workload, which takes %v at least, can end (leave it out, or give more)", f.timeout, atLeast)}
 	}
 	return nil
 }
@@ -249,9 +274,7 @@ func runRun(cmd *cobra.Command, flags *runFlags, workloadArgs []string) error {
 	run, failure := r.run(ctx, kernels)
 	r.progress.finish()
 	if run != nil {
-		if err := printRun(cmd, flags, run); err != nil {
-			return err
-		}
+		return errors.Join(failure, printRun(cmd, flags, run))
 	}
 	return failure
 }

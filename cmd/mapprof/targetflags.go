@@ -37,17 +37,20 @@ type targetFlags struct {
 	timeout time.Duration
 	offline bool
 	console string
+
+	flags *pflag.FlagSet // that these are of
 }
 
 func (f *targetFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.target, "target", targetAuto, "where: local (this kernel), vm (a kernel image in QEMU), or auto (local if it can trace and no --kernel is given, else vm)")
+	fs.StringVar(&f.target, "target", targetAuto, "where: local (this kernel), vm (a kernel image in QEMU), or auto (local if it can trace and no flag asks for a VM, else vm)")
+	f.flags = fs
 	fs.StringArrayVar(&f.kernels, "kernel", nil, "kernel for the vm target: a series (6.12), a bzImage, or a .deb; repeat it for several (default "+defaultKernel+")")
 	fs.IntVar(&f.cpus, "cpus", 0, "the VM's CPUs (default 2; 1 with --clock icount)")
 	fs.Var(&f.memory, "memory", "the VM's memory (default 1GiB)")
 	fs.StringArrayVar(&f.append, "append", nil, "add this to the VM's kernel command line; repeatable")
 	fs.StringVar(&f.accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	fs.StringVar(&f.clock, "clock", target.ClockWall, "the VM's clock: wall, or icount (virtual time = instructions executed; one CPU, TCG)")
-	fs.DurationVar(&f.timeout, "timeout", 10*time.Minute, "limit on one boot of the VM, power-on to power-off")
+	fs.DurationVar(&f.timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off (default 10m beside what the workload takes at least)")
 	fs.BoolVar(&f.offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&f.console, "console", "", "keep the VM's console in this file (that of the last boot)")
 }
@@ -59,8 +62,8 @@ func (f *targetFlags) check() error {
 		if len(f.kernels) > 0 {
 			return &usageError{fmt.Errorf("--kernel needs --target vm: the local target is the kernel that runs here")}
 		}
-		if f.clock != target.ClockWall {
-			return &usageError{fmt.Errorf("--clock %s needs --target vm", f.clock)}
+		if name := f.wantsVM(); name != "" {
+			return &usageError{fmt.Errorf("--%s needs --target vm: the local target is this machine as it is", name)}
 		}
 	default:
 		return &usageError{fmt.Errorf("--target %q is not one of auto, local, vm", f.target)}
@@ -77,16 +80,32 @@ func (f *targetFlags) check() error {
 	if f.cpus < 0 || f.cpus > 255 {
 		return &usageError{fmt.Errorf("--cpus must be from 1 to 255")}
 	}
-	if f.timeout <= 0 {
+	if f.timeout < 0 || f.timeout == 0 && f.changed("timeout") {
 		return &usageError{fmt.Errorf("--timeout must be more than 0")}
 	}
 	return nil
 }
 
+func (f *targetFlags) changed(name string) bool { return f.flags != nil && f.flags.Changed(name) }
+
+// vmFlags say how a VM is to be.
+var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console"}
+
+// wantsVM names the flag that only a VM can follow, if one was given; empty:
+// none.
+func (f *targetFlags) wantsVM() string {
+	for _, name := range vmFlags {
+		if f.changed(name) && !(name == "clock" && f.clock == target.ClockWall) {
+			return name
+		}
+	}
+	return ""
+}
+
 // resolve finds out where to run: no kernel means locally.
 func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) ([]target.Kernel, error) {
 	local := f.target == targetLocal
-	if f.target == targetAuto && len(f.kernels) == 0 && f.clock == target.ClockWall {
+	if f.target == targetAuto && len(f.kernels) == 0 && f.wantsVM() == "" {
 		err := canTrace()
 		if err == nil {
 			local = true
