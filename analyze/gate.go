@@ -124,7 +124,7 @@ func unfit(in Input, p Policy) []string {
 		if len(complete(s)) == 0 {
 			say("%s has no whole trial", SafeName(s.ID))
 		}
-		var puts, lost, pending uint64
+		var puts, pending uint64
 		for _, t := range s.Trials {
 			if err := t.Balance(); err != nil {
 				say("%s: %v", SafeName(s.ID), err)
@@ -132,17 +132,14 @@ func unfit(in Input, p Policy) []string {
 			if t.Puts != t.Expected {
 				say("%s trial %d: %d last references were dropped, %d were seen", SafeName(s.ID), t.Index, t.Expected, t.Puts)
 			}
-			puts, lost = puts+t.Puts, lost+t.Lost
-			for _, n := range t.Loss {
-				lost += n
-			}
+			puts += t.Puts
 			if t.Pending != nil {
 				pending += t.Pending.N
 			}
 		}
 		whole := float64(max(1, puts))
-		if share := float64(lost) / whole; share > float64(p.MaxLoss) {
-			say("%s lost %d of %d (%s), above the limit of %.3g %%", SafeName(s.ID), lost, puts, SafeText(results.LossText(s.Loss)), 100*float64(p.MaxLoss))
+		for _, text := range tooMuchLost(s, p.MaxLoss) {
+			say("%s %s", SafeName(s.ID), text)
 		}
 		if share := float64(pending) / whole; share > float64(p.MaxPending) {
 			say("%s: %d of %d deaths were still pending, above the limit of %.3g %%", SafeName(s.ID), pending, puts, 100*float64(p.MaxPending))

@@ -111,10 +111,12 @@ func TestGateOfBadRuns(t *testing.T) {
 		"b: synthetic has no whole trial":                func(r *results.Run) { r.Scenarios[0].Trials = nil },
 		"trial 1 does not balance":                       func(r *results.Run) { r.Scenarios[0].Trials[1].Freed-- },
 		"100 last references were dropped, 90 were seen": func(r *results.Run) { r.Scenarios[0].Trials[1].Puts = 90; r.Scenarios[0].Trials[1].Freed = 90 },
-		"b: synthetic lost 4 of 300 (ring_full 4)": func(r *results.Run) {
-			l := map[string]uint64{"ring_full": 4}
-			r.Scenarios[0].Trials[1].Loss = l
-			r.Scenarios[0].Loss = l
+		"b: synthetic lost 4 of 300 deaths (ringbuf_full 4)": func(r *results.Run) {
+			t := &r.Scenarios[0].Trials[1]
+			t.Loss, t.Lost, t.Freed = map[string]uint64{"ringbuf_full": 4}, 4, t.Freed-4
+		},
+		"b: synthetic lost 3 of 300 deaths (of_a_newer_version 3)": func(r *results.Run) {
+			r.Scenarios[0].Trials[1].Loss = map[string]uint64{"of_a_newer_version": 3}
 		},
 		"b: synthetic: 9 of 300 deaths were still pending":               func(r *results.Run) { r.Scenarios[0].Trials[0].Pending = &results.Pending{N: 9} },
 		"not comparable: clock icount against wall":                      func(r *results.Run) { r.Targets[0].Clock = clockWall },
