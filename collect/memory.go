@@ -95,13 +95,13 @@ func (f footprint) hash(e *probes.DeathEvent, entries, key, value uint64) uint64
 	if !prealloc {
 		return total
 	}
-	// LRU maps round the entries up to one list per CPU; others have an
-	// extra element per CPU.
+	// LRU maps round the entries up to one list per CPU; others may have an
+	// extra element per CPU, which those of maps have lost by 7.2.
 	if lru && e.MapFlags&flagNoCommonLRU != 0 {
 		entries = (entries + f.cpus - 1) / f.cpus * f.cpus
 	}
 	n := entries
-	if !percpu && !lru {
+	if e.ExtraElems != 0 {
 		n += f.cpus
 	}
 	total += elem * n

@@ -42,12 +42,14 @@ struct death_event {
 	__s32 stack_id; /* negative: an errno */
 	__u32 cpu_put;
 	__u32 cpu_free;
-	__u32 tid;       /* of the last put */
-	__u32 confirmed; /* the put was the last: what follows it was seen */
+	__u32 tid;         /* of the last put */
+	__u32 confirmed;   /* the put was the last: what follows it was seen */
+	__u32 extra_elems; /* a hash map has one more element per CPU */
+	__u32 unused;
 	char map_name[16];
 	char comm[16];
 };
-_Static_assert(sizeof(struct death_event) == 160, "death_event has padding");
+_Static_assert(sizeof(struct death_event) == 168, "death_event has padding");
 
 struct wait_event {
 	__u32 kind; /* EVENT_WAIT */
@@ -69,13 +71,14 @@ struct gp_event {
 _Static_assert(sizeof(struct gp_event) == 24, "gp_event has padding");
 
 enum counter {
-	COUNTER_PUTS = 0,       /* last puts of watched maps: confirmed, or known by their free */
-	COUNTER_EXCLUDED_OWN,   /* deaths of the tracer's own maps */
-	COUNTER_EXCLUDED_OTHER, /* deaths of maps that are not watched */
-	COUNTER_INFLIGHT_FULL,  /* a put found no room in the in-flight table */
-	COUNTER_INFLIGHT_BUSY,  /* its bucket was locked on this CPU */
-	COUNTER_STALE,          /* an address died twice: its first free was missed */
-	COUNTER_RINGBUF_FULL,   /* a death found no room in the ring buffer */
+	COUNTER_PUTS = 0, /* last puts of watched maps: confirmed, or known by their free */
+	/* Last puts seen: a death has up to four, in functions that call each other. */
+	COUNTER_EXCLUDED_OWN,       /* of the tracer's own maps */
+	COUNTER_EXCLUDED_OTHER,     /* of maps that are not watched */
+	COUNTER_INFLIGHT_FULL,      /* a put found no room in the in-flight table */
+	COUNTER_INFLIGHT_BUSY,      /* its bucket was locked on this CPU */
+	COUNTER_STALE,              /* an address died twice: its first free was missed */
+	COUNTER_RINGBUF_FULL,       /* a death found no room in the ring buffer */
 	COUNTER_WAIT_RINGBUF_FULL,  /* an update wait found none */
 	COUNTER_WAITS_FULL,         /* no room in the table of waiting tasks */
 	COUNTER_FREEING_FULL,       /* a death found no room in the table of freeing workers */

@@ -56,6 +56,11 @@ struct bpf_map {
 	struct callback_head rcu;
 } __attribute__((preserve_access_index));
 
+struct bpf_htab {
+	struct bpf_map map;
+	void *extra_elems;
+} __attribute__((preserve_access_index));
+
 /* Only maps whose name starts with this are watched; empty: all. */
 const volatile char watch_name[16] = {};
 const volatile __u32 watch_name_len = 0;
@@ -214,6 +219,8 @@ static __always_inline int on_put(void *ctx, struct bpf_map *map)
 	life.max_entries = BPF_CORE_READ(map, max_entries);
 	if (bpf_core_field_exists(map->memory.pages))
 		life.memory_pages = BPF_CORE_READ(map, memory.pages);
+	if (life.map_type == BPF_MAP_TYPE_HASH || life.map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
+		life.extra_elems = BPF_CORE_READ((struct bpf_htab *)map, extra_elems) != NULL;
 	life.cpu_put = bpf_get_smp_processor_id();
 	bpf_get_current_comm(life.comm, sizeof(life.comm));
 	life.stack_id = bpf_get_stackid(ctx, &mpf_stacks, 0);
@@ -433,6 +440,8 @@ static __always_inline int on_wait_exit(__u32 function)
 		freeing->life.free_wait_ns += now - event.start_ns;
 		return 0;
 	}
+	if (function == WAIT_BARRIER) /* no update of a map waits in it */
+		return 0;
 	event.kind = EVENT_WAIT;
 	event.end_ns = now;
 	event.tgid = pid_tgid >> 32;

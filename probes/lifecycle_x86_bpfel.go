@@ -59,6 +59,8 @@ type lifecycleDeathEvent struct {
 	CpuFree     uint32
 	Tid         uint32
 	Confirmed   uint32
+	ExtraElems  uint32
+	Unused      uint32
 	MapName     [16]int8
 	Comm        [16]int8
 }

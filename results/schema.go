@@ -149,8 +149,8 @@ type Trial struct {
 	Freed      uint64            `json:"freed"`
 	InFlight   uint64            `json:"in_flight"`
 	Lost       uint64            `json:"lost"`
-	Expected   uint64            `json:"expected"` // last puts that the workload caused
-	Excluded   map[string]uint64 `json:"excluded,omitempty"`
+	Expected   uint64            `json:"expected"`           // last puts that the workload caused
+	Excluded   map[string]uint64 `json:"excluded,omitempty"` // last puts of maps that aren't watched: up to 4 a death
 	Ops        uint64            `json:"ops"`
 	DurationNS uint64            `json:"duration_ns"` // of the measured part
 	// StartPhaseNS is how long the trial waited before it began, so that

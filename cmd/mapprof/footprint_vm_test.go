@@ -30,6 +30,7 @@ func init() {
 
 // footprintSpecs are maps of every type that has a formula.
 func footprintSpecs() []*ebpf.MapSpec {
+	inner := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 2}
 	specs := []*ebpf.MapSpec{
 		{Type: ebpf.Array, KeySize: 4, ValueSize: 5, MaxEntries: 1000},
 		{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1000, Flags: unix.BPF_F_MMAPABLE},
@@ -38,6 +39,9 @@ func footprintSpecs() []*ebpf.MapSpec {
 		{Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 1000, Flags: unix.BPF_F_NO_PREALLOC},
 		{Type: ebpf.PerCPUHash, KeySize: 4, ValueSize: 8, MaxEntries: 100},
 		{Type: ebpf.LRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 1001},
+		{Type: ebpf.LRUCPUHash, KeySize: 4, ValueSize: 8, MaxEntries: 101},
+		{Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 33, InnerMap: inner},
+		{Type: ebpf.HashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 33, InnerMap: inner},
 		{Type: ebpf.DevMap, KeySize: 4, ValueSize: 4, MaxEntries: 77},
 		{Type: ebpf.DevMapHash, KeySize: 4, ValueSize: 4, MaxEntries: 77},
 	}
