@@ -171,7 +171,7 @@ func Compare(inputs []Input, o CompareOptions) (*Comparison, error) {
 
 func nothingInCommon(c *Comparison) string {
 	if c.By == ByRun {
-		return "they have no workload with the same strategy in common"
+		return ErrNothingMatched.Error()
 	}
 	return "no two scenarios differ only in their " + c.By
 }

@@ -3,46 +3,102 @@
 package analyze
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/mapprof/mapprof/results"
 )
 
-// DiffProfiles returns candidate − base: negative where the candidate is
-// cheaper. With other numbers of trials on the two sides, the base counts as
-// if it had the candidate's. The sources are left as they are.
-//
-// Offsets in functions and the labels that name the scenario and the kernel
-// are dropped, since they differ between builds and would keep what is the
-// same from cancelling out.
-func DiffProfiles(base, candidate *profile.Profile, baseTrials, candidateTrials int) (*profile.Profile, error) {
-	if baseTrials < 1 || candidateTrials < 1 {
-		return nil, fmt.Errorf("diff profiles: %d and %d trials", baseTrials, candidateTrials)
-	}
-	if !slices.EqualFunc(base.SampleType, candidate.SampleType, func(a, b *profile.ValueType) bool { return *a == *b }) {
-		return nil, fmt.Errorf("diff profiles: they have different sample types (made by different versions of mapprof?)")
-	}
-	base, candidate = plainCopy(base), plainCopy(candidate)
-	base.Scale(-float64(candidateTrials) / float64(baseTrials))
-	diff, err := MergeProfiles([]*profile.Profile{candidate, base})
-	if err != nil {
-		return nil, err
-	}
-	diff.Comments = []string{"difference: candidate − baseline, negative where the candidate is cheaper"}
-	if baseTrials != candidateTrials {
-		diff.Comments = append(diff.Comments, fmt.Sprintf("the baseline's %d trials count as %d", baseTrials, candidateTrials))
-	}
-	diff.TimeNanos, diff.DurationNanos = candidate.TimeNanos, candidate.DurationNanos
-	return diff, nil
+// ErrNothingMatched is that two runs have no scenario that could be compared.
+var ErrNothingMatched = errors.New("they have no workload with the same strategy in common")
+
+// ProfiledRun is a run with its profile.
+type ProfiledRun struct {
+	Name    string
+	Run     *results.Run
+	Profile *profile.Profile
 }
 
-func plainCopy(p *profile.Profile) *profile.Profile {
+// AlignProfiles returns copies of two profiles that cancel out where they are
+// the same. Only samples of scenarios that Compare would match are kept. Where
+// a scenario has other numbers of trials on the two sides, the base's samples
+// of it count as if it had the candidate's.
+//
+// Offsets in functions and the labels that name the scenario and the kernel
+// are dropped: they differ between builds.
+func AlignProfiles(base, candidate ProfiledRun) (b, c *profile.Profile, err error) {
+	if !slices.EqualFunc(base.Profile.SampleType, candidate.Profile.SampleType, func(a, b *profile.ValueType) bool { return a.Type == b.Type && a.Unit == b.Unit }) {
+		return nil, nil, errors.New("compare profiles: they have different sample types (made by different versions of mapprof?)")
+	}
+	var found Comparison
+	groups := matchRuns([]Input{{base.Name, base.Run}, {candidate.Name, candidate.Run}}, &found)
+	inBase, inCandidate := map[string]float64{}, map[string]float64{}
+	var notes []string
+	for _, g := range groups {
+		bs, cs := g.variants[0].scenario, g.variants[1].scenario
+		// The labels of samples, see ProfileMeta.labels.
+		bl, cl := SafeName(bs.ID), SafeName(cs.ID)
+		nb, nc := len(bs.Trials), len(cs.Trials)
+		if _, twice := inCandidate[cl]; twice || nb == 0 || nc == 0 {
+			notes = append(notes, fmt.Sprintf("left out: %s: %s", SafeName(base.Name), bl))
+			continue
+		}
+		inBase[bl], inCandidate[cl] = float64(nc)/float64(nb), 1
+		if nb != nc {
+			notes = append(notes, fmt.Sprintf("the baseline's %d trials of %s count as %d", nb, bl, nc))
+		}
+	}
+	if len(inBase) == 0 {
+		return nil, nil, fmt.Errorf("compare profiles: %w", ErrNothingMatched)
+	}
+	for _, u := range found.Unmatched {
+		notes = append(notes, "left out: "+SafeText(u))
+	}
+	b, c = scaledCopy(base.Profile, inBase), scaledCopy(candidate.Profile, inCandidate)
+	b.Comments, c.Comments = notes, slices.Clone(notes)
+	return b, c, nil
+}
+
+// scaledCopy keeps the samples of the scenarios that have a factor.
+func scaledCopy(p *profile.Profile, factors map[string]float64) *profile.Profile {
 	p = p.Copy()
+	p.Sample = slices.DeleteFunc(p.Sample, func(s *profile.Sample) bool {
+		factor, ok := 0.0, false
+		if id := s.Label["scenario"]; len(id) == 1 {
+			factor, ok = factors[id[0]]
+		}
+		if ok && factor != 1 {
+			for i, v := range s.Value {
+				s.Value[i] = int64(math.Round(float64(v) * factor))
+			}
+		}
+		return !ok
+	})
 	for _, l := range p.Location {
 		l.Address = 0
 	}
 	p.RemoveLabel("scenario")
 	p.RemoveLabel("kernel")
 	return p
+}
+
+// DiffProfiles returns candidate − base of what AlignProfiles keeps: negative
+// where the candidate is cheaper. The sources are left as they are.
+func DiffProfiles(base, candidate ProfiledRun) (*profile.Profile, error) {
+	b, c, err := AlignProfiles(base, candidate)
+	if err != nil {
+		return nil, err
+	}
+	b.Scale(-1)
+	diff, err := MergeProfiles([]*profile.Profile{c, b})
+	if err != nil {
+		return nil, err
+	}
+	diff.Comments = append([]string{"difference: candidate − baseline, negative where the candidate is cheaper"}, c.Comments...)
+	diff.TimeNanos, diff.DurationNanos = c.TimeNanos, c.DurationNanos
+	return diff, nil
 }

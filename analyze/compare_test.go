@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/pprof/profile"
-
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -349,56 +347,6 @@ func TestComparePartialTrials(t *testing.T) {
 	}
 	if !slices.Contains(c.Warnings, "a: 1 partial trials of synthetic left out") {
 		t.Errorf("warnings %q", c.Warnings)
-	}
-}
-
-func TestDiffProfiles(t *testing.T) {
-	build := func(n int, gp int64, kernel string, offset uint64) *profile.Profile {
-		b := NewProfileBuilder()
-		for range n {
-			err := b.Add(&results.Death{Scenario: kernel, Path: "rcu", Stack: "s", MapType: "array", MemBytes: 10,
-				PutNS: 1000, EnqueueNS: 1001, RCUEndNS: 1001 + gp, FreeNS: 1001 + gp, FreedNS: 1002 + gp})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		p, err := b.Build(map[string][]results.Frame{"s": {{Function: "bpf_map_put", Offset: offset}}}, ProfileMeta{
-			Scenarios: map[string]ScenarioMeta{kernel: {Kernel: kernel}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	limbo := func(p *profile.Profile) int64 {
-		var sum int64
-		for _, s := range p.Sample {
-			sum += s.Value[valueLimbo]
-		}
-		return sum
-	}
-	before, after := build(10, 500, "6.1", 0x10), build(10, 100, "6.12", 0x20)
-	d, err := DiffProfiles(before, after, 1, 1)
-	if err != nil || limbo(d) != -4000 {
-		t.Fatalf("%v: %d", err, limbo(d))
-	}
-	// Offsets and kernels differ, and what is alike cancels out.
-	if len(d.Sample) != 1 {
-		t.Errorf("%d samples: %v", len(d.Sample), d)
-	}
-	if limbo(before) != 10*502 {
-		t.Error("the source has changed")
-	}
-	// Half as many trials count twice.
-	if d, err = DiffProfiles(build(5, 500, "a", 0), build(10, 500, "b", 0), 1, 2); err != nil || limbo(d) != 0 {
-		t.Errorf("%v: %d", err, limbo(d))
-	}
-	if _, err := DiffProfiles(before, after, 0, 1); err == nil {
-		t.Error("no trials, but a difference")
-	}
-	other := build(1, 1, "x", 0)
-	other.SampleType = other.SampleType[1:]
-	if _, err := DiffProfiles(before, other, 1, 1); err == nil {
-		t.Error("other sample types, but a difference")
 	}
 }
 

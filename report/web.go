@@ -110,6 +110,8 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 		notePage(http.StatusUnprocessableEntity, "This run can't be read", schema.Error()).ServeHTTP(w, r)
 	case errors.As(err, &corrupt):
 		notePage(http.StatusUnprocessableEntity, "This run can't be read", placeless("", err).Error()).ServeHTTP(w, r)
+	case errors.Is(err, analyze.ErrNothingMatched):
+		notePage(http.StatusUnprocessableEntity, "Nothing here can be compared", err.Error()).ServeHTTP(w, r)
 	default:
 		notePage(http.StatusInternalServerError, "This can't be shown", err.Error()).ServeHTTP(w, r)
 	}
@@ -332,11 +334,13 @@ func (s *Web) pprofDiff(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	views, err := s.views(bf.ID+" "+bf.stamp+" "+f.ID+" "+f.stamp, func() (map[string]http.Handler, error) {
-		a, b, err := forDiff(base.Profile, l.Profile, trialsOf(base.Run), trialsOf(l.Run))
+		b, c, err := analyze.AlignProfiles(
+			analyze.ProfiledRun{Name: base.Name, Run: base.Run, Profile: base.Profile},
+			analyze.ProfiledRun{Name: l.Name, Run: l.Run, Profile: l.Profile})
 		if err != nil {
 			return nil, err
 		}
-		return pprofViews(b, a)
+		return pprofViews(harmlessProfile(c), harmlessProfile(b))
 	})
 	if err != nil {
 		fail(w, r, err)
@@ -348,14 +352,6 @@ func (s *Web) pprofDiff(w http.ResponseWriter, r *http.Request) {
 
 func noProfile(w http.ResponseWriter, r *http.Request, l *Loaded) {
 	notePage(http.StatusNotFound, "There is no profile", l.Name+" has none that can be read: "+orElse(strings.Join(l.Notes, "; "), "it ended before any death was seen")).ServeHTTP(w, r)
-}
-
-func trialsOf(r *results.Run) int {
-	n := 0
-	for _, s := range r.Scenarios {
-		n += len(s.Trials)
-	}
-	return n
 }
 
 // views returns pprof's pages for a key, made once.

@@ -129,26 +129,6 @@ func harmlessProfile(p *profile.Profile) *profile.Profile {
 	return p
 }
 
-// forDiff makes two profiles cancel out where they are the same: without what
-// differs between builds, and the base as if it had as many trials.
-func forDiff(base, p *profile.Profile, baseTrials, trials int) (*profile.Profile, *profile.Profile, error) {
-	if !slices.EqualFunc(base.SampleType, p.SampleType, func(a, b *profile.ValueType) bool { return a.Type == b.Type && a.Unit == b.Unit }) {
-		return nil, nil, errors.New("the two profiles have different sample types (were they made by different versions of mapprof?)")
-	}
-	base, p = harmlessProfile(base), harmlessProfile(p)
-	for _, one := range []*profile.Profile{base, p} {
-		for _, l := range one.Location {
-			l.Address = 0
-		}
-		one.RemoveLabel("scenario")
-		one.RemoveLabel("kernel")
-	}
-	if baseTrials > 0 && trials > 0 && baseTrials != trials {
-		base.Scale(float64(trials) / float64(baseTrials))
-	}
-	return base, p, nil
-}
-
 // pprofSource is pprof's command line, and where its profiles come from.
 type pprofSource struct {
 	*flag.FlagSet

@@ -148,6 +148,34 @@ func TestWebDiff(t *testing.T) {
 	}
 }
 
+// TestWebDiffMatchesScenarios checks that a scenario that only one of the runs
+// has neither is part of the difference nor scales what both have.
+func TestWebDiffMatchesScenarios(t *testing.T) {
+	root := t.TempDir()
+	small := fixture{kernels: twoKernels[:1], strategies: twoStrategies, deaths: 60, trials: 3}
+	small.write(t, filepath.Join(root, "both"))
+	small.strategies = twoStrategies[:1]
+	small.write(t, filepath.Join(root, "rcu"))
+	small.strategies = twoStrategies[1:]
+	small.write(t, filepath.Join(root, "tasks-trace"))
+	web := newTestWeb(t, root)
+	h := web.Handler(anyHost)
+	// The made-up times of the first strategy are the same in both runs.
+	code, _, body := get(t, h, "/diff/"+idOf(t, web, "both")+"/"+idOf(t, web, "rcu")+"/pprof/top?si=limbo")
+	if code != http.StatusOK || strings.Contains(body, "[phase] tasks_trace_gp") {
+		t.Errorf("%d: tasks_trace_gp, which only one run has, is in the difference", code)
+	}
+	for _, row := range regexp.MustCompile(`"Name":"([^"]*)","InlineLabel":"","Flat":(-?\d+)`).FindAllStringSubmatch(body, -1) {
+		if row[2] != "0" {
+			t.Errorf("%s is the same in both runs, and the difference is %s", row[1], row[2])
+		}
+	}
+	code, _, body = get(t, h, "/diff/"+idOf(t, web, "rcu")+"/"+idOf(t, web, "tasks-trace")+"/pprof/top?si=limbo")
+	if code != http.StatusUnprocessableEntity || !strings.Contains(body, "no workload with the same strategy in common") {
+		t.Errorf("runs without a common scenario: %d %.300s", code, body)
+	}
+}
+
 func TestWebWithoutDeaths(t *testing.T) {
 	root := t.TempDir()
 	fixture{kernels: twoKernels[:1], strategies: twoStrategies, deaths: 10, noDeaths: true}.write(t, filepath.Join(root, "a"))

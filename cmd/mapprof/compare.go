@@ -56,7 +56,7 @@ Exit code 0, whatever changed; see mapprof gate for one that tells.`,
 	fs.SortFlags = false
 	fs.StringVar(&flags.by, "by", "", "compare by run, strategy, kernel or workload (default: run; of a single run, what varies in it)")
 	fs.StringVar(&flags.format, "format", "table", "table, json, markdown or csv")
-	fs.StringVar(&flags.pprof, "pprof", "", "write the difference of the two profiles to this file, for go tool pprof")
+	fs.StringVar(&flags.pprof, "pprof", "", "write the difference of the two profiles, of the scenarios that both runs have, to this file, for go tool pprof")
 	fs.Float64Var(&flags.alpha, "alpha", analyze.DefaultCompareAlpha, "chance of even one false change in the table")
 	fs.Float64Var(&flags.threshold, "threshold", 0, fmt.Sprintf("smallest change that counts, in percent (default %g; %g with --clock icount)",
 		100*analyze.DefaultWallThreshold, 100*analyze.DefaultExactThreshold))
@@ -105,7 +105,7 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 		return err
 	}
 	if flags.pprof != "" {
-		if err := writeProfileDiff(flags.pprof, dirs[0], dirs[1]); err != nil {
+		if err := writeProfileDiff(flags.pprof, dirs, inputs); err != nil {
 			return err
 		}
 	}
@@ -179,17 +179,17 @@ func openRuns(paths []string) ([]*results.Dir, []analyze.Input, error) {
 	return dirs, inputs, nil
 }
 
-// writeProfileDiff writes candidate − base.
-func writeProfileDiff(path string, base, candidate *results.Dir) error {
-	bp, err := openProfile(base.Path)
-	if err != nil {
-		return err
+// writeProfileDiff writes candidate − base of two runs.
+func writeProfileDiff(path string, dirs []*results.Dir, inputs []analyze.Input) error {
+	var runs [2]analyze.ProfiledRun
+	for i := range runs {
+		p, err := openProfile(dirs[i].Path)
+		if err != nil {
+			return err
+		}
+		runs[i] = analyze.ProfiledRun{Name: inputs[i].Name, Run: inputs[i].Run, Profile: p}
 	}
-	cp, err := openProfile(candidate.Path)
-	if err != nil {
-		return err
-	}
-	diff, err := analyze.DiffProfiles(bp, cp, trialsOf(base.Run), trialsOf(candidate.Run))
+	diff, err := analyze.DiffProfiles(runs[0], runs[1])
 	if err != nil {
 		return err
 	}
@@ -198,12 +198,4 @@ func writeProfileDiff(path string, base, candidate *results.Dir) error {
 		return err
 	}
 	return writeWhole(path, gz.String())
-}
-
-func trialsOf(run *results.Run) int {
-	n := 0
-	for _, s := range run.Scenarios {
-		n += len(s.Trials)
-	}
-	return n
 }
