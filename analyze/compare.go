@@ -203,7 +203,7 @@ func compareGroup(g matched, o CompareOptions) (ComparedGroup, error) {
 	}
 	for _, f := range order {
 		base := figures[0][f.Name]
-		row := ComparedRow{Metric: f.Name, Unit: f.Unit, Better: f.Better, Base: centerOf(base.Values, out.Deterministic)}
+		row := ComparedRow{Metric: f.Name, Unit: f.Unit, Better: f.Better, Base: base.center(out.Deterministic)}
 		for _, other := range figures[1:] {
 			cell, err := compareFigure(base, other[f.Name], out.Deterministic)
 			if err != nil {
@@ -226,7 +226,7 @@ func insertFigure(order []Figure, f Figure) []Figure {
 }
 
 func compareFigure(a, b Figure, deterministic bool) (ComparedCell, error) {
-	cell := ComparedCell{Center: centerOf(b.Values, deterministic)}
+	cell := ComparedCell{Center: b.center(deterministic)}
 	if len(a.Values) == 0 || len(b.Values) == 0 {
 		cell.Effect = EffectAbsent
 		cell.test.p = math.NaN()
@@ -238,12 +238,12 @@ func compareFigure(a, b Figure, deterministic bool) (ComparedCell, error) {
 		cell.test.p = math.NaN()
 		return cell, nil
 	}
-	t, err := compareTrials(a.Values, b.Values, max(a.Coarse, b.Coarse), deterministic)
+	t, err := compareTrials(&a, &b, deterministic)
 	if err != nil {
 		return cell, err
 	}
 	cell.test, cell.Method = t, t.method
-	center := centerOf(a.Values, false).Median
+	center := a.center(false).Median
 	delta := cell.Center.Median - center
 	cell.Delta = &delta
 	if center != 0 {

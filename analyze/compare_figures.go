@@ -183,6 +183,7 @@ func (c *figureCollector) add(f Figure, value float64) {
 		c.fail("%s has another unit or direction than in an earlier trial", SafeName(f.Name))
 		return
 	}
+	have.signed = have.signed || f.signed
 	have.Values = append(have.Values, value)
 	have.trials = append(have.trials, c.trial)
 }

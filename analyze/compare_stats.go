@@ -42,7 +42,9 @@ type Center struct {
 	Hi     *float64 `json:"hi"`
 }
 
-func centerOf(values []float64, deterministic bool) Center {
+// center is the figure over its trials. Only a signed one may be negative.
+func (f *Figure) center(deterministic bool) Center {
+	values := f.Values
 	c := Center{N: len(values)}
 	if c.N == 0 {
 		return c
@@ -56,6 +58,9 @@ func centerOf(values []float64, deterministic bool) Center {
 			return c
 		}
 		sum.Lo, sum.Hi = interval(c.Median, values)
+		if !f.signed {
+			sum.Lo = max(0, sum.Lo)
+		}
 	}
 	if finite(sum.Lo) && finite(sum.Hi) {
 		c.Lo, c.Hi = &sum.Lo, &sum.Hi
@@ -67,10 +72,7 @@ func centerOf(values []float64, deterministic bool) Center {
 func interval(center float64, values []float64) (lo, hi float64) {
 	n := len(values)
 	half := tQuantile(1-confidence, n-1) * medianEfficiency * math.Sqrt(squares(values)/float64(n-1)/float64(n))
-	if lo = center - half; center >= 0 {
-		lo = max(0, lo) // no figure but a signed one is negative
-	}
-	return lo, center + half
+	return center - half, center + half
 }
 
 // squares sums the squared deviations from the mean.
@@ -139,26 +141,27 @@ type test struct {
 }
 
 // compareTrials tests two non-empty sets of trials.
-func compareTrials(a, b []float64, coarse float64, deterministic bool) (test, error) {
-	df := len(a) + len(b) - 2
+func compareTrials(a, b *Figure, deterministic bool) (test, error) {
+	n1, n2 := len(a.Values), len(b.Values)
+	df := n1 + n2 - 2
 	t := test{method: MethodMannWhitney, p: math.NaN(), df: df}
-	center := centerOf(a, false).Median
+	center := a.center(false).Median
 	if df > 0 {
-		pooled := math.Sqrt((squares(a) + squares(b)) / float64(df))
-		t.se = medianEfficiency * pooled * math.Sqrt(1/float64(len(a))+1/float64(len(b)))
+		pooled := math.Sqrt((squares(a.Values) + squares(b.Values)) / float64(df))
+		t.se = medianEfficiency * pooled * math.Sqrt(1/float64(n1)+1/float64(n2))
 		if center != 0 {
 			t.spread = pooled / math.Abs(center)
 		}
 	}
 	if !deterministic {
-		return t, t.rank(a, b)
+		return t, t.rank(a.Values, b.Values)
 	}
 	t.method = MethodSpread
-	t.floor = max(exactFloor, 2*coarse) * math.Abs(center)
+	t.floor = max(exactFloor, 2*a.Coarse, 2*b.Coarse) * math.Abs(center)
 	if df == 0 {
 		return t, nil
 	}
-	diff := math.Abs(centerOf(b, false).Median - center)
+	diff := math.Abs(b.center(false).Median - center)
 	switch {
 	case diff <= t.floor:
 		t.p = 1

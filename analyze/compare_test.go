@@ -403,3 +403,49 @@ func TestCompareNegativeMetrics(t *testing.T) {
 		t.Errorf("from -100 to -50: %+v", cell)
 	}
 }
+
+// The interval of a figure that can't be negative ends at 0, that of a
+// difference doesn't.
+func TestCenterOfSignedFigures(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		signed bool
+		lo     float64
+		exact  bool
+	}{
+		{[]float64{1, 5, 30}, false, 0, true},
+		{[]float64{1, 5, 30}, true, -20, false},
+		{[]float64{-30, -5, -1}, true, -40, false},
+		{[]float64{0, 0, 30}, false, 0, true},
+		{[]float64{10, 10, 10}, true, 10, true},
+	} {
+		f := Figure{Values: c.values, signed: c.signed}
+		got := f.center(true)
+		if c.exact && *got.Lo != c.lo || !c.exact && *got.Lo > c.lo {
+			t.Errorf("%v (signed: %v): from %v to %v, want from %v", c.values, c.signed, *got.Lo, *got.Hi, c.lo)
+		}
+		if half := *got.Hi - got.Median; c.signed && math.Abs(got.Median-*got.Lo-half) > 1e-9 {
+			t.Errorf("%v: from %v to %v is not around %v", c.values, *got.Lo, *got.Hi, got.Median)
+		}
+	}
+	// A run says which of its metrics are differences.
+	run := synthetic(3, 0, 1, ClockDeterministic, 1)
+	for i := range run.Scenarios[0].Trials {
+		v := []float64{1, 5, 30}[i]
+		m := results.Metric{N: 1, Mean: v, P50: v, P90: v, P99: v, Unit: "instructions/op"}
+		run.Scenarios[0].Trials[i].Metrics["create"] = m
+		m.Difference = true
+		run.Scenarios[0].Trials[i].Metrics["probe.syscall"] = m
+	}
+	c, err := Compare([]Input{{"a", run}, {"b", run}}, CompareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, clamped := range map[string]bool{"create/p50": true, "probe.syscall/p50": false} {
+		base := c.Groups[0].Rows[slices.IndexFunc(c.Groups[0].Rows, func(r ComparedRow) bool { return r.Metric == name })].Base
+		other := cellOf(t, c, name).Center
+		if (*base.Lo == 0) != clamped || (*other.Lo == 0) != clamped {
+			t.Errorf("%s: from %v and %v", name, *base.Lo, *other.Lo)
+		}
+	}
+}
