@@ -170,7 +170,7 @@ func comparisonGrid(g *analyze.ComparedGroup, o Options) *grid {
 			if c.Effect == analyze.EffectWorse || c.Effect == analyze.EffectBetter {
 				t.bold[len(t.rows)] = true
 			}
-			row = append(row, bar, figureText(c.Center.Median, c.Center.N, r.Unit), precision(c.Center), changeText(c, g.Deterministic), certainty(c))
+			row = append(row, bar, figureText(c.Center.Median, c.Center.N, r.Unit), precision(c.Center), changeText(c, r.Base.Median, g.Deterministic), certainty(c))
 		}
 		t.add(row...)
 	}
@@ -205,11 +205,13 @@ func precision(c analyze.Center) string {
 		return ""
 	case c.Lo == nil || c.Hi == nil:
 		return "∞"
-	case c.Median == 0:
-		return "0%"
 	}
-	v := max(*c.Hi/c.Median-1, 1-*c.Lo/c.Median)
-	if v < 1e-9 {
+	half := max(*c.Hi-c.Median, c.Median-*c.Lo)
+	if c.Median == 0 && half > 0 {
+		return none // there is no share of 0
+	}
+	v := half / math.Abs(c.Median)
+	if half == 0 || v < 1e-9 {
 		return "0%"
 	}
 	if v < 0.00005 {
@@ -221,7 +223,8 @@ func precision(c analyze.Center) string {
 	return strconv.FormatFloat(100*v, 'f', 0, 64) + "%"
 }
 
-func changeText(c *analyze.ComparedCell, deterministic bool) string {
+func changeText(c *analyze.ComparedCell, base float64, deterministic bool) string {
+	change := relativeText(c.Relative, base, deterministic)
 	switch c.Effect {
 	case analyze.EffectAbsent:
 		return "absent"
@@ -230,18 +233,20 @@ func changeText(c *analyze.ComparedCell, deterministic bool) string {
 	case analyze.EffectSame:
 		return "~"
 	case analyze.EffectFew:
-		return relativeText(c.Relative, deterministic) + " ?"
+		return change + " ?"
 	case analyze.EffectSmall:
-		return relativeText(c.Relative, deterministic) + " small"
+		return change + " small"
 	}
-	return relativeText(c.Relative, deterministic) + " " + c.Effect
+	return change + " " + c.Effect
 }
 
-func relativeText(r *float64, deterministic bool) string {
+// relativeText is a change relative to a base: as a factor where it is large,
+// unless the base is negative and there is none.
+func relativeText(r *float64, base float64, deterministic bool) string {
 	switch {
 	case r == nil:
 		return "from 0"
-	case *r >= 9.995:
+	case *r >= 9.995 && base > 0:
 		return "×" + significant(*r+1, false)
 	}
 	digits := 1

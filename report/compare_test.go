@@ -78,6 +78,52 @@ func TestWriteComparison(t *testing.T) {
 	}
 }
 
+func TestPrecisionAndChange(t *testing.T) {
+	center := func(lo, median, hi float64) analyze.Center {
+		return analyze.Center{N: 3, Median: median, Lo: &lo, Hi: &hi}
+	}
+	for _, c := range []struct {
+		center analyze.Center
+		want   string
+	}{
+		{center(90, 100, 110), "10%"},
+		{center(80, 100, 110), "20%"},
+		{center(-110, -100, -90), "10%"},
+		{center(-120, -100, -90), "20%"},
+		{center(-120, -100, 50), "150%"},
+		{center(-100, -100, -100), "0%"},
+		{center(0, 0, 0), "0%"},
+		{center(-5, 0, 5), none},
+		{analyze.Center{N: 3, Median: -100}, "∞"},
+	} {
+		if got := precision(c.center); got != c.want {
+			t.Errorf("±%s around %v from %v to %v, want %s", got, c.center.Median, c.center.Lo, c.center.Hi, c.want)
+		}
+	}
+	for _, c := range []struct {
+		relative, base   float64
+		text, exact, web string
+	}{
+		{0.5, 100, "+50.0%", "+50.0%", "+50.0%"},
+		{0.05, 100, "+5.0%", "+5.00%", "+5.0%"},
+		{11, 100, "×12.0", "×12.0", "×12.0"},
+		{0.5, -100, "+50.0%", "+50.0%", "+50.0%"}, // to -50
+		{-0.5, -100, "−50.0%", "−50.0%", "−50.0%"},
+		{11, -100, "+1100.0%", "+1100.0%", "+1100.0%"}, // to 1000
+		{0, -100, "0%", "0%", "±0%"},
+	} {
+		if got := relativeText(&c.relative, c.base, false); got != c.text {
+			t.Errorf("%v of %v: %s, want %s", c.relative, c.base, got, c.text)
+		}
+		if got := relativeText(&c.relative, c.base, true); got != c.exact {
+			t.Errorf("%v of %v on a deterministic clock: %s, want %s", c.relative, c.base, got, c.exact)
+		}
+		if got := formatDelta(c.relative, c.base); got != c.web {
+			t.Errorf("%v of %v on a page: %s, want %s", c.relative, c.base, got, c.web)
+		}
+	}
+}
+
 // harmless holds text to what a terminal and a CI runner may be given.
 func harmless(t *testing.T, name, text string) {
 	t.Helper()

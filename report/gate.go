@@ -140,7 +140,7 @@ func verdictGrid(v *analyze.Verdict, group, action string, o Options) *grid {
 		}
 		change, p := none, ""
 		if c.Delta != nil {
-			change = relativeText(c.Relative, c.Method == analyze.MethodSpread)
+			change = relativeText(c.Relative, c.Base.Median, c.Method == analyze.MethodSpread)
 		}
 		if c.PHolm != nil {
 			p = formatP(*c.PHolm)

@@ -81,7 +81,7 @@ func outcomeText(c analyze.Check) string {
 	text := fmt.Sprintf("%s %s: %s → %s", analyze.SafeName(c.Group), metricText(c.Metric, c.Unit),
 		figureText(c.Base.Median, c.Base.N, c.Unit), figureText(c.Candidate.Median, c.Candidate.N, c.Unit))
 	if c.Delta != nil {
-		text += fmt.Sprintf(" (%s, limit %s)", relativeText(c.Relative, c.Method == analyze.MethodSpread), limitText(c))
+		text += fmt.Sprintf(" (%s, limit %s)", relativeText(c.Relative, c.Base.Median, c.Method == analyze.MethodSpread), limitText(c))
 	}
 	if c.Reason != "" {
 		text += ": " + analyze.SafeText(c.Reason)

@@ -233,7 +233,7 @@ func (c *comparison) overview() {
 func compareCellOf(c analyze.ComparedCell, r analyze.ComparedRow) compareCell {
 	out := compareCell{Value: formatFigure(c.Center.Median, c.Center.N, r.Unit), CI: interval(c.Center, r.Unit), Class: c.Effect}
 	if c.Relative != nil {
-		out.Delta = formatDelta(*c.Relative)
+		out.Delta = formatDelta(*c.Relative, r.Base.Median)
 	}
 	var why []string
 	switch c.Effect {
@@ -281,11 +281,12 @@ func formatFigure(v float64, n int, unit string) string {
 	return strings.TrimSpace(significant(v, false) + " " + analyze.SafeName(unit))
 }
 
-func formatDelta(d float64) string {
+// formatDelta is relativeText for a page.
+func formatDelta(d, base float64) string {
 	switch {
 	case math.IsNaN(d) || math.IsInf(d, 0):
 		return none
-	case d >= 9.995:
+	case d >= 9.995 && base > 0:
 		return "×" + significant(d+1, false)
 	}
 	s := strconv.FormatFloat(math.Abs(d)*100, 'f', 1, 64) + "%"
