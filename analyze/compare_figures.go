@@ -39,9 +39,8 @@ type Figure struct {
 	trials []int
 }
 
-// bucketWidth is the widest relative step of results.HistogramDigits: at three
-// digits a histogram has 1024 to 2048 buckets for each doubling.
-const bucketWidth = 1.0 / 1024
+// phaseBucketWidth is how coarse the quantiles of phases are.
+var phaseBucketWidth = bucketWidth(results.HistogramDigits)
 
 // InvalidError is returned for a run whose figures can't be figures.
 type InvalidError struct {
@@ -133,7 +132,7 @@ func (c *figureCollector) phase(phase string, s results.Stats) {
 		name string
 		ns   int64
 	}{{"p50", s.P50NS}, {"p90", s.P90NS}, {"p99", s.P99NS}} {
-		c.add(Figure{Name: phase + "/" + q.name, Unit: UnitNS, Coarse: bucketWidth}, float64(q.ns))
+		c.add(Figure{Name: phase + "/" + q.name, Unit: UnitNS, Coarse: phaseBucketWidth}, float64(q.ns))
 	}
 	if !finite(s.MeanNS) {
 		c.fail("the mean of phase %s is not a number", SafeName(phase))
@@ -156,11 +155,14 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 	default:
 		c.fail("metric %s is better %q", SafeName(name), SafeName(m.Better))
 	}
+	if !(m.BucketWidth >= 0 && m.BucketWidth < 1) {
+		c.fail("metric %s has buckets of width %v", SafeName(name), m.BucketWidth)
+	}
 	for _, q := range []struct {
-		name  string
-		value float64
-	}{{"mean", m.Mean}, {"p50", m.P50}, {"p90", m.P90}, {"p99", m.P99}} {
-		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, signed: m.Difference}, q.value)
+		name          string
+		value, coarse float64
+	}{{"mean", m.Mean, 0}, {"p50", m.P50, m.BucketWidth}, {"p90", m.P90, m.BucketWidth}, {"p99", m.P99, m.BucketWidth}} {
+		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, Coarse: q.coarse, signed: m.Difference}, q.value)
 	}
 }
 
@@ -184,6 +186,7 @@ func (c *figureCollector) add(f Figure, value float64) {
 		return
 	}
 	have.signed = have.signed || f.signed
+	have.Coarse = max(have.Coarse, f.Coarse)
 	have.Values = append(have.Values, value)
 	have.trials = append(have.trials, c.trial)
 }

@@ -229,6 +229,7 @@ func TestCompareRefusesNonsense(t *testing.T) {
 			t.Phases["limbo"] = results.Stats{N: 1, P50NS: 9, P90NS: 3, P99NS: 9, MaxNS: 9}
 		},
 		"the mean of phase limbo is not a number": func(t *results.Trial) { t.Phases["limbo"] = results.Stats{N: 1, MeanNS: math.NaN()} },
+		"lookup.syscall has buckets of width -1":  func(t *results.Trial) { t.Metrics["lookup.syscall"] = results.Metric{N: 1, BucketWidth: -1} },
 		"lookup.syscall/mean has another unit":    func(t *results.Trial) { t.Metrics["lookup.syscall"] = results.Metric{N: 1, Unit: "parsecs"} },
 	} {
 		a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)

@@ -153,8 +153,8 @@ func fromTrials(s *results.Scenario) {
 }
 
 // mergeMetrics makes one metric of its trials': n adds up, minimum and maximum
-// are over all, the mean is weighted by n, and a quantile is the median of the
-// trials' quantiles.
+// are over all, the mean is weighted by n, a quantile is the median of the
+// trials' quantiles, and as coarse as the coarsest of them.
 func mergeMetrics(ms []results.Metric) results.Metric {
 	out := ms[0]
 	if len(ms) == 1 {
@@ -170,6 +170,7 @@ func mergeMetrics(ms []results.Metric) results.Metric {
 			out.Min, out.Max = m.Min, m.Max
 		}
 		out.N += m.N
+		out.BucketWidth = max(out.BucketWidth, m.BucketWidth)
 		out.Min, out.Max = min(out.Min, m.Min), max(out.Max, m.Max)
 		out.Mean += (m.Mean - out.Mean) * float64(m.N) / float64(out.N)
 		p50, p90, p99 = append(p50, m.P50), append(p90, m.P90), append(p99, m.P99)

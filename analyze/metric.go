@@ -30,13 +30,21 @@ func MetricOf(values []float64, unit, how string) results.Metric {
 }
 
 // MetricOfHistogram sums a histogram of nanoseconds per operation up, with the
-// exact values beside it.
+// exact values beside it. Its quantiles are as coarse as the buckets.
 func MetricOfHistogram(h *hdrhistogram.Histogram, e Exact, how string) results.Metric {
 	s := StatsOf(h, e)
 	return results.Metric{
 		N: s.N, Unit: "ns/op", How: how, P50: float64(s.P50NS), P90: float64(s.P90NS), P99: float64(s.P99NS),
 		Min: float64(s.MinNS), Max: float64(s.MaxNS), Mean: s.MeanNS,
+		BucketWidth: bucketWidth(int(h.SignificantFigures())),
 	}
+}
+
+// bucketWidth is the widest relative step of a histogram with so many
+// significant digits. Each doubling has half as many buckets as there are
+// single units at the start, the next power of two from 2 · 10^digits.
+func bucketWidth(digits int) float64 {
+	return 2 / math.Exp2(math.Ceil(math.Log2(2*math.Pow10(digits))))
 }
 
 // InInstructions renames the units of what was measured on a clock that counts

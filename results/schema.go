@@ -183,8 +183,8 @@ func (t Trial) Balance() error {
 	return nil
 }
 
-// Stats are one histogram's figures. N is exact; MaxNS, MinNS and MeanNS are
-// exact; the quantiles carry the histogram's three significant digits.
+// Stats are the figures of a phase's histogram. N, MaxNS, MinNS, MeanNS and
+// SumNS are exact; the quantiles carry its HistogramDigits significant digits.
 type Stats struct {
 	N      uint64  `json:"n"`
 	P50NS  int64   `json:"p50_ns"`
@@ -213,6 +213,10 @@ type Metric struct {
 	// Difference says that it is one of two measurements: only then a value
 	// may be negative.
 	Difference bool `json:"difference,omitempty"`
+	// BucketWidth is set where the quantiles come from a histogram: how wide
+	// its buckets are at most, as a fraction of the value (1/128 at two
+	// significant digits). All other figures are exact.
+	BucketWidth float64 `json:"bucket_width,omitempty"`
 }
 
 // Limbo is the memory that freed maps still hold.
