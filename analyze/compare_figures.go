@@ -132,7 +132,7 @@ func (c *figureCollector) phase(phase string, s results.Stats) {
 		name string
 		ns   int64
 	}{{"p50", s.P50NS}, {"p90", s.P90NS}, {"p99", s.P99NS}} {
-		c.add(Figure{Name: phase + "/" + q.name, Unit: UnitNS, Coarse: phaseBucketWidth}, float64(q.ns))
+		c.add(Figure{Name: phase + "/" + q.name, Unit: UnitNS, Coarse: coarse(float64(q.ns), phaseBucketWidth)}, float64(q.ns))
 	}
 	if !finite(s.MeanNS) {
 		c.fail("the mean of phase %s is not a number", SafeName(phase))
@@ -159,11 +159,20 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 		c.fail("metric %s has buckets of width %v", SafeName(name), m.BucketWidth)
 	}
 	for _, q := range []struct {
-		name          string
-		value, coarse float64
+		name         string
+		value, width float64
 	}{{"mean", m.Mean, 0}, {"p50", m.P50, m.BucketWidth}, {"p90", m.P90, m.BucketWidth}, {"p99", m.P99, m.BucketWidth}} {
-		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, Coarse: q.coarse, signed: m.Difference}, q.value)
+		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, Coarse: coarse(q.value, q.width), signed: m.Difference}, q.value)
 	}
+}
+
+// coarse is how coarse a quantile is in a histogram whose buckets have that
+// relative width at the most: its first 2/width values have one each.
+func coarse(value, width float64) float64 {
+	if value*width < 2 {
+		return 0
+	}
+	return width
 }
 
 func (c *figureCollector) add(f Figure, value float64) {

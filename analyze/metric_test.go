@@ -76,6 +76,7 @@ func TestGateKnowsBuckets(t *testing.T) {
 		{2063, 2064, 16, VerdictPass}, // the edge of a bucket that is 16 wide
 		{2064, 2063, -16, VerdictPass},
 		{2063, 2110, 48, VerdictRegression},
+		{169, 170, 1, VerdictRegression}, // each has a bucket of its own
 	} {
 		v := Gate(Input{"a", run(c.base, 1)}, Input{"b", run(c.candidate, 2)}, nil, DefaultPolicy())
 		got := checkOf(v, name+"/p50")
