@@ -163,9 +163,9 @@ func matchRuns(inputs []Input, c *Comparison) []matched {
 }
 
 // counterpart finds the scenario of another input that does what base does:
-// the same parameters where there is one, and the same kernel. With as many
-// kernels on both sides, and no release or request in common, their order
-// tells: a kernel that was changed has another release.
+// the same parameters where there is one, and the same kernel. Where as many
+// kernels are left on both sides, their order tells: a kernel that was changed
+// has another release.
 func counterpart(base variant, all []variant, ix int) (variant, bool) {
 	like := func(i int) []variant {
 		vs := slices.DeleteFunc(slices.Clone(all), func(v variant) bool {
@@ -181,7 +181,30 @@ func counterpart(base variant, all []variant, ix int) (variant, bool) {
 		return vs
 	}
 	mine, theirs := like(0), like(ix)
-	at := slices.IndexFunc(mine, func(v variant) bool { return v.scenario == base.scenario })
+	if v, ok := twin(base, mine, theirs); ok {
+		return v, true
+	}
+	// By order, of those that have no twin.
+	var others []variant
+	taken := map[*results.Scenario]bool{}
+	for _, v := range mine {
+		if w, ok := twin(v, mine, theirs); ok {
+			taken[w.scenario] = true
+		} else {
+			others = append(others, v)
+		}
+	}
+	theirs = slices.DeleteFunc(theirs, func(v variant) bool { return taken[v.scenario] })
+	at := slices.IndexFunc(others, func(v variant) bool { return v.scenario == base.scenario })
+	if len(others) == len(theirs) && at >= 0 {
+		return theirs[at], true
+	}
+	return variant{}, false
+}
+
+// twin is the one of theirs that is of the same kernel as base, where just one
+// is on either side.
+func twin(base variant, mine, theirs []variant) (variant, bool) {
 	for _, same := range []func(a, b variant) bool{
 		func(a, b variant) bool {
 			return a.scenario.Kernel == b.scenario.Kernel && a.target.Kernel.SHA256 == b.target.Kernel.SHA256
@@ -191,7 +214,6 @@ func counterpart(base variant, all []variant, ix int) (variant, bool) {
 			return a.target.Kernel.Requested != "" && a.target.Kernel.Requested == b.target.Kernel.Requested
 		},
 	} {
-		// One that fits exactly one on both sides.
 		var hit []variant
 		for _, v := range theirs {
 			if same(base, v) {
@@ -207,9 +229,6 @@ func counterpart(base variant, all []variant, ix int) (variant, bool) {
 		if len(hit) == 1 && rivals == 1 {
 			return hit[0], true
 		}
-	}
-	if len(mine) == len(theirs) && at >= 0 {
-		return theirs[at], true
 	}
 	return variant{}, false
 }

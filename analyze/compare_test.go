@@ -450,3 +450,38 @@ func TestCenterOfSignedFigures(t *testing.T) {
 		}
 	}
 }
+
+// Kernels A and B against C and A: A is A's counterpart, and C is what became
+// of B.
+func TestCompareMatchesEachKernelOnce(t *testing.T) {
+	with := func(kernels ...string) *results.Run {
+		run := synthetic(3, 0, 1, ClockDeterministic, 1)
+		one, target := run.Scenarios[0], run.Targets[0]
+		run.Scenarios, run.Targets = nil, nil
+		for i, kernel := range kernels {
+			s := one
+			s.ID, s.Kernel, s.TargetIx = "synthetic/"+kernel+"/rcu", kernel, i
+			target.Kernel.Release, target.Kernel.Requested, target.Kernel.SHA256 = kernel, "", kernel
+			run.Scenarios, run.Targets = append(run.Scenarios, s), append(run.Targets, target)
+		}
+		return run
+	}
+	for _, tt := range []struct {
+		base, candidate []string
+		want            string
+	}{
+		{[]string{"A", "B"}, []string{"C", "A"}, "A A, B C"},
+		{[]string{"A", "B"}, []string{"B", "A"}, "A A, B B"},
+		{[]string{"A", "B"}, []string{"C", "D"}, "A C, B D"},
+		{[]string{"A", "B"}, []string{"A"}, "A A"},
+		{[]string{"A"}, []string{"B"}, "A B"},
+	} {
+		var got []string
+		for _, m := range matchRuns([]Input{{"a", with(tt.base...)}, {"b", with(tt.candidate...)}}, &Comparison{}) {
+			got = append(got, m.variants[0].scenario.Kernel+" "+m.variants[1].scenario.Kernel)
+		}
+		if strings.Join(got, ", ") != tt.want {
+			t.Errorf("%v against %v: %v, want %s", tt.base, tt.candidate, got, tt.want)
+		}
+	}
+}
