@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -56,11 +58,11 @@ func CSVCell(s string) string {
 
 // writeHlog gives the log as it is, after reading it to its end.
 func writeHlog(d *results.Dir, w io.Writer) error {
-	hs, err := d.Histograms()
-	if err != nil {
+	some := false
+	if err := d.EachHistogram(func(*hdrhistogram.Histogram) error { some = true; return nil }); err != nil {
 		return fmt.Errorf("export hlog: %w", err)
 	}
-	if len(hs) == 0 {
+	if !some {
 		return errors.New("export hlog: this run has no histograms")
 	}
 	f, err := os.Open(filepath.Join(d.Path, results.HistogramsFile))

@@ -49,21 +49,6 @@ func (s *Summer) AddHistogram(scenario, phase string, trial int, h *hdrhistogram
 	return nil
 }
 
-// AddHistograms adds histograms by their tags, as results.Dir.Histograms
-// returns them.
-func (s *Summer) AddHistograms(byTag map[string]*hdrhistogram.Histogram) error {
-	for tag, h := range byTag {
-		scenario, trial, phase, err := results.ParseTag(tag)
-		if err != nil {
-			return err
-		}
-		if err := s.AddHistogram(scenario, phase, trial, h); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Finish completes a run that Merge put together: each scenario's Phases from
 // the merged histograms and the trials' exact values, everything else of it
 // from its trials, the run's loss, and at the top of its warnings where the

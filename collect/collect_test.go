@@ -6,9 +6,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -190,5 +194,35 @@ func TestFootprintFollowsTheKernelsFormulas(t *testing.T) {
 		if got := f.bytes(&c.e); got != c.want {
 			t.Errorf("%s: %d bytes, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// A run directory takes the kernel's histograms and gives them back.
+func TestLookupHistogramIsKept(t *testing.T) {
+	buckets := make([]int64, len(hdrhistogram.New(probes.LookupMinNS, probes.LookupMaxNS, probes.LookupDigits).Export().Counts))
+	buckets[100] = 7
+	h, err := LookupHistogram(probes.LookupCounts{Buckets: buckets, Count: 7, SumNS: 700, MinNS: 100, MaxNS: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	if err := w.Histogram(results.Tag("s", 0, "hit"), h, time.Unix(1, 0), time.Unix(2, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Finish(&results.Run{Targets: []results.Target{{}}}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int64
+	if err := d.EachHistogram(func(h *hdrhistogram.Histogram) error { n += h.TotalCount(); return nil }); err != nil || n != 7 {
+		t.Errorf("%d values, %v", n, err)
 	}
 }

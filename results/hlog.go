@@ -4,11 +4,16 @@ package results
 
 import (
 	"bufio"
+	"compress/zlib"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +29,28 @@ const (
 	HistogramDigits = 3
 )
 
-// NewHistogram returns an empty histogram of that geometry.
+// geometry is a histogram's range and digits, which say how much memory it
+// takes: up to 50 MB for one without any value.
+type geometry struct {
+	lowest, highest int64
+	digits          int64
+}
+
+func (g geometry) String() string {
+	return fmt.Sprintf("%d to %d at %d digits", g.lowest, g.highest, g.digits)
+}
+
+// geometries are those that histograms.hlog may have.
+var geometries = []geometry{
+	{HistogramMinNS, HistogramMaxNS, HistogramDigits},
+	{1, 1<<36 - 1, 2}, // of timed calls, which the kernel counts: package probes
+}
+
+// maxHistogramLine bounds a line of histograms.hlog: a histogram with a
+// different count in every bucket has less than half of it.
+const maxHistogramLine = 1 << 20
+
+// NewHistogram returns an empty histogram of the phases' geometry.
 func NewHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(HistogramMinNS, HistogramMaxNS, HistogramDigits)
 }
@@ -56,8 +82,11 @@ type hlogWriter struct {
 
 // Histogram appends one tagged histogram to histograms.hlog.
 func (w *Writer) Histogram(tag string, h *hdrhistogram.Histogram, start, end time.Time) error {
-	if strings.ContainsAny(tag, ", \r\n") || tag == "" {
-		return fmt.Errorf("write histogram: tag %q is empty or has a comma, space or line break", tag)
+	if tag == "" || !printable(tag) || strings.ContainsAny(tag, ", ") {
+		return fmt.Errorf("write histogram: tag %q is empty or has a comma, a space or what is not ASCII", tag)
+	}
+	if g := (geometry{h.LowestTrackableValue(), h.HighestTrackableValue(), h.SignificantFigures()}); !slices.Contains(geometries, g) {
+		return fmt.Errorf("write histogram %s: nobody would read its range, %s", tag, g)
 	}
 	if err := w.openHlog(start); err != nil {
 		return err
@@ -90,26 +119,10 @@ func (l *hlogWriter) close() error {
 	return errors.Join(l.bw.Flush(), l.f.Sync(), l.f.Close())
 }
 
-// Histograms reads every histogram of the run, by tag. A run in which nothing
-// was recorded has none.
-func (d *Dir) Histograms() (map[string]*hdrhistogram.Histogram, error) {
-	out := map[string]*hdrhistogram.Histogram{}
-	err := d.EachHistogram(func(h *hdrhistogram.Histogram) error {
-		if out[h.Tag()] != nil {
-			return &CorruptError{File: filepath.Join(d.Path, HistogramsFile), Err: fmt.Errorf("tag %s occurs twice", h.Tag())}
-		}
-		out[h.Tag()] = h
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 // EachHistogram calls f for every histogram of the run, in the order of the
-// file; each has a tag that ParseTag takes apart. It holds one at a time: a
-// run of many trials has gigabytes of them.
+// file; each has a tag of its own that ParseTag takes apart. It holds one at a
+// time: a run of many trials has gigabytes of them. A run in which nothing was
+// recorded has none.
 func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 	name := filepath.Join(d.Path, HistogramsFile)
 	file, err := os.Open(name)
@@ -121,7 +134,12 @@ func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 	}
 	defer file.Close()
 	var own error // f's, which is no fault of the file
+	seen := map[string]bool{}
 	err = DecodeHistograms(file, func(h *hdrhistogram.Histogram) error {
+		if seen[h.Tag()] {
+			return fmt.Errorf("tag %s occurs twice", h.Tag())
+		}
+		seen[h.Tag()] = true
 		own = f(h)
 		return own
 	})
@@ -131,33 +149,96 @@ func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 	return err
 }
 
-// DecodeHistograms reads the tagged histograms of an HdrHistogram log.
+// DecodeHistograms reads the tagged histograms of an HdrHistogram log: what
+// Writer.Histogram writes, and nothing else.
 func DecodeHistograms(r io.Reader, f func(h *hdrhistogram.Histogram) error) error {
-	lr := hdrhistogram.NewHistogramLogReader(r)
-	for {
-		h, err := nextHistogram(lr)
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 0, 64<<10), maxHistogramLine)
+	for n := 1; sc.Scan(); n++ {
+		line := sc.Text()
+		if !printable(line) {
+			return fmt.Errorf("line %d is not ASCII text", n)
+		}
+		if line == "" || line[0] == '#' || line[0] == '"' { // a comment, or the names of the columns
+			continue
+		}
+		h, err := decodeLine(line)
 		if err != nil {
-			return err
-		}
-		if h == nil {
-			return nil
-		}
-		if _, _, _, err := ParseTag(h.Tag()); err != nil {
-			return err
+			return fmt.Errorf("line %d: %w", n, err)
 		}
 		if err := f(h); err != nil {
 			return err
 		}
 	}
+	return sc.Err()
 }
 
-// nextHistogram makes an error of a panic: the library indexes by what it
-// reads.
-func nextHistogram(lr *hdrhistogram.HistogramLogReader) (h *hdrhistogram.Histogram, err error) {
+// decodeLine reads one line: Tag=tag,start,length,maximum,histogram.
+func decodeLine(line string) (*hdrhistogram.Histogram, error) {
+	fields := strings.Split(line, ",")
+	tag, tagged := strings.CutPrefix(fields[0], "Tag=")
+	if len(fields) != 5 || !tagged {
+		return nil, errors.New("no tagged histogram")
+	}
+	if _, _, _, err := ParseTag(tag); err != nil {
+		return nil, err
+	}
+	for _, number := range fields[1:4] {
+		if _, err := strconv.ParseFloat(number, 64); err != nil {
+			return nil, fmt.Errorf("histogram %s: %w", tag, err)
+		}
+	}
+	h, err := decodeHistogram(fields[4])
+	if err != nil {
+		return nil, fmt.Errorf("histogram %s: %w", tag, err)
+	}
+	h.SetTag(tag)
+	return h, nil
+}
+
+// decodeHistogram decodes a histogram after a look at its geometry. It makes
+// an error of a panic: the library indexes by what it reads.
+func decodeHistogram(encoded string) (h *hdrhistogram.Histogram, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("decode histogram: %v", p)
+			h, err = nil, fmt.Errorf("decode: %v", p)
 		}
 	}()
-	return lr.NextIntervalHistogram()
+	g, err := geometryOf(encoded)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(geometries, g) {
+		return nil, fmt.Errorf("its range is %s, which mapprof doesn't write", g)
+	}
+	return hdrhistogram.Decode([]byte(encoded))
+}
+
+// geometryOf reads the header of a histogram in the compressed V2 encoding:
+// cookie and length, then compressed cookie, length, offset, digits, lowest and
+// highest value.
+func geometryOf(encoded string) (geometry, error) {
+	r := base64.NewDecoder(base64.StdEncoding, strings.NewReader(encoded))
+	var outer [8]byte
+	if _, err := io.ReadFull(r, outer[:]); err != nil {
+		return geometry{}, fmt.Errorf("read its header: %w", err)
+	}
+	z, err := zlib.NewReader(r)
+	if err != nil {
+		return geometry{}, fmt.Errorf("read its header: %w", err)
+	}
+	var inner [32]byte
+	if _, err := io.ReadFull(z, inner[:]); err != nil {
+		return geometry{}, fmt.Errorf("read its header: %w", err)
+	}
+	return geometry{
+		lowest:  int64(binary.BigEndian.Uint64(inner[16:])),
+		highest: int64(binary.BigEndian.Uint64(inner[24:])),
+		digits:  int64(int32(binary.BigEndian.Uint32(inner[12:]))),
+	}, nil
+}
+
+// printable tells whether s is printable ASCII.
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }

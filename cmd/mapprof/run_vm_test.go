@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -91,14 +93,13 @@ func checkContract(t *testing.T, d *results.Dir) {
 	if err := d.Deaths(func(*results.Death) error { lines++; return nil }); err != nil {
 		t.Error(err)
 	}
-	hists, err := d.Histograms()
-	if err != nil {
-		t.Error(err)
-	}
-	for tag, h := range hists {
-		if strings.HasSuffix(tag, "/"+results.PhaseLimbo) {
+	if err := d.EachHistogram(func(h *hdrhistogram.Histogram) error {
+		if strings.HasSuffix(h.Tag(), "/"+results.PhaseLimbo) {
 			histogrammed += uint64(h.TotalCount())
 		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 	if lines != deaths || histogrammed != deaths {
 		t.Errorf("%d deaths in the trials, %d lines, %d in histograms", deaths, lines, histogrammed)

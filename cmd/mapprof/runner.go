@@ -11,9 +11,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/google/pprof/profile"
 	"github.com/spf13/cobra"
 
@@ -223,8 +225,8 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 		return fmt.Errorf("read what the trial gave: %w", err)
 	}
 	if len(part.Run.Scenarios) != 1 || len(part.Run.Scenarios[0].Trials) != 1 || len(part.Run.Targets) != 1 ||
-		part.Run.Scenarios[0].ID != p.job.Scenario {
-		return errors.New("read what the trial gave: not the scenario that was asked for")
+		part.Run.Scenarios[0].ID != p.job.Scenario || part.Run.Scenarios[0].Trials[0].Index != p.job.Trial {
+		return errors.New("read what the trial gave: not the scenario and the trial that were asked for")
 	}
 	if t := &part.Run.Scenarios[0].Trials[0]; t.Partial && t.Ops == 0 && t.Puts == 0 && len(t.Metrics) == 0 {
 		return errNothingMeasured
@@ -249,17 +251,8 @@ func (r *runner) fold(part *results.Dir) error {
 	if err := analyze.Merge(r.whole, part.Run); err != nil {
 		return err
 	}
-	hists, err := part.Histograms()
-	if err != nil {
+	if err := r.foldHistograms(part); err != nil {
 		return err
-	}
-	if err := r.summer.AddHistograms(hists); err != nil {
-		return err
-	}
-	for tag, h := range hists {
-		if err := r.writer.Histogram(tag, h, r.whole.Started, time.Now()); err != nil {
-			return err
-		}
 	}
 	if !r.flags.noDeaths {
 		if err := r.writer.KeepDeaths(); err != nil {
@@ -284,6 +277,31 @@ func (r *runner) fold(part *results.Dir) error {
 	}
 	r.profile, err = analyze.MergeProfiles([]*profile.Profile{r.profile, p})
 	return err
+}
+
+// foldHistograms takes the histograms of the part's one trial: of its phases,
+// and of the calls that its metrics tell of. A guest's file may hold others,
+// which nobody asked for.
+func (r *runner) foldHistograms(part *results.Dir) error {
+	s := &part.Run.Scenarios[0]
+	t := &s.Trials[0]
+	return part.EachHistogram(func(h *hdrhistogram.Histogram) error {
+		scenario, trial, phase, err := results.ParseTag(h.Tag())
+		if err != nil {
+			return err
+		}
+		_, timed := t.Metrics[phase]
+		isPhase := slices.Contains(results.AllPhases(), phase)
+		if scenario != s.ID || trial != t.Index || !isPhase && !timed {
+			return fmt.Errorf("read what the trial gave: histogram %s is not of this trial", h.Tag())
+		}
+		if isPhase {
+			if err := r.summer.AddHistogram(scenario, phase, trial, h); err != nil {
+				return err
+			}
+		}
+		return r.writer.Histogram(h.Tag(), h, r.whole.Started, time.Now())
+	})
 }
 
 // local runs the trial in this process.

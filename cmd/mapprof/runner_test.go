@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// partWith is what a trial 3 of scenario s gave, with histograms of those tags.
+func partWith(t *testing.T, tags []string) *results.Dir {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "part")
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	for _, tag := range tags {
+		if err := w.Histogram(tag, results.NewHistogram(), time.Now(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = w.Finish(&results.Run{Targets: []results.Target{{}}, Scenarios: []results.Scenario{{ID: "s", Trials: []results.Trial{
+		{Index: 3, Metrics: map[string]results.Metric{"lookup_hit": {}}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestFoldHistograms: of what a guest sends, only what its trial has is kept.
+func TestFoldHistograms(t *testing.T) {
+	for name, c := range map[string]struct {
+		tags []string
+		bad  string
+	}{
+		"its own":          {tags: []string{"s/t3/limbo", "s/t3/op", "s/t3/lookup_hit"}},
+		"none":             {},
+		"another scenario": {tags: []string{"s/t3/limbo", "x/t3/limbo"}, bad: "x/t3/limbo"},
+		"another trial":    {tags: []string{"s/t4/limbo"}, bad: "s/t4/limbo"},
+		"an unknown phase": {tags: []string{"s/t3/limbo2"}, bad: "s/t3/limbo2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "run")
+			w, err := results.Create(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Abort()
+			r := &runner{writer: w, whole: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
+			err = r.foldHistograms(partWith(t, c.tags))
+			if c.bad != "" {
+				if err == nil || !strings.Contains(err.Error(), c.bad+" is not of this trial") {
+					t.Error(err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Finish(&results.Run{Targets: []results.Target{{}}}); err != nil {
+				t.Fatal(err)
+			}
+			d, err := results.Open(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			if err := d.EachHistogram(func(h *hdrhistogram.Histogram) error { got = append(got, h.Tag()); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Join(got, " ") != strings.Join(c.tags, " ") {
+				t.Errorf("%q, want %q", got, c.tags)
+			}
+		})
+	}
+}
