@@ -105,19 +105,47 @@ func binOf(ns int64) int {
 // binStart is where a bin begins, in nanoseconds.
 func binStart(bin int) float64 { return math.Pow(10, float64(bin)/binsPerDecade) }
 
+// maxCurves bounds the histograms that are added up at the same time: each
+// takes a quarter of a megabyte, however few bytes it has in the file.
+const maxCurves = 4096
+
+// curvesOf adds up the trials' histograms of the phases that are drawn. What
+// run.json knows nothing of is left out before any of it is kept.
 func curvesOf(dir *results.Dir) (map[string]map[string]*curve, error) {
 	type key struct{ scenario, phase string }
 	merged := map[key]*hdrhistogram.Histogram{}
+	counted := map[key]map[int]bool{} // the trials that have values
+	for i := range dir.Run.Scenarios {
+		s := &dir.Run.Scenarios[i]
+		for _, phase := range results.AllPhases() {
+			if s.Phases[phase].N == 0 {
+				continue
+			}
+			k := key{s.ID, phase}
+			counted[k] = map[int]bool{}
+			for j := range s.Trials {
+				if t := &s.Trials[j]; t.Phases[phase].N > 0 {
+					counted[k][t.Index] = true
+				}
+			}
+		}
+	}
 	err := dir.EachHistogram(func(h *hdrhistogram.Histogram) error {
-		scenario, _, phase, err := results.ParseTag(h.Tag())
+		scenario, trial, phase, err := results.ParseTag(h.Tag())
 		if err != nil {
 			return err
 		}
 		k := key{scenario, phase}
-		if merged[k] == nil {
+		switch sum := merged[k]; {
+		case !counted[k][trial] || h.TotalCount() == 0:
+		case sum != nil:
+			if dropped := sum.Merge(h); dropped != 0 {
+				return fmt.Errorf("%s: %d values don't fit the other trials' range", h.Tag(), dropped)
+			}
+		case len(merged) == maxCurves:
+			return fmt.Errorf("%s: more than %d histograms to draw", h.Tag(), maxCurves)
+		default:
 			merged[k] = h
-		} else if dropped := merged[k].Merge(h); dropped != 0 {
-			return fmt.Errorf("%s: %d values don't fit the other trials' range", h.Tag(), dropped)
 		}
 		return nil
 	})
@@ -126,14 +154,10 @@ func curvesOf(dir *results.Dir) (map[string]map[string]*curve, error) {
 	}
 	out := map[string]map[string]*curve{}
 	for k, h := range merged {
-		s := dir.Run.Find(k.scenario)
-		if s == nil || h.TotalCount() == 0 {
-			continue
-		}
 		if out[k.scenario] == nil {
 			out[k.scenario] = map[string]*curve{}
 		}
-		out[k.scenario][k.phase] = newCurve(h, s.Phases[k.phase])
+		out[k.scenario][k.phase] = newCurve(h, dir.Run.Find(k.scenario).Phases[k.phase])
 	}
 	return out, nil
 }

@@ -10,12 +10,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/results"
 )
@@ -216,6 +219,50 @@ func TestCurve(t *testing.T) {
 	}
 	if sum != 1000 {
 		t.Errorf("%d values in the bins, want 1000", sum)
+	}
+}
+
+// TestCurvesOfKnownTrials: what histograms.hlog has of scenarios, trials and
+// phases that run.json knows nothing of is not added up, and not kept.
+func TestCurvesOfKnownTrials(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	run := fixture{kernels: []string{"6.12"}, strategies: []string{"rcu"}, trials: 2, deaths: 50}.write(t, path)
+	id := run.Scenarios[0].ID
+	curves := func() map[string]map[string]*curve {
+		d, err := results.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := curvesOf(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	want := curves()
+	if len(want) != 1 || want[id][results.PhaseLimbo] == nil {
+		t.Fatalf("%v", want)
+	}
+	f, err := os.OpenFile(filepath.Join(path, results.HistogramsFile), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lw := hdrhistogram.NewHistogramLogWriter(f)
+	for _, tag := range []string{results.Tag(id, 7, results.PhaseLimbo), results.Tag(id, 0, "invented"), results.Tag("other", 0, results.PhaseLimbo)} {
+		h := results.NewHistogram()
+		if err := h.RecordValues(5, 1000); err != nil {
+			t.Fatal(err)
+		}
+		h.SetTag(tag)
+		if err := lw.OutputIntervalHistogram(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := curves(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 
