@@ -15,10 +15,10 @@ import (
 )
 
 // WriteComparisonJSON prints a comparison with every digit.
-func WriteComparisonJSON(w io.Writer, c *analyze.Comparison) error { return writeValue(w, c) }
+func WriteComparisonJSON(w io.Writer, c *analyze.Comparison) error { return WriteValue(w, c) }
 
-// writeValue prints anything as JSON that is safe on a terminal.
-func writeValue(w io.Writer, v any) error {
+// WriteValue prints anything as JSON that is safe on a terminal.
+func WriteValue(w io.Writer, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return fmt.Errorf("print json: %w", err)

@@ -221,7 +221,7 @@ func limitText(c analyze.Check) string {
 }
 
 // WriteVerdictJSON prints a verdict with every digit.
-func WriteVerdictJSON(w io.Writer, v *analyze.Verdict) error { return writeValue(w, v) }
+func WriteVerdictJSON(w io.Writer, v *analyze.Verdict) error { return WriteValue(w, v) }
 
 // WriteVerdictMarkdown prints a verdict for a page: a step summary, a comment.
 func WriteVerdictMarkdown(w io.Writer, v *analyze.Verdict) error {

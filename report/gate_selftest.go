@@ -82,5 +82,5 @@ func WriteSelfTestJSON(w io.Writer, rates []analyze.GateRate, failure error) err
 	if failure != nil {
 		out.Failure = failure.Error()
 	}
-	return writeValue(w, out)
+	return WriteValue(w, out)
 }

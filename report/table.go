@@ -204,4 +204,4 @@ func (p *printer) counts(run *results.Run) {
 }
 
 // WriteJSON prints a run as it is in run.json.
-func WriteJSON(w io.Writer, run *results.Run) error { return writeValue(w, run) }
+func WriteJSON(w io.Writer, run *results.Run) error { return WriteValue(w, run) }

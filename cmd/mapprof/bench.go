@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -77,6 +78,9 @@ func probeCostHost(cmd *cobra.Command, f *probeCostFlags) error {
 	job.Event = func(kind string, payload []byte) {
 		if kind == eventCosts {
 			decodeErr = json.Unmarshal(payload, &costs)
+			for i := range costs {
+				costs[i].Attached = analyze.SafeName(costs[i].Attached)
+			}
 		}
 	}
 	// The initramfs with bpftrace and its libraries is 250 MB, and it needs

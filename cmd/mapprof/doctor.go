@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -98,30 +99,33 @@ map's death can therefore be told apart, and what is missing and why.
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(found); err != nil {
-					return err
-				}
-			}
-			var errs []error
-			for _, d := range found {
-				if format == "table" {
-					if err := report.WriteDoctor(cmd.OutOrStdout(), &d.Target, d.Phases, d.Warnings, tableOptions(cmd.OutOrStdout(), "")); err != nil {
-						return err
-					}
-				}
-				if d.Error != "" {
-					errs = append(errs, errors.New(d.Error))
-				}
-			}
-			return errors.Join(errs...)
+			return showDiagnoses(cmd.OutOrStdout(), found, format)
 		},
 	}
 	flags.add(cmd.Flags())
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
+}
+
+// showDiagnoses prints what was found; what went wrong is its error.
+func showDiagnoses(w io.Writer, found []diagnosis, format string) error {
+	if format == "json" {
+		if err := report.WriteValue(w, found); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, d := range found {
+		if format == "table" {
+			if err := report.WriteDoctor(w, &d.Target, d.Phases, d.Warnings, tableOptions(w, "")); err != nil {
+				return err
+			}
+		}
+		if d.Error != "" {
+			errs = append(errs, errors.New(d.Error))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // examine diagnoses every kernel that the flags name.

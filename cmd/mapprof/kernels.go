@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -11,6 +10,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -113,7 +114,7 @@ func kernelsOptions(cmd *cobra.Command, offline bool) target.KernelOptions {
 	stderr := cmd.ErrOrStderr()
 	return target.KernelOptions{
 		Offline:  offline,
-		Progress: func(line string) { fmt.Fprintln(stderr, line) },
+		Progress: func(line string) { fmt.Fprintln(stderr, analyze.SafeText(line)) },
 	}
 }
 
@@ -134,9 +135,7 @@ func wantedKernels(all []target.KernelEntry) []target.KernelEntry {
 }
 
 func writeKernelsJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
+	if err := report.WriteValue(w, v); err != nil {
 		return fmt.Errorf("write kernels: %w", err)
 	}
 	return nil
@@ -173,7 +172,7 @@ func writeKernelList(w io.Writer, list target.KernelList) error {
 		out = t.Render() + "\n"
 	}
 	for _, n := range list.Notes {
-		out += "note: " + n + "\n"
+		out += "note: " + analyze.SafeText(n) + "\n"
 	}
 	if _, err := io.WriteString(w, out); err != nil {
 		return fmt.Errorf("write kernels: %w", err)

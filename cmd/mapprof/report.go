@@ -73,7 +73,7 @@ func printReports(stdout, stderr io.Writer, dirs []string, runs []*report.Loaded
 			return err
 		}
 		for _, n := range l.Notes {
-			fmt.Fprintf(stderr, "mapprof: %s\n", n)
+			fmt.Fprintf(stderr, "mapprof: %s\n", safeLines(n))
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -69,12 +70,25 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitFailure
 }
 
+// printError says what went wrong. There may be a guest's, a file's or a
+// kernel's words in it.
 func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "mapprof: %s\n", strings.TrimSpace(err.Error()))
+	fmt.Fprintf(w, "mapprof: %s\n", safeLines(strings.TrimSpace(err.Error())))
 	var guest *target.GuestError
 	if errors.As(err, &guest) && guest.ConsoleTail != "" {
-		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(guest.ConsoleTail))
+		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(safeLines(guest.ConsoleTail)))
 	}
+}
+
+// safeLines makes text of several lines fit for a terminal. Lines may be
+// indented by tabs.
+func safeLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		text := strings.TrimLeft(line, "\t")
+		lines[i] = line[:len(line)-len(text)] + analyze.SafeText(text)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func indent(s string) string {

@@ -167,11 +167,11 @@ func verify(run *results.Run) error {
 	for _, s := range run.Scenarios {
 		for _, t := range s.Trials {
 			for _, f := range t.Failures {
-				errs = append(errs, fmt.Errorf("%s trial %d: %s", s.ID, t.Index, f))
+				errs = append(errs, fmt.Errorf("%s trial %d: %s", s.ID, t.Index, analyze.SafeText(f)))
 			}
 			if n := t.Loss["unmatched_free"]; n > 0 {
 				errs = append(errs, fmt.Errorf("%s trial %d: %d of %d maps were freed whose last put was not recorded: %s (see mapprof doctor; where inflight_full counts, give it more --in-flight)",
-					s.ID, t.Index, n, t.Puts, results.LossText(t.Loss)))
+					s.ID, t.Index, n, t.Puts, analyze.SafeText(results.LossText(t.Loss))))
 			}
 			if t.Puts != t.Expected {
 				errs = append(errs, fmt.Errorf("%s trial %d: the workload dropped %d last references, the probes saw %d (see mapprof doctor; the figures above are of those seen)",
@@ -329,8 +329,10 @@ func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcom
 		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: dir,
 		Limits: guestLimits, Stop: r.intr.stop,
 		Event: func(kind string, payload []byte) {
-			var e progressEvent
-			if kind == eventProgress && json.Unmarshal(payload, &e) == nil {
+			if kind != eventProgress {
+				return
+			}
+			if e, ok := decodeProgress(payload); ok {
 				r.progress.stage(e)
 			}
 		},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -56,6 +57,15 @@ type progressEvent struct {
 }
 
 const eventProgress = "progress"
+
+// decodeProgress reads what a guest says of its progress.
+func decodeProgress(payload []byte) (e progressEvent, ok bool) {
+	if json.Unmarshal(payload, &e) != nil {
+		return progressEvent{}, false
+	}
+	e.Stage = analyze.SafeName(e.Stage)
+	return e, true
+}
 
 // load finds the job's workload and parses its flags.
 func (j *job) load() (workloads.Workload, *pflag.FlagSet, error) {
