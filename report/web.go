@@ -304,7 +304,7 @@ func (s *Web) pprofOne(w http.ResponseWriter, r *http.Request) {
 		if l.Profile == nil {
 			return nil, nil
 		}
-		return pprofViews(harmlessProfile(l.Profile), nil)
+		return pprofViews(HarmlessProfile(l.Profile), nil)
 	})
 	switch {
 	case err != nil:
@@ -340,7 +340,7 @@ func (s *Web) pprofDiff(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		return pprofViews(harmlessProfile(c), harmlessProfile(b))
+		return pprofViews(HarmlessProfile(c), HarmlessProfile(b))
 	})
 	if err != nil {
 		fail(w, r, err)

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -61,8 +62,14 @@ func pprofViews(p, base *profile.Profile) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start pprof: %w", err)
 	}
-	// This server is read-only. A kernel's profile has no sources, and what a
-	// stranger's profile calls one may be any file of this machine.
+	return HarmlessViews(views), nil
+}
+
+// HarmlessViews are pprof's pages for a server that is read-only. A kernel's
+// profile has no sources, and what a stranger's profile calls one may be any
+// file of this machine.
+func HarmlessViews(views map[string]http.Handler) map[string]http.Handler {
+	views = maps.Clone(views)
 	for _, path := range []string{"/saveconfig", "/deleteconfig"} {
 		delete(views, path)
 	}
@@ -80,14 +87,14 @@ func pprofViews(p, base *profile.Profile) (map[string]http.Handler, error) {
 			graph.ServeHTTP(w, r)
 		})
 	}
-	return views, nil
+	return views
 }
 
-// harmlessProfile returns a copy of a stranger's profile that pprof can be given: no
+// HarmlessProfile returns a copy of a stranger's profile that pprof can be given: no
 // file names to open, no patterns to apply, no addresses to follow, and no
 // character that means anything in HTML, in case that a view forgets to escape
 // one.
-func harmlessProfile(p *profile.Profile) *profile.Profile {
+func HarmlessProfile(p *profile.Profile) *profile.Profile {
 	p = p.Copy()
 	clean := strings.NewReplacer("<", "‹", ">", "›", `"`, "”", "'", "’", "&", "＆")
 	safe := func(s string) string { return clean.Replace(analyze.SafeName(s)) }
@@ -115,6 +122,17 @@ func harmlessProfile(p *profile.Profile) *profile.Profile {
 				s.NumUnit[k][i] = safe(units[i])
 			}
 		}
+		for k, ns := range s.NumLabel {
+			if c := safe(k); c != k {
+				units := s.NumUnit[k]
+				delete(s.NumLabel, k)
+				delete(s.NumUnit, k)
+				s.NumLabel[c] = ns
+				if units != nil {
+					s.NumUnit[c] = units
+				}
+			}
+		}
 	}
 	for _, t := range append(slices.Clone(p.SampleType), p.PeriodType) {
 		if t != nil {
@@ -125,7 +143,10 @@ func harmlessProfile(p *profile.Profile) *profile.Profile {
 		p.Comments[i] = safe(p.Comments[i])
 	}
 	p.DropFrames, p.KeepFrames, p.DocURL = "", "", ""
-	p.DefaultSampleType = results.PhaseLimbo
+	p.DefaultSampleType = safe(p.DefaultSampleType)
+	if !slices.ContainsFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == p.DefaultSampleType }) {
+		p.DefaultSampleType = results.PhaseLimbo
+	}
 	return p
 }
 

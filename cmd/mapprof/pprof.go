@@ -180,7 +180,7 @@ func (f *pprofFlags) Fetch(src string, _, _ time.Duration) (*profile.Profile, st
 }
 
 // openProfile reads the profile of a run directory, or a profile that is a
-// file.
+// file: somebody else's, either way.
 func openProfile(path string) (*profile.Profile, error) {
 	if st, err := os.Stat(path); err != nil || st.IsDir() {
 		dir, err := results.Open(path)
@@ -201,7 +201,7 @@ func openProfile(path string) (*profile.Profile, error) {
 	if err != nil {
 		return nil, &results.CorruptError{File: path, Err: err}
 	}
-	return p, nil
+	return report.HarmlessProfile(p), nil
 }
 
 // pprofUI is pprof's side of a terminal.
@@ -247,10 +247,10 @@ func servePprof(args *driver.HTTPServerArgs) error {
 }
 
 func pprofHandler(args *driver.HTTPServerArgs) http.Handler {
-	local := isLoopback(args.Host)
+	local, handlers := isLoopback(args.Host), report.HarmlessViews(args.Handlers)
 	views := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := args.Handlers[r.URL.Path]
-		if h == nil || r.URL.Path == "/saveconfig" || r.URL.Path == "/deleteconfig" {
+		h := handlers[r.URL.Path]
+		if h == nil {
 			http.NotFound(w, r)
 			return
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/driver"
+	"github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
@@ -84,6 +85,37 @@ func writeRun(t *testing.T, name string, n int, gpNS int64) string {
 	return dir
 }
 
+// strangersProfile writes a profile that names a file of this machine and
+// wants something of the terminal. It also returns a line of that file.
+func strangersProfile(t *testing.T) (path, secret string) {
+	t.Helper()
+	dir := t.TempDir()
+	secret = "the secret of this machine"
+	source := filepath.Join(dir, "source.c")
+	if err := os.WriteFile(source, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := &profile.Mapping{ID: 1, Start: 0x1000, Limit: 0x9000, File: source, HasFunctions: true, HasFilenames: true, HasLineNumbers: true}
+	fn := &profile.Function{ID: 1, Name: "evil_function\x1b[2J\u009b31m", Filename: source, StartLine: 1}
+	loc := &profile.Location{ID: 1, Mapping: m, Address: 0x2000, Line: []profile.Line{{Function: fn, Line: 1}}}
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "limbo", Unit: "nanoseconds"}},
+		Sample: []*profile.Sample{{Location: []*profile.Location{loc}, Value: []int64{1e9}, Label: map[string][]string{"label": {"label\x1b[31mred"}},
+			NumLabel: map[string][]int64{"size\x1b[31m": {7}}, NumUnit: map[string][]string{"size\x1b[31m": {"things\u009b1m"}}}},
+		Mapping: []*profile.Mapping{m}, Function: []*profile.Function{fn}, Location: []*profile.Location{loc},
+		Comments: []string{"\x1b]0;title\asaid"},
+	}
+	path = filepath.Join(dir, "profile.pb.gz")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.Write(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path, secret
+}
+
 func TestPprof(t *testing.T) {
 	a, b := writeRun(t, "a", 300, 15_000_000), writeRun(t, "b", 200, 45_000_000)
 	noProfile := writeRun(t, "c", 1, 1)
@@ -94,6 +126,7 @@ func TestPprof(t *testing.T) {
 	if err := os.Truncate(filepath.Join(damaged, results.ProfileFile), 100); err != nil {
 		t.Fatal(err)
 	}
+	evil, secret := strangersProfile(t)
 	empty := t.TempDir()
 	for _, c := range []struct {
 		name   string
@@ -113,6 +146,10 @@ func TestPprof(t *testing.T) {
 		{name: "tags", args: []string{a, "-tags"}, stdout: []string{"strategy: Total", "6.12.117"}},
 		{name: "comments", args: []string{a, "-comments"}, stdout: []string{"kernel: 6.12.117"}},
 		{name: "interactive", args: []string{a}, stdin: "top\nquit\n", stdout: []string{"(pprof) ", "[phase] rcu_gp"}},
+		{name: "a stranger's", args: []string{evil, "-top"}, stdout: []string{"evil_function"}},
+		{name: "a stranger's labels", args: []string{evil, "-tags"}, stdout: []string{"labelred", "size: Total"}},
+		{name: "a stranger's comments", args: []string{evil, "-comments"}, stdout: []string{"said"}},
+		{name: "a stranger's sources", args: []string{evil, "-list=evil"}, stdout: []string{"evil_function"}},
 		{name: "help", args: []string{"--help"}, stdout: []string{"mapprof pprof DIR -top", "-sample_index"}},
 		{name: "help after a run", args: []string{a, "-h"}, stdout: []string{"mapprof pprof DIR -top"}},
 		{name: "nothing", args: []string{"-top"}, code: exitUsage, stderr: "mapprof: pprof: no run directory given (mapprof pprof DIR -top)\n"},
@@ -144,6 +181,9 @@ func TestPprof(t *testing.T) {
 			if got := cmd.ProcessState.ExitCode(); got != c.code {
 				t.Errorf("exit code %d, want %d", got, c.code)
 			}
+			if all := stdout.String() + stderr.String(); strings.ContainsAny(all, "\x1b\u009b\a") || strings.Contains(all, secret) {
+				t.Errorf("a stranger's profile has an effect: %q", all)
+			}
 			for _, want := range c.stdout {
 				if !strings.Contains(stdout.String(), want) {
 					t.Errorf("no %q in\n%s", want, stdout.String())
@@ -164,7 +204,7 @@ func TestPprof(t *testing.T) {
 
 func TestPprofHandler(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("view " + r.URL.Path)) })
-	handlers := map[string]http.Handler{"/": ok, "/top": ok, "/saveconfig": ok, "/deleteconfig": ok}
+	handlers := map[string]http.Handler{"/": ok, "/top": ok, "/saveconfig": ok, "/deleteconfig": ok, "/source": ok, "/disasm": ok}
 	for _, c := range []struct {
 		bound, host, path string
 		code              int
@@ -177,6 +217,8 @@ func TestPprofHandler(t *testing.T) {
 		{"localhost", "localhost:1234", "/debug/pprof/", 404},
 		{"localhost", "localhost:1234", "/ui/saveconfig", 404},
 		{"localhost", "localhost:1234", "/ui/deleteconfig", 404},
+		{"localhost", "localhost:1234", "/ui/source?f=x", 404},
+		{"localhost", "localhost:1234", "/ui/disasm?f=x", 404},
 		{"localhost", "evil.example:1234", "/ui/top", 403},
 		{"127.0.0.1", "localhost.evil.example", "/ui/top", 403},
 		{"0.0.0.0", "my.machine:1234", "/ui/top", 200},
