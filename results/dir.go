@@ -163,7 +163,8 @@ func (w *Writer) Finish(run *Run) (err error) {
 		return fmt.Errorf("finish run directory: %w", err)
 	}
 	w.tmp = ""
-	return errors.Join(w.lock.Close(), syncDir(filepath.Dir(w.dir)))
+	// Not before: a process that is killed here leaves a whole run.
+	return errors.Join(os.Remove(filepath.Join(w.dir, tempFile)), w.lock.Close(), syncDir(filepath.Dir(w.dir)))
 }
 
 // Abort removes what was written. It may be called after Finish, and twice.

@@ -5,7 +5,6 @@
 package results
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,29 +16,32 @@ import (
 // the lock that shows its life; the next one that creates a run beside it
 // removes it.
 
+// tempFile is an empty file in a run directory under its temporary name. It
+// tells it from another program's directory of such a name.
+const tempFile = ".mapprof-unfinished"
+
 // makeTemp makes a temporary directory for a run beside dir, and locks it as
 // long as the file is open.
 func makeTemp(dir string) (tmp string, lock *os.File, err error) {
 	removeStale(filepath.Dir(dir))
-	for range 10 {
-		if tmp, err = os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".tmp-"); err != nil {
-			return "", nil, fmt.Errorf("create run directory: %w", err)
-		}
-		if lock, err = os.Open(tmp); err != nil {
-			continue
-		}
+	if tmp, err = os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".tmp-"); err != nil {
+		return "", nil, fmt.Errorf("create run directory: %w", err)
+	}
+	if lock, err = os.Open(tmp); err == nil {
 		// Where a file system has no locks, nobody gets one to remove it.
 		_ = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-		// It may have been taken for a dead one before it was locked.
-		if _, err = os.Lstat(tmp); err == nil {
+		// Only now may it be taken for a run's: nobody removes it unlocked.
+		if err = os.WriteFile(filepath.Join(tmp, tempFile), nil, 0o600); err == nil {
 			return tmp, lock, nil
 		}
 		_ = lock.Close()
 	}
-	return "", nil, fmt.Errorf("create run directory: %w", errors.Join(err, errors.New("it does not stay there")))
+	_ = os.RemoveAll(tmp)
+	return "", nil, fmt.Errorf("create run directory: %w", err)
 }
 
-// removeStale removes the temporary directories of dead processes.
+// removeStale removes the temporary directories of dead processes. One that
+// was killed before it wrote tempFile leaves an empty directory for good.
 func removeStale(parent string) {
 	found, _ := filepath.Glob(filepath.Join(parent, ".*.tmp-*"))
 	for _, tmp := range found {
@@ -54,10 +56,11 @@ func removeStale(parent string) {
 	}
 }
 
-// onlyOurs tells whether a directory holds nothing but files of a run.
+// onlyOurs tells whether a directory is a run's under its temporary name, and
+// holds nothing but files of a run.
 func onlyOurs(d *os.File) bool {
 	names, err := d.Readdirnames(-1)
-	return err == nil && !slices.ContainsFunc(names, func(name string) bool {
-		return !slices.Contains([]string{RunFile, HistogramsFile, ProfileFile, DeathsFile}, name)
+	return err == nil && slices.Contains(names, tempFile) && !slices.ContainsFunc(names, func(name string) bool {
+		return !slices.Contains([]string{tempFile, RunFile, HistogramsFile, ProfileFile, DeathsFile}, name)
 	})
 }

@@ -7,6 +7,8 @@ package results
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -17,18 +19,22 @@ func TestDeadTemporaryDirectoriesGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer alive.Abort()
-	for path, text := range map[string]string{
-		".dead.tmp-1/" + HistogramsFile: "x",
-		".dead.tmp-2/" + DeathsFile:     "",
-		".mine.tmp-3/notes.txt":         "not a run's",
-		"real/" + RunFile:               "{}",
+	for _, path := range []string{
+		".dead.tmp-1/" + tempFile,
+		".dead.tmp-2/" + tempFile, ".dead.tmp-2/" + DeathsFile, ".dead.tmp-2/" + HistogramsFile,
+		".dead.tmp-3/" + tempFile, ".dead.tmp-3/" + RunFile,
+		".mine.tmp-4/" + tempFile, ".mine.tmp-4/notes.txt",
+		".theirs.tmp-5/" + RunFile,
+		".theirs.tmp-6/",
+		"real/" + RunFile,
 	} {
-		path = filepath.Join(parent, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(parent, filepath.Dir(path)), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		if !strings.HasSuffix(path, "/") {
+			if err := os.WriteFile(filepath.Join(parent, path), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	w, err := Create(filepath.Join(parent, "next"))
@@ -36,12 +42,62 @@ func TestDeadTemporaryDirectoriesGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Abort()
-	for name, want := range map[string]bool{".dead.tmp-1": false, ".dead.tmp-2": false, ".mine.tmp-3": true, "real": true, filepath.Base(alive.tmp): true} {
+	for name, want := range map[string]bool{
+		".dead.tmp-1": false, ".dead.tmp-2": false, ".dead.tmp-3": false,
+		".mine.tmp-4": true, ".theirs.tmp-5": true, ".theirs.tmp-6": true, "real": true, filepath.Base(alive.tmp): true,
+	} {
 		if _, err := os.Stat(filepath.Join(parent, name)); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if err := alive.Finish(sampleRun()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUnfinishedIsMarked: a process may be killed at any time, and its
+// directory is known by then; a whole run has nothing of it.
+func TestUnfinishedIsMarked(t *testing.T) {
+	names := func(dir string) []string {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, e := range entries {
+			all = append(all, e.Name())
+		}
+		return all
+	}
+	parent := t.TempDir()
+	w, err := Create(filepath.Join(parent, "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.KeepDeaths(); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(w.tmp); !slices.Contains(got, tempFile) {
+		t.Errorf("unfinished: %v", got)
+	}
+	// The lock of a process goes with it.
+	if err := w.lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next, err := Create(filepath.Join(parent, "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(w.tmp); !os.IsNotExist(err) {
+		t.Errorf("what was killed is still there: %v", err)
+	}
+	if err := next.Finish(sampleRun()); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(parent); !slices.Equal(got, []string{"run"}) {
+		t.Errorf("beside the run: %v", got)
+	}
+	if got := names(filepath.Join(parent, "run")); !slices.Equal(got, []string{RunFile}) {
+		t.Errorf("in the run: %v", got)
 	}
 }
