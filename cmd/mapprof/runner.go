@@ -258,7 +258,7 @@ func (r *runner) fold(part *results.Dir) error {
 		if err := r.writer.KeepDeaths(); err != nil {
 			return err
 		}
-		if err := part.Deaths(r.writer.Death); err != nil {
+		if err := part.Deaths(func(d *results.Death) error { return r.foldDeath(part.Run, d) }); err != nil {
 			return err
 		}
 	}
@@ -302,6 +302,14 @@ func (r *runner) foldHistograms(part *results.Dir) error {
 		}
 		return r.writer.Histogram(h.Tag(), h, r.whole.Started, time.Now())
 	})
+}
+
+// foldDeath keeps a death of the one trial of a part.
+func (r *runner) foldDeath(part *results.Run, d *results.Death) error {
+	if s := &part.Scenarios[0]; d.Scenario != s.ID || d.Trial != s.Trials[0].Index {
+		return fmt.Errorf("read what the trial gave: a death of %s, trial %d, is not of this trial", analyze.SafeName(d.Scenario), d.Trial)
+	}
+	return r.writer.Death(d)
 }
 
 // local runs the trial in this process.

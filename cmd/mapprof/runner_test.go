@@ -87,3 +87,25 @@ func TestFoldHistograms(t *testing.T) {
 		})
 	}
 }
+
+// TestFoldDeath: nor a death that is another's.
+func TestFoldDeath(t *testing.T) {
+	w, err := results.Create(filepath.Join(t.TempDir(), "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	r, part := &runner{writer: w}, partWith(t, nil).Run
+	for _, tt := range []struct {
+		d   results.Death
+		bad bool
+	}{
+		{results.Death{Scenario: "s", Trial: 3}, false},
+		{results.Death{Scenario: "s", Trial: 4}, true},
+		{results.Death{Scenario: "\x1b[2J", Trial: 3}, true},
+	} {
+		if err := r.foldDeath(part, &tt.d); (err != nil) != tt.bad || err != nil && strings.ContainsRune(err.Error(), '\x1b') {
+			t.Errorf("%q, trial %d: %v", tt.d.Scenario, tt.d.Trial, err)
+		}
+	}
+}
