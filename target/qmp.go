@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// qmp speaks QEMU's machine protocol: two commands and two events of it.
+// qmp speaks QEMU's machine protocol: one command and two events of it.
 // Commands are not safe for concurrent use.
 type qmp struct {
 	w       io.Writer
@@ -24,10 +24,9 @@ type qmp struct {
 }
 
 type qmpReply struct {
-	ID     int             `json:"id"`
-	Return json.RawMessage `json:"return"`
-	Event  string          `json:"event"`
-	Data   struct {
+	ID    int    `json:"id"`
+	Event string `json:"event"`
+	Data  struct {
 		Reason string `json:"reason"`
 	} `json:"data"`
 	Error *struct {
@@ -81,10 +80,10 @@ func (q *qmp) ShutdownReason() string {
 	return "no reason given"
 }
 
-func (q *qmp) command(name string, limit time.Duration) (json.RawMessage, error) {
+func (q *qmp) command(name string, limit time.Duration) error {
 	q.id++
 	if _, err := fmt.Fprintf(q.w, "{\"execute\":%q,\"id\":%d}\n", name, q.id); err != nil {
-		return nil, fmt.Errorf("ask qemu to %s: %w", name, err)
+		return fmt.Errorf("ask qemu to %s: %w", name, err)
 	}
 	t := time.NewTimer(limit)
 	defer t.Stop()
@@ -95,35 +94,18 @@ func (q *qmp) command(name string, limit time.Duration) (json.RawMessage, error)
 				continue
 			}
 			if r.Error != nil {
-				return nil, fmt.Errorf("ask qemu to %s: %s: %s", name, r.Error.Class, r.Error.Desc)
+				return fmt.Errorf("ask qemu to %s: %s: %s", name, r.Error.Class, r.Error.Desc)
 			}
-			return r.Return, nil
+			return nil
 		case <-q.ended:
-			return nil, fmt.Errorf("ask qemu to %s: it closed its monitor", name)
+			return fmt.Errorf("ask qemu to %s: it closed its monitor", name)
 		case <-t.C:
-			return nil, fmt.Errorf("ask qemu to %s: no answer in %s", name, limit)
+			return fmt.Errorf("ask qemu to %s: no answer in %s", name, limit)
 		}
 	}
 }
 
-// Instructions returns how many instructions the guest has executed; QEMU
-// counts them only with -icount.
-func (q *qmp) Instructions(limit time.Duration) (uint64, error) {
-	b, err := q.command("query-replay", limit)
-	if err != nil {
-		return 0, err
-	}
-	var r struct {
-		ICount int64 `json:"icount"`
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return 0, fmt.Errorf("ask qemu for the instruction count: %w", err)
-	}
-	return uint64(max(r.ICount, 0)), nil
-}
-
 // Quit ends QEMU.
 func (q *qmp) Quit(limit time.Duration) error {
-	_, err := q.command("quit", limit)
-	return err
+	return q.command("quit", limit)
 }

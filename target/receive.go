@@ -79,8 +79,6 @@ type receiver struct {
 	wbuf   []byte
 	// progress is called for hello, started and done as they arrive.
 	progress func(frameType)
-	// alive, if not nil, is called for every frame.
-	alive func()
 
 	hello   guestHello
 	done    guestDone
@@ -116,9 +114,6 @@ func (c *receiver) receive(r io.Reader) (err error) {
 		}
 		if err != nil {
 			return err
-		}
-		if c.alive != nil {
-			c.alive()
 		}
 		c.total += int64(frameHeader + len(p))
 		if c.total > c.limits.TotalBytes {

@@ -146,9 +146,6 @@ func TestVMResults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ms := func(ns int64) int64 { return ns / 1e6 }
-			t.Logf("%s, %s, %s: hello %d ms, started %d ms, done %d ms, exit %d ms; %d instructions; %s", out.Release, out.Accel,
-				clock, ms(out.HelloNS), ms(out.StartedNS), ms(out.DoneNS), ms(out.ExitNS), out.Instructions, out.AccelReason)
 			if got := strings.Join(events, " "); got != "progress=0 progress=1 progress=2 missing=" {
 				t.Errorf("events: %s", got)
 			}
@@ -157,11 +154,8 @@ func TestVMResults(t *testing.T) {
 				t.Errorf("big.bin: %d bytes, %v", len(big), err)
 			}
 			wantFiles(t, dir, "big.bin", "given")
-			if out.ExitCode != 0 || out.Release == "" || !(out.HelloNS <= out.StartedNS && out.StartedNS <= out.DoneNS && out.DoneNS <= out.ExitNS) {
+			if out.ExitCode != 0 || out.Release == "" {
 				t.Errorf("outcome %+v", out)
-			}
-			if (out.Instructions != 0) != (clock == ClockICount) {
-				t.Errorf("%d instructions with clock %s", out.Instructions, clock)
 			}
 			for _, w := range out.Warnings {
 				if !strings.HasPrefix(w, "booted again after boot") { // QEMU's own: TestStalePatch
@@ -212,7 +206,6 @@ func TestVMGuestErrors(t *testing.T) {
 	}{
 		{"killinit", GuestPanicked, "Attempted to kill init", nil},
 		{"poweroff", GuestPoweredOff, "", nil},
-		{"hang", GuestHung, "", func(vm *VM) { vm.QuietTimeout = 2 * time.Second }},
 		{"hang", GuestNoUserSpace, "", func(vm *VM) { vm.Timeout = 500 * time.Millisecond }},
 		{"stuck", GuestNoUserSpace, "", func(vm *VM) { vm.BootTimeout = 300 * time.Millisecond }},
 	} {

@@ -23,7 +23,6 @@ type session struct {
 	console *console
 	shared  bool // QEMU can share memory with the guest
 	window  *os.File
-	start   time.Time
 }
 
 func (s *session) boot(ctx context.Context, qemu string, m machine) error {
@@ -55,7 +54,6 @@ func (s *session) boot(ctx context.Context, qemu string, m machine) error {
 		inherit = append(inherit, s.window)
 	}
 
-	s.start = time.Now()
 	p, err := startProcess(qemu, m.args(), inherit)
 	if err != nil {
 		return err
@@ -104,17 +102,7 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	reached := make(chan frameType, 3)
 	toGuest := &hostPort{w: channel}
 	rc := &receiver{outDir: s.job.OutDir, limits: s.job.Limits, event: s.job.Event,
-		progress: func(t frameType) { s.mark(t); reached <- t }}
-	var quiet <-chan time.Time // runs from hello on
-	heard := make(chan struct{}, 1)
-	if s.vm.QuietTimeout > 0 {
-		rc.alive = func() {
-			select {
-			case heard <- struct{}{}:
-			default: // one is waiting to be seen
-			}
-		}
-	}
+		progress: func(t frameType) { reached <- t }}
 	if s.window != nil {
 		rc.window = s.window
 		rc.taken = func() error { return toGuest.send(frameTaken) }
@@ -136,10 +124,6 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 		case t := <-reached:
 			state = t
 			boot.Stop()
-		case <-heard:
-			quiet = time.After(s.vm.QuietTimeout)
-		case <-quiet:
-			fail = &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("nothing heard of its job in %s", s.vm.QuietTimeout)}
 		case recvErr = <-received:
 			recvEnded = true
 			received = nil
@@ -173,12 +157,11 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 		}
 	}
 	if fail == nil {
-		s.end(q, p)
+		end(q, p)
 	}
 	if !errors.Is(fail, errEndedEarly) {
 		p.kill()
 	}
-	s.out.ExitNS = time.Since(s.start).Nanoseconds()
 	// QEMU is gone, so both streams end after what is still in them.
 	<-consoleEnd
 	if !recvEnded {
@@ -195,25 +178,8 @@ var ErrStopped = errors.New("stopped before the guest's user space ran")
 // errEndedEarly stands for a QEMU that ended before the guest said done.
 var errEndedEarly = errors.New("qemu ended early")
 
-func (s *session) mark(t frameType) {
-	ns := time.Since(s.start).Nanoseconds()
-	switch t {
-	case frameHello:
-		s.out.HelloNS = ns
-	case frameStarted:
-		s.out.StartedNS = ns
-	case frameDone:
-		s.out.DoneNS = ns
-	}
-}
-
-// end asks QEMU for what only it knows and to quit.
-func (s *session) end(q *qmp, p *process) {
-	if s.vm.Clock == ClockICount {
-		if n, err := q.Instructions(quitLimit); err == nil {
-			s.out.Instructions = n
-		}
-	}
+// end asks QEMU to quit and waits for that.
+func end(q *qmp, p *process) {
 	if q.Quit(quitLimit) != nil {
 		return
 	}
@@ -229,7 +195,7 @@ func (s *session) fill(rc *receiver) {
 	o := s.out
 	o.Release, o.Build, o.Warnings = rc.hello.Release, rc.hello.Version, rc.hello.Warnings
 	o.ExitCode, o.Signal, o.Message = rc.done.ExitCode, rc.done.Signal, rc.done.Message
-	o.Files, o.ChannelBytes = rc.stored, rc.total
+	o.Files = rc.stored
 }
 
 // verdict turns what happened into Run's error.

@@ -43,8 +43,6 @@ type VM struct {
 	// to user space (default 2).
 	Timeout     time.Duration
 	BootTimeout time.Duration
-	// QuietTimeout bounds how long the job may send nothing; 0: for ever.
-	QuietTimeout time.Duration
 	// ConsoleLog is a file to keep the console in, written when the VM has
 	// ended, at most 4 MiB of it. "": none; a failure carries the tail.
 	ConsoleLog string
@@ -65,8 +63,7 @@ type Job struct {
 	Stop <-chan struct{}
 }
 
-// Outcome is how a job ended that ended by itself. Its times are wall time of
-// the host since QEMU's start.
+// Outcome is how a job ended that ended by itself.
 type Outcome struct {
 	ExitCode int    // of the job; 128+n: signal n
 	Signal   string // that ended it, if one did
@@ -85,14 +82,6 @@ type Outcome struct {
 	// Warnings are what the machine was not given, and boots before this
 	// one; printable, one line each.
 	Warnings []string
-
-	HelloNS   int64 // until user space runs
-	StartedNS int64 // until the job's process runs
-	DoneNS    int64 // until it ended and everything it sent is here
-	ExitNS    int64 // until QEMU is gone
-	// Instructions executed until DoneNS, with ClockICount only.
-	Instructions uint64
-	ChannelBytes int64
 }
 
 // GuestError is a guest that ended otherwise than by ending its job.
