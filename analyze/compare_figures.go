@@ -42,6 +42,12 @@ type Figure struct {
 // phaseBucketWidth is how coarse the quantiles of phases are.
 var phaseBucketWidth = bucketWidth(results.HistogramDigits)
 
+// Figures of memory: no phase or metric has them.
+const (
+	figurePeakBytes   = "limbo/peak_bytes"
+	figureByteSeconds = "limbo/byte_seconds"
+)
+
 // InvalidError is returned for a run whose figures can't be figures.
 type InvalidError struct {
 	Scenario string
@@ -69,9 +75,9 @@ func FiguresOf(s *results.Scenario) ([]Figure, error) {
 		for _, phase := range phaseNames(t.Phases) {
 			c.phase(phase, t.Phases[phase])
 		}
-		if t.Freed+t.InFlight > 0 {
-			c.add(Figure{Name: "limbo/peak_bytes", Unit: UnitBytes}, float64(t.Limbo.PeakBytes))
-			c.add(Figure{Name: "limbo/byte_seconds", Unit: UnitByteSeconds}, t.Limbo.ByteSeconds)
+		if t.Limbo != (results.Limbo{}) {
+			c.add(Figure{Name: figurePeakBytes, Unit: UnitBytes}, float64(t.Limbo.PeakBytes))
+			c.add(Figure{Name: figureByteSeconds, Unit: UnitByteSeconds}, t.Limbo.ByteSeconds)
 		}
 		for name, m := range t.Metrics {
 			c.metric(name, m)
@@ -162,6 +168,9 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 		name         string
 		value, width float64
 	}{{"mean", m.Mean, 0}, {"p50", m.P50, m.BucketWidth}, {"p90", m.P90, m.BucketWidth}, {"p99", m.P99, m.BucketWidth}} {
+		if q.value == 0 && m.Min > 0 { // left out of run.json: no data is not zero
+			c.fail("%s of metric %s is 0, and its minimum %v", q.name, SafeName(name), m.Min)
+		}
 		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, Coarse: coarse(q.value, q.width), signed: m.Difference}, q.value)
 	}
 }

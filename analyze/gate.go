@@ -5,6 +5,7 @@ package analyze
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -121,8 +122,15 @@ func unfit(in Input, p Policy) []string {
 	}
 	for i := range in.Run.Scenarios {
 		s := &in.Run.Scenarios[i]
-		if len(complete(s)) == 0 {
+		whole := len(complete(s))
+		if whole == 0 {
 			say("%s has no whole trial", SafeName(s.ID))
+		}
+		if n := len(s.Trials) - whole; n > 0 {
+			say("%s: %d of %d trials are partial", SafeName(s.ID), n, len(s.Trials))
+		}
+		for _, gap := range gaps(s) {
+			say("%s: %s", SafeName(s.ID), gap)
 		}
 		var puts, pending uint64
 		for _, t := range s.Trials {
@@ -137,13 +145,56 @@ func unfit(in Input, p Policy) []string {
 				pending += t.Pending.N
 			}
 		}
-		whole := float64(max(1, puts))
 		for _, text := range tooMuchLost(s, p.MaxLoss) {
 			say("%s %s", SafeName(s.ID), text)
 		}
-		if share := float64(pending) / whole; share > float64(p.MaxPending) {
+		if share := float64(pending) / float64(max(1, puts)); share > float64(p.MaxPending) {
 			say("%s: %d of %d deaths were still pending, above the limit of %.3g %%", SafeName(s.ID), pending, puts, 100*float64(p.MaxPending))
 		}
+	}
+	return out
+}
+
+// gaps says what a scenario must have had and has no more: its trials are
+// numbered from 0, and what it counts is the sum over them.
+func gaps(s *results.Scenario) []string {
+	var out []string
+	seen := map[int]bool{}
+	paths, loss := map[string]uint64{}, map[string]uint64{}
+	phases, metrics := map[string]uint64{}, map[string]uint64{}
+	for _, t := range s.Trials {
+		seen[t.Index] = true
+		addCounts(paths, t.Paths)
+		addCounts(loss, t.Loss)
+		for name, stats := range t.Phases {
+			phases[name] += stats.N
+		}
+		for name, m := range t.Metrics {
+			metrics[name] += m.N
+		}
+	}
+	for i := range s.Trials {
+		if !seen[i] {
+			out = append(out, fmt.Sprintf("its %d trials are not numbers 0 to %d", len(s.Trials), len(s.Trials)-1))
+			break
+		}
+	}
+	total := func(what string, n, sum uint64) {
+		if n != sum {
+			out = append(out, fmt.Sprintf("it counts %d %s, its trials %d", n, what, sum))
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(s.Strategy.Paths)) {
+		total("deaths by path "+SafeName(path), s.Strategy.Paths[path], paths[path])
+	}
+	for _, kind := range slices.Sorted(maps.Keys(s.Loss)) {
+		total("lost by "+SafeName(kind), s.Loss[kind], loss[kind])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Phases)) {
+		total("values of "+SafeName(name), s.Phases[name].N, phases[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Metrics)) {
+		total("values of "+SafeName(name), s.Metrics[name].N, metrics[name])
 	}
 	return out
 }
@@ -199,6 +250,7 @@ type openCheck struct {
 	out   Check
 	rule  *Rule
 	clock ClockPolicy
+	whole [2]int // trials of each side, with the metric or without
 }
 
 func (g *gate) collect(group *ComparedGroup) {
@@ -223,7 +275,8 @@ func (g *gate) collect(group *ComparedGroup) {
 			better = rule.Direction
 		}
 		cell := row.Cells[0]
-		g.open = append(g.open, openCheck{check: cell, rule: rule, clock: cp, out: Check{
+		whole := [2]int{group.Sides[0].Trials, group.Sides[1].Trials}
+		g.open = append(g.open, openCheck{check: cell, rule: rule, clock: cp, whole: whole, out: Check{
 			Group: group.Name, Metric: SafeName(row.Metric), Unit: SafeName(row.Unit), Better: better,
 			Action: g.policy.action(rule, clock), Base: row.Base, Candidate: cell.Center,
 			Delta: cell.Delta, Relative: cell.Relative, Method: cell.Method, P: cell.P, Spread: cell.Spread,
@@ -278,6 +331,10 @@ func (o *openCheck) decide(tests int) {
 	case fewest < out.Threshold.MinTrials || c.Effect == EffectFew:
 		out.Reason = fmt.Sprintf("too few trials: %d and %d, %d on each side would be enough",
 			out.Base.N, out.Candidate.N, max(c.Need, out.Threshold.MinTrials))
+	case out.Action == ActionBlock && out.Base.N != o.whole[0]:
+		out.Reason = fmt.Sprintf("%d of the baseline's %d trials have no such values", o.whole[0]-out.Base.N, o.whole[0])
+	case out.Action == ActionBlock && out.Candidate.N != o.whole[1]:
+		out.Reason = fmt.Sprintf("%d of the candidate's %d trials have no such values", o.whole[1]-out.Candidate.N, o.whole[1])
 	case c.Effect == EffectWorse:
 		out.Result = VerdictRegression
 	case c.Effect == EffectBetter:

@@ -18,6 +18,7 @@ const (
 	SourceReal      = "real"      // runs of this machine
 	SourceResampled = "resampled" // trials of few real runs, dealt out anew
 	SourceSynthetic = "synthetic" // made up
+	SourceCut       = "cut"       // a run, and what is left of it
 )
 
 // GateRate is what a gate said of many pairs of one kind.
@@ -82,11 +83,12 @@ func SyntheticRun(trials int, spread, factor float64, clock string, r *rand.Rand
 	target := results.Target{Kind: "vm", Accel: "tcg", Clock: clock, CPUs: 1, Kernel: results.Kernel{Release: "synthetic"}}
 	s := results.Scenario{
 		ID: "synthetic", Workload: "synthetic", Loop: "closed", Kernel: "synthetic", Params: map[string]string{},
-		Strategy: results.Strategy{Requested: "rcu", Observed: "rcu", Paths: map[string]uint64{"rcu": uint64(100 * trials)}},
+		Strategy: results.Strategy{Requested: "rcu"},
 	}
 	scatter := func(center float64) float64 { return max(0, center*factor*(1+spread*r.NormFloat64())) }
 	for i := range trials {
-		t := results.Trial{Index: i, Puts: 100, Freed: 100, Expected: 100, Ops: 100, Phases: map[string]results.Stats{}, Loss: map[string]uint64{}}
+		t := results.Trial{Index: i, Puts: 100, Freed: 100, Expected: 100, Ops: 100, Phases: map[string]results.Stats{},
+			Paths: map[string]uint64{"rcu": 100}, Loss: map[string]uint64{}}
 		for _, p := range []struct {
 			name   string
 			center float64
@@ -99,6 +101,7 @@ func SyntheticRun(trials int, spread, factor float64, clock string, r *rand.Rand
 			P50: cost, P90: 1.01 * cost, P99: 1.05 * cost, Min: 0.99 * cost, Max: 2 * cost}}
 		s.Trials = append(s.Trials, t)
 	}
+	fromTrials(&s)
 	return &results.Run{SchemaVersion: results.SchemaVersion, Target: target, Targets: []results.Target{target},
 		Scenarios: []results.Scenario{s}, Loss: map[string]uint64{}, Warnings: []string{}}
 }
@@ -146,15 +149,24 @@ func ResampleGateRate(pool *results.Run, pairs, trials int, change float64, p Po
 		for i := range pool.Scenarios {
 			all := complete(&pool.Scenarios[i])
 			r.Shuffle(len(all), func(x, y int) { all[x], all[y] = all[y], all[x] })
-			a.Scenarios[i].Trials = slices.Clone(all[:trials])
-			b.Scenarios[i].Trials = nil
-			for _, t := range all[trials : 2*trials] {
-				b.Scenarios[i].Trials = append(b.Scenarios[i].Trials, perturbed(t, 1+change))
-			}
+			deal(&a.Scenarios[i], all[:trials], 1)
+			deal(&b.Scenarios[i], all[trials:2*trials], 1+change)
 		}
 		rate.Count(Gate(Input{"baseline", &a}, Input{"candidate", &b}, nil, p))
 	}
 	return rate, nil
+}
+
+// deal gives a scenario other trials, and numbers and counts them anew. What a
+// gate doesn't read, its phases over all trials, it no longer has.
+func deal(s *results.Scenario, trials []results.Trial, factor float64) {
+	s.Trials, s.Phases = nil, nil
+	for i, t := range trials {
+		t = perturbed(t, factor)
+		t.Index = i
+		s.Trials = append(s.Trials, t)
+	}
+	fromTrials(s)
 }
 
 // distinctTrials is how many different trials the scenario with the fewest of

@@ -106,9 +106,24 @@ func TestResampleGateRate(t *testing.T) {
 func TestGateOfBadRuns(t *testing.T) {
 	good := func() *results.Run { return synthetic(3, 0.0001, 1, ClockDeterministic, 1) }
 	for want, change := range map[string]func(*results.Run){
-		"b: the run is partial: power cut":               func(r *results.Run) { r.Partial, r.PartialReason = true, "power cut" },
-		"b: the run has no scenarios":                    func(r *results.Run) { r.Scenarios = nil },
-		"b: synthetic has no whole trial":                func(r *results.Run) { r.Scenarios[0].Trials = nil },
+		"b: the run is partial: power cut":                               func(r *results.Run) { r.Partial, r.PartialReason = true, "power cut" },
+		"b: the run has no scenarios":                                    func(r *results.Run) { r.Scenarios = nil },
+		"b: synthetic has no whole trial":                                func(r *results.Run) { r.Scenarios[0].Trials = nil },
+		"b: synthetic: 1 of 3 trials are partial":                        func(r *results.Run) { r.Scenarios[0].Trials[2].Partial = true },
+		"b: synthetic: its 2 trials are not numbers 0 to 1":              func(r *results.Run) { r.Scenarios[0].Trials = r.Scenarios[0].Trials[1:] },
+		"b: synthetic: it counts 300 deaths by path rcu, its trials 200": func(r *results.Run) { r.Scenarios[0].Trials = r.Scenarios[0].Trials[:2] },
+		"b: synthetic: it counts 7 lost by ring_full, its trials 0":      func(r *results.Run) { r.Scenarios[0].Loss["ring_full"] = 7 },
+		"b: synthetic: it counts 400 values of op, its trials 300":       func(r *results.Run) { r.Scenarios[0].Phases = map[string]results.Stats{"op": {N: 400}} },
+		"b: synthetic: it counts 15000 values of lookup.syscall, its trials 0": func(r *results.Run) {
+			for i := range r.Scenarios[0].Trials {
+				r.Scenarios[0].Trials[i].Metrics = nil
+			}
+		},
+		"p50 of metric lookup.syscall is 0, and its minimum": func(r *results.Run) {
+			m := r.Scenarios[0].Trials[2].Metrics["lookup.syscall"]
+			m.P50 = 0
+			r.Scenarios[0].Trials[2].Metrics["lookup.syscall"] = m
+		},
 		"trial 1 does not balance":                       func(r *results.Run) { r.Scenarios[0].Trials[1].Freed-- },
 		"100 last references were dropped, 90 were seen": func(r *results.Run) { r.Scenarios[0].Trials[1].Puts = 90; r.Scenarios[0].Trials[1].Freed = 90 },
 		"b: synthetic lost 4 of 300 deaths (ringbuf_full 4)": func(r *results.Run) {
@@ -163,6 +178,16 @@ func TestGateMetrics(t *testing.T) {
 		}
 		return r
 	}
+	lacksOne := func(r *results.Run) *results.Run {
+		delete(r.Scenarios[0].Trials[2].Phases, "op")
+		return r
+	}
+	noMemory := func(r *results.Run) *results.Run {
+		for i := range r.Scenarios[0].Trials {
+			r.Scenarios[0].Trials[i].Limbo = results.Limbo{}
+		}
+		return r
+	}
 	slower := func(factor float64) *results.Run { return synthetic(3, 0.0001, factor, ClockDeterministic, 2) }
 	base := synthetic(3, 0.0001, 1, ClockDeterministic, 1)
 	for _, c := range []struct {
@@ -182,6 +207,9 @@ func TestGateMetrics(t *testing.T) {
 		{"gone from the candidate", "", base, without(slower(1), "update_wait"), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the candidate has no such values"},
 		{"new in the candidate", "", without(synthetic(3, 0.0001, 1, ClockDeterministic, 1), "update_wait"), slower(1), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the baseline has no such values"},
 		{"a stage that advises is gone", "", base, without(slower(1), "queue"), VerdictPass, "queue/p50", VerdictInconclusive, "no such values"},
+		{"gone from one trial", "", synthetic(5, 0.0001, 1, ClockDeterministic, 1), lacksOne(synthetic(5, 0.0001, 1, ClockDeterministic, 2)), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the candidate's 5 trials have no such values"},
+		{"gone from one trial of the baseline", "", lacksOne(synthetic(5, 0.0001, 1, ClockDeterministic, 2)), synthetic(5, 0.0001, 1, ClockDeterministic, 1), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the baseline's 5 trials have no such values"},
+		{"memory is gone", "version: 1\nrules: [{metrics: [limbo/peak_bytes], action: block}]", base, noMemory(slower(1)), VerdictInconclusive, "limbo/peak_bytes", VerdictInconclusive, "the candidate has no such values"},
 		{"too few trials", "", base, synthetic(2, 0, 1.5, ClockDeterministic, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "3 on each side would be enough"},
 		{"more trials wanted", "version: 1\nrules: [{metrics: [limbo/p50], action: block, min_trials: 5}]", base, slower(1.5), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "5 on each side would be enough"},
 		{"relative", "version: 1\nrules: [{metrics: [limbo/p50], action: block, relative: 60%}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},

@@ -75,7 +75,10 @@ func TestGateExitCodes(t *testing.T) {
 	saveRun(t, in("partial"), 1.02, func(r *results.Run) { r.Partial, r.PartialReason = true, "interrupted" })
 	saveRun(t, in("lossy"), 1.0002, func(r *results.Run) { r.Scenarios[0].Trials[0].Loss = map[string]uint64{"ring_full": 50} })
 	saveRun(t, in("wall"), 1.0003, func(r *results.Run) { r.Targets[0].Clock = "wall" })
-	saveRun(t, in("few"), 1.0004, func(r *results.Run) { r.Scenarios[0].Trials = r.Scenarios[0].Trials[:1] })
+	saveRun(t, in("few"), 1.0004, func(r *results.Run) {
+		r.Scenarios = analyze.SyntheticRun(1, 0.0001, 1, analyze.ClockDeterministic, rand.New(rand.NewPCG(1, 1))).Scenarios
+	})
+	saveRun(t, in("fewer"), 1.0005, func(r *results.Run) { r.Scenarios[0].Trials = r.Scenarios[0].Trials[:2] })
 	if err := os.Mkdir(in("empty"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +119,7 @@ func TestGateExitCodes(t *testing.T) {
 		{"gate --baseline base --candidate lossy", 4, "lossy: synthetic lost 50 of 300"},
 		{"gate --baseline base --candidate wall", 4, "clock icount against wall"},
 		{"gate --baseline base --candidate few", 4, "3 on each side would be enough"},
+		{"gate --baseline base --candidate fewer", 4, "fewer: synthetic: it counts 300 deaths by path rcu, its trials 200"},
 		{"gate --baseline base --candidate nowhere", 4, "open run nowhere: no such directory"},
 		{"gate --baseline base --candidate empty", 4, "open run empty: not a run directory"},
 		{"gate --baseline base --candidate nothing", 4, "nothing/run.json: unexpected end of JSON input"},
