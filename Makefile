@@ -52,7 +52,7 @@ kernels: build
 vmtest: kernels ## tests that boot kernels under QEMU
 	@for p in $(VMPACKAGES); do $(GO) test -tags vm -run VM -timeout 60m -v $$p | .ci/quiet || exit 1; done
 
-selftest: kernels ## the gate proves itself: unchanged passes, planted fails, truncated is inconclusive
+selftest: kernels ## the gate proves itself: unchanged passes, planted fails, incomplete is inconclusive
 	$(BIN) gate --self-test --offline --kernel $(KERNEL)
 
 browsertest: ## the web view, driven in Debian's Chromium

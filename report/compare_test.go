@@ -294,7 +294,7 @@ func TestWriteSelfTest(t *testing.T) {
 	rates := []analyze.GateRate{
 		{Kind: "unchanged", Source: analyze.SourceReal, Want: analyze.VerdictPass, Pairs: 50, Pass: 50, Note: "3 boots a side"},
 		{Kind: "figures +1 %", Source: analyze.SourceSynthetic, Want: analyze.VerdictRegression, Pairs: 50, Regression: 50},
-		{Kind: "truncated run", Source: analyze.SourceReal, Want: analyze.VerdictInconclusive, Pairs: 20, Inconclusive: 20},
+		{Kind: "trials removed", Source: analyze.SourceCut, Want: analyze.VerdictInconclusive, Pairs: 20, Inconclusive: 20, Note: "one, all but one, all; of either side"},
 	}
 	var b bytes.Buffer
 	if err := WriteSelfTest(&b, rates, nil, false, Options{}); err != nil {

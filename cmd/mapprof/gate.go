@@ -58,7 +58,7 @@ else, and all that a wall clock measured, only advises. A policy says otherwise:
 In a GitHub workflow the verdict is also the step's summary and annotations.
 
 --self-test proves the gate where it runs: unchanged pairs must pass, planted
-slowdowns must fail, a truncated run must be inconclusive.`,
+slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.check(cmd); err != nil {

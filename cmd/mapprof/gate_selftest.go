@@ -159,7 +159,7 @@ type selfTest struct {
 	mu    sync.Mutex                   // of what follows
 	pools map[string]*results.Run      // by workload: the trials of all runs in which nothing is planted
 	rates map[string]*analyze.GateRate // of the real pairs, by kind
-	first string                       // a run that is as it should be
+	first map[string]string            // by workload: a run that is as it should be
 	done  int                          // pairs
 }
 
@@ -233,9 +233,10 @@ func (s *selfTest) run(ctx context.Context) ([]analyze.GateRate, error) {
 		analyze.SyntheticGateRate(n, trials, syntheticSpread, plantedChange, s.policy, 2),
 	}
 	if s.flags.noVM {
-		return rates, nil
+		cuts, err := s.cuts()
+		return append(rates, cuts...), err
 	}
-	s.pools, s.rates = map[string]*results.Run{}, map[string]*analyze.GateRate{}
+	s.pools, s.rates, s.first = map[string]*results.Run{}, map[string]*analyze.GateRate{}, map[string]string{}
 	failure := s.realPairs(ctx)
 	for _, w := range selfTestWorkloads {
 		for _, kind := range w.kinds {
@@ -247,7 +248,7 @@ func (s *selfTest) run(ctx context.Context) ([]analyze.GateRate, error) {
 	if failure != nil {
 		return rates, fmt.Errorf("self-test: %w", failure)
 	}
-	for _, more := range []func() ([]analyze.GateRate, error){s.resample, s.truncated} {
+	for _, more := range []func() ([]analyze.GateRate, error){s.resample, s.cuts} {
 		r, err := more()
 		rates = append(rates, r...)
 		if err != nil {
@@ -367,8 +368,8 @@ func (s *selfTest) keep(w *selfTestWorkload, dir string) (*results.Run, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.first == "" {
-		s.first = dir
+	if s.first[w.name] == "" {
+		s.first[w.name] = dir
 	}
 	pool := s.pools[w.name]
 	if pool == nil {
@@ -398,28 +399,6 @@ func (s *selfTest) resample() (rates []analyze.GateRate, err error) {
 		}
 	}
 	return rates, nil
-}
-
-// truncated cuts a good run off at many places; none may pass.
-func (s *selfTest) truncated() ([]analyze.GateRate, error) {
-	data, err := os.ReadFile(filepath.Join(s.first, results.RunFile))
-	if err != nil {
-		return nil, err
-	}
-	cut := filepath.Join(s.dir, "truncated")
-	if err := os.Mkdir(cut, 0o755); err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(cut)
-	rate := analyze.GateRate{Kind: "truncated run", Source: analyze.SourceReal, Want: analyze.VerdictInconclusive, Note: "cut off at as many places"}
-	const places = 20
-	for i := range places {
-		if err := os.WriteFile(filepath.Join(cut, results.RunFile), data[:len(data)*i/places], 0o644); err != nil {
-			return nil, err
-		}
-		rate.Count(judge(s.first, cut, "", s.policy))
-	}
-	return []analyze.GateRate{rate}, nil
 }
 
 func printSelfTest(cmd *cobra.Command, rates []analyze.GateRate, failure error, flags *selfTestFlags, format string) error {

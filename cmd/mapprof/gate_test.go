@@ -303,6 +303,7 @@ func TestSelfTest(t *testing.T) {
 				name, value, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
 				r.Scenarios[0].Params[name] = value
 			}
+			r.Scenarios[0].ID, r.Scenarios[0].Workload = w.name, w.name
 		})
 		return nil
 	}
@@ -328,8 +329,8 @@ func TestSelfTest(t *testing.T) {
 		if c.want != "" {
 			continue
 		}
-		// Two made up, five real, two drawn from each workload's, one cut off.
-		if len(rates) != 12 {
+		// Two made up, five real, two drawn from each workload's, six cut.
+		if len(rates) != 17 {
 			t.Errorf("%s: %d rates", name, len(rates))
 		}
 		for _, r := range rates {

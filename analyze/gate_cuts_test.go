@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analyze
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// TestCutRun gates every cut of a run, with so many trials that one less would
+// still be enough of them.
+func TestCutRun(t *testing.T) {
+	const everything = "version: 1\nrules: [{metrics: ['**'], action: block, relative: 1%}]"
+	for name, c := range map[string]struct {
+		policy  Policy
+		trials  int
+		metrics int // cuts
+	}{
+		"default":           {DefaultPolicy(), 8, 2 * 2 * 4},
+		"one trial":         {DefaultPolicy(), 1, 2 * 4},
+		"everything":        {policyOf(t, everything), 8, 2 * 2 * 21},
+		"nothing":           {policyOf(t, "version: 1\nrules: [{metrics: ['**'], action: advise}]"), 8, 0},
+		"for another clock": {policyOf(t, "version: 1\nrules: [{metrics: ['**'], action: block, clock: wall}, {metrics: ['**'], action: advise}]"), 8, 0},
+	} {
+		whole, more := synthetic(c.trials, 0.0001, 1, ClockDeterministic, 1), synthetic(c.trials, 0.0001, 1, ClockDeterministic, 2)
+		more.Scenarios[0].ID, more.Scenarios[0].Workload = "other", "other"
+		if err := Merge(whole, more); err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds, err := CutRun(data, c.policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range kinds {
+			if k.Kind == "metrics removed" && len(k.Cuts) != c.metrics {
+				t.Errorf("%s: %d cuts of metrics, want %d", name, len(k.Cuts), c.metrics)
+			}
+			if k.Kind == "scenarios removed" && len(k.Cuts) != 3 {
+				t.Errorf("%s: %d cuts of scenarios", name, len(k.Cuts))
+			}
+			for _, cut := range k.Cuts {
+				want := k.Want
+				if c.trials == 1 {
+					want = VerdictInconclusive
+				}
+				w, r := Input{"whole", whole}, Input{"cut", cut.Run}
+				if v := Gate(w, r, nil, c.policy); v.Verdict != want {
+					t.Errorf("%s: without %s: %s, want %s: %q", name, cut.What, v.Verdict, want, v.Reasons)
+				}
+				if v := Gate(r, w, nil, c.policy); k.BothSides && v.Verdict != want {
+					t.Errorf("%s: baseline without %s: %s, want %s: %q", name, cut.What, v.Verdict, want, v.Reasons)
+				}
+			}
+		}
+	}
+	if _, err := CutRun([]byte("{"), DefaultPolicy()); err == nil {
+		t.Error("half a run is cut")
+	}
+}

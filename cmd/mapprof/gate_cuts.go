@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// cutPlaces is at how many places run.json is cut off.
+const cutPlaces = 20
+
+// cuts takes things from a good run, first bytes, then what leaves a valid
+// run.json; whatever is missing must not pass.
+func (s *selfTest) cuts() ([]analyze.GateRate, error) {
+	run, err := s.whole()
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(run)
+	if err != nil {
+		return nil, err
+	}
+	kinds, err := analyze.CutRun(data, s.policy)
+	if err != nil {
+		return nil, err
+	}
+	whole, cut := filepath.Join(s.dir, "whole"), filepath.Join(s.dir, "cut")
+	for _, dir := range []string{whole, cut} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+	}
+	if err := os.WriteFile(filepath.Join(whole, results.RunFile), data, 0o644); err != nil {
+		return nil, err
+	}
+	bytes := analyze.GateRate{Kind: "run.json cut off", Source: analyze.SourceCut, Want: analyze.VerdictInconclusive, Note: "at as many places; of the candidate"}
+	for i := range cutPlaces {
+		if err := os.WriteFile(filepath.Join(cut, results.RunFile), data[:len(data)*i/cutPlaces], 0o644); err != nil {
+			return nil, err
+		}
+		bytes.Count(judge(whole, cut, "", s.policy))
+	}
+	rates := []analyze.GateRate{bytes}
+	for _, k := range kinds {
+		rate := analyze.GateRate{Kind: k.Kind, Source: analyze.SourceCut, Want: k.Want, Note: k.Note}
+		for _, c := range k.Cuts {
+			left, err := json.Marshal(c.Run)
+			if err != nil {
+				return rates, err
+			}
+			if err := os.WriteFile(filepath.Join(cut, results.RunFile), left, 0o644); err != nil {
+				return rates, err
+			}
+			verdicts := []*analyze.Verdict{judge(whole, cut, "", s.policy)}
+			if k.BothSides {
+				verdicts = append(verdicts, judge(cut, whole, "", s.policy))
+			}
+			for _, v := range verdicts {
+				rate.Count(v)
+				if v.Verdict == k.Want {
+					continue
+				}
+				fmt.Fprintf(s.log, "%s, %s:\n", k.Kind, c.What)
+				if err := printVerdict(s.log, v, "table"); err != nil {
+					return rates, err
+				}
+			}
+		}
+		rates = append(rates, rate)
+	}
+	return rates, nil
+}
+
+// whole is the first good run of each workload in one, or with --no-vm one
+// that is made up: two scenarios, so that one of them can be missed.
+func (s *selfTest) whole() (*results.Run, error) {
+	var run *results.Run
+	add := func(part *results.Run) error {
+		if run == nil {
+			run = part
+			return nil
+		}
+		return analyze.Merge(run, part)
+	}
+	if s.flags.noVM {
+		r := rand.New(rand.NewPCG(4, 0x637574))
+		for _, w := range selfTestWorkloads {
+			part := analyze.SyntheticRun(s.flags.trials, syntheticSpread, 1, analyze.ClockDeterministic, r)
+			part.Scenarios[0].ID, part.Scenarios[0].Workload = w.name, w.name
+			if err := add(part); err != nil {
+				return nil, err
+			}
+		}
+		return run, nil
+	}
+	for _, w := range selfTestWorkloads {
+		if s.first[w.name] == "" {
+			continue
+		}
+		d, err := results.Open(s.first[w.name])
+		if err != nil {
+			return nil, err
+		}
+		if err := add(d.Run); err != nil {
+			return nil, err
+		}
+	}
+	return run, nil
+}
