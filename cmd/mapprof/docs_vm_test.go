@@ -6,10 +6,14 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/mapprof/mapprof/target"
 )
 
 // TestVMReadme runs the command whose output README.md shows, and compares
@@ -30,6 +34,82 @@ func TestVMReadme(t *testing.T) {
 	}
 	if got, want := skeleton(stdout), skeleton(block[2]); got != want {
 		t.Errorf("README.md shows another table than mapprof prints.\n got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestVMDocsCI goes through docs/ci.md: every line of its shell blocks in
+// order, in one directory. Both kernels are 6.12, so that the gate must pass.
+func TestVMDocsCI(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(packageDir, "..", "..", "docs", "ci.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{Offline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := docPolicy(t)
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"before.bzImage", "after.bzImage"} {
+		if err := os.Symlink(k.Path, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile("gate.yaml", policy, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// All of it would take 33 boots, and a count of 20 is as good: nine are left,
+	// about a minute of two idle CPUs.
+	shorter := strings.NewReplacer("--strategy rcu,tasks-trace", "--strategy rcu --count 20", "--trials 10", "--trials 1 --count 20")
+	ran := 0
+	var wg sync.WaitGroup // runs on the deterministic clock, which may go side by side
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+		for line := range strings.Lines(block[1]) {
+			line = strings.TrimSpace(line)
+			args := strings.Fields(shorter.Replace(line))
+			if len(args) == 0 {
+				continue
+			}
+			if strings.HasPrefix(line, "mapprof run ") && strings.Contains(line, "--clock icount") {
+				ran++
+				wg.Go(func() {
+					if code, _, stderr := mapprof(t, args[1:]...); code != exitOK {
+						t.Errorf("%s: exit %d\n%s", line, code, stderr)
+					}
+				})
+				continue
+			}
+			if wg.Wait(); t.Failed() {
+				return
+			}
+			switch {
+			case strings.HasPrefix(line, "git checkout "): // builds a kernel
+			case line == "mapprof gate --self-test": // make selftest is that
+			case args[0] == "mapprof":
+				ran++
+				if code, stdout, stderr := mapprof(t, args[1:]...); code != exitOK {
+					t.Fatalf("%s: exit %d\n%s%s", line, code, stdout, stderr)
+				}
+			case args[0] == "benchstat": // not installed everywhere; see TestBenchstatReadsExport
+			case args[0] == "go":
+				ran++
+				if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
+					t.Fatalf("%s: %v\n%s", line, err, out)
+				}
+			default:
+				t.Fatalf("%s: run it here, or say why not", line)
+			}
+		}
+	}
+	wg.Wait()
+	if ran < 14 {
+		t.Errorf("docs/ci.md shows only %d commands to run", ran)
+	}
+	// What the commands leave is not empty.
+	for _, name := range []string{"diff.pb.gz", "gate.xml", "before.txt", "after.txt", "after.hlog", "after.om", "after.csv", "both/run.json"} {
+		if info, err := os.Stat(name); err != nil || info.Size() == 0 {
+			t.Errorf("%s is missing or empty: %v", name, err)
+		}
 	}
 }
 
