@@ -31,6 +31,7 @@ func TestVMBigArray(t *testing.T) {
 		{"7.2", "--size=48MiB --value-size=12MiB", 48 << 20}, // past KMALLOC_MAX_SIZE, since 63b8ce77b15e
 	} {
 		t.Run(tt.kernel+tt.sizes, func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "run")
 			args := append([]string{"run", "--workload", "bigarray", "--count", "20480", "--kernel", tt.kernel, "-o", dir}, strings.Fields(tt.sizes)...)
 			code, stdout, stderr := mapprof(t, args...)

@@ -122,6 +122,7 @@ func strategy(t *testing.T, run *results.Run, name string) *results.Scenario {
 func TestVMChurnOnEveryKernel(t *testing.T) {
 	for _, kernel := range kernelMatrix() {
 		t.Run(kernel, func(t *testing.T) {
+			t.Parallel() // what is compared is of one kernel, and of one process
 			run := runVM(t, "--kernel", kernel, "--count", "100", "--strategy", "rcu,tasks-trace,immediate,sync")
 			if !strings.HasPrefix(run.Target.Kernel.Release, kernel+".") {
 				t.Errorf("kernel %s is a %s", run.Target.Kernel.Release, kernel)
@@ -202,6 +203,7 @@ func TestVMChurnParameters(t *testing.T) {
 		"--outer hash-of-maps --inner devmap --duration 500ms --count 0 --slots 2",
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
 			count := []string{"--count", "24"}
 			if strings.Contains(args, "--duration") {
 				count = nil
