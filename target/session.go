@@ -112,6 +112,8 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 
 	life := time.NewTimer(s.vm.Timeout)
 	defer life.Stop()
+	late := time.NewTimer(s.vm.Timeout - min(lateness, s.vm.Timeout/4))
+	defer late.Stop()
 	boot := time.NewTimer(s.vm.BootTimeout)
 	defer boot.Stop()
 	stop := s.job.Stop
@@ -152,6 +154,12 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 				break
 			}
 			_ = toGuest.send(frameStop) // a dead guest is noticed otherwise
+		case <-late.C:
+			if stop == nil || state == 0 {
+				break // it can't be stopped, or was
+			}
+			stop, s.out.TimedOut = nil, true
+			_ = toGuest.send(frameStop)
 		case <-ctx.Done():
 			fail = context.Cause(ctx)
 		}
@@ -170,6 +178,10 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	s.fill(rc)
 	return s.verdict(fail, recvErr, rc, p, q)
 }
+
+// lateness is how long before the end of its life a job is told to end, so that
+// it can still send what it has; for a short life a quarter of that.
+const lateness = 30 * time.Second
 
 // ErrStopped is returned for a job that was stopped before its guest's user
 // space ran.
@@ -203,6 +215,10 @@ func (s *session) verdict(fail, recvErr error, rc *receiver, p *process, q *qmp)
 	var g *GuestError
 	switch {
 	case fail == nil && recvErr == nil:
+		if s.out.TimedOut && s.out.ExitCode != 0 {
+			g = &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("not done in %s", s.vm.Timeout)}
+			break
+		}
 		if s.out.Signal == "" {
 			return nil
 		}

@@ -58,7 +58,8 @@ type Job struct {
 	// goroutine; payload is valid during the call.
 	Event func(kind string, payload []byte)
 	// Stop, when closed, interrupts the job (SIGINT), which may still send
-	// results; before there is one, Run ends with ErrStopped. Cancelling
+	// results; before there is one, Run ends with ErrStopped. So does the
+	// end of the VM's time, shortly before, where Stop is not nil. Cancelling
 	// Run's context kills the machine instead.
 	Stop <-chan struct{}
 }
@@ -79,6 +80,9 @@ type Outcome struct {
 
 	Release string // the guest's uname -r and -v
 	Build   string
+	// TimedOut says that the job was told to end, as by Stop, for its time was
+	// nearly over.
+	TimedOut bool
 	// Warnings are what the machine was not given, and boots before this
 	// one; printable, one line each.
 	Warnings []string

@@ -466,3 +466,20 @@ func TestVMPending(t *testing.T) {
 	head, _, _ := strings.Cut(stdout, "\n")
 	golden(t, "pending.golden", fmt.Sprintf("[exit %d] %s\n%s\n%s", code, masked(messageOf(stderr)), masked(head), factsOf(stdout)))
 }
+
+// TestVMTimeout: a run that --timeout ends keeps what it has.
+func TestVMTimeout(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	code, _, stderr := mapprof(t, "run", "--kernel", "6.12", "--strategy", "rcu,tasks-trace", "--count", "1000000", "--timeout", "32s", "-o", dir)
+	if code != exitFailure || !strings.Contains(stderr, "trial 0: not done in 32s (give it a longer --timeout)") {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Run.Partial || !strings.Contains(d.Run.PartialReason, "1 of 2 trials") || len(d.Run.Scenarios) != 1 || d.Run.Scenarios[0].Trials[0].Freed == 0 {
+		t.Errorf("partial %v (%s), %+v", d.Run.Partial, d.Run.PartialReason, d.Run.Scenarios)
+	}
+	checkContract(t, d)
+}

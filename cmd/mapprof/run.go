@@ -170,10 +170,12 @@ func (f *runFlags) check(w workloads.Workload) error {
 	if sized, ok := w.(workloads.Sized); ok {
 		f.need = sized.MemoryBytes(max(2, f.cpus))
 	}
+	var atLeast time.Duration
 	if timed, ok := w.(workloads.Timed); ok {
-		if err := f.checkTimeout(timed.AtLeast()); err != nil {
-			return err
-		}
+		atLeast = timed.AtLeast()
+	}
+	if err := f.checkTimeout(atLeast); err != nil {
+		return err
 	}
 	if f.out == "" {
 		f.out = filepath.Join("mapprof-runs", time.Now().Format("20060102-150405")+"-"+f.workload)

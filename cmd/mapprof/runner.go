@@ -36,6 +36,7 @@ type runner struct {
 	whole    *results.Run
 	summer   *analyze.Summer
 	profile  *profile.Profile
+	timedOut bool // the last trial, by --timeout
 }
 
 // planned is one trial to do.
@@ -138,9 +139,16 @@ func (r *runner) run(ctx context.Context, kernels []target.Kernel) (_ *results.R
 			if errors.Is(err, target.ErrStopped) || errors.Is(err, errNothingMeasured) || errors.Is(err, context.Canceled) {
 				failure = errors.New("interrupted")
 			}
+			if r.timedOut {
+				failure = fmt.Errorf("%s: %w", plan[i].label, r.errTimedOut())
+			}
 			break
 		}
 		done++
+		if r.timedOut {
+			failure = fmt.Errorf("%s: %w", plan[i].label, r.errTimedOut())
+			break
+		}
 	}
 	if done == 0 {
 		if r.intr.stopped() {
@@ -159,6 +167,11 @@ func (r *runner) run(ctx context.Context, kernels []target.Kernel) (_ *results.R
 		return nil, errors.Join(failure, err)
 	}
 	return r.whole, errors.Join(failure, verify(r.whole))
+}
+
+// errTimedOut is a trial that --timeout ended.
+func (r *runner) errTimedOut() error {
+	return fmt.Errorf("not done in %v (give it a longer --timeout)", r.flags.timeout)
 }
 
 // verify holds the run against its own arithmetic.
@@ -348,6 +361,7 @@ func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcom
 	if err != nil {
 		return nil, err
 	}
+	r.timedOut = out.TimedOut
 	if out.ExitCode != 0 {
 		return nil, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(out.Message, "mapprof: "))
 	}

@@ -51,7 +51,7 @@ func (f *targetFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.append, "append", nil, "add this to the VM's kernel command line; repeatable")
 	fs.StringVar(&f.accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	fs.StringVar(&f.clock, "clock", target.ClockWall, "the VM's clock: wall, or icount (virtual time = instructions executed; one CPU, TCG)")
-	fs.DurationVar(&f.timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off (default 10m beside what the workload takes at least)")
+	fs.DurationVar(&f.timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload takes at least)")
 	fs.BoolVar(&f.offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&f.console, "console", "", "keep the VM's console in this file (that of the last boot)")
 }
