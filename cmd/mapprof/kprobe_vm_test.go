@@ -54,7 +54,7 @@ func TestVMKprobes(t *testing.T) {
 			}
 		}
 		tr := run.Scenarios[0].Trials[0]
-		if err := verify(run); err != nil || tr.Freed != 50 || lossText(tr.Loss) != "none" {
+		if err := verify(run); err != nil || tr.Freed != 50 || results.LossText(tr.Loss) != "none" {
 			t.Errorf("%s: %v, %+v", series, err, tr)
 		}
 	}

@@ -7,7 +7,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -131,7 +130,7 @@ func TestVMChurnOnEveryKernel(t *testing.T) {
 			rcu, tt := strategy(t, run, "rcu"), strategy(t, run, "tasks-trace")
 			immediate, sync := strategy(t, run, "immediate"), strategy(t, run, "sync")
 			for _, s := range run.Scenarios {
-				if len(s.Trials) != 1 || s.Trials[0].Freed != 100 || lossText(s.Loss) != "none" {
+				if len(s.Trials) != 1 || s.Trials[0].Freed != 100 || results.LossText(s.Loss) != "none" {
 					t.Errorf("%s: %+v, loss %s", s.ID, s.Trials, results.LossText(s.Loss))
 				}
 				requested, observed := s.Strategy.Requested, s.Strategy.Observed
@@ -164,14 +163,6 @@ func TestVMChurnOnEveryKernel(t *testing.T) {
 			checkKernel(t, kernel, rcu, ratio)
 		})
 	}
-}
-
-// lossText is results.LossText without what were misses at most: where each
-// death that was expected is there, none was.
-func lossText(loss map[string]uint64) string {
-	loss = maps.Clone(loss)
-	delete(loss, "recursion_misses")
-	return results.LossText(loss)
 }
 
 // checkKernel knows what is true of the kernels of the matrix; any other must
