@@ -122,7 +122,6 @@ func strategy(t *testing.T, run *results.Run, name string) *results.Scenario {
 func TestVMChurnOnEveryKernel(t *testing.T) {
 	for _, kernel := range kernelMatrix() {
 		t.Run(kernel, func(t *testing.T) {
-			t.Parallel() // what is compared is of one kernel, and of one process
 			run := runVM(t, "--kernel", kernel, "--count", "100", "--strategy", "rcu,tasks-trace,immediate,sync")
 			if !strings.HasPrefix(run.Target.Kernel.Release, kernel+".") {
 				t.Errorf("kernel %s is a %s", run.Target.Kernel.Release, kernel)
