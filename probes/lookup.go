@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
@@ -48,20 +49,20 @@ const (
 
 // LookupProbe times the calls of one function for one map.
 type LookupProbe struct {
-	cpus    *ebpf.Map
-	callers *ebpf.Map // stacks, and calls by stack; nil unless asked for
-	calls   *ebpf.Map
-	spans   *ebpf.Map // calls under way, of a function that may sleep
-	progs   []*ebpf.Program
-	links   []link.Link
+	cfg   LookupConfig
+	types *btf.Cache           // the kernel's BTF, decoded once
+	names []string             // of the programs, in the order in which they are attached
+	maps  map[string]*ebpf.Map // what they share and keep: all but constants
+	progs []*ebpf.Program      // all that have been attached
+	links []link.Link
 }
 
-// lookupBSS is the section of the per-CPU parts.
-const lookupBSS = ".bss"
+// lookupBSS is the section of the per-CPU parts, lookupRodata that of constants.
+const lookupBSS, lookupRodata = ".bss", ".rodata"
 
 // AttachLookup attaches the pair of programs. It needs fentry; a kprobe sees
 // no call made within a bpf(2) map operation, and costs more than most lookups.
-func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
+func AttachLookup(cfg LookupConfig) (*LookupProbe, error) {
 	// Before 5.11 BPF memory counts against RLIMIT_MEMLOCK.
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &UnsupportedError{Function: cfg.Function, Err: err}
@@ -87,40 +88,61 @@ func AttachLookup(cfg LookupConfig) (_ *LookupProbe, err error) {
 	if cfg.Stacks {
 		names = append(names, lookupProgCallerEntry)
 	}
-	coll, err := loadLookupPrograms(cfg, names...)
-	if err != nil {
-		return nil, &UnsupportedError{Function: cfg.Function, Err: shorten(err)}
-	}
-	defer coll.Close()
-	p := &LookupProbe{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, p.Close())
-		}
-	}()
-	for _, name := range names {
-		prog := coll.DetachProgram(name)
-		p.progs = append(p.progs, prog)
-		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
-		if err != nil {
-			return nil, &UnsupportedError{Function: cfg.Function, Err: err}
-		}
-		p.links = append(p.links, l)
-	}
-	p.cpus = coll.DetachMap(lookupBSS)
-	if cfg.Map == nil && cfg.Pages == NoPages && !cfg.Empty {
-		p.spans = coll.DetachMap(lookupMapMpfSpans)
-	}
-	if cfg.Stacks {
-		p.callers, p.calls = coll.DetachMap(lookupMapMpfCallers), coll.DetachMap(lookupMapMpfCalls)
+	p := &LookupProbe{cfg: cfg, names: names, types: btf.NewCache()}
+	if err := p.Attach(); err != nil {
+		return nil, errors.Join(&UnsupportedError{Function: cfg.Function, Err: shorten(err)}, p.Close())
 	}
 	return p, nil
 }
 
-// loadLookupPrograms loads some of the programs, for what cfg says. Each
-// load has counts of its own: a program is never active twice on a CPU, two
-// programs may be.
-func loadLookupPrograms(cfg LookupConfig, names ...string) (*ebpf.Collection, error) {
+// Attach attaches the programs, unless they are. It loads them for it, with the
+// maps that they had: before 5.13 a kernel attaches no program for tracing
+// twice (f3a95075549e).
+func (p *LookupProbe) Attach() error {
+	if len(p.links) > 0 {
+		return nil
+	}
+	coll, err := loadLookupPrograms(p.cfg, ebpf.CollectionOptions{MapReplacements: p.maps, Cache: p.types}, p.names...)
+	if err != nil {
+		return err
+	}
+	defer coll.Close()
+	if p.maps == nil {
+		p.maps = map[string]*ebpf.Map{}
+		for name := range coll.Maps {
+			if name != lookupRodata {
+				p.maps[name] = coll.DetachMap(name)
+			}
+		}
+	}
+	for _, name := range p.names {
+		prog := coll.DetachProgram(name)
+		p.progs = append(p.progs, prog)
+		l, err := link.AttachTracing(link.TracingOptions{Program: prog})
+		if err != nil {
+			return errors.Join(err, p.Detach())
+		}
+		p.links = append(p.links, l)
+	}
+	return nil
+}
+
+// Detach takes the programs off the function, which is then as if it had never
+// been probed, until Attach. What they counted stays. A call that is under way
+// meanwhile may count as missed.
+func (p *LookupProbe) Detach() error {
+	var errs []error
+	for i := len(p.links) - 1; i >= 0; i-- {
+		errs = append(errs, p.links[i].Close())
+	}
+	p.links = nil
+	return errors.Join(errs...)
+}
+
+// loadLookupPrograms loads some of the programs, for what cfg says, with maps
+// of their own unless opts has some. No two loads that are attached at once
+// may share them: a program is never active twice on a CPU, two programs may be.
+func loadLookupPrograms(cfg LookupConfig, opts ebpf.CollectionOptions, names ...string) (*ebpf.Collection, error) {
 	spec, err := loadLookup()
 	if err != nil {
 		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
@@ -171,7 +193,7 @@ func loadLookupPrograms(cfg LookupConfig, names ...string) (*ebpf.Collection, er
 		spec.Variables[lookupVarPagesByOrder].Set(byOrder)); err != nil {
 		return nil, err
 	}
-	coll, err := ebpf.NewCollection(spec)
+	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
 	if errors.Is(err, unix.E2BIG) && n > 128 {
 		// The limit fell with kernel 63b8ce77b15e.
 		return nil, fmt.Errorf("%w (%d CPUs need a %d MiB value, and this kernel allows 4)", err, n, bss.ValueSize>>20)
@@ -195,7 +217,7 @@ func refers(programs map[string]*ebpf.ProgramSpec, name string) bool {
 // ended.
 func (p *LookupProbe) UnderWay() (bool, error) {
 	var frame uint64
-	err := p.spans.NextKey(nil, &frame)
+	err := p.maps[lookupMapMpfSpans].NextKey(nil, &frame)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return false, nil
 	}
@@ -204,17 +226,12 @@ func (p *LookupProbe) UnderWay() (bool, error) {
 
 // Close detaches the programs and frees what they counted.
 func (p *LookupProbe) Close() error {
-	var errs []error
-	for i := len(p.links) - 1; i >= 0; i-- {
-		errs = append(errs, p.links[i].Close())
-	}
+	errs := []error{p.Detach()}
 	for _, prog := range p.progs {
 		errs = append(errs, prog.Close())
 	}
-	for _, m := range []*ebpf.Map{p.cpus, p.callers, p.calls, p.spans} {
-		if m != nil {
-			errs = append(errs, m.Close())
-		}
+	for _, m := range p.maps {
+		errs = append(errs, m.Close())
 	}
 	*p = LookupProbe{}
 	return errors.Join(errs...)

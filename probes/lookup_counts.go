@@ -44,7 +44,7 @@ type LookupCounts struct {
 // Counts reads what was counted. A call that is under way meanwhile may be in
 // part of the figures: read when none is.
 func (p *LookupProbe) Counts() (LookupCounts, error) {
-	c, err := readLookupCounts(p.cpus)
+	c, err := readLookupCounts(p.maps[lookupBSS])
 	if err != nil {
 		return c, err
 	}
@@ -129,12 +129,12 @@ func (p *LookupProbe) Stacks() ([]CallerStack, error) {
 	var out []CallerStack
 	var id int32
 	var n uint64
-	it := p.calls.Iterate()
+	it := p.maps[lookupMapMpfCalls].Iterate()
 	for it.Next(&id, &n) {
 		c := CallerStack{Calls: n}
 		var frames [127]uint64
 		if id >= 0 {
-			if err := p.callers.Lookup(uint32(id), &frames); err != nil {
+			if err := p.maps[lookupMapMpfCallers].Lookup(uint32(id), &frames); err != nil {
 				return nil, fmt.Errorf("read stack of lookups: %w", err)
 			}
 			end := slices.Index(frames[:], 0)

@@ -16,7 +16,7 @@ const recordBatch = 1024
 // BPF_PROG_TEST_RUN, and returns what it made of them: so that its histogram
 // can be held against another.
 func RecordLookups(values []uint64) (_ LookupCounts, err error) {
-	coll, err := loadLookupPrograms(LookupConfig{}, lookupProgRecordBatch)
+	coll, err := loadLookupPrograms(LookupConfig{}, ebpf.CollectionOptions{}, lookupProgRecordBatch)
 	if err != nil {
 		return LookupCounts{}, shorten(err)
 	}

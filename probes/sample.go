@@ -25,7 +25,7 @@ type Sampler struct {
 // StartSampler samples the calling thread, which must be locked to its
 // goroutine, while it runs in the kernel.
 func StartSampler() (_ *Sampler, err error) {
-	coll, err := loadLookupPrograms(LookupConfig{}, lookupProgSample)
+	coll, err := loadLookupPrograms(LookupConfig{}, ebpf.CollectionOptions{}, lookupProgSample)
 	if err != nil {
 		return nil, &UnsupportedError{Function: "a clock's ticks", Err: shorten(err)}
 	}

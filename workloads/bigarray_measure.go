@@ -46,49 +46,35 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	alone, err := i.repeat(ctx, p, step)
-	if err != nil {
-		return err
-	}
-	if write {
-		i.result.Metrics["update."+path] = Metric{Values: less(alone, p.base), Unit: "ns/op", How: p.how}
-		return nil
-	}
-	if p.function == "" {
-		p.how += "; no probe sees it, so none adds to it"
-	}
-	i.result.Metrics["lookup."+path] = Metric{Values: less(alone, p.base), Unit: "ns/op", How: p.how}
-	if p.function == "" || i.tracer == nil || ctx.Err() != nil {
-		return nil
-	}
-	var probed []float64
-	before := i.result.Ops
-	err = i.tracer.Time("lookup."+path+".function", p.function, i.m, func() (uint64, error) {
-		probed, err = i.repeat(ctx, p, step)
-		return i.result.Ops - before, err
-	})
-	if err != nil || len(probed) == 0 {
-		return err
-	}
-	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(p.function), Difference: true}
-	return nil
-}
-
-// repeat takes until the count is reached; each value is a batch's, for each
-// operation.
-func (i *bigInstance) repeat(ctx context.Context, p *timedPath, step func()) ([]float64, error) {
-	var values []float64
-	for done := uint64(0); done < p.count && ctx.Err() == nil; {
-		ns, n, err := p.take()
+	var alone, probed series
+	done := func(n int) { i.result.Ops += uint64(n); step() }
+	without := func(until uint64) error { return alone.extend(ctx, until, p.take, done) }
+	with := func(until uint64) error { return probed.extend(ctx, until, p.take, done) }
+	if !write && p.function != "" && i.tracer != nil {
+		err = i.tracer.Time("lookup."+path+".function", p.function, i.m, func(probe Probe) (uint64, error) {
+			err := inTurns(probe, p.count, without, with)
+			return probed.ops, err
+		})
 		if err != nil {
-			return values, err
+			return err
 		}
-		values = append(values, float64(ns)/float64(n))
-		done += uint64(n)
-		i.result.Ops += uint64(n)
-		step()
 	}
-	return values, nil
+	// All of it where there is nothing to take turns with.
+	if err := without(p.count); err != nil {
+		return err
+	}
+	op := "update."
+	if !write {
+		op = "lookup."
+		if p.function == "" {
+			p.how += "; no probe sees it, so none adds to it"
+		}
+	}
+	i.result.Metrics[op+path] = Metric{Values: less(alone.values, p.base), Unit: "ns/op", How: p.how}
+	if len(probed.values) > 0 && len(alone.values) > 0 {
+		i.result.Metrics["probe."+path] = probeCost(probed.values, alone.values, p.function)
+	}
+	return nil
 }
 
 func (i *bigInstance) timedPath(path string, write bool) (*timedPath, error) {

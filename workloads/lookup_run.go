@@ -63,50 +63,56 @@ func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint
 	return i.result, errors.Join(err, stop())
 }
 
-// measure times one path by itself, and again with the probe on the map's
+// measure times one path by itself, and in turns with the probe on the map's
 // lookup function.
 func (i *lookupInstance) measure(ctx context.Context, path string, progress func()) error {
 	t, how, err := i.taker(path, batchLookups)
 	if err != nil {
 		return err
 	}
-	var alone []float64
+	step := func(n int) { i.result.Ops += uint64(n); progress() }
+	var alone, probed series
+	without := func(until uint64) error { return alone.extend(ctx, until, t.take, step) }
+	with := func(until uint64) error { return probed.extend(ctx, until, t.take, step) }
+	var loops *loopTurns
 	if l, ok := t.(*loop); ok {
 		defer l.Close()
-		alone, err = i.measureLoop(ctx, path, l, how, progress)
-	} else {
-		alone, err = i.repeat(ctx, t, progress)
-		i.result.Metrics["lookup."+path] = Metric{Values: alone, Unit: "ns/op", How: how}
-	}
-	if err != nil || len(alone) == 0 {
-		return err
+		if loops, err = i.newLoopTurns(path, l); err != nil {
+			return err
+		}
+		defer loops.Close()
+		without = func(until uint64) error { return alone.extend(ctx, until, loops.take, step) }
 	}
 	function := i.function(path)
-	if function == "" {
-		m := i.result.Metrics["lookup."+path]
-		m.How += "; no probe sees it, so none adds to it"
-		i.result.Metrics["lookup."+path] = m
+	if function != "" && i.tracer != nil {
+		err = i.tracer.Time("lookup."+path+".function", function, i.watched(path), func(p Probe) (uint64, error) {
+			err := inTurns(p, i.cfg.Count, without, with)
+			return probed.ops, err
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if function == "" || i.tracer == nil || ctx.Err() != nil {
-		return nil
-	}
-	var probed []float64
-	before := i.result.Ops
-	err = i.tracer.Time("lookup."+path+".function", function, i.watched(path), func() (uint64, error) {
-		// Again from where the first ended: the same elements, the probe aside.
-		probed, err = i.repeat(ctx, t, progress)
-		return i.result.Ops - before, err
-	})
-	if err != nil || len(probed) == 0 {
+	// All of it where there is nothing to take turns with.
+	if err := without(i.cfg.Count); err != nil {
 		return err
 	}
-	i.result.Metrics["probe."+path] = Metric{Values: less(probed, medianOf(alone)), Unit: "ns/op", How: probeHow(function), Difference: true}
+	i.result.Interrupted = i.result.Interrupted || ctx.Err() != nil
+	if len(alone.values) == 0 {
+		return nil
+	}
+	m := Metric{Values: alone.values, Unit: "ns/op", How: how}
+	if loops != nil {
+		m = i.loopMetric(path, how, loops)
+	}
+	if function == "" {
+		m.How += "; no probe sees it, so none adds to it"
+	}
+	i.result.Metrics["lookup."+path] = m
+	if len(probed.values) > 0 {
+		i.result.Metrics["probe."+path] = probeCost(probed.values, alone.values, function)
+	}
 	return nil
-}
-
-// probeHow says what a metric of the probe's own cost is.
-func probeHow(function string) string {
-	return "with the probe on " + function + ", less the median without; nothing above is less this"
 }
 
 // taker returns what does n lookups by a path, and says how they are timed.
@@ -186,76 +192,58 @@ func (i *lookupInstance) function(path string) string {
 	return ""
 }
 
-// repeat takes until the count is reached; each value is a batch's, per lookup.
-func (i *lookupInstance) repeat(ctx context.Context, t taker, progress func()) ([]float64, error) {
-	var values []float64
-	for done := uint64(0); done < i.cfg.Count; {
-		if ctx.Err() != nil {
-			i.result.Interrupted = true
-			return values, nil
-		}
-		ns, n, err := t.take()
-		if err != nil {
-			return values, err
-		}
-		values = append(values, float64(ns)/float64(n))
-		done += uint64(n)
-		i.result.Ops += uint64(n)
-		progress()
-	}
-	return values, nil
+// loopTurns takes turns with a loop, an empty one of the same shape, and one
+// that is twice as long, so that a machine that gets slower does so for all
+// three. The empty loop is taken off, and twice the lookups must take twice the
+// time: what the compiler had done away with, or what doesn't grow with the
+// number, would show there.
+type loopTurns struct {
+	once, empty, twice       *loop
+	onceNS, emptyNS, twiceNS []float64 // a lookup, nothing taken off
 }
 
-// measureLoop takes turns with the loop, an empty one of the same shape, and
-// one that is twice as long, so that a machine that gets slower does so for all
-// three. It takes the empty loop off, and checks that twice the lookups take
-// twice the time: what the compiler had done away with, or what doesn't grow
-// with the number, would show there. It returns what a turn of l took, per
-// lookup and with nothing taken off.
-func (i *lookupInstance) measureLoop(ctx context.Context, path string, l *loop, how string, progress func()) ([]float64, error) {
-	spec := loopSpec{n: l.n, maps: i.loopMaps(path), step: newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))}
+func (i *lookupInstance) newLoopTurns(path string, once *loop) (*loopTurns, error) {
+	spec := loopSpec{n: once.n, maps: i.loopMaps(path), step: newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))}
 	empty, err := newLoop(spec)
 	if err != nil {
 		return nil, err
 	}
-	defer empty.Close()
-	spec.path, spec.n, spec.inject = path, 2*l.n, l.inject
+	spec.path, spec.n, spec.inject = path, 2*once.n, once.inject
 	twice, err := newLoop(spec)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, empty.Close())
 	}
-	defer twice.Close()
-	var once, none, double []float64
-	for range max(1, i.cfg.Count/uint64(l.n)) {
-		if ctx.Err() != nil {
-			i.result.Interrupted = true
-			break
+	return &loopTurns{once: once, empty: empty, twice: twice}, nil
+}
+
+// Close closes the loops that it has made.
+func (l *loopTurns) Close() error { return errors.Join(l.empty.Close(), l.twice.Close()) }
+
+// take implements taker: it returns what the loop itself took.
+func (l *loopTurns) take() (ns int64, n int, err error) {
+	for _, turn := range []struct {
+		l  *loop
+		to *[]float64
+	}{{l.empty, &l.emptyNS}, {l.twice, &l.twiceNS}, {l.once, &l.onceNS}} {
+		if ns, err = turn.l.run(); err != nil {
+			return 0, 0, err
 		}
-		for _, turn := range []struct {
-			l  *loop
-			to *[]float64
-		}{{l, &once}, {empty, &none}, {twice, &double}} {
-			ns, err := turn.l.run()
-			if err != nil {
-				return nil, err
-			}
-			*turn.to = append(*turn.to, float64(ns)/float64(l.n))
-		}
-		i.result.Ops += uint64(l.n)
-		progress()
+		*turn.to = append(*turn.to, float64(ns)/float64(l.once.n))
 	}
-	if len(once) == 0 {
-		return nil, nil
-	}
-	ratio := medianOf(double) / medianOf(once)
-	i.result.Metrics["lookup."+path] = Metric{Values: less(once, medianOf(none)), Unit: "ns/op",
-		How: how + fmt.Sprintf(" (%.1f a turn); %d take %.3f times as long as %d", medianOf(none), twice.n, ratio, l.n)}
+	return ns, l.once.n, nil
+}
+
+// loopMetric is what a lookup in a loop costs; a loop that doesn't take twice
+// as long for twice the lookups is a warning.
+func (i *lookupInstance) loopMetric(path, how string, l *loopTurns) Metric {
+	base, ratio := medianOf(l.emptyNS), medianOf(l.twiceNS)/medianOf(l.onceNS)
 	if math.Abs(ratio/2-1) > linearity {
 		i.result.Warnings = append(i.result.Warnings, fmt.Sprintf(
 			"path %s: %d lookups take %.3f times as long as %d, not 2 within %.0f %%: its cost per lookup can't be trusted (is the machine busy?)",
-			path, twice.n, ratio, l.n, linearity*100))
+			path, l.twice.n, ratio, l.once.n, linearity*100))
 	}
-	return once, nil
+	return Metric{Values: less(l.onceNS, base), Unit: "ns/op",
+		How: how + fmt.Sprintf(" (%.1f a turn); %d take %.3f times as long as %d", base, l.twice.n, ratio, l.once.n)}
 }
 
 func less(values []float64, base float64) []float64 {

@@ -109,8 +109,10 @@ type Timed interface {
 // Tracer times, in the kernel, the calls of the function that looks a map up.
 type Tracer interface {
 	// Time runs f and keeps how long each call of function for m took
-	// meanwhile, under name. f returns how many calls it has caused.
-	Time(name, function string, m *ebpf.Map, f func() (calls uint64, err error)) error
+	// while the probe was attached, under name. It is when f begins. f
+	// returns how many calls it has caused with it. Where the function can't
+	// be timed, f does not run.
+	Time(name, function string, m *ebpf.Map, f func(Probe) (calls uint64, err error)) error
 	// Longest runs f and keeps, under each name, how long the longest call
 	// of a function took meanwhile, by any task: that of the first one in
 	// its list that this kernel has.
@@ -121,6 +123,14 @@ type Tracer interface {
 	// how many these are, and f how many it needs. Where there is none, it is
 	// by samples of where the thread was.
 	PageTime(functions []PageFunction, try, f func() (pages uint64, err error)) (PageTime, error)
+}
+
+// Probe is a pair of programs that can be away for a while; what they counted
+// stays. No call that it times may be under way then. Neither method does
+// anything where it has been done.
+type Probe interface {
+	Detach() error
+	Attach() error
 }
 
 // PageFunction is a function of the kernel that prepares pages. Its second

@@ -156,7 +156,9 @@ func TestVMLookup(t *testing.T) {
 			if f := s.Metrics["lookup."+path+".function"]; f.N < 39000 || f.Min <= 0 {
 				t.Errorf("%s: %s: the probe timed %d calls, min %.0f ns", s.Kernel, path, f.N, f.Min)
 			}
-			if p := s.Metrics["probe."+path]; p.N == 0 || p.P50 <= 0 {
+			// How much, TestVMLookupInstructions knows; by the wall clock of a
+			// busy machine no more than that it isn't less than nothing.
+			if p := s.Metrics["probe."+path]; p.N == 0 || p.P90 <= 0 {
 				t.Errorf("%s: %s: no cost of the probe: %+v", s.Kernel, path, p)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // timedLookups is what one probe on a lookup function counted.
@@ -30,7 +31,7 @@ const stageLookup = "lookup"
 
 // Time implements workloads.Tracer. A function that this kernel can't have
 // timed is a warning: the workload's own figures remain.
-func (t *trial) Time(name, function string, m *ebpf.Map, f func() (calls uint64, err error)) (err error) {
+func (t *trial) Time(name, function string, m *ebpf.Map, f func(workloads.Probe) (calls uint64, err error)) (err error) {
 	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.job.Stacks})
 	attached := probes.Attachment{Stage: stageLookup, Function: function, Mechanism: probes.MechanismFentry}
 	var unsupported *probes.UnsupportedError
@@ -47,7 +48,7 @@ func (t *trial) Time(name, function string, m *ebpf.Map, f func() (calls uint64,
 	if !slices.ContainsFunc(t.probes, func(a probes.Attachment) bool { return a.Function == function }) {
 		t.probes = append(t.probes, attached)
 	}
-	calls, err := f()
+	calls, err := f(p)
 	if err != nil {
 		return err
 	}
