@@ -105,7 +105,7 @@ struct {
 struct wait {
 	__u64 start_ns;
 	__u32 function; /* enum wait_function */
-	__u32 unused;
+	__u32 expedited;
 };
 
 enum wait_function {
@@ -367,9 +367,9 @@ static __always_inline int on_free_entry(void *work)
 }
 
 /*
- * A wakeup from here would preempt the worker inside the program. User space
- * looks every few milliseconds by itself, and is woken only when half of the
- * buffer is full.
+ * A wakeup from here would preempt the worker inside the program, and keep a
+ * CPU from being idle for RCU. User space is woken only when half of the
+ * buffer is full, and looks by itself when the workload has ended.
  */
 static __always_inline __u64 wakeup(void)
 {
@@ -396,8 +396,9 @@ static __always_inline int on_free_exit(void)
 }
 
 /*
- * synchronize_rcu() may call synchronize_rcu_expedited(): the outer counts. A
- * wait of the same function that is open already was not seen to end.
+ * synchronize_rcu() may call synchronize_rcu_expedited(): one wait, which is
+ * expedited. A wait of the same function that is open already was not seen to
+ * end.
  */
 static __always_inline int on_wait_entry(__u32 function)
 {
@@ -409,11 +410,14 @@ static __always_inline int on_wait_entry(__u32 function)
 	    (ready != READY_STARTS || !wait_tgid || wait_tgid != pid_tgid >> 32))
 		return 0;
 	old = bpf_map_lookup_elem(&mpf_waits, &tid);
-	if (old && old->function != function)
+	if (old && old->function != function) {
+		old->expedited |= function == WAIT_SYNC_EXPEDITED;
 		return 0;
+	}
 	if (old)
 		count(COUNTER_UNMATCHED_WAIT);
 	wait.function = function;
+	wait.expedited = function == WAIT_SYNC_EXPEDITED;
 	wait.start_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&mpf_waits, &tid, &wait, BPF_ANY))
 		count(COUNTER_WAITS_FULL);
@@ -432,7 +436,7 @@ static __always_inline int on_wait_exit(__u32 function)
 	if (!wait || wait->function != function)
 		return 0;
 	event.start_ns = wait->start_ns;
-	event.expedited = function == WAIT_SYNC_EXPEDITED;
+	event.expedited = wait->expedited;
 	bpf_map_delete_elem(&mpf_waits, &tid);
 
 	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);

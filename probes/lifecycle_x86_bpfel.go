@@ -96,10 +96,10 @@ const (
 )
 
 type lifecycleWait struct {
-	_        structs.HostLayout
-	StartNs  uint64
-	Function uint32
-	Unused   uint32
+	_         structs.HostLayout
+	StartNs   uint64
+	Function  uint32
+	Expedited uint32
 }
 
 type lifecycleWaitEvent struct {

@@ -26,6 +26,7 @@ type figureRow struct {
 	Color   string
 	Phase   string
 	Phases  bool // Phase is a phase
+	Note    string
 	Cells   []string
 	Strong  bool
 	Divider bool
@@ -74,7 +75,11 @@ func phaseRows(s *results.Scenario) []figureRow {
 		if slices.Contains(results.DeathPhases(), p) {
 			share = shareCell(s, p)
 		}
-		rows = append(rows, figureRow{Phase: p, Phases: true, Strong: p == results.PhaseLimbo,
+		note := ""
+		if p == results.PhaseUpdateWait {
+			note = expedited(s)
+		}
+		rows = append(rows, figureRow{Phase: p, Phases: true, Note: note, Strong: p == results.PhaseLimbo,
 			Cells: append(append([]string{count(v.N, true)}, c...), mean, share)})
 	}
 	names := make([]string, 0, len(s.Metrics))

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -155,7 +156,11 @@ func (g *group) otherGrid(o Options) *grid {
 		}
 		for _, s := range g.scenarios {
 			if v, ok := s.Phases[phase]; ok {
-				t.add(append([]string{name, label(s), count(v.N, true)}, cells(v, true)...)...)
+				row := name
+				if phase == results.PhaseUpdateWait {
+					row += expedited(s)
+				}
+				t.add(append([]string{row, label(s), count(v.N, true)}, cells(v, true)...)...)
 				name = ""
 			}
 		}
@@ -176,6 +181,21 @@ func (g *group) otherGrid(o Options) *grid {
 		}
 	}
 	return t
+}
+
+// expedited says of a scenario's update waits how many were, if any.
+func expedited(s *results.Scenario) string {
+	n := uint64(0)
+	for _, t := range s.Trials {
+		n += t.Expedited
+	}
+	switch n {
+	case 0:
+		return ""
+	case s.Phases[results.PhaseUpdateWait].N:
+		return " (expedited)"
+	}
+	return fmt.Sprintf(" (%d expedited)", n)
 }
 
 // shortenKernels leaves the versions of the kernels in column 1, where these

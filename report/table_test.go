@@ -279,6 +279,20 @@ func TestWriteJSON(t *testing.T) {
 	}
 }
 
+func TestExpeditedWaitsAreSaid(t *testing.T) {
+	for n, want := range map[uint64]string{0: "update_wait   ", 12: "update_wait (12 expedited)", 300: "update_wait (expedited)"} {
+		s := scenario(k612, "rcu", "", "rcu", map[string]results.Stats{"limbo": stats(300, 1, 2, 3, 4, 5), "update_wait": stats(300, 1, 2, 3, 4, 5)})
+		s.Trials[0].Expedited = n
+		var text bytes.Buffer
+		if err := WriteTable(&text, newRun(s), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%d of 300 expedited, the table doesn't say %q:\n%s", n, want, text.String())
+		}
+	}
+}
+
 func TestWriteDoctor(t *testing.T) {
 	target := &results.Target{Kind: "vm", Accel: "tcg", Clock: "wall", CPUs: 2, MemoryBytes: 1 << 30,
 		Kernel: results.Kernel{Release: "7.2.12", Build: "#1 SMP PREEMPT_DYNAMIC Debian 7.2.12-1"},

@@ -284,6 +284,11 @@ func (r *Run) check() error {
 		case s.TargetIx < 0 || s.TargetIx >= len(r.Targets):
 			return fmt.Errorf("scenario %q names target %d of %d", s.ID, s.TargetIx, len(r.Targets))
 		}
+		for _, t := range s.Trials {
+			if n := t.Phases[PhaseUpdateWait].N; t.Expedited > n {
+				return fmt.Errorf("scenario %q, trial %d: %d of %d update waits were expedited", s.ID, t.Index, t.Expedited, n)
+			}
+		}
 		seen[s.ID] = true
 	}
 	return nil

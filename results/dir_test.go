@@ -166,6 +166,7 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 		{"no targets", `{"schema_version": 1}`, &corrupt, "no targets"},
 		{"target out of range", `{"schema_version":1,"targets":[{}],"scenarios":[{"id":"a","target":3}]}`, &corrupt, "target 3 of 1"},
 		{"twice", `{"schema_version":1,"targets":[{}],"scenarios":[{"id":"a"},{"id":"a"}]}`, &corrupt, "occurs twice"},
+		{"expedited", `{"schema_version":1,"targets":[{}],"scenarios":[{"id":"a","trials":[{"update_wait_expedited":2,"phases":{"update_wait":{"n":1}}}]}]}`, &corrupt, "2 of 1 update waits were expedited"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()

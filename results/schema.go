@@ -157,8 +157,11 @@ type Trial struct {
 	// trials on a deterministic clock don't all meet the same ticks.
 	StartPhaseNS int64            `json:"start_phase_ns,omitempty"`
 	Phases       map[string]Stats `json:"phases"`
-	Limbo        Limbo            `json:"limbo"`
-	Timeline     []LimboPoint     `json:"timeline,omitempty"`
+	// Expedited is how many of the update waits were expedited, as all are
+	// since 6.19, or with rcupdate.rcu_expedited=1.
+	Expedited uint64       `json:"update_wait_expedited,omitempty"`
+	Limbo     Limbo        `json:"limbo"`
+	Timeline  []LimboPoint `json:"timeline,omitempty"`
 	// GracePeriods are the first MaxGracePeriods that were seen to begin and
 	// end during the trial, whatever caused them.
 	GracePeriods []GracePeriod     `json:"grace_periods,omitempty"`

@@ -168,6 +168,17 @@ func TestVMChurnOnEveryKernel(t *testing.T) {
 // only balance.
 func checkKernel(t *testing.T, kernel string, rcu *results.Scenario, ratio float64) {
 	t.Helper()
+	expedited := rcu.Trials[0].Expedited
+	switch kernel {
+	case "5.10", "6.1", "6.12":
+		if expedited != 0 {
+			t.Errorf("%d update waits were expedited, which they are since 6.19", expedited)
+		}
+	case "7.2":
+		if n := rcu.Phases[results.PhaseUpdateWait].N; expedited != n {
+			t.Errorf("%d of %d update waits were expedited", expedited, n)
+		}
+	}
 	switch kernel {
 	case "5.10", "6.1":
 		if rcu.Strategy.Observed == "rcu" {

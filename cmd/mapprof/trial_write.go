@@ -123,7 +123,7 @@ func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 	tr := results.Trial{
 		Index: t.job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
 		Expected: t.result.LastPuts, Excluded: o.Excluded, Ops: t.result.Ops,
-		DurationNS: uint64(t.measured.Nanoseconds()), StartPhaseNS: t.job.StartPhase.Nanoseconds(), Phases: phases, Limbo: limbo, Timeline: timeline,
+		DurationNS: uint64(t.measured.Nanoseconds()), StartPhaseNS: t.job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
 		GracePeriods: o.GracePeriods[:min(len(o.GracePeriods), results.MaxGracePeriods)],
 		Paths:        o.Paths, Loss: o.Loss, Warnings: t.warnings, Partial: t.result.Interrupted,
 	}
