@@ -190,10 +190,11 @@ func (c *Collector) Finish() (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	mem, err := newFootprint(cpus)
+	layout, err := c.probes.KernelLayout()
 	if err != nil {
 		return nil, err
 	}
+	mem := newFootprint(layout, cpus)
 	o := &Outcome{
 		AtNS: now.Nano(), Puts: counters.Puts,
 		Paths: map[string]uint64{}, Excluded: counters.Excluded, Loss: counters.Missed,

@@ -25,17 +25,13 @@ type footprint struct {
 	locks uint64
 }
 
-func newFootprint(cpus int) (footprint, error) {
-	layout, err := probes.KernelLayout()
-	if err != nil {
-		return footprint{}, err
-	}
+func newFootprint(layout probes.Layout, cpus int) footprint {
 	f := footprint{cpus: uint64(cpus), pageSize: uint64(os.Getpagesize()), sizes: map[string]uint64{}}
 	for _, name := range []string{"bpf_array", "bpf_htab", "bucket", "htab_elem", "bpf_dtab", "hlist_head"} {
 		f.sizes[name] = layout.Size(name)
 	}
 	f.locks = layout.Elements("bpf_htab", "map_locked")
-	return f, nil
+	return f
 }
 
 const (

@@ -11,9 +11,9 @@ import (
 // A Layout is what the running kernel's BTF says of its structs.
 type Layout struct{ spec *btf.Spec }
 
-// KernelLayout reads the running kernel's BTF.
-func KernelLayout() (Layout, error) {
-	spec, err := btf.LoadKernelSpec()
+// KernelLayout is that of the kernel that the probes are attached to.
+func (p *Probes) KernelLayout() (Layout, error) {
+	spec, err := p.types.Kernel()
 	if err != nil {
 		return Layout{}, fmt.Errorf("read the kernel's BTF: %w", err)
 	}

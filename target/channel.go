@@ -46,7 +46,7 @@ const (
 	frameFileBegin                       // guest → host: name of a file
 	frameFileData                        // guest → host: its bytes
 	frameFileEnd                         // guest → host: size (8 bytes), SHA-256 (32 bytes)
-	frameDone                            // guest → host: the job ended (JSON guestDone)
+	frameDone                            // guest → host: the job ended (JSON guestDone); job → guest's init: it is done (empty)
 	frameStop                            // host → guest: end the job early (empty)
 	frameFileWindow                      // guest → host: size and CRC-32C of file bytes in the window
 	frameTaken                           // host → guest: the window may be written again (empty)

@@ -272,13 +272,24 @@ func (g *guestInit) job(argv []string) (guestDone, error) {
 	relayEnd := make(chan error, 1)
 	go func() { relayEnd <- g.relay(sp[0]) }()
 
-	ws := reap(pid)
+	reaped := make(chan syscall.WaitStatus, 1)
+	go func() { reaped <- reap(pid) }()
+	var ws syscall.WaitStatus
+	select {
+	case ws = <-reaped:
+	case err := <-relayEnd:
+		if errors.Is(err, errJobDone) {
+			return guestDone{}, nil
+		}
+		relayEnd <- err
+		ws = <-reaped
+	}
 	g.pid.Store(0)
 	// The job's children may hold both ends open; nothing of theirs counts.
 	// No timer guards what follows, the host's does: with -icount an idle
 	// guest's seconds pass at once while the host still reads.
 	_ = unix.Kill(-1, unix.SIGKILL)
-	if err := <-relayEnd; err != nil {
+	if err := <-relayEnd; err != nil && !errors.Is(err, errJobDone) {
 		return guestDone{}, err
 	}
 	<-outEnd
@@ -307,6 +318,9 @@ func reap(pid int) syscall.WaitStatus {
 	}
 }
 
+// errJobDone is a job that said so before it ended.
+var errJobDone = errors.New("the job is done")
+
 // relay passes the job's messages on as frames: one byte of type, payload.
 func (g *guestInit) relay(fd int) error {
 	defer unix.Close(fd)
@@ -324,6 +338,12 @@ func (g *guestInit) relay(fd int) error {
 			return fmt.Errorf("pass on the job's results: a message of more than %d bytes", maxPayload)
 		}
 		t := frameType(buf[0])
+		if t == frameDone {
+			if err := g.flush(); err != nil {
+				return err
+			}
+			return errJobDone
+		}
 		if t < frameEvent || t > frameFileEnd {
 			return fmt.Errorf("pass on the job's results: %s frame", t)
 		}

@@ -116,8 +116,13 @@ func (c *GuestChannel) SendFilePath(name, path string) error {
 	return c.SendFile(name, f)
 }
 
+// Done says that the job has done all it had to and succeeded: the machine goes
+// off without waiting for the process to end, which takes seconds where it has
+// programs attached. What is sent after it is lost.
+func (c *GuestChannel) Done() error { return c.write(frameDone) }
+
 // Close ends the channel. What was sent is already on its way; that the job
-// is done is told by its exit code.
+// is done is told by its exit code, or by Done.
 func (c *GuestChannel) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -70,6 +70,9 @@ func testJob(args []string) int {
 		}
 		check(ch.Send("missing", []byte(strings.Join(mounts, "; "))))
 		return 0
+	case "done":
+		check(ch.SendFile("big.bin", bytes.NewReader(testFile())))
+		check(ch.Done()) // and then it doesn't end
 	case "exit":
 		fmt.Fprintln(os.Stderr, "this is why")
 		return 7
@@ -168,6 +171,20 @@ func TestVMResults(t *testing.T) {
 			noQEMU(t)
 		})
 	}
+}
+
+// A job that is done needn't end.
+func TestVMJobDone(t *testing.T) {
+	dir := t.TempDir()
+	out, err := testVM(t).Run(context.Background(), Job{Args: []string{"done"}, OutDir: dir})
+	if err != nil || out.ExitCode != 0 {
+		t.Fatalf("exit code %d, %v", out.ExitCode, err)
+	}
+	big, err := os.ReadFile(filepath.Join(dir, "big.bin"))
+	if err != nil || sha256.Sum256(big) != sha256.Sum256(testFile()) {
+		t.Errorf("big.bin: %d bytes, %v", len(big), err)
+	}
+	noQEMU(t)
 }
 
 func TestVMJobFails(t *testing.T) {

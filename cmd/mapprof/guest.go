@@ -63,7 +63,7 @@ func runGuest(ctx context.Context, path string) error {
 		}
 	}
 	dir := filepath.Join(os.TempDir(), "run")
-	if err := runTrial(ctx, j, dir, say); err != nil {
+	if err := runTrial(ctx, &trial{job: j, say: say, lastAct: true}, dir); err != nil {
 		return err
 	}
 	for _, name := range runFiles {
@@ -75,7 +75,7 @@ func runGuest(ctx context.Context, path string) error {
 			return err
 		}
 	}
-	return nil
+	return ch.Done()
 }
 
 // runFiles are what a guest may send, run.json last: with it the directory is

@@ -120,7 +120,7 @@ func init() {
 	guestMains[byKprobes] = func([]string) error {
 		j := job{Scenario: "s", Workload: "churn", Strategy: "immediate", Args: []string{"--count=5"},
 			DrainTimeout: 10 * time.Second, Mechanisms: []string{probes.MechanismKprobe}}
-		if err := runTrial(context.Background(), &j, localRunDir, func(progressEvent) {}); err != nil {
+		if err := runTrial(context.Background(), &trial{job: &j, say: func(progressEvent) {}}, localRunDir); err != nil {
 			return err
 		}
 		d, err := results.Open(localRunDir)

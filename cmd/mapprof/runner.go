@@ -336,7 +336,7 @@ func (r *runner) local(ctx context.Context, p *planned, dir string) error {
 		case <-ctx.Done():
 		}
 	}()
-	return runTrial(ctx, &p.job, dir, r.progress.stage)
+	return runTrial(ctx, &trial{job: &p.job, say: r.progress.stage}, dir)
 }
 
 // vm boots the kernel and runs the trial there.

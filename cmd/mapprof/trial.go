@@ -92,10 +92,13 @@ type trial struct {
 	measured time.Duration
 	warnings []string
 	lookups  []timedLookups
-	longest  map[string]results.Metric
-	lost     map[string]uint64 // by the lookup probes
-	probes   []probes.Attachment
-	knobs    map[string]string
+	// lastAct: the machine goes off after it, and the probes with it. To
+	// detach them one by one takes seconds.
+	lastAct bool
+	longest map[string]results.Metric
+	lost    map[string]uint64 // by the lookup probes
+	probes  []probes.Attachment
+	knobs   map[string]string
 }
 
 func (t *trial) stage(name string, done, total uint64) {
@@ -147,7 +150,9 @@ func (t *trial) watch(ctx context.Context, instance workloads.Instance) (err err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
+	if !t.lastAct {
+		defer func() { err = errors.Join(err, p.Close()) }()
+	}
 	c, err := collect.Start(p)
 	if err != nil {
 		return err
@@ -191,8 +196,8 @@ func (t *trial) run(ctx context.Context, instance workloads.Instance) (err error
 
 // runTrial runs a job and leaves a run directory of one scenario with one
 // trial at dir.
-func runTrial(ctx context.Context, j *job, dir string, say func(progressEvent)) error {
-	t := &trial{job: j, say: say, begin: time.Now()}
+func runTrial(ctx context.Context, t *trial, dir string) error {
+	t.begin = time.Now()
 	if err := t.measure(ctx); err != nil {
 		return err
 	}
