@@ -152,6 +152,9 @@ func dropFigure(s *results.Scenario, figure string, from int) {
 		}
 		delete(t.Phases, name)
 		delete(t.Metrics, name)
+		if name == results.PhaseUpdateWait {
+			t.Expedited = 0
+		}
 	}
 	if s.Phases[name].N == 0 {
 		delete(s.Phases, name)

@@ -5,6 +5,8 @@ package analyze
 import (
 	"encoding/json"
 	"testing"
+
+	"github.com/mapprof/mapprof/results"
 )
 
 // TestCutRun gates every cut of a run, with so many trials that one less would
@@ -46,6 +48,11 @@ func TestCutRun(t *testing.T) {
 				want := k.Want
 				if c.trials == 1 {
 					want = VerdictInconclusive
+				}
+				if data, err := json.Marshal(cut.Run); err != nil {
+					t.Error(err)
+				} else if _, err := results.DecodeRun(data); err != nil {
+					t.Errorf("%s: without %s: what is left is no valid run: %v", name, cut.What, err)
 				}
 				w, r := Input{"whole", whole}, Input{"cut", cut.Run}
 				if v := Gate(w, r, nil, c.policy); v.Verdict != want {

@@ -22,8 +22,8 @@ import (
 )
 
 // Collector reads the tracer's events while a workload runs. The programs wake
-// it when half of the ring buffer is full, at the default size after some
-// 13,000 deaths, and until then it leaves the CPUs alone: one that is busy with
+// it when half of the ring buffer is full, at the default size after more than
+// 8,000 deaths, and until then it leaves the CPUs alone: one that is busy with
 // it when RCU looks for quiescent states makes the grace period that is being
 // measured a tick longer. It only copies the events; everything that costs time
 // waits for Finish. Its methods may be called from any goroutine; Finish once.

@@ -82,9 +82,14 @@ func AttachLookup(cfg LookupConfig) (*LookupProbe, error) {
 	case cpus == 1 && !cfg.ManyCPUs:
 		entry, exit = lookupProgLookupEntryUp, lookupProgLookupExitUp
 	}
-	// The exit first: an entry alone would leave starts behind. What is
+	// The exit first: an entry alone would leave starts behind. Not where
+	// Map's calls alone have any, and none comes meanwhile: then other maps'
+	// calls, which only the entry tells apart, would end unmatched. What is
 	// attached last runs first: the stack before the time is taken.
 	names := []string{exit, entry}
+	if cfg.Map != nil {
+		names = []string{entry, exit}
+	}
 	if cfg.Stacks {
 		names = append(names, lookupProgCallerEntry)
 	}

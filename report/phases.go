@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
@@ -160,7 +161,7 @@ func (g *group) otherGrid(o Options) *grid {
 				if phase == results.PhaseUpdateWait {
 					row += expedited(s)
 				}
-				t.add(append([]string{row, label(s), count(v.N, true)}, cells(v, true)...)...)
+				t.add(append([]string{strings.TrimSpace(row), label(s), count(v.N, true)}, cells(v, true)...)...)
 				name = ""
 			}
 		}

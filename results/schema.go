@@ -157,8 +157,9 @@ type Trial struct {
 	// trials on a deterministic clock don't all meet the same ticks.
 	StartPhaseNS int64            `json:"start_phase_ns,omitempty"`
 	Phases       map[string]Stats `json:"phases"`
-	// Expedited is how many of the update waits were expedited, as all are
-	// since 6.19, or with rcupdate.rcu_expedited=1.
+	// Expedited is how many of the update waits were in
+	// synchronize_rcu_expedited(): all since 6.19, or with
+	// rcupdate.rcu_expedited=1. (With rcu_normal=1 it waits as any other.)
 	Expedited uint64       `json:"update_wait_expedited,omitempty"`
 	Limbo     Limbo        `json:"limbo"`
 	Timeline  []LimboPoint `json:"timeline,omitempty"`

@@ -289,7 +289,9 @@ func (g *guestInit) job(argv []string) (guestDone, error) {
 	// No timer guards what follows, the host's does: with -icount an idle
 	// guest's seconds pass at once while the host still reads.
 	_ = unix.Kill(-1, unix.SIGKILL)
-	if err := <-relayEnd; err != nil && !errors.Is(err, errJobDone) {
+	if err := <-relayEnd; errors.Is(err, errJobDone) {
+		return guestDone{}, nil // how it ended afterwards is nobody's concern
+	} else if err != nil {
 		return guestDone{}, err
 	}
 	<-outEnd

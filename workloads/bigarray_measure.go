@@ -50,9 +50,9 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 	done := func(n int) { i.result.Ops += uint64(n); step() }
 	without := func(until uint64) error { return alone.extend(ctx, until, p.take, done) }
 	with := func(until uint64) error { return probed.extend(ctx, until, p.take, done) }
-	if !write && p.function != "" && i.tracer != nil {
+	if !write && p.function != "" && i.tracer != nil && ctx.Err() == nil {
 		err = i.tracer.Time("lookup."+path+".function", p.function, i.m, func(probe Probe) (uint64, error) {
-			err := inTurns(probe, p.count, without, with)
+			err := inTurns(ctx, probe, p.count, without, with)
 			return probed.ops, err
 		})
 		if err != nil {

@@ -84,9 +84,9 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 		without = func(until uint64) error { return alone.extend(ctx, until, loops.take, step) }
 	}
 	function := i.function(path)
-	if function != "" && i.tracer != nil {
+	if function != "" && i.tracer != nil && ctx.Err() == nil {
 		err = i.tracer.Time("lookup."+path+".function", function, i.watched(path), func(p Probe) (uint64, error) {
-			err := inTurns(p, i.cfg.Count, without, with)
+			err := inTurns(ctx, p, i.cfg.Count, without, with)
 			return probed.ops, err
 		})
 		if err != nil {
@@ -97,7 +97,9 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	if err := without(i.cfg.Count); err != nil {
 		return err
 	}
-	i.result.Interrupted = i.result.Interrupted || ctx.Err() != nil
+	if alone.ops < i.cfg.Count {
+		i.result.Interrupted = true
+	}
 	if len(alone.values) == 0 {
 		return nil
 	}

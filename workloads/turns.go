@@ -9,8 +9,9 @@ const sides = 4
 
 // inTurns does count operations with a probe that is attached, and as many
 // without it. Each side is done in parts, and they take turns, neither always
-// the first: a machine that gets slower meanwhile does so for both.
-func inTurns(probe Probe, count uint64, without, with func(until uint64) error) error {
+// the first: a machine that gets slower meanwhile does so for both. It stops
+// early when ctx ends.
+func inTurns(ctx context.Context, probe Probe, count uint64, without, with func(until uint64) error) error {
 	for part := range uint64(sides) {
 		until := count / sides * (part + 1)
 		if part == sides-1 {
@@ -24,6 +25,9 @@ func inTurns(probe Probe, count uint64, without, with func(until uint64) error) 
 			side, turn := without, probe.Detach
 			if probed {
 				side, turn = with, probe.Attach
+			}
+			if ctx.Err() != nil {
+				return nil
 			}
 			if err := turn(); err != nil {
 				return err

@@ -39,7 +39,7 @@ func TestInTurns(t *testing.T) {
 			}
 		}
 		var alone, probed series
-		if err := inTurns(loggedProbe{log: &log}, tt.count, side("A", &alone), side("P", &probed)); err != nil {
+		if err := inTurns(context.Background(), loggedProbe{log: &log}, tt.count, side("A", &alone), side("P", &probed)); err != nil {
 			t.Fatal(err)
 		}
 		if alone.ops != probed.ops || alone.ops < tt.count || alone.ops >= tt.count+uint64(tt.batch) {
@@ -67,13 +67,34 @@ func TestInTurns(t *testing.T) {
 func TestInTurnsEndsWithTheFirstError(t *testing.T) {
 	broken, none := errors.New("broken"), func(uint64) error { return nil }
 	for name, err := range map[string]error{
-		"attach":  inTurns(loggedProbe{log: &strings.Builder{}, broken: broken}, 8, none, none),
-		"without": inTurns(loggedProbe{log: &strings.Builder{}}, 8, func(uint64) error { return broken }, none),
-		"with":    inTurns(loggedProbe{log: &strings.Builder{}}, 8, none, func(uint64) error { return broken }),
+		"attach":  inTurns(context.Background(), loggedProbe{log: &strings.Builder{}, broken: broken}, 8, none, none),
+		"without": inTurns(context.Background(), loggedProbe{log: &strings.Builder{}}, 8, func(uint64) error { return broken }, none),
+		"with":    inTurns(context.Background(), loggedProbe{log: &strings.Builder{}}, 8, none, func(uint64) error { return broken }),
 	} {
 		if !errors.Is(err, broken) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestInTurnsStopsWhenInterrupted(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	var log strings.Builder
+	var alone, probed series
+	take := func() (int64, int, error) {
+		if alone.ops+probed.ops == 100 {
+			stop()
+		}
+		return 1, 1, nil
+	}
+	side := func(s *series) func(uint64) error {
+		return func(until uint64) error { return s.extend(ctx, until, take, func(int) {}) }
+	}
+	if err := inTurns(ctx, loggedProbe{log: &log}, 1000, side(&alone), side(&probed)); err != nil {
+		t.Fatal(err)
+	}
+	if alone.ops+probed.ops != 101 || log.String() != "+" {
+		t.Errorf("%d and %d operations, %q", alone.ops, probed.ops, log.String())
 	}
 }
 
@@ -85,7 +106,7 @@ func TestInTurnsIsFair(t *testing.T) {
 	}
 	var alone, probed series
 	ctx, step := context.Background(), func(int) {}
-	err := inTurns(loggedProbe{log: &strings.Builder{}}, 4000,
+	err := inTurns(ctx, loggedProbe{log: &strings.Builder{}}, 4000,
 		func(until uint64) error { return alone.extend(ctx, until, take(1000), step) },
 		func(until uint64) error { return probed.extend(ctx, until, take(1100), step) })
 	if err != nil {

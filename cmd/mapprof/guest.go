@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -63,7 +64,9 @@ func runGuest(ctx context.Context, path string) error {
 		}
 	}
 	dir := filepath.Join(os.TempDir(), "run")
-	if err := runTrial(ctx, &trial{job: j, say: say, lastAct: true}, dir); err != nil {
+	t := &trial{job: j, say: say, lastAct: true}
+	defer runtime.KeepAlive(t) // its probes would be detached when they are collected
+	if err := runTrial(ctx, t, dir); err != nil {
 		return err
 	}
 	for _, name := range runFiles {

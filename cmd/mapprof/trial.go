@@ -95,6 +95,7 @@ type trial struct {
 	// lastAct: the machine goes off after it, and the probes with it. To
 	// detach them one by one takes seconds.
 	lastAct bool
+	kept    *probes.Probes // attached until then
 	longest map[string]results.Metric
 	lost    map[string]uint64 // by the lookup probes
 	probes  []probes.Attachment
@@ -150,7 +151,7 @@ func (t *trial) watch(ctx context.Context, instance workloads.Instance) (err err
 	if err != nil {
 		return err
 	}
-	if !t.lastAct {
+	if t.kept = p; !t.lastAct {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
 	c, err := collect.Start(p)
@@ -185,7 +186,7 @@ func (t *trial) run(ctx context.Context, instance workloads.Instance) (err error
 	began := time.Now()
 	last := began
 	t.result, err = instance.Run(ctx, func(done, total uint64) {
-		if now := time.Now(); now.Sub(last) > 250*time.Millisecond {
+		if now := time.Now(); now.Sub(last) > time.Second {
 			last = now
 			t.stage(stageMeasure, done, total)
 		}
