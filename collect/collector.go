@@ -215,12 +215,16 @@ func (c *Collector) Finish() (*Outcome, error) {
 		o.Deaths = append(o.Deaths, d)
 	}
 	// A death that ended while the table was read is in both.
-	freed := map[int64]bool{}
+	type death struct {
+		put int64
+		id  uint32
+	}
+	freed := map[death]bool{}
 	for i := range o.Deaths {
-		freed[o.Deaths[i].PutNS] = true
+		freed[death{o.Deaths[i].PutNS, o.Deaths[i].MapID}] = true
 	}
 	for i := range inflight {
-		if !freed[int64(inflight[i].PutNs)] {
+		if !freed[death{int64(inflight[i].PutNs), inflight[i].MapId}] {
 			o.Pending = append(o.Pending, pendingDeath(&inflight[i], mem))
 		}
 	}

@@ -5,7 +5,6 @@ package probes
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -121,35 +120,74 @@ func (p *Probes) recursionMisses() (uint64, error) {
 	return sum, nil
 }
 
-// InFlight returns the deaths that are under way.
+// InFlight returns the deaths that are under way, each once.
 func (p *Probes) InFlight() ([]DeathEvent, error) {
+	return inFlight(func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
+		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() })
+}
+
+// tableIterator is an ebpf.MapIterator.
+type tableIterator interface {
+	Next(key, value any) bool
+	Err() error
+}
+
+// tablePasses is how often a table is read whose entries go so fast that no
+// pass comes to its end.
+const tablePasses = 20
+
+// inFlight reads both tables while deaths end. An iteration whose entry has
+// gone begins again at the first one, so that others come twice, and is aborted
+// when it has had more than there is room for. What any pass has seen counts:
+// a death that has ended since is known by its event.
+func inFlight(lives, freeing func() tableIterator) ([]DeathEvent, error) {
+	type death struct {
+		put uint64
+		id  uint32
+	}
 	var out []DeathEvent
+	seen := map[death]bool{}
+	add := func(life *DeathEvent) {
+		if d := (death{life.PutNs, life.MapId}); !seen[d] {
+			seen[d] = true
+			out = append(out, *life)
+		}
+	}
+	read := func(table func() tableIterator, next func(tableIterator) bool) error {
+		var err error
+		for range tablePasses {
+			it := table()
+			for next(it) {
+			}
+			if err = it.Err(); !errors.Is(err, ebpf.ErrIterationAborted) {
+				return err
+			}
+		}
+		return nil
+	}
 	var key uint64
 	var life DeathEvent
-	var tid uint32
-	var freeing lifecycleFreeing
-	it := p.coll.Maps[lifecycleMapMpfInflight].Iterate()
-	for it.Next(&key, &life) {
-		if life.Confirmed != 0 {
-			out = append(out, life)
+	if err := read(lives, func(it tableIterator) bool {
+		ok := it.Next(&key, &life)
+		if ok && life.Confirmed != 0 {
+			add(&life)
 		}
+		return ok
+	}); err != nil {
+		return nil, fmt.Errorf("read the in-flight table: %w", err)
 	}
 	// A death leaves that table when its free begins: in this order it is in
 	// both rather than in neither.
-	itFreeing := p.coll.Maps[lifecycleMapMpfFreeing].Iterate()
-	for itFreeing.Next(&tid, &freeing) {
-		same := func(d DeathEvent) bool { return d.PutNs == freeing.Life.PutNs && d.MapId == freeing.Life.MapId }
-		if freeing.Life.Kind == KindDeath && !slices.ContainsFunc(out, same) {
-			out = append(out, freeing.Life)
+	var tid uint32
+	var worker lifecycleFreeing
+	if err := read(freeing, func(it tableIterator) bool {
+		ok := it.Next(&tid, &worker)
+		if ok && worker.Life.Kind == KindDeath {
+			add(&worker.Life)
 		}
-	}
-	if err := itFreeing.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return ok
+	}); err != nil {
 		return nil, fmt.Errorf("read the table of freeing workers: %w", err)
-	}
-	// Entries come and go meanwhile; an iteration that lost its place is a
-	// snapshot that is good enough for waiting, and the last one is still.
-	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
-		return nil, fmt.Errorf("read the in-flight table: %w", err)
 	}
 	return out, nil
 }

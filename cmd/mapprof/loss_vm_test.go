@@ -108,6 +108,9 @@ func provokeLosses(cases []lossCase, say progressSink) ([]lossResult, error) {
 				return nil, fmt.Errorf("%s: %w", cases[i].Name, err)
 			}
 			out[i] = r
+			if r.Puts != r.Freed+r.InFlight+r.Lost {
+				break // which must never be
+			}
 			if cases[i].counted(r) > 0 || len(cases[i].Counters) == 0 && cases[i].Pending && r.InFlight > 0 {
 				break
 			}
