@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // Run replaces inner maps until the count or the duration is reached.
@@ -99,19 +100,27 @@ func sleepUntil(ctx context.Context, next, begin time.Time, duration time.Durati
 	if over {
 		next = begin.Add(duration)
 	}
-	wait := time.Until(next)
-	if wait <= 0 {
-		return !over
+	// The runtime's timers are in whole milliseconds, and an operation ends
+	// with a tick: all would begin a whole number of milliseconds after one.
+	// The last of the wait is the kernel's, to 50 µs.
+	if wait := time.Until(next) - exactSleep; wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+		}
 	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return !over
+	for wait := time.Until(next); wait > 0 && ctx.Err() == nil; wait = time.Until(next) {
+		ts := unix.NsecToTimespec(wait.Nanoseconds())
+		_ = unix.Nanosleep(&ts, nil) // whatever interrupted it: the rest
 	}
+	return ctx.Err() == nil && !over
 }
+
+// exactSleep is more than a timer of the runtime can be late.
+const exactSleep = 3 * time.Millisecond
 
 // prepare makes the inner maps of one operation.
 func (i *churnInstance) prepare() ([]*ebpf.Map, error) {

@@ -157,7 +157,7 @@ func TestVMFtraceAgrees(t *testing.T) {
 	for _, strategy := range []string{"rcu", "tasks-trace"} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
-			const count = 1000 // the medians of 150 are up to 7 % apart by chance
+			const count = 1000
 			dir := filepath.Join(t.TempDir(), "run")
 			code, _, stderr := mapprof(t, "run", "--kernel", "6.12", "--clock", "icount", "--strategy", strategy, "--count", fmt.Sprint(count), ftraceRate, "-o", dir)
 			if code != exitOK {
