@@ -20,6 +20,7 @@ type churnInstance struct {
 	holder   *ebpf.Program // the sleepable program that uses outer
 	readers  *ebpf.Program
 	held     *hold
+	unused   []*ebpf.Map // made for an operation that never began; no deaths of the measured part
 	note     string
 }
 
@@ -196,7 +197,7 @@ func (i *churnInstance) Note() string { return i.note }
 
 // Close drops the outer map with what is in it.
 func (i *churnInstance) Close() error {
-	errs := []error{i.held.close()}
+	errs := []error{i.held.close(), closeAll(i.unused)}
 	if i.readers != nil && i.readers != i.holder {
 		errs = append(errs, i.readers.Close())
 	}
@@ -206,6 +207,6 @@ func (i *churnInstance) Close() error {
 	if i.outer != nil {
 		errs = append(errs, i.outer.Close())
 	}
-	i.readers, i.holder, i.outer, i.held = nil, nil, nil, nil
+	i.readers, i.holder, i.outer, i.held, i.unused = nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }

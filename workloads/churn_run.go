@@ -69,7 +69,8 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 			// Late already: no wait, and the lateness is in the latency.
 			if !sleepUntil(ctx, intended, begin, duration) {
 				res.Interrupted = ctx.Err() != nil
-				return res, closeAll(fresh)
+				i.unused = fresh
+				return res, nil
 			}
 		}
 		if err := i.held.enter(); err != nil {

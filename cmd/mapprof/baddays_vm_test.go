@@ -229,6 +229,7 @@ func TestVMSignals(t *testing.T) {
 	var text strings.Builder
 	for _, tt := range []struct {
 		when   string // a line of progress
+		after  time.Duration
 		signal unix.Signal
 		twice  bool
 		args   string
@@ -240,6 +241,8 @@ func TestVMSignals(t *testing.T) {
 		{when: "trial 0: measure", signal: unix.SIGINT},
 		{when: "trial 0: measure", signal: unix.SIGTERM},
 		{when: "trial 0: measure", signal: unix.SIGINT, twice: true},
+		// Between two operations, with the maps of the next one made.
+		{when: "trial 0: measure", after: 1500 * time.Millisecond, signal: unix.SIGINT, args: "--count 100 --rate 2"},
 		{when: "trial 0: drain", signal: unix.SIGTERM, args: "--count 5"},
 		{when: "trial 1: boot", signal: unix.SIGINT, args: "--count 5"},
 		{when: "trial 1: measure", signal: unix.SIGTERM, args: "--count 5 --rate 4"},
@@ -250,6 +253,7 @@ func TestVMSignals(t *testing.T) {
 		}
 		v := startVictim(t, bin, append([]string{"--strategy", "tasks-trace", "--trials", "2"}, strings.Fields(args)...)...)
 		v.reaches(t, tt.when)
+		time.Sleep(tt.after)
 		qemu := v.children(t)
 		if err := v.cmd.Process.Signal(tt.signal); err != nil {
 			t.Fatal(err)

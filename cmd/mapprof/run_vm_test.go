@@ -211,6 +211,7 @@ func TestVMChurnParameters(t *testing.T) {
 		"--outer hash-of-maps-noprealloc --inner percpu-array --slots 4 --batch 4 --inner-value-size 64",
 		"--outer array-of-maps --inner lru-hash --rate 50 --readers 1 --slots 3 --inner-entries 100",
 		"--outer hash-of-maps --inner devmap --duration 500ms --count 0 --slots 2",
+		"--duration 500ms --count 0 --rate 20", // ends in the wait for the next operation
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
