@@ -119,8 +119,8 @@ func (c *Churn) Check(strategy string) error {
 		return fmt.Errorf("--batch must be from 1 to --slots (%d)", c.Slots)
 	case c.Batch > 1 && c.Op == opDelete && c.Outer == outerArray:
 		return errors.New("--batch with --op delete needs --outer hash-of-maps (the kernel has no batched delete for arrays of maps)")
-	case !(c.Rate >= 0) || c.Rate > 1e9:
-		return errors.New("--rate must be from 0 to 1e9 operations a second")
+	case c.Rate != 0 && !(c.Rate >= 1e-3 && c.Rate <= 1e9):
+		return errors.New("--rate must be from 0.001 to 1e9 operations a second, or 0 for as many as there can be")
 	case c.Readers < 0 || c.Readers > 1024:
 		return errors.New("--readers must be from 0 to 1024")
 	case c.Duration < 0:
