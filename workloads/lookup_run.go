@@ -47,14 +47,20 @@ func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint
 		return Result{}, err
 	}
 	i.result = Result{Loop: "closed", Metrics: map[string]Metric{}}
-	total := i.cfg.Count * uint64(len(i.cfg.Paths))
+	total := uint64(0)
+	for _, path := range i.cfg.Paths {
+		total += i.cfg.Count
+		if i.tracer != nil && i.function(path) != "" {
+			total += i.cfg.Count // again with the probe
+		}
+	}
 	err = i.result.whileQuiet(func() error {
 		for _, path := range i.cfg.Paths {
 			if ctx.Err() != nil {
 				i.result.Interrupted = true
 				break
 			}
-			if err := i.measure(ctx, path, func() { progress(i.result.Ops, total) }); err != nil {
+			if err := i.measure(ctx, path, func() { progress(min(i.result.Ops, total), total) }); err != nil {
 				return err
 			}
 		}
