@@ -33,10 +33,10 @@ func (i *bigInstance) measure(ctx context.Context, step func()) error {
 // timedPath is one way to look up or update, made ready.
 type timedPath struct {
 	how      string
-	take     func() (ns int64, n int, err error)
+	take     takeFunc
 	count    uint64
 	base     float64 // what a turn of the loop costs without the element
-	function string  // of the kernel, which a probe can time; empty: there is none
+	function string  // of the kernel's lookup, which a probe can time; empty: there is none
 	close    func() error
 }
 
@@ -46,21 +46,10 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	var alone, probed series
-	done := func(n int) { i.result.Ops += uint64(n); step() }
-	without := func(until uint64) error { return alone.extend(ctx, until, p.take, done) }
-	with := func(until uint64) error { return probed.extend(ctx, until, p.take, done) }
-	if !write && p.function != "" && i.tracer != nil && ctx.Err() == nil {
-		err = i.tracer.Time("lookup."+path+".function", p.function, i.m, func(probe Probe) (uint64, error) {
-			err := inTurns(ctx, probe, p.count, without, with)
-			return probed.ops, err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	// All of it where there is nothing to take turns with.
-	if err := without(p.count); err != nil {
+	sides := probed{name: "lookup." + path + ".function", function: p.function, m: i.m, count: p.count,
+		take: p.take, alone: p.take, step: func(n int) { i.result.Ops += uint64(n); step() }}
+	without, with, err := sides.measure(ctx, i.tracer)
+	if err != nil {
 		return err
 	}
 	op := "update."
@@ -70,9 +59,9 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 			p.how += "; no probe sees it, so none adds to it"
 		}
 	}
-	i.result.Metrics[op+path] = Metric{Values: less(alone.values, p.base), Unit: "ns/op", How: p.how}
-	if len(probed.values) > 0 && len(alone.values) > 0 {
-		i.result.Metrics["probe."+path] = probeCost(probed.values, alone.values, p.function)
+	i.result.Metrics[op+path] = Metric{Values: less(without.values, p.base), Unit: "ns/op", How: p.how}
+	if len(with.values) > 0 && len(without.values) > 0 {
+		i.result.Metrics["probe."+path] = probeCost(with.values, without.values, p.function)
 	}
 	return nil
 }
@@ -93,7 +82,7 @@ func (i *bigInstance) timedPath(path string, write bool) (*timedPath, error) {
 		batch = max(1, min(batch, int(maxCopied/64/i.cfg.stride())))
 		p.count = max(uint64(batch), min(p.count, maxCopied/i.cfg.stride()))
 	}
-	if path == pathSyscall || path == pathBatch || path == pathHelper {
+	if !write && (path == pathSyscall || path == pathBatch || path == pathHelper) {
 		p.function = "array_map_lookup_elem"
 	}
 	switch path {

@@ -76,10 +76,7 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	if err != nil {
 		return err
 	}
-	step := func(n int) { i.result.Ops += uint64(n); progress() }
-	var alone, probed series
-	without := func(until uint64) error { return alone.extend(ctx, until, t.take, step) }
-	with := func(until uint64) error { return probed.extend(ctx, until, t.take, step) }
+	alone := t.take
 	var loops *loopTurns
 	if l, ok := t.(*loop); ok {
 		defer l.Close()
@@ -87,29 +84,22 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 			return err
 		}
 		defer loops.Close()
-		without = func(until uint64) error { return alone.extend(ctx, until, loops.take, step) }
+		alone = loops.take
 	}
 	function := i.function(path)
-	if function != "" && i.tracer != nil && ctx.Err() == nil {
-		err = i.tracer.Time("lookup."+path+".function", function, i.watched(path), func(p Probe) (uint64, error) {
-			err := inTurns(ctx, p, i.cfg.Count, without, with)
-			return probed.ops, err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	// All of it where there is nothing to take turns with.
-	if err := without(i.cfg.Count); err != nil {
+	p := probed{name: "lookup." + path + ".function", function: function, m: i.watched(path), count: i.cfg.Count,
+		take: t.take, alone: alone, step: func(n int) { i.result.Ops += uint64(n); progress() }}
+	without, with, err := p.measure(ctx, i.tracer)
+	if err != nil {
 		return err
 	}
-	if alone.ops < i.cfg.Count {
+	if without.ops < i.cfg.Count || with.ops > 0 && with.ops < i.cfg.Count {
 		i.result.Interrupted = true
 	}
-	if len(alone.values) == 0 {
+	if len(without.values) == 0 {
 		return nil
 	}
-	m := Metric{Values: alone.values, Unit: "ns/op", How: how}
+	m := Metric{Values: without.values, Unit: "ns/op", How: how}
 	if loops != nil {
 		m = i.loopMetric(path, how, loops)
 	}
@@ -117,8 +107,8 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 		m.How += "; no probe sees it, so none adds to it"
 	}
 	i.result.Metrics["lookup."+path] = m
-	if len(probed.values) > 0 {
-		i.result.Metrics["probe."+path] = probeCost(probed.values, alone.values, function)
+	if len(with.values) > 0 {
+		i.result.Metrics["probe."+path] = probeCost(with.values, without.values, function)
 	}
 	return nil
 }

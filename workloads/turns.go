@@ -2,7 +2,11 @@
 
 package workloads
 
-import "context"
+import (
+	"context"
+
+	"github.com/cilium/ebpf"
+)
 
 // sides is how many parts each side of a comparison has.
 const sides = 4
@@ -40,6 +44,36 @@ func inTurns(ctx context.Context, probe Probe, count uint64, without, with func(
 	return nil
 }
 
+// takeFunc does n operations together and says how long they took.
+type takeFunc func() (ns int64, n int, err error)
+
+// probed is what some operations cost with a probe and without.
+type probed struct {
+	// name is the metric of the probe's, on function, of m's calls; an empty
+	// function is none that a probe could see.
+	name, function string
+	m              *ebpf.Map
+	count          uint64
+	take, alone    takeFunc // with the probe, and without
+	step           func(n int)
+}
+
+// measure does the operations without the probe and, where the tracer can time
+// the function, as many with it, in turns.
+func (p *probed) measure(ctx context.Context, tracer Tracer) (without, with series, err error) {
+	alone := func(until uint64) error { return without.extend(ctx, until, p.alone, p.step) }
+	if p.function != "" && tracer != nil && ctx.Err() == nil {
+		err = tracer.Time(p.name, p.function, p.m, func(probe Probe) (uint64, error) {
+			err := inTurns(ctx, probe, p.count, alone, func(until uint64) error { return with.extend(ctx, until, p.take, p.step) })
+			return with.ops, err
+		})
+	}
+	if err == nil {
+		err = alone(p.count) // all of it where there was nothing to take turns with
+	}
+	return without, with, err
+}
+
 // series is what batches cost, each for one operation.
 type series struct {
 	values []float64
@@ -48,7 +82,7 @@ type series struct {
 
 // extend takes batches until the series has that many operations, or until ctx
 // ends.
-func (s *series) extend(ctx context.Context, until uint64, take func() (ns int64, n int, err error), step func(n int)) error {
+func (s *series) extend(ctx context.Context, until uint64, take takeFunc, step func(n int)) error {
 	for s.ops < until && ctx.Err() == nil {
 		ns, n, err := take()
 		if err != nil {
