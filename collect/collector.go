@@ -204,7 +204,9 @@ func (c *Collector) Finish() (*Outcome, error) {
 	}
 	o.Loss["undecodable"], o.Loss["time_went_back"], o.Loss["callback_unseen"] = c.bad, 0, 0
 	stacks := c.symbolizer()
+	ended := map[probes.DeathKey]bool{}
 	for i := range c.deaths {
+		ended[c.deaths[i].Key()] = true
 		d, ok := o.death(&c.deaths[i], mem)
 		if !ok {
 			o.Loss["time_went_back"]++
@@ -215,16 +217,8 @@ func (c *Collector) Finish() (*Outcome, error) {
 		o.Deaths = append(o.Deaths, d)
 	}
 	// A death that ended while the table was read is in both.
-	type death struct {
-		put int64
-		id  uint32
-	}
-	freed := map[death]bool{}
-	for i := range o.Deaths {
-		freed[death{o.Deaths[i].PutNS, o.Deaths[i].MapID}] = true
-	}
 	for i := range inflight {
-		if !freed[death{int64(inflight[i].PutNs), inflight[i].MapId}] {
+		if !ended[inflight[i].Key()] {
 			o.Pending = append(o.Pending, pendingDeath(&inflight[i], mem))
 		}
 	}

@@ -30,6 +30,15 @@ const (
 	StageKindTasksTrace = uint32(lifecycleStageKindSTAGE_TASKS_TRACE)
 )
 
+// DeathKey tells deaths apart: ids of maps are used again.
+type DeathKey struct {
+	PutNS uint64
+	MapID uint32
+}
+
+// Key is the death's, under way and ended.
+func (e *DeathEvent) Key() DeathKey { return DeathKey{e.PutNs, e.MapId} }
+
 // Counters are what the programs counted, summed over CPUs.
 type Counters struct {
 	Puts  uint64 // last puts of watched maps
@@ -141,15 +150,11 @@ const tablePasses = 20
 // when it has had more than there is room for. What any pass has seen counts:
 // a death that has ended since is known by its event.
 func inFlight(lives, freeing func() tableIterator) ([]DeathEvent, error) {
-	type death struct {
-		put uint64
-		id  uint32
-	}
 	var out []DeathEvent
-	seen := map[death]bool{}
+	seen := map[DeathKey]bool{}
 	add := func(life *DeathEvent) {
-		if d := (death{life.PutNs, life.MapId}); !seen[d] {
-			seen[d] = true
+		if key := life.Key(); !seen[key] {
+			seen[key] = true
 			out = append(out, *life)
 		}
 	}
