@@ -69,7 +69,7 @@ func MetaOf(run *results.Run) ProfileMeta {
 		for _, t := range s.Trials {
 			deaths += t.Freed
 		}
-		m.Scenarios[s.ID] = ScenarioMeta{Kernel: s.Kernel, StrategyRequested: s.Strategy.Requested}
+		m.Scenarios[s.ID] = ScenarioMeta{Kernel: s.KernelName(), StrategyRequested: s.Strategy.Requested}
 		for k, v := range s.Loss {
 			loss[k] += v
 		}

@@ -29,7 +29,7 @@ func groups(run *results.Run) []*group {
 	for i := range run.Scenarios {
 		s := &run.Scenarios[i]
 		params := paramsText(s.Params)
-		key := fmt.Sprintf("%d\x00%s\x00%s\x00%s\x00%s", s.TargetIx, s.Kernel, s.Workload, s.Loop, params)
+		key := fmt.Sprintf("%d\x00%s\x00%s\x00%s\x00%s", s.TargetIx, s.KernelName(), s.Workload, s.Loop, params)
 		g := byKey[key]
 		if g == nil {
 			g = &group{workload: s.Workload, loop: s.Loop, params: params}
@@ -55,7 +55,7 @@ func paramsText(params map[string]string) string {
 	return strings.Join(parts, " ")
 }
 
-func (g *group) kernel() string { return analyze.SafeName(g.scenarios[0].Kernel) }
+func (g *group) kernel() string { return analyze.SafeName(g.scenarios[0].KernelName()) }
 
 // deaths is how many maps were seen to be freed.
 func deaths(s *results.Scenario) uint64 { return s.Phases[results.PhaseLimbo].N }

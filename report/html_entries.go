@@ -44,7 +44,7 @@ func (f Filter) empty() bool { return f == Filter{} }
 
 func (f Filter) match(s *results.Scenario) bool {
 	return (f.Scenario == "" || f.Scenario == s.ID) &&
-		(f.Kernel == "" || f.Kernel == s.Kernel) &&
+		(f.Kernel == "" || f.Kernel == s.KernelName()) &&
 		(f.Strategy == "" || f.Strategy == s.Strategy.Requested) &&
 		(f.MapType == "" || slices.Contains(mapTypes(s), f.MapType))
 }
@@ -88,7 +88,7 @@ func labelEntries(entries []*entry, runs int, facetBy string) {
 	all := make([][]attribute, len(entries))
 	params := paramNames(entries)
 	for i, e := range entries {
-		all[i] = e.attributes(kernels[e.s.Kernel], names[e.runIx], params)
+		all[i] = e.attributes(kernels[e.s.KernelName()], names[e.runIx], params)
 	}
 	if facetBy == "" && runs > 1 {
 		facetBy = FacetStrategy // what differs between runs lies over each other
@@ -198,7 +198,7 @@ var kernelVersion = regexp.MustCompile(`^\d+(\.\d+)*(-rc\d+)?(-\d+)?`)
 func shortKernels(entries []*entry) map[string]string {
 	short, taken := map[string]string{}, map[string]bool{}
 	for _, e := range entries {
-		k := e.s.Kernel
+		k := e.s.KernelName()
 		if _, ok := short[k]; ok {
 			continue
 		}
@@ -206,7 +206,7 @@ func shortKernels(entries []*entry) map[string]string {
 		if v == "" || taken[v] {
 			// One collision makes all of them long.
 			for _, e := range entries {
-				short[e.s.Kernel] = analyze.SafeName(e.s.Kernel)
+				short[e.s.KernelName()] = analyze.SafeName(e.s.KernelName())
 			}
 			return short
 		}

@@ -53,7 +53,7 @@ func headlineGroups(entries []*entry) [][]*entry {
 	var out [][]*entry
 	index := map[string]int{}
 	for _, e := range entries {
-		key := fmt.Sprintf("%d\x00%d\x00%s\x00%s\x00%s\x00%s", e.runIx, e.s.TargetIx, e.s.Kernel, e.s.Workload, e.s.Loop, paramsText(e.s.Params))
+		key := fmt.Sprintf("%d\x00%d\x00%s\x00%s\x00%s\x00%s", e.runIx, e.s.TargetIx, e.s.KernelName(), e.s.Workload, e.s.Loop, paramsText(e.s.Params))
 		i, ok := index[key]
 		if !ok {
 			i = len(out)
@@ -74,14 +74,14 @@ func headlinesOf(entries []*entry, runs int) []headline {
 		for _, e := range list {
 			g.scenarios = append(g.scenarios, e.s)
 		}
-		h := headline{Kernel: short[e.s.Kernel], Where: workloadText(e.s) + " · " + g.subtitle()}
+		h := headline{Kernel: short[e.s.KernelName()], Where: workloadText(e.s) + " · " + g.subtitle()}
 		if runs > 1 {
 			h.Kernel = e.run.Name + " · " + h.Kernel
 		}
 		if g.metricsOnly() {
-			h.Sentence, h.Blame = costSentence(list, short[e.s.Kernel])
+			h.Sentence, h.Blame = costSentence(list, short[e.s.KernelName()])
 		} else {
-			h.Sentence, h.Blame = sentence(list, short[e.s.Kernel])
+			h.Sentence, h.Blame = sentence(list, short[e.s.KernelName()])
 		}
 		for _, e := range list {
 			if g.metricsOnly() {

@@ -64,7 +64,7 @@ func joinMetrics(list []*group) []*group {
 // there is no other difference.
 func (g *group) row(s *results.Scenario) string {
 	if g.byKernel {
-		return analyze.SafeName(s.Kernel)
+		return analyze.SafeName(s.KernelName())
 	}
 	return label(s)
 }
@@ -89,7 +89,7 @@ func (g *group) metricsHeadline() string {
 			}
 			each = append(each, together(text)+" "+analyze.SafeName(c.path))
 		}
-		parts = append(parts, analyze.SafeName(s.Kernel)+": a lookup costs "+strings.Join(each, ", "))
+		parts = append(parts, analyze.SafeName(s.KernelName())+": a lookup costs "+strings.Join(each, ", "))
 	}
 	if len(parts) == 0 {
 		return g.kernel() + ": no lookup was measured"

@@ -293,6 +293,31 @@ func TestExpeditedWaitsAreSaid(t *testing.T) {
 	}
 }
 
+// Two kernels of one release each have their table, and their names differ.
+func TestTwoKernelsOfOneRelease(t *testing.T) {
+	first, second := rcu(k612), rcu(k612)
+	first.ID, second.ID = "churn/"+k612+"/rcu", "churn/"+k612+"#2/rcu"
+	lookup1, lookup2 := lookups(k612, "ns"), lookups(k612, "ns")
+	lookup2.ID = "lookup/" + k612 + "#2/none"
+	run := newRun(first, second, lookup1, lookup2)
+	var table, page bytes.Buffer
+	if err := WriteTable(&table, run, Options{Width: 120}); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(table.String()), " ")
+	for _, want := range []string{k612 + ": a freed map stays", k612 + "#2: a freed map stays", k612 + ": a lookup costs", k612 + "#2: a lookup costs"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the table lacks %q:\n%s", want, &table)
+		}
+	}
+	if err := WriteHTML(&page, []*Loaded{{Name: "run", Run: run}}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page.String(), k612+"#2") {
+		t.Error("the page doesn't name the second kernel")
+	}
+}
+
 func TestWriteDoctor(t *testing.T) {
 	target := &results.Target{Kind: "vm", Accel: "tcg", Clock: "wall", CPUs: 2, MemoryBytes: 1 << 30,
 		Kernel: results.Kernel{Release: "7.2.12", Build: "#1 SMP PREEMPT_DYNAMIC Debian 7.2.12-1"},

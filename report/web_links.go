@@ -69,7 +69,7 @@ func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facet
 	for _, r := range runs {
 		for i := range r.Run.Scenarios {
 			s := &r.Run.Scenarios[i]
-			add(&kernels, s.Kernel)
+			add(&kernels, s.KernelName())
 			add(&strategies, s.Strategy.Requested)
 			add(&scenarios, s.ID)
 			for _, t := range mapTypes(s) {

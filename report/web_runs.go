@@ -185,7 +185,7 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 	for i := range r.Scenarios {
 		sc := &r.Scenarios[i]
 		add(&f.Workloads, sc.Workload)
-		add(&f.Kernels, sc.Kernel)
+		add(&f.Kernels, sc.KernelName())
 		add(&f.Strategies, sc.Strategy.Requested)
 		for _, m := range mapTypes(sc) {
 			add(&f.MapTypes, m)

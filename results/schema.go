@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -139,6 +140,24 @@ type Scenario struct {
 	Trials   []Trial           `json:"trials"`
 	Loss     map[string]uint64 `json:"loss"`
 	Warnings []string          `json:"warnings,omitempty"`
+}
+
+// KernelName is the release, with "#2", "#3" … as in the ID where the run had
+// more than one kernel of that release: two builds of one tree, or one image
+// given twice.
+func (s *Scenario) KernelName() string {
+	name, ok := strings.CutPrefix(s.ID, s.Workload+"/")
+	if ok {
+		name, ok = strings.CutSuffix(name, "/"+s.Strategy.Requested)
+	}
+	i := strings.LastIndexByte(name, '#')
+	if !ok || i < 0 {
+		return s.Kernel
+	}
+	if n, err := strconv.ParseUint(name[i+1:], 10, 16); err != nil || n < 2 {
+		return s.Kernel
+	}
+	return s.Kernel + name[i:]
 }
 
 // Trial is one repetition: one boot on a vm target, one fresh set-up on a

@@ -98,25 +98,25 @@ func measureHolds(c holdConfig, say progressSink) ([]holdRow, error) {
 		return nil, err
 	}
 	var rows []holdRow
-	add := func(count int, strategy, reader string, length time.Duration) error {
+	add := func(strategy, reader string, length time.Duration) error {
 		say(fmt.Sprintf("strategy %s, reader %q held %v", strategy, reader, length))
-		more, err := measureHold(count, strategy, reader, length)
+		more, err := measureHold(c.Count, strategy, reader, length)
 		rows = append(rows, more...)
 		return err
 	}
 	for _, kind := range []string{workloads.StrategyRCU, workloads.StrategyTasksTrace} {
-		if err := add(withoutHold*c.Count, kind, "", 0); err != nil {
+		if err := add(kind, "", 0); err != nil {
 			return nil, err
 		}
 		for _, length := range c.Lengths[kind] {
-			if err := add(c.Count, kind, kind, length); err != nil {
+			if err := add(kind, kind, length); err != nil {
 				return nil, err
 			}
 		}
 	}
 	// An RCU grace period doesn't wait for a tasks-trace reader.
 	longest := slices.Max(c.Lengths[workloads.StrategyTasksTrace])
-	return rows, add(c.Count, workloads.StrategyRCU, workloads.StrategyTasksTrace, longest)
+	return rows, add(workloads.StrategyRCU, workloads.StrategyTasksTrace, longest)
 }
 
 func measureHold(count int, strategy, reader string, length time.Duration) ([]holdRow, error) {
@@ -254,14 +254,10 @@ func checkHolds(rows []holdRow) error {
 	return errors.Join(errs...)
 }
 
-// withoutHold is how many times as many deaths the run without a hold has: its
-// spread is what all the others are held against.
-const withoutHold = 3
-
 // within tells whether the excess is in the spread of the run without a hold.
-// The maxima of two equal samples would differ one way or the other. That more
-// than a quarter of one, 4 of 12, are over the maximum of another with three
-// times as many has a chance of 1 in 400 (those 4 are the last of 48).
+// The maxima of two equal samples would differ one way or the other; that more
+// than a quarter of one is over the maximum of the other has a chance of some
+// percents at most.
 func (r holdRow) within(base holdRow) bool {
 	return r.Quartile <= base.Measured[2]
 }
@@ -277,7 +273,7 @@ func newBenchHoldCmd() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	vm.add(fs, "6.12", "7.2")
-	fs.IntVar(&config.Count, "count", config.Count, "deaths for each length, and three times as many without a hold")
+	fs.IntVar(&config.Count, "count", config.Count, "deaths for each length")
 	rcu := fs.DurationSlice("rcu", []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond}, "holds of the RCU reader")
 	tasksTrace := fs.DurationSlice("tasks-trace", []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond}, "holds of the tasks-trace reader")
 	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
