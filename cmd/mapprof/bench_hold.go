@@ -255,9 +255,9 @@ func checkHolds(rows []holdRow) error {
 }
 
 // within tells whether the excess is in the spread of the run without a hold.
-// The maxima of two equal samples would differ one way or the other; that more
-// than a quarter of one is over the maximum of the other has a chance of some
-// percents at most.
+// The maxima of two equal samples would differ one way or the other. That more
+// than a quarter of one, 6 of 20, is over the maximum of the other has a chance
+// of 1 in 99: those are the last 6 of 40, C(20,6)/C(40,6).
 func (r holdRow) within(base holdRow) bool {
 	return r.Quartile <= base.Measured[2]
 }
