@@ -226,3 +226,36 @@ func TestLookupHistogramIsKept(t *testing.T) {
 		t.Errorf("%d values, %v", n, err)
 	}
 }
+
+// TestSnapshot loses a death each time that those under way are read, for a
+// while: none may be both lost and under way.
+func TestSnapshot(t *testing.T) {
+	for _, tt := range []struct{ losses, tries int }{{0, 1}, {1, 2}, {5, 6}, {snapshotTries + 5, snapshotTries}} {
+		lost, tries := uint64(0), 0
+		counters := func() (probes.Counters, error) {
+			return probes.Counters{Puts: 100, LostDeaths: map[string]uint64{"stale": 3, "ringbuf_full": lost}}, nil
+		}
+		inFlight := func() ([]probes.DeathEvent, error) {
+			under := make([]probes.DeathEvent, 97-lost)
+			if tries++; lost < uint64(tt.losses) {
+				lost++
+			}
+			return under, nil
+		}
+		c, pending, err := snapshot(counters, inFlight)
+		if err != nil || tries != tt.tries {
+			t.Errorf("%d losses: %d tries, want %d, %v", tt.losses, tries, tt.tries, err)
+		}
+		if in := uint64(len(pending)); tt.losses < snapshotTries && c.Puts != in+sum(c.LostDeaths) {
+			t.Errorf("%d losses: %d under way, %d lost of %d", tt.losses, in, sum(c.LostDeaths), c.Puts)
+		}
+	}
+	broken := errors.New("broken")
+	none := func() ([]probes.DeathEvent, error) { return nil, nil }
+	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, broken }, none); !errors.Is(err, broken) {
+		t.Errorf("counters: %v", err)
+	}
+	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, nil }, func() ([]probes.DeathEvent, error) { return nil, broken }); !errors.Is(err, broken) {
+		t.Errorf("in flight: %v", err)
+	}
+}

@@ -160,7 +160,7 @@ func (c *Collector) Drain(ctx context.Context, timeout time.Duration) error {
 // Finish takes the final snapshot, stops reading and decodes everything.
 // Call probes.Stop and Drain before it.
 func (c *Collector) Finish() (*Outcome, error) {
-	inflight, err := c.probes.InFlight()
+	counters, inflight, err := snapshot(c.probes.Counters, c.probes.InFlight)
 	if err != nil {
 		return nil, err
 	}
@@ -176,10 +176,6 @@ func (c *Collector) Finish() (*Outcome, error) {
 	<-c.done
 	if err := c.reader.Close(); err != nil {
 		return nil, fmt.Errorf("close ring buffer: %w", err)
-	}
-	counters, err := c.probes.Counters()
-	if err != nil {
-		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -238,6 +234,33 @@ func (c *Collector) Finish() (*Outcome, error) {
 	o.Lost = sum(counters.LostDeaths) + o.Loss["time_went_back"] + c.bad
 	o.Stacks, err = stacks.resolve(o.Deaths)
 	return o, err
+}
+
+// snapshotTries is how often a snapshot is taken anew while deaths are lost.
+const snapshotTries = 20
+
+// snapshot reads the counters and the deaths under way as of one moment, so
+// that none is in both: one that is lost meanwhile would be. One that is lost
+// later was under way then.
+func snapshot(counters func() (probes.Counters, error), inFlight func() ([]probes.DeathEvent, error)) (probes.Counters, []probes.DeathEvent, error) {
+	before, err := counters()
+	if err != nil {
+		return probes.Counters{}, nil, err
+	}
+	for try := 1; ; try++ {
+		pending, err := inFlight()
+		if err != nil {
+			return probes.Counters{}, nil, err
+		}
+		after, err := counters()
+		if err != nil {
+			return probes.Counters{}, nil, err
+		}
+		if sum(after.LostDeaths) == sum(before.LostDeaths) || try == snapshotTries {
+			return after, pending, nil
+		}
+		before = after
+	}
 }
 
 // gpKinds names the kinds of grace periods.
