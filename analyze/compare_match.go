@@ -70,7 +70,7 @@ func match(inputs []Input, by string, c *Comparison) []matched {
 			parts = append(parts, s.Strategy.Requested)
 		}
 		if by != ByKernel {
-			parts = append(parts, s.Kernel)
+			parts = append(parts, s.KernelName())
 			if len(inputs) > 1 {
 				parts = append(parts, v.input.Name)
 			}
@@ -81,7 +81,7 @@ func match(inputs []Input, by string, c *Comparison) []matched {
 		case ByStrategy:
 			v.label = s.Strategy.Requested
 		case ByKernel:
-			v.label = s.Kernel
+			v.label = s.KernelName()
 		case ByWorkload:
 			v.label = s.Workload
 		}

@@ -91,10 +91,10 @@ func mismatch(s *results.Scenario) string {
 			return ""
 		}
 		return fmt.Sprintf("%s: strategy %s: %d of %d deaths went another way (%s)",
-			s.Kernel, st.Requested, total-counts[st.Observed], total, pathsText(st.Paths))
+			s.KernelName(), st.Requested, total-counts[st.Observed], total, pathsText(st.Paths))
 	}
 	text := fmt.Sprintf("%s: strategy %s was requested, %s was observed (%d of %d deaths; %s): this kernel chose another path",
-		s.Kernel, st.Requested, st.Observed, counts[st.Observed], total, pathsText(st.Paths))
+		s.KernelName(), st.Requested, st.Observed, counts[st.Observed], total, pathsText(st.Paths))
 	if st.Requested == StrategyRCU && st.Observed == StrategyTasksTrace {
 		text += "; kernels without af66bfd3c853 (6.8) wait for both grace periods for every inner map"
 	}
