@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 )
 
 // Names of the files in a run directory.
@@ -226,6 +227,8 @@ func Open(path string) (*Dir, error) {
 			return nil, fmt.Errorf("open run %s: no such directory", path)
 		}
 		return nil, fmt.Errorf("open run %s: %w (it has no %s)", path, ErrNotRun, RunFile)
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, fmt.Errorf("open run %s: %w (no directory; give the one that holds %s)", path, ErrNotRun, RunFile)
 	case err != nil:
 		return nil, fmt.Errorf("open run: %w", err)
 	}

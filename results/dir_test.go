@@ -179,6 +179,13 @@ func TestOpenTellsWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+	file := filepath.Join(t.TempDir(), RunFile)
+	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(file); !errors.Is(err, ErrNotRun) || !strings.Contains(err.Error(), "the one that holds") {
+		t.Errorf("a run.json itself: %v", err)
+	}
 	if _, err := Open(t.TempDir()); !errors.Is(err, ErrNotRun) {
 		t.Errorf("an empty directory: %v", err)
 	}

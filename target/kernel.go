@@ -111,7 +111,7 @@ var (
 // *AptError, *SignatureError.
 func ResolveKernel(ctx context.Context, arg string, opt KernelOptions) (Kernel, error) {
 	if arg == "" {
-		return Kernel{}, &UnknownKernelError{Requested: arg, Offline: opt.Offline}
+		return Kernel{}, &NotKernelError{Path: `""`, Problem: "an empty name", Hint: "give a series such as 6.12, a bzImage or a .deb"}
 	}
 	if isKernelName(arg) {
 		return resolveNamed(ctx, arg, opt)

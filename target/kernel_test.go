@@ -163,7 +163,7 @@ func TestResolveFile(t *testing.T) {
 	}
 	for arg, want := range map[string]string{
 		"6.12":     `resolve kernel "6.12": not in the cache (cached: none; mapprof kernels fetch gets others when there is a network)`,
-		"":         `resolve kernel "": not in the cache (cached: none; mapprof kernels fetch gets others when there is a network)`,
+		"":         "read kernel image \"\": an empty name (give a series such as 6.12, a bzImage or a .deb)",
 		"nothing":  "read kernel image nothing: no such file (give a series such as 6.12, a bzImage or a .deb)",
 		"tree":     "read kernel image tree: is a directory (give tree/arch/x86/boot/bzImage)",
 		"vmlinux":  "read kernel image vmlinux: is an uncompressed ELF vmlinux or program (give arch/x86/boot/bzImage)",
