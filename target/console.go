@@ -78,6 +78,8 @@ func (c *console) Excerpt(n int) string {
 	if max := 16 * n * 512; why == "" && len(b) > max {
 		b = b[len(b)-max:]
 	}
+	// A panic that an oops ends in is told by that.
+	oopsed := strings.Contains(why, firstOops)
 	var lines []string
 	at := -1
 	for l := range strings.SplitSeq(strings.ReplaceAll(string(b), "\r", "\n"), "\n") {
@@ -85,7 +87,10 @@ func (c *console) Excerpt(n int) string {
 		if l == "" {
 			continue
 		}
-		if why != "" && strings.HasSuffix(l, why) {
+		switch {
+		case oopsed && strings.Contains(l, firstOops):
+			at, oopsed = len(lines), false
+		case why != "" && strings.HasSuffix(l, why):
 			at = len(lines)
 		}
 		lines = append(lines, l)
@@ -157,12 +162,15 @@ func diagnose(text []byte) (reason, line string) {
 	return "", ""
 }
 
+// firstOops is how a kernel counts its oopses.
+const firstOops = "[#1]"
+
 // oops says what a kernel's first oops was and where, which its panic that
 // follows does not: the line that counts it, the one before where that names an
 // address, and the function.
 func oops(text []byte) string {
-	const first, at = "[#1]", "RIP: 0010:"
-	i := bytes.Index(text, []byte(first))
+	const at = "RIP: 0010:"
+	i := bytes.Index(text, []byte(firstOops))
 	if i < 0 {
 		return ""
 	}
@@ -174,7 +182,7 @@ func oops(text []byte) string {
 		return strings.TrimSpace(string(line))
 	}
 	start := bytes.LastIndexAny(text[:i], "\r\n") + 1
-	parts := []string{message(text[start : i+len(first)])}
+	parts := []string{message(text[start : i+len(firstOops)])}
 	if b := bytes.LastIndex(text[:start], []byte("BUG: ")); b >= 0 && start-b < 1000 {
 		line, _, _ := bytes.Cut(text[b:], []byte("\n"))
 		parts = append([]string{strings.TrimSpace(string(line))}, parts...)

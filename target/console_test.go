@@ -57,6 +57,12 @@ func TestConsoleExcerpt(t *testing.T) {
 	if got := c.Excerpt(8); got != "before 3\nbefore 4\nbefore 5\nbefore 6\nbefore 7\n[ 1.0] Kernel panic - not syncing: x\nafter 0\nafter 1" {
 		t.Errorf("got %q", got)
 	}
+	c = newConsole(4 << 10)
+	fmt.Fprint(c, "[ 1.0] BUG: unable to handle page fault\r\n[ 1.0] Oops: 0000 [#1] SMP\r\n[ 1.0] RIP: 0010:f+0x1/0x2\r\n"+
+		strings.Repeat("[ 1.0] RAX: 1\r\n", 40)+"[ 1.1] Kernel panic - not syncing: Fatal exception\r\n")
+	if got := c.Excerpt(3); got != "[ 1.0] BUG: unable to handle page fault\n[ 1.0] Oops: 0000 [#1] SMP\n[ 1.0] RIP: 0010:f+0x1/0x2" {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestDiagnose(t *testing.T) {

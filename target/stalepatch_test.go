@@ -5,8 +5,6 @@ package target
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -49,19 +47,15 @@ func TestStalePatch(t *testing.T) {
 
 func TestCanBeginAgain(t *testing.T) {
 	stop := make(chan struct{})
-	j := &Job{Stop: stop, OutDir: t.TempDir()}
-	if !j.canBeginAgain() || !(&Job{}).canBeginAgain() {
+	j := &Job{Stop: stop}
+	if !j.canBeginAgain(Outcome{}) || !(&Job{}).canBeginAgain(Outcome{}) {
 		t.Error("nothing is in the way")
 	}
-	close(stop)
-	if j.canBeginAgain() {
-		t.Error("after it was told to end")
-	}
-	j.Stop = nil
-	if err := os.WriteFile(filepath.Join(j.OutDir, "run.json"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if j.canBeginAgain() {
+	if j.canBeginAgain(Outcome{Files: []string{"run.json"}}) {
 		t.Error("over what it has stored")
+	}
+	close(stop)
+	if j.canBeginAgain(Outcome{}) {
+		t.Error("after it was told to end")
 	}
 }

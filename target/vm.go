@@ -201,7 +201,7 @@ func (vm VM) Run(ctx context.Context, job Job) (Outcome, error) {
 		s = &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
 		err = s.boot(ctx, qemu, m)
 		out.Warnings = append(before, out.Warnings...)
-		if boots == maxBoots || !m.stalePatch(err) || !job.canBeginAgain() {
+		if boots == maxBoots || !m.stalePatch(err) || !job.canBeginAgain(out) {
 			break
 		}
 		before = append(before, staleWarning(boots, err))
@@ -236,18 +236,14 @@ func staleWarning(boots int, err error) string {
 	return fmt.Sprintf("booted again after boot %d: an int3 that the kernel had patched away, which QEMU's TCG with several CPUs may still run into (%s)", boots, guest.Detail)
 }
 
-// canBeginAgain: nobody wants it to end, and no file has been stored.
-func (j *Job) canBeginAgain() bool {
+// canBeginAgain: nobody wants it to end, and it has left no file.
+func (j *Job) canBeginAgain(out Outcome) bool {
 	select {
 	case <-j.Stop:
 		return false
 	default:
+		return len(out.Files) == 0
 	}
-	if j.OutDir == "" {
-		return true
-	}
-	left, err := os.ReadDir(j.OutDir)
-	return err == nil && len(left) == 0
 }
 
 // MemoryError is a host without the memory that a VM was to have.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,15 +47,14 @@ func (b *benchVM) run(ctx context.Context, stderr progressSink, kernel, name str
 	if err != nil {
 		return target.Outcome{}, err
 	}
-	var decodeErr error
-	sent := false
+	var sent []byte // decoded at the end: an earlier boot may have sent some, too
 	vm := target.VM{Kernel: k, Accel: b.accel, Clock: b.clock, Timeout: b.timeout}
 	out, err := vm.Run(ctx, target.Job{
 		Args: []string{"bench", name}, Files: map[string][]byte{guestJobPath: data},
 		Event: func(kind string, payload []byte) {
 			switch kind {
 			case eventBench:
-				sent, decodeErr = true, json.Unmarshal(payload, result)
+				sent = bytes.Clone(payload)
 			case eventProgress:
 				stderr(string(payload))
 			}
@@ -68,10 +68,11 @@ func (b *benchVM) run(ctx context.Context, stderr progressSink, kernel, name str
 		return out, err
 	case out.ExitCode != 0:
 		return out, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(out.Message, "mapprof: "))
-	case decodeErr != nil:
-		return out, fmt.Errorf("read what the guest measured: %w", decodeErr)
-	case !sent:
+	case sent == nil:
 		return out, fmt.Errorf("the guest measured nothing")
+	}
+	if err := json.Unmarshal(sent, result); err != nil {
+		return out, fmt.Errorf("read what the guest measured: %w", err)
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -155,29 +156,27 @@ func diagnoseVM(ctx context.Context, flags *targetFlags, k target.Kernel) (diagn
 	if err != nil {
 		return diagnosis{}, err
 	}
-	scratch, err := target.NewScratch()
-	if err != nil {
-		return diagnosis{}, err
-	}
-	defer scratch.Close()
-	var d diagnosis
-	decodeErr := errors.New("the guest said nothing")
+	var said []byte
 	out, err := flags.vm(k).Run(ctx, target.Job{
-		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: scratch.Dir,
+		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data},
 		Event: func(kind string, payload []byte) {
 			if kind == eventDoctor {
-				decodeErr = json.Unmarshal(payload, &d)
+				said = bytes.Clone(payload)
 			}
 		},
 	})
 	if err != nil {
-		return d, err
+		return diagnosis{}, err
 	}
 	if out.ExitCode != 0 {
-		return d, fmt.Errorf("examine %s: %s", k.Requested, out.Message)
+		return diagnosis{}, fmt.Errorf("examine %s: %s", k.Requested, out.Message)
 	}
-	if decodeErr != nil {
-		return d, fmt.Errorf("examine %s: %w", k.Requested, decodeErr)
+	if said == nil {
+		return diagnosis{}, fmt.Errorf("examine %s: the guest said nothing", k.Requested)
+	}
+	var d diagnosis
+	if err := json.Unmarshal(said, &d); err != nil {
+		return diagnosis{}, fmt.Errorf("examine %s: %w", k.Requested, err)
 	}
 	describeVM(&d.Target, k, out)
 	d.Warnings = out.Warnings

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -19,9 +20,19 @@ import (
 func TestVMHoldReader(t *testing.T) {
 	for _, kernel := range []string{"6.12", "7.2"} {
 		t.Run(kernel, func(t *testing.T) {
-			code, stdout, stderr := mapprof(t, "bench", "hold", "--kernel", kernel,
-				"--rcu", "10ms,60ms", "--tasks-trace", "80ms,300ms")
-			t.Logf("\n%s", stdout)
+			bench := func() (code int, stderr string) {
+				code, stdout, stderr := mapprof(t, "bench", "hold", "--kernel", kernel,
+					"--rcu", "10ms,60ms", "--tasks-trace", "80ms,300ms")
+				t.Logf("\n%s", stdout)
+				return code, stderr
+			}
+			code, stderr := bench()
+			// Of twelve rows with equal samples one may be beyond the spread
+			// by chance (holdRow.within), and that once alone.
+			if n := strings.Count(stderr, "strategy "); code != exitOK && n == 1 && strings.Count(stderr, "third quartile") == n {
+				t.Logf("once more: %s", stderr)
+				code, stderr = bench()
+			}
 			if code != exitOK {
 				t.Errorf("exit %d\n%s", code, stderr)
 			}
