@@ -23,6 +23,7 @@
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 
 #include "lookup.bpf.h"
 
@@ -239,24 +240,50 @@ int span_exit(__u64 *ctx)
 
 /*
  * For a function that prepares pages for one thread: called once or a few times
- * for each page, it needs the cheap way of the lookups, and doesn't sleep. Other
- * threads' calls end without a start.
+ * for each page, it needs the cheap way of the lookups. A call for many pages
+ * takes milliseconds, in which the thread may come to another CPU; so there is
+ * one start, not one per CPU. An interrupt that allocates pages meanwhile does it
+ * on a stack of its own and leaves the start alone.
  */
 const volatile __u32 pages_tid = 0;
 const volatile __u32 pages_by_order = 0; /* argument 2 is not their number, but its logarithm */
 
+/* User space switches it on for what is to count. */
+__u32 pages_watched SEC(".data.watch");
+
+struct task_struct {
+	void *stack;
+} __attribute__((preserve_access_index));
+
+/* THREAD_SIZE, with KASAN too. */
+#define STACK_BYTES (32 << 10)
+
+static __always_inline int on_thread_stack(struct lookup_cpu *c)
+{
+	if (!c->stack)
+		c->stack =
+			(__u64)BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), stack);
+	/* By way of memory, for the verifier does no arithmetic with r10. */
+	asm volatile("*(u64 *)(%0 + %1) = r10"
+		     :
+		     : "r"(c), "i"(__builtin_offsetof(struct lookup_cpu, frame))
+		     : "memory");
+	return VOLATILE(c->frame) - c->stack < STACK_BYTES;
+}
+
 SEC("fentry/post_alloc_hook")
 int pages_entry(__u64 *ctx)
 {
-	struct lookup_cpu *c;
+	struct lookup_cpu *c = only_cpu();
 	__u64 now;
 
-	if ((__u32)bpf_get_current_pid_tgid() != pages_tid) {
+	if ((__u32)bpf_get_current_pid_tgid() != pages_tid || !VOLATILE(pages_watched) ||
+	    !on_thread_stack(c)) {
 		this_cpu()->excluded++;
 		return 0;
 	}
 	now = bpf_ktime_get_ns();
-	c = this_cpu();
+	c = only_cpu();
 	own(c);
 	VOLATILE(c->start_ns) = now;
 	return 0;
@@ -265,11 +292,17 @@ int pages_entry(__u64 *ctx)
 SEC("fexit/post_alloc_hook")
 int pages_exit(__u64 *ctx)
 {
-	struct lookup_cpu *c = this_cpu();
-	__u64 before = c->count;
+	struct lookup_cpu *c;
 	__u32 pages = ctx[1];
+	__u64 before;
 
-	on_exit(this_cpu);
+	if ((__u32)bpf_get_current_pid_tgid() != pages_tid) {
+		this_cpu()->unmatched++;
+		return 0;
+	}
+	c = only_cpu();
+	before = c->count;
+	on_exit(only_cpu);
 	if (c->count != before)
 		c->pages += pages_by_order ? 1ULL << (pages & 31) : pages;
 	return 0;

@@ -31,8 +31,10 @@ struct lookup_cpu {
 	__u64 unmatched; /* calls that ended without their start: those for other
 			    maps, and those whose start was missed or overwritten */
 	__u64 pages;     /* that the calls were for, where they are for pages */
+	__u64 stack;     /* of the one thread whose calls those are */
+	__u64 frame;     /* on it, unless an interrupt's */
 	__u64 counts[HIST_COUNTS];
-	__u64 unused[4096 - 11 - HIST_COUNTS]; /* a power of two: indexed by shifting */
+	__u64 unused[4096 - 13 - HIST_COUNTS]; /* a power of two: indexed by shifting */
 };
 _Static_assert(sizeof(struct lookup_cpu) == 32768, "lookup_cpu is not 32 KiB");
 

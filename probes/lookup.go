@@ -5,8 +5,8 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
-	"strings"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -26,7 +26,7 @@ type LookupConfig struct {
 	Map *ebpf.Map
 	// Pages says that Function prepares as many pages as its second
 	// argument says, or two to the power of that, and does not sleep: the
-	// calling thread's calls count. Map is nil.
+	// calling thread's calls count, while Watch runs. Map is nil.
 	Pages Pages
 	// Empty attaches programs that do nothing: the floor of what any pair
 	// of probes costs.
@@ -57,8 +57,9 @@ type LookupProbe struct {
 	links []link.Link
 }
 
-// lookupBSS is the section of the per-CPU parts, lookupRodata that of constants.
-const lookupBSS, lookupRodata = ".bss", ".rodata"
+// lookupBSS is the section of the per-CPU parts, lookupRodata that of constants,
+// lookupSwitch has what Watch switches.
+const lookupBSS, lookupRodata, lookupSwitch = ".bss", ".rodata", ".data.watch"
 
 // AttachLookup attaches the pair of programs. It needs fentry; a kprobe sees
 // no call made within a bpf(2) map operation, and costs more than most lookups.
@@ -132,6 +133,19 @@ func (p *LookupProbe) Attach() error {
 	return nil
 }
 
+// Watch runs f, and calls that the programs of LookupConfig.Pages see meanwhile
+// count. Between two of them the thread prepares pages too, its own memory's.
+func (p *LookupProbe) Watch(f func() error) error {
+	if err := p.maps[lookupSwitch].Put(uint32(0), uint32(1)); err != nil {
+		return fmt.Errorf("switch the probe on: %w", err)
+	}
+	err := f()
+	if serr := p.maps[lookupSwitch].Put(uint32(0), uint32(0)); serr != nil {
+		err = errors.Join(err, fmt.Errorf("switch the probe off: %w", serr))
+	}
+	return err
+}
+
 // Detach takes the programs off the function, which is then as if it had never
 // been probed, until Attach. What they counted stays. A call that is under way
 // meanwhile may count as missed.
@@ -169,8 +183,9 @@ func loadLookupPrograms(cfg LookupConfig, opts ebpf.CollectionOptions, names ...
 	}
 	spec.Programs = keep
 	for name := range spec.Maps {
-		if !strings.HasPrefix(name, ".") && !refers(keep, name) {
+		if name != lookupBSS && name != lookupRodata && !refers(keep, name) {
 			delete(spec.Maps, name)
+			maps.DeleteFunc(spec.Variables, func(_ string, v *ebpf.VariableSpec) bool { return v.SectionName == name })
 		}
 	}
 	cpus, err := ebpf.PossibleCPU()

@@ -26,8 +26,10 @@ type lookupLookupCpu struct {
 	Excluded  uint64
 	Unmatched uint64
 	Pages     uint64
+	Stack     uint64
+	Frame     uint64
 	Counts    [3840]uint64
-	Unused    [245]uint64
+	Unused    [243]uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -56,6 +58,7 @@ const (
 	lookupVarLookupCpus     = "lookup_cpus"
 	lookupVarPagesByOrder   = "pages_by_order"
 	lookupVarPagesTid       = "pages_tid"
+	lookupVarPagesWatched   = "pages_watched"
 	lookupVarRecordN        = "record_n"
 	lookupVarRecordValues   = "record_values"
 )
@@ -136,6 +139,7 @@ type lookupVariableSpecs struct {
 	LookupCpus   *ebpf.VariableSpec `ebpf:"lookup_cpus"`
 	PagesByOrder *ebpf.VariableSpec `ebpf:"pages_by_order"`
 	PagesTid     *ebpf.VariableSpec `ebpf:"pages_tid"`
+	PagesWatched *ebpf.VariableSpec `ebpf:"pages_watched"`
 	RecordN      *ebpf.VariableSpec `ebpf:"record_n"`
 	RecordValues *ebpf.VariableSpec `ebpf:"record_values"`
 }
@@ -185,6 +189,7 @@ type lookupVariables struct {
 	LookupCpus   *ebpf.Variable `ebpf:"lookup_cpus"`
 	PagesByOrder *ebpf.Variable `ebpf:"pages_by_order"`
 	PagesTid     *ebpf.Variable `ebpf:"pages_tid"`
+	PagesWatched *ebpf.Variable `ebpf:"pages_watched"`
 	RecordN      *ebpf.Variable `ebpf:"record_n"`
 	RecordValues *ebpf.Variable `ebpf:"record_values"`
 }

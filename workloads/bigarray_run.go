@@ -109,8 +109,8 @@ func (i *bigInstance) createInParts() error {
 	if i.tracer == nil {
 		return i.timed("create", how+"; without probes it can't be split into allocation and zeroing", i.create)
 	}
-	zeroing, err := i.tracer.PageTime(pageFunctions, i.tryArray, func() (uint64, error) {
-		return pagesOf(uint64(i.cfg.entries()) * i.cfg.stride()), i.timed("create", how, i.create)
+	zeroing, err := i.tracer.PageTime(pageFunctions, i.tryArray, func(watch Watch) (uint64, error) {
+		return pagesOf(uint64(i.cfg.entries()) * i.cfg.stride()), i.timed("create", how, func() error { return watch(i.create) })
 	})
 	if err != nil {
 		return err

@@ -117,13 +117,16 @@ type Tracer interface {
 	// of a function took meanwhile, by any task: that of the first one in
 	// its list that this kernel has.
 	Longest(functions map[string][]string, f func() error) error
-	// PageTime runs f and returns how long this thread was meanwhile in a
-	// function that prepares pages. It is the first in the list that is seen
-	// to prepare all pages that try makes the kernel allocate; try returns
-	// how many these are, and f how many it needs. Where there is none, it is
-	// by samples of where the thread was.
-	PageTime(functions []PageFunction, try, f func() (pages uint64, err error)) (PageTime, error)
+	// PageTime runs f and returns how long this thread was in a function that
+	// prepares pages, in what f has watched. That function is the first in the
+	// list that is seen to prepare all pages that try makes the kernel
+	// allocate; try returns how many these are, and f how many it needs. Where
+	// there is none, it is by samples of where the thread was in f.
+	PageTime(functions []PageFunction, try func() (pages uint64, err error), f func(watch Watch) (pages uint64, err error)) (PageTime, error)
 }
+
+// Watch runs f while a tracer watches this thread.
+type Watch func(f func() error) error
 
 // Probe is a pair of programs that can be away for a while; what they counted
 // stays. No call that it times may be under way then. Neither method does

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"math"
 	"path/filepath"
 	"regexp"
@@ -104,7 +105,7 @@ func checkCreate(t *testing.T, s *results.Scenario) {
 		return
 	}
 	if zeroing.N != 1 || allocation.N != 1 || zeroing.P50 <= 0 || allocation.P50 <= 0 || math.Abs(zeroing.P50+allocation.P50-create) > 1 {
-		t.Fatalf("create %.0f ns, of which zeroing %+v, allocation %+v", create, zeroing, allocation)
+		t.Fatalf("create %.0f ns, of which zeroing %+v, allocation %+v; warnings %q", create, zeroing, allocation, s.Warnings)
 	}
 	if strings.Contains(zeroing.How, "samples") != sampled || !strings.Contains(zeroing.How, "clear") && !strings.Contains(zeroing.How, "kernel_init") {
 		t.Errorf("zeroing was measured by %q", zeroing.How)
@@ -184,4 +185,23 @@ func TestFailedProofFailsTheRun(t *testing.T) {
 	if err := verify(run); err == nil || !strings.Contains(err.Error(), "addressing: FAIL: index 536870912") {
 		t.Errorf("verify: %v", err)
 	}
+}
+
+func init() {
+	// Threads that are always ready to run: the workload's is preempted, and
+	// goes on elsewhere.
+	guestMains["busy"] = func(args []string) error {
+		defer keepHostBusy()()
+		defer keepHostBusy()()
+		defer keepHostBusy()()
+		return runGuest(context.Background(), args[0])
+	}
+}
+
+// TestVMBigArrayPreempted: where create's thread changes its CPU in the middle
+// of a call for many pages, that call counts.
+func TestVMBigArrayPreempted(t *testing.T) {
+	run := runVM(t, "--workload", "bigarray", "--size", "48MiB", "--value-size", "12MiB", "--path", "mmap", "--count", "20480", "--kernel", "7.2",
+		"--append", guestMainArg+"busy")
+	checkCreate(t, &run.Scenarios[0])
 }
