@@ -15,7 +15,6 @@ import (
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/workloads"
 )
 
 // A large array's life has every stage, and every path reaches its elements.
@@ -117,28 +116,6 @@ func checkCreate(t *testing.T, s *results.Scenario) {
 	}
 }
 
-func TestPageShare(t *testing.T) {
-	functions := []workloads.PageFunction{{Name: "kernel_init_pages"}, {Name: "clear_page_erms", Sampled: true}, {Name: "clear_page_rep", Sampled: true}}
-	for _, tt := range []struct {
-		name    string
-		samples map[string]uint64
-		share   float64
-		text    string
-	}{
-		{"erms", map[string]uint64{"clear_page_erms": 150, "get_page_from_freelist": 50}, .75, "200 samples of where this thread was, at up to 1009 a second: 150 were in clear_page_erms (inlined)"},
-		{"both", map[string]uint64{"clear_page_erms": 50, "clear_page_rep": 50, "": 100}, .5, "in clear_page_erms, clear_page_rep"},
-		{"few", map[string]uint64{"clear_page_erms": 50, "x": 49}, 0, "inlined; and 99 samples of where it was are too few"},
-		{"none", map[string]uint64{"kernel_init_pages": 1, "x": 200}, 0, "of 201 samples 200 are in x"},
-		{"interrupts off", map[string]uint64{"clear_page_erms": 20, "_raw_spin_unlock_irqrestore": 180}, 0, "180 are in _raw_spin_unlock_irqrestore, where interrupts are on again"},
-		{"nothing", nil, 0, "0 samples"},
-	} {
-		got := pageShare(functions, tt.samples, "inlined")
-		if got.Share != tt.share || !strings.Contains(got.How+got.Why, tt.text) || (got.Why == "") != (tt.share > 0) {
-			t.Errorf("%s: %+v", tt.name, got)
-		}
-	}
-}
-
 // A path that reads wrapped elements of a real array fails the run, with a line
 // that says what it found.
 func TestVMBigArrayPlantedFault(t *testing.T) {
@@ -174,16 +151,6 @@ func TestVMBigArrayPlantedFault(t *testing.T) {
 	// Written by either path and read by the one that wraps.
 	if f := d.Run.Scenarios[0].Trials[0].Failures; len(f) != 2 {
 		t.Errorf("%d failures are kept: %q", len(f), f)
-	}
-}
-
-// A failed proof fails the run and stands at the top of what it prints.
-func TestFailedProofFailsTheRun(t *testing.T) {
-	run := &results.Run{Scenarios: []results.Scenario{{ID: "bigarray/6.0/rcu", Trials: []results.Trial{{
-		Failures: []string{"addressing: FAIL: index 536870912 answered with element 0"},
-	}}}}}
-	if err := verify(run); err == nil || !strings.Contains(err.Error(), "addressing: FAIL: index 536870912") {
-		t.Errorf("verify: %v", err)
 	}
 }
 

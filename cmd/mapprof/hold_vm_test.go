@@ -5,7 +5,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -27,10 +26,13 @@ func TestVMHoldReader(t *testing.T) {
 				return code, stderr
 			}
 			code, stderr := bench()
-			// Of twelve rows with equal samples one may be beyond the spread
-			// by chance (holdRow.within), and that once alone.
-			if n := strings.Count(stderr, "strategy "); code != exitOK && n == 1 && strings.Count(stderr, "third quartile") == n {
-				t.Logf("once more: %s", stderr)
+			// That a phase is never shorter than the hold is so in every
+			// measurement. The spreads are compared by chance: of equal
+			// samples one in 99 is beyond (holdRow.within), and what disturbs
+			// the machine for a second is in one row and not in the other.
+			// A fault would show each time.
+			for tries := 1; tries < 3 && code != exitOK && onlySpread(stderr); tries++ {
+				t.Logf("once more: %s", messageOf(stderr))
 				code, stderr = bench()
 			}
 			if code != exitOK {

@@ -204,8 +204,9 @@ func TestVMLookupInstructions(t *testing.T) {
 	}
 }
 
-// What can't be is refused in one line, before anything boots.
-func TestBadSizes(t *testing.T) {
+// What can't be is refused in one line, before anything boots. (Some of it
+// only where the kernel is there.)
+func TestVMBadSizes(t *testing.T) {
 	for _, tt := range []struct {
 		args, want string
 	}{

@@ -109,3 +109,13 @@ func TestFoldDeath(t *testing.T) {
 		}
 	}
 }
+
+// A failed proof fails the run and stands at the top of what it prints.
+func TestFailedProofFailsTheRun(t *testing.T) {
+	run := &results.Run{Scenarios: []results.Scenario{{ID: "bigarray/6.0/rcu", Trials: []results.Trial{{
+		Failures: []string{"addressing: FAIL: index 536870912 answered with element 0"},
+	}}}}}
+	if err := verify(run); err == nil || !strings.Contains(err.Error(), "addressing: FAIL: index 536870912") {
+		t.Errorf("verify: %v", err)
+	}
+}
