@@ -174,20 +174,13 @@ func TestLargeReport(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "run")
 	fixture{kernels: fourKernels, strategies: fourStrategies, deaths: 100_000, noDeaths: true}.write(t, dir)
-	var l *Loaded
-	var page string
-	took := time.Hour
-	for range 3 { // the machine may have had other work
-		start := time.Now()
-		var err error
-		if l, err = Load(dir); err != nil {
-			t.Fatal(err)
-		}
-		page = renderHTML(t, l)
-		if took = min(took, time.Since(start)); took < 2*time.Second {
-			break
-		}
+	start := time.Now()
+	l, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	page := renderHTML(t, l)
+	took := time.Since(start)
 	t.Logf("%d bytes in %v", len(page), took)
 	if len(page) >= 2_000_000 {
 		t.Errorf("the report has %d bytes", len(page))

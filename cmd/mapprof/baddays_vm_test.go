@@ -222,21 +222,18 @@ func ownCache(t *testing.T) {
 	t.Setenv("MAPPROF_CACHE", own)
 }
 
-// signalCase is a signal at a stage of a run.
-type signalCase struct {
-	when   string // a line of progress
-	after  time.Duration
-	signal unix.Signal
-	twice  bool
-	args   string
-}
-
 // TestVMSignals sends SIGINT and SIGTERM at every stage.
 func TestVMSignals(t *testing.T) {
 	ownCache(t)
 	bin := builtMapprof(t)
 	var text strings.Builder
-	for _, tt := range []signalCase{
+	for _, tt := range []struct {
+		when   string // a line of progress
+		after  time.Duration
+		signal unix.Signal
+		twice  bool
+		args   string
+	}{
 		{when: "trial 0: boot", signal: unix.SIGINT},
 		{when: "trial 0: boot", signal: unix.SIGTERM},
 		{when: "trial 0: set up", signal: unix.SIGINT},
@@ -250,46 +247,33 @@ func TestVMSignals(t *testing.T) {
 		{when: "trial 1: boot", signal: unix.SIGINT, args: "--count 5"},
 		{when: "trial 1: measure", signal: unix.SIGTERM, args: "--count 5 --rate 4"},
 	} {
-		what := sendSignal(t, bin, tt)
-		if strings.Contains(what, "int3: 0000 [#1]") {
-			// The emulator's, as in TestVMBootsAgain. After a signal nothing
-			// is booted again.
-			t.Logf("once more: %s", what)
-			what = sendSignal(t, bin, tt)
+		args := tt.args
+		if args == "" {
+			args = "--count 100000"
 		}
-		text.WriteString(what)
-	}
-	golden(t, "signals.golden", text.String())
-}
-
-// sendSignal says what came of one.
-func sendSignal(t *testing.T, bin string, tt signalCase) string {
-	t.Helper()
-	args := tt.args
-	if args == "" {
-		args = "--count 100000"
-	}
-	v := startVictim(t, bin, append([]string{"--strategy", "tasks-trace", "--trials", "2"}, strings.Fields(args)...)...)
-	v.reaches(t, tt.when)
-	time.Sleep(tt.after)
-	qemu := v.children(t)
-	if err := v.cmd.Process.Signal(tt.signal); err != nil {
-		t.Fatal(err)
-	}
-	how := tt.signal.String()
-	if tt.twice {
-		// Another one, since equal signals may become one.
-		how += " and " + unix.SIGTERM.String()
-		if err := v.cmd.Process.Signal(unix.SIGTERM); err != nil {
+		v := startVictim(t, bin, append([]string{"--strategy", "tasks-trace", "--trials", "2"}, strings.Fields(args)...)...)
+		v.reaches(t, tt.when)
+		time.Sleep(tt.after)
+		qemu := v.children(t)
+		if err := v.cmd.Process.Signal(tt.signal); err != nil {
 			t.Fatal(err)
 		}
+		how := tt.signal.String()
+		if tt.twice {
+			// Another one, since equal signals may become one.
+			how += " and " + unix.SIGTERM.String()
+			if err := v.cmd.Process.Signal(unix.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code := v.ends(t)
+		gone(t, qemu)
+		if left := scratchLeft(t); len(left) > 0 {
+			t.Errorf("%s, %s: left behind: %v", tt.when, how, left)
+		}
+		fmt.Fprintf(&text, "%s, %s %s\n  exit %d, left: %s\n  %s\n", tt.when, how, tt.args, code, left(t, v.parent), v.message())
 	}
-	code := v.ends(t)
-	gone(t, qemu)
-	if left := scratchLeft(t); len(left) > 0 {
-		t.Errorf("%s, %s: left behind: %v", tt.when, how, left)
-	}
-	return fmt.Sprintf("%s, %s %s\n  exit %d, left: %s\n  %s\n", tt.when, how, tt.args, code, left(t, v.parent), v.message())
+	golden(t, "signals.golden", text.String())
 }
 
 // TestVMKilled kills mapprof, and QEMU under it, with SIGKILL.
@@ -441,17 +425,14 @@ func bootedWith(t *testing.T, parameter string) string {
 // factsOf is what a run's table says that isn't a measured figure: CPUs, paths
 // and deaths, the balance, and the notes under it.
 func factsOf(table string) string {
-	table = regexp.MustCompile(`\n {5,}`).ReplaceAllString(table, " ") // long lines as one
 	var facts []string
-	for l := range strings.Lines(table) {
+	for l := range strings.Lines(withoutBoots(table)) {
 		l = strings.Join(strings.Fields(l), " ")
 		switch {
 		case regexp.MustCompile(`│( \d+){4}$`).MatchString(l):
 			name, _, _ := strings.Cut(l, " ")
 			_, balance, _ := strings.Cut(l, "│ ")
 			facts = append(facts, name+" │ "+balance)
-		case strings.Contains(l, "booted again after boot"):
-			// The emulator's, not the kernel's: TestStalePatch.
 		case regexp.MustCompile(`→|^(pending|loss|excluded|warning) `).MatchString(l):
 			facts = append(facts, l)
 		default:
@@ -459,6 +440,14 @@ func factsOf(table string) string {
 		}
 	}
 	return regexp.MustCompile(`\b[\d.]+ (ns|µs|ms|s)\b`).ReplaceAllString(masked(strings.Join(facts, "\n")+"\n"), "T")
+}
+
+// withoutBoots is a table without warnings of a boot repeated, which are the
+// emulator's and come by chance: TestVMBootsAgain. Its long lines are joined.
+func withoutBoots(table string) string {
+	table = regexp.MustCompile(`\n {5,}`).ReplaceAllString(table, " ")
+	table = regexp.MustCompile(`\S+ trial \d+: booted again after boot \d+: an int3 .*?0x[0-9a-f]+\)`).ReplaceAllString(table, "")
+	return regexp.MustCompile(`(?m)^ *warning *\n`).ReplaceAllString(table, "")
 }
 
 func init() {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -112,29 +111,5 @@ func TestWatchedRates(t *testing.T) {
 	}.rates(2)
 	if r.PerSecond != [2]float64{200, 100} || r.Ratio != 0.5 || r.Error != 0 || r.Puts != 200 || r.Lost != 1 || r.MedianNS != [2]int64{7, 9} {
 		t.Errorf("%+v", r)
-	}
-}
-
-// onlySpread tells whether a measurement failed by the spreads alone.
-func onlySpread(stderr string) bool {
-	lines := strings.Split(strings.TrimSpace(messageOf(stderr)), "\n")
-	return !slices.ContainsFunc(lines, func(l string) bool { return !strings.Contains(l, ": the third quartile of the excess, ") })
-}
-
-func TestOnlySpread(t *testing.T) {
-	const progress = "strategy rcu, reader \"\" held 0s\n"
-	at := func(r holdRow) error {
-		return checkHolds([]holdRow{{Strategy: "rcu", Phase: "rcu_gp", N: 20, Measured: [3]int64{1, 2, 3}}, r, r})
-	}
-	late := holdRow{Strategy: "rcu", Reader: "rcu", Phase: "rcu_gp", N: 20, Quartile: 4}
-	short := late
-	short.Short = 1
-	for _, tt := range []struct {
-		err  error
-		want bool
-	}{{at(late), true}, {at(short), false}, {errors.New("run guest 7.2: hung"), false}} {
-		if got := onlySpread(progress + "mapprof: 7.2: " + tt.err.Error() + "\n"); got != tt.want {
-			t.Errorf("%v: %v", tt.err, got)
-		}
 	}
 }

@@ -113,13 +113,6 @@ func TestVMDocsCI(t *testing.T) {
 	}
 }
 
-// withoutBoots is a table without the warning of a boot repeated, which is the
-// emulator's and comes by chance: TestVMBootsAgain. Its long lines are joined.
-func withoutBoots(table string) string {
-	table = regexp.MustCompile(`\n {5,}`).ReplaceAllString(table, " ")
-	return regexp.MustCompile(`(?m)^ *warning .*: booted again after boot .*\n`).ReplaceAllString(table, "")
-}
-
 // skeleton is the words of a table, without figures, units, rulers, versions
 // and paths, nor how it is wrapped.
 func skeleton(s string) string {
