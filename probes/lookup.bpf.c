@@ -283,7 +283,6 @@ int pages_entry(__u64 *ctx)
 		return 0;
 	}
 	now = bpf_ktime_get_ns();
-	c = only_cpu();
 	own(c);
 	VOLATILE(c->start_ns) = now;
 	return 0;
