@@ -192,53 +192,6 @@ int lookup_exit_up(__u64 *ctx)
 }
 
 /*
- * For a function that sleeps, and whose task may go on on another CPU: the
- * start is kept by the call's frame. (By thread would not do: a softirq may
- * call the same function within.) All calls count.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);   /* frame */
-	__type(value, __u64); /* start, ns */
-} mpf_spans SEC(".maps");
-
-static __always_inline __u64 frame(void)
-{
-	__u64 r10;
-
-	asm volatile("%0 = r10" : "=r"(r10));
-	return r10;
-}
-
-SEC("fentry/array_map_alloc")
-int span_entry(__u64 *ctx)
-{
-	__u64 key = frame();
-	__u64 now = bpf_ktime_get_ns();
-
-	/* Where there is no room, the exit finds no start. */
-	bpf_map_update_elem(&mpf_spans, &key, &now, BPF_ANY);
-	return 0;
-}
-
-SEC("fexit/array_map_alloc")
-int span_exit(__u64 *ctx)
-{
-	__u64 key = frame();
-	__u64 now = bpf_ktime_get_ns();
-	__u64 *start = bpf_map_lookup_elem(&mpf_spans, &key);
-
-	if (!start) {
-		this_cpu()->unmatched++;
-		return 0;
-	}
-	record(this_cpu(), now - *start);
-	bpf_map_delete_elem(&mpf_spans, &key);
-	return 0;
-}
-
-/*
  * For a function that prepares pages for one thread: called once or a few times
  * for each page, it needs the cheap way of the lookups. A call for many pages
  * takes milliseconds, in which the thread may come to another CPU; so there is

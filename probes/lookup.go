@@ -21,8 +21,6 @@ type LookupConfig struct {
 	// Function is the kernel's function that looks up maps of this type.
 	Function string
 	// Map is the one whose lookups count; others are excluded and counted.
-	// Nil: Function is no lookup but one that may sleep, and all its calls
-	// count; that costs more.
 	Map *ebpf.Map
 	// Pages says that Function prepares as many pages as its second
 	// argument says, or two to the power of that, and does not sleep: the
@@ -78,8 +76,6 @@ func AttachLookup(cfg LookupConfig) (*LookupProbe, error) {
 		entry, exit = lookupProgEmptyEntry, lookupProgEmptyExit
 	case cfg.Pages != NoPages:
 		entry, exit = lookupProgPagesEntry, lookupProgPagesExit
-	case cfg.Map == nil:
-		entry, exit = lookupProgSpanEntry, lookupProgSpanExit
 	case cpus == 1 && !cfg.ManyCPUs:
 		entry, exit = lookupProgLookupEntryUp, lookupProgLookupExitUp
 	}
@@ -231,17 +227,6 @@ func refers(programs map[string]*ebpf.ProgramSpec, name string) bool {
 		}
 	}
 	return false
-}
-
-// UnderWay tells whether a call of a function that may sleep has begun and not
-// ended.
-func (p *LookupProbe) UnderWay() (bool, error) {
-	var frame uint64
-	err := p.maps[lookupMapMpfSpans].NextKey(nil, &frame)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // Close detaches the programs and frees what they counted.

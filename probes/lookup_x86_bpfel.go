@@ -39,7 +39,6 @@ const (
 	lookupMapMpfCallers     = "mpf_callers"
 	lookupMapMpfCalls       = "mpf_calls"
 	lookupMapMpfSamples     = "mpf_samples"
-	lookupMapMpfSpans       = "mpf_spans"
 	lookupMapMpfWatched     = "mpf_watched"
 	lookupProgCallerEntry   = "caller_entry"
 	lookupProgEmptyEntry    = "empty_entry"
@@ -52,8 +51,6 @@ const (
 	lookupProgPagesExit     = "pages_exit"
 	lookupProgRecordBatch   = "record_batch"
 	lookupProgSample        = "sample"
-	lookupProgSpanEntry     = "span_entry"
-	lookupProgSpanExit      = "span_exit"
 	lookupVarCpuMask        = "cpu_mask"
 	lookupVarLookupCpus     = "lookup_cpus"
 	lookupVarPagesByOrder   = "pages_by_order"
@@ -116,8 +113,6 @@ type lookupProgramSpecs struct {
 	PagesExit     *ebpf.ProgramSpec `ebpf:"pages_exit"`
 	RecordBatch   *ebpf.ProgramSpec `ebpf:"record_batch"`
 	Sample        *ebpf.ProgramSpec `ebpf:"sample"`
-	SpanEntry     *ebpf.ProgramSpec `ebpf:"span_entry"`
-	SpanExit      *ebpf.ProgramSpec `ebpf:"span_exit"`
 }
 
 // lookupMapSpecs contains maps before they are loaded into the kernel.
@@ -127,7 +122,6 @@ type lookupMapSpecs struct {
 	MpfCallers *ebpf.MapSpec `ebpf:"mpf_callers"`
 	MpfCalls   *ebpf.MapSpec `ebpf:"mpf_calls"`
 	MpfSamples *ebpf.MapSpec `ebpf:"mpf_samples"`
-	MpfSpans   *ebpf.MapSpec `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.MapSpec `ebpf:"mpf_watched"`
 }
 
@@ -167,7 +161,6 @@ type lookupMaps struct {
 	MpfCallers *ebpf.Map `ebpf:"mpf_callers"`
 	MpfCalls   *ebpf.Map `ebpf:"mpf_calls"`
 	MpfSamples *ebpf.Map `ebpf:"mpf_samples"`
-	MpfSpans   *ebpf.Map `ebpf:"mpf_spans"`
 	MpfWatched *ebpf.Map `ebpf:"mpf_watched"`
 }
 
@@ -176,7 +169,6 @@ func (m *lookupMaps) Close() error {
 		m.MpfCallers,
 		m.MpfCalls,
 		m.MpfSamples,
-		m.MpfSpans,
 		m.MpfWatched,
 	)
 }
@@ -209,8 +201,6 @@ type lookupPrograms struct {
 	PagesExit     *ebpf.Program `ebpf:"pages_exit"`
 	RecordBatch   *ebpf.Program `ebpf:"record_batch"`
 	Sample        *ebpf.Program `ebpf:"sample"`
-	SpanEntry     *ebpf.Program `ebpf:"span_entry"`
-	SpanExit      *ebpf.Program `ebpf:"span_exit"`
 }
 
 func (p *lookupPrograms) Close() error {
@@ -226,8 +216,6 @@ func (p *lookupPrograms) Close() error {
 		p.PagesExit,
 		p.RecordBatch,
 		p.Sample,
-		p.SpanEntry,
-		p.SpanExit,
 	)
 }
 

@@ -22,9 +22,9 @@ type Sampler struct {
 	fd   int
 }
 
-// StartSampler samples the calling thread, which must be locked to its
-// goroutine, while it runs in the kernel.
-func StartSampler() (_ *Sampler, err error) {
+// NewSampler makes one for the calling thread, which must be locked to its
+// goroutine.
+func NewSampler() (_ *Sampler, err error) {
 	coll, err := loadLookupPrograms(LookupConfig{}, ebpf.CollectionOptions{}, lookupProgSample)
 	if err != nil {
 		return nil, &UnsupportedError{Function: "a clock's ticks", Err: shorten(err)}
@@ -42,20 +42,26 @@ func StartSampler() (_ *Sampler, err error) {
 	if s.fd, err = unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC); err != nil {
 		return nil, &UnsupportedError{Function: "a clock's ticks", Err: err}
 	}
-	if err = unix.IoctlSetInt(s.fd, unix.PERF_EVENT_IOC_SET_BPF, coll.Programs[lookupProgSample].FD()); err == nil {
-		err = unix.IoctlSetInt(s.fd, unix.PERF_EVENT_IOC_ENABLE, 0)
-	}
-	if err != nil {
+	if err = unix.IoctlSetInt(s.fd, unix.PERF_EVENT_IOC_SET_BPF, coll.Programs[lookupProgSample].FD()); err != nil {
 		return nil, &UnsupportedError{Function: "a clock's ticks", Err: err}
 	}
 	return s, nil
 }
 
-// Samples stops, and returns how often the thread was at which address.
-func (s *Sampler) Samples() (map[uint64]uint64, error) {
-	if err := unix.IoctlSetInt(s.fd, unix.PERF_EVENT_IOC_DISABLE, 0); err != nil {
-		return nil, fmt.Errorf("stop sampling: %w", err)
+// Watch samples the thread while it runs f, when it is in the kernel.
+func (s *Sampler) Watch(f func() error) error {
+	if err := unix.IoctlSetInt(s.fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
+		return fmt.Errorf("start sampling: %w", err)
 	}
+	err := f()
+	if serr := unix.IoctlSetInt(s.fd, unix.PERF_EVENT_IOC_DISABLE, 0); serr != nil {
+		err = errors.Join(err, fmt.Errorf("stop sampling: %w", serr))
+	}
+	return err
+}
+
+// Samples returns how often the thread was at which address.
+func (s *Sampler) Samples() (map[uint64]uint64, error) {
 	c, err := readLookupCounts(s.coll.Maps[lookupBSS])
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ package workloads
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"time"
@@ -30,16 +31,7 @@ func (i *bigInstance) Run(ctx context.Context, progress func(done, total uint64)
 // live is everything up to the free. What is not done when ctx is done is left
 // out.
 func (i *bigInstance) live(ctx context.Context, step func()) error {
-	if err := i.memory("memory.before"); err != nil {
-		return err
-	}
-	if err := i.traced(map[string][]string{
-		"create.array_map_alloc": {"array_map_alloc"},
-		"create.area_alloc":      {"bpf_map_area_mmapable_alloc", "__bpf_map_area_alloc"},
-	}, i.createInParts); err != nil {
-		return err
-	}
-	if err := i.memory("memory.held"); err != nil {
+	if err := i.createTraced(); err != nil {
 		return err
 	}
 	if err := i.createOther(); err != nil {
@@ -59,13 +51,43 @@ func (i *bigInstance) live(ctx context.Context, step func()) error {
 
 func (i *bigInstance) has(path string) bool { return slices.Contains(i.cfg.Paths, path) }
 
-// traced runs f, with the longest calls of functions kept where something can
-// time them.
-func (i *bigInstance) traced(functions map[string][]string, f func() error) error {
+// traced runs f, with the calls of functions where something can time them.
+func (i *bigInstance) traced(functions map[string][]string, f func() error) (map[string]Calls, error) {
 	if i.tracer == nil {
-		return f()
+		return nil, f()
 	}
-	return i.tracer.Longest(functions, f)
+	return i.tracer.Calls(functions, f)
+}
+
+// keepCall keeps how long the longest of the calls under a name took, of those
+// within a time and by its thread (0: by any), and returns it. Others make and
+// free maps too.
+func (i *bigInstance) keepCall(name string, calls map[string]Calls, within Call) Call {
+	all, ok := calls[name]
+	if !ok {
+		return Call{}
+	}
+	var longest Call
+	n := 0
+	for _, c := range all.List {
+		if c.BeginNS < within.BeginNS || c.EndNS > within.EndNS || within.TID != 0 && c.TID != within.TID {
+			continue
+		}
+		n++
+		if n == 1 || c.EndNS-c.BeginNS > longest.EndNS-longest.BeginNS {
+			longest = c
+		}
+	}
+	if n == 0 {
+		i.result.Warnings = append(i.result.Warnings, fmt.Sprintf("%s: none of %d calls of %s is the array's (%d more were not seen whole)", name, len(all.List), all.Function, all.Unseen))
+		return Call{}
+	}
+	how := all.Function + ", fentry to fexit"
+	if n > 1 {
+		how = fmt.Sprintf("the longest of %d calls of %s", n, how)
+	}
+	i.one(name, "ns", how, float64(longest.EndNS-longest.BeginNS))
+	return longest
 }
 
 // timed keeps how long f took.
@@ -82,13 +104,13 @@ func (i *bigInstance) one(name, unit, how string, value float64) {
 	i.result.Metrics[name] = Metric{Values: []float64{value}, Unit: unit, How: how}
 }
 
-// memory keeps how much of the target's memory is in use.
+// memory keeps how much of the target's memory vmalloc has given out.
 func (i *bigInstance) memory(name string) error {
-	used, err := memUsed()
+	used, err := vmallocUsed()
 	if err != nil {
 		return err
 	}
-	i.one(name, "bytes", "MemTotal - MemAvailable", float64(used))
+	i.one(name, "bytes", "VmallocUsed: pages of vmalloc, all of the target's; page tables are not among them", float64(used))
 	return nil
 }
 
@@ -103,29 +125,62 @@ var pageFunctions = []PageFunction{
 	{Name: "clear_page_erms", Sampled: true}, {Name: "clear_page_rep", Sampled: true}, {Name: "clear_page_orig", Sampled: true},
 }
 
-// createInParts makes the array, and tells zeroing from the rest of that.
-func (i *bigInstance) createInParts() error {
-	const how = "bpf(2), BPF_MAP_CREATE"
-	if i.tracer == nil {
-		return i.timed("create", how+"; without probes it can't be split into allocation and zeroing", i.create)
-	}
-	zeroing, err := i.tracer.PageTime(pageFunctions, i.tryArray, func(watch Watch) (uint64, error) {
-		return pagesOf(uint64(i.cfg.entries()) * i.cfg.stride()), i.timed("create", how, func() error { return watch(i.create) })
-	})
+// createTraced makes the array, with the calls within.
+func (i *bigInstance) createTraced() error {
+	var create Call
+	calls, err := i.traced(map[string][]string{
+		"create.array_map_alloc": {"array_map_alloc"},
+		"create.area_alloc":      {"bpf_map_area_mmapable_alloc", "__bpf_map_area_alloc"},
+	}, func() (err error) { create, err = i.createInParts(); return err })
 	if err != nil {
 		return err
 	}
+	i.keepCall("create.area_alloc", calls, i.keepCall("create.array_map_alloc", calls, create))
+	return nil
+}
+
+// createInParts makes the array, and tells zeroing from the rest of that.
+func (i *bigInstance) createInParts() (create Call, err error) {
+	const how = "bpf(2), BPF_MAP_CREATE"
+	if i.tracer == nil {
+		return i.createHeld(how+"; without probes it can't be split into allocation and zeroing", func(f func() error) error { return f() })
+	}
+	zeroing, err := i.tracer.PageTime(pageFunctions, i.tryArray, func(watch Watch) (pages uint64, err error) {
+		create, err = i.createHeld(how, watch)
+		return pagesOf(uint64(i.cfg.entries()) * i.cfg.stride()), err
+	})
+	if err != nil {
+		return create, err
+	}
 	if zeroing.Why != "" {
 		i.result.Warnings = append(i.result.Warnings, "create can't be split into allocation and zeroing on this kernel: "+zeroing.Why)
-		return nil
+		return create, nil
 	}
-	create := i.result.Metrics["create"].Values[0]
+	took := float64(create.EndNS - create.BeginNS)
 	if zeroing.Share > 0 {
-		zeroing.NS = create * zeroing.Share
+		zeroing.NS = took * zeroing.Share
 	}
 	i.one("create.zeroing", "ns", zeroing.How+"; on a VM the host gives a page its memory meanwhile", zeroing.NS)
-	i.one("create.allocation", "ns", "create less create.zeroing: finding the pages and mapping them, and what watching that costs", create-zeroing.NS)
-	return nil
+	i.one("create.allocation", "ns", "create less create.zeroing: finding the pages and mapping them, and what watching that costs", took-zeroing.NS)
+	return create, nil
+}
+
+// createHeld makes the array, and keeps how long that took and the memory
+// around it.
+func (i *bigInstance) createHeld(how string, watch Watch) (create Call, err error) {
+	if err := i.memory("memory.before"); err != nil {
+		return create, err
+	}
+	if err := watch(func() error {
+		create = Call{TID: unix.Gettid(), BeginNS: monotonic()}
+		err := i.create()
+		create.EndNS = monotonic()
+		return err
+	}); err != nil {
+		return create, err
+	}
+	i.one("create", "ns", how, float64(create.EndNS-create.BeginNS))
+	return create, i.memory("memory.held")
 }
 
 // tryArray makes and frees a small array of the same kind.
@@ -297,32 +352,40 @@ func (i *bigInstance) free() error {
 	if err != nil {
 		return err
 	}
-	return i.traced(map[string][]string{
+	begin := monotonic()
+	calls, err := i.traced(map[string][]string{
 		"free.array_map_free": {"array_map_free"},
 		"free.vfree":          {"vfree"},
-	}, func() error {
-		var err error
-		if i.result.LastPuts, err = i.drop(); err != nil {
+	}, func() error { return i.dropAndWait(held) })
+	if err != nil {
+		return err
+	}
+	i.keepCall("free.vfree", calls, i.keepCall("free.array_map_free", calls, Call{BeginNS: begin, EndNS: math.MaxInt64}))
+	return nil
+}
+
+func (i *bigInstance) dropAndWait(held uint64) error {
+	var err error
+	if i.result.LastPuts, err = i.drop(); err != nil {
+		return err
+	}
+	dropped := time.Now()
+	if err := i.memory("memory.limbo"); err != nil {
+		return err
+	}
+	// A tenth is left for what the rest of the system does meanwhile.
+	const limit = time.Minute
+	for freed := false; !freed; time.Sleep(time.Millisecond) {
+		used, err := vmallocUsed()
+		if err != nil {
 			return err
 		}
-		dropped := time.Now()
-		if err := i.memory("memory.limbo"); err != nil {
-			return err
+		freed = float64(used) <= float64(held)-float64(i.cfg.Size)*9/10
+		if !freed && time.Since(dropped) > limit {
+			i.result.Warnings = append(i.result.Warnings, fmt.Sprintf("the array's memory was not back %v after its last reference was dropped", limit))
+			return i.memory("memory.after")
 		}
-		// A tenth is left for what the rest of the system does meanwhile.
-		const limit = time.Minute
-		for freed := false; !freed; time.Sleep(time.Millisecond) {
-			used, err := vmallocUsed()
-			if err != nil {
-				return err
-			}
-			freed = float64(used) <= float64(held)-float64(i.cfg.Size)*9/10
-			if !freed && time.Since(dropped) > limit {
-				i.result.Warnings = append(i.result.Warnings, fmt.Sprintf("the array's memory was not back %v after its last reference was dropped", limit))
-				return i.memory("memory.after")
-			}
-		}
-		i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(time.Since(dropped).Nanoseconds()))
-		return i.memory("memory.after")
-	})
+	}
+	i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(time.Since(dropped).Nanoseconds()))
+	return i.memory("memory.after")
 }

@@ -80,7 +80,7 @@ func (c *Churn) AddFlags(fs *pflag.FlagSet) {
 	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
 	fs.IntVar(&c.Readers, "readers", 0, "BPF programs that look up through the outer map meanwhile")
 	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --slots")
-	fs.StringVar(&c.HoldReader, "hold-reader", "", "calibrate: let every death begin inside a reader that then stays this long: tasks-trace=200ms or rcu=20ms")
+	fs.StringVar(&c.HoldReader, "hold-reader", "", "calibrate: let every death begin inside a reader that then stays this long: tasks-trace=200ms or rcu=20ms; several take turns, and 0s is none: rcu=0s,20ms")
 	c.addInjectFlags(fs)
 }
 
@@ -148,8 +148,11 @@ func (c *Churn) Setup(_ context.Context, strategy string) (Instance, error) {
 
 // AtLeast implements Timed.
 func (c *Churn) AtLeast() time.Duration {
-	_, hold, _ := parseHold(c.HoldReader)
-	each := hold.Seconds()
+	_, holds, _ := parseHold(c.HoldReader)
+	each := 0.0
+	for _, hold := range holds {
+		each += hold.Seconds() / float64(len(holds))
+	}
 	if c.Rate > 0 {
 		each = max(each, 1/c.Rate)
 	}

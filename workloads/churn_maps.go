@@ -54,9 +54,9 @@ func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
 			return nil, err
 		}
 	}
-	if kind, length, err := parseHold(c.HoldReader); err != nil {
+	if kind, lengths, err := parseHold(c.HoldReader); err != nil {
 		return nil, err
-	} else if i.held, err = newHold(kind, length); err != nil {
+	} else if i.held, err = newHold(kind, lengths); err != nil {
 		return nil, err
 	}
 	for slot := range c.Slots {

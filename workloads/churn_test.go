@@ -110,6 +110,7 @@ func TestChurnAtLeast(t *testing.T) {
 		{Churn{Duration: 15 * time.Minute}, 15 * time.Minute},
 		{Churn{Count: 10, Rate: 1, Duration: 15 * time.Minute}, 10 * time.Second},
 		{Churn{Count: 100, Rate: 1000, HoldReader: "rcu=1s"}, 100 * time.Second},
+		{Churn{Count: 100, Rate: 1, HoldReader: "rcu=0s,5s"}, 250 * time.Second},
 		{Churn{Count: 1 << 60, Rate: 1e-9}, math.MaxInt64},
 	} {
 		if got := tt.c.AtLeast(); got != tt.want {

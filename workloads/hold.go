@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,60 +16,71 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MetricHold names the metric of --hold-reader: for each operation, how long
-// the reader stayed after the operation had begun to wait. Each of its deaths
-// waits at least as long.
+// MetricHold names the metric of --hold-reader: for each operation that has
+// one, how long the reader stayed after the operation had begun to wait. Each of
+// its deaths waits at least as long.
 const MetricHold = "hold"
 
 // The longest that a reader may be held. A busy one stops a CPU: the kernel
 // complains after 20 s.
 var maxHold = map[string]time.Duration{StrategyRCU: 5 * time.Second, StrategyTasksTrace: time.Minute}
 
-// parseHold reads the value of --hold-reader; length 0: none.
-func parseHold(text string) (kind string, length time.Duration, err error) {
+// parseHold reads the value of --hold-reader: the holds, which take turns; none
+// where it is empty.
+func parseHold(text string) (kind string, lengths []time.Duration, err error) {
 	if text == "" {
-		return "", 0, nil
+		return "", nil, nil
 	}
-	kind, value, ok := strings.Cut(text, "=")
+	kind, list, ok := strings.Cut(text, "=")
 	if _, known := maxHold[kind]; !ok || !known {
-		return "", 0, fmt.Errorf("--hold-reader %q is not of the form tasks-trace=200ms or rcu=20ms", text)
+		return "", nil, fmt.Errorf("--hold-reader %q is not of the form tasks-trace=200ms or rcu=20ms", text)
 	}
-	length, err = time.ParseDuration(value)
-	if err != nil || length < time.Millisecond || length > maxHold[kind] {
-		return "", 0, fmt.Errorf("--hold-reader %s: %q is not a time from 1ms to %v", kind, value, maxHold[kind])
+	for value := range strings.SplitSeq(list, ",") {
+		length, err := time.ParseDuration(value)
+		if err != nil || length != 0 && length < time.Millisecond || length > maxHold[kind] {
+			return "", nil, fmt.Errorf("--hold-reader %s: %q is not a time from 1ms to %v", kind, value, maxHold[kind])
+		}
+		lengths = append(lengths, length)
 	}
-	return kind, length, nil
+	if slices.Max(lengths) == 0 {
+		return "", nil, fmt.Errorf("--hold-reader %s=%s holds none", kind, list)
+	}
+	return kind, lengths, nil
 }
 
 // checkHold says whether what churn does can be done inside a held reader.
 func (c *Churn) checkHold(strategy string) error {
-	kind, length, err := parseHold(c.HoldReader)
-	if err != nil || length == 0 {
+	kind, lengths, err := parseHold(c.HoldReader)
+	if err != nil || len(lengths) == 0 {
 		return err
 	}
+	longest := slices.Max(lengths)
 	switch {
 	case strategy != StrategyRCU && strategy != StrategyTasksTrace:
 		return fmt.Errorf("--hold-reader: strategy %s has no grace period to hold up (use rcu or tasks-trace)", strategy)
 	case c.Batch > 1:
 		return errors.New("--hold-reader: leave --batch out (every death must begin inside its own hold)")
-	case c.Duration > 0 && c.Duration < length:
-		return fmt.Errorf("--hold-reader %s=%v is longer than --duration", kind, length)
+	case c.Duration > 0 && c.Duration < longest:
+		return fmt.Errorf("--hold-reader %s=%v is longer than --duration", kind, longest)
 	}
 	return nil
 }
 
 // hold makes one operation after the other happen inside a read-side
-// section that lasts a given time longer. A nil one does nothing. enter and
+// section that lasts a given time longer; in turn, where several are given, and
+// 0 is none. A nil one does nothing. enter and
 // leave are called in turn from one thread, which start gives its CPUs.
 type hold struct {
-	kind   string
-	length time.Duration
-	prog   *ebpf.Program
-	memory *ebpf.Collection
-	page   *lateFault  // of a tasks-trace reader
-	cpus   unix.CPUSet // as found
-	ours   unix.CPUSet // without the reader's
-	status *os.File    // of the thread that operates
+	kind    string
+	lengths []time.Duration
+	ops     int
+	length  time.Duration // of the one under way
+	prog    *ebpf.Program
+	memory  *ebpf.Collection
+	page    *lateFault  // of a tasks-trace reader
+	cpus    unix.CPUSet // as found
+	ours    unix.CPUSet // without the reader's
+	status  *os.File    // of the thread that operates
 	// The reader and who lets it go live as long as the run: a thread that
 	// ends is freed by RCU, and would start a grace period of its own.
 	begin, watch chan struct{}
@@ -77,7 +89,7 @@ type hold struct {
 	done         atomic.Bool // the operation has ended
 	entered      int64
 	times        []float64
-	until        []int64 // when each left
+	until        []int64 // when each left, 0: none was held
 }
 
 // holdTimes are times of one hold, CLOCK_MONOTONIC in nanoseconds.
@@ -87,11 +99,11 @@ type holdTimes struct {
 }
 
 // newHold loads the reader that --hold-reader asks for; nil: none.
-func newHold(kind string, length time.Duration) (_ *hold, err error) {
-	if length == 0 {
+func newHold(kind string, lengths []time.Duration) (_ *hold, err error) {
+	if len(lengths) == 0 {
 		return nil, nil
 	}
-	h := &hold{kind: kind, length: length}
+	h := &hold{kind: kind, lengths: lengths}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())
@@ -181,9 +193,15 @@ func (h *hold) read(cpus *unix.CPUSet) {
 // enterLimit bounds how long a reader may take to begin.
 const enterLimit = 10 * time.Second
 
-// enter starts the reader and returns when it is inside its section.
+// enter starts the reader, if it is its turn, and returns when it is inside its
+// section.
 func (h *hold) enter() error {
 	if h == nil {
+		return nil
+	}
+	h.length = h.lengths[h.ops%len(h.lengths)]
+	h.ops++
+	if h.length == 0 {
 		return nil
 	}
 	// Were this process to die, the reader would leave by itself.
@@ -269,6 +287,10 @@ func (h *hold) waits() bool {
 // what was asked for.
 func (h *hold) leave() error {
 	if h == nil {
+		return nil
+	}
+	if h.length == 0 {
+		h.until = append(h.until, 0)
 		return nil
 	}
 	h.done.Store(true)

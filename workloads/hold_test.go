@@ -3,6 +3,7 @@
 package workloads
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -10,12 +11,16 @@ import (
 func TestParseHold(t *testing.T) {
 	for _, tt := range []struct {
 		text, kind string
-		length     time.Duration
+		lengths    []time.Duration
 		bad        bool
 	}{
 		{text: ""},
-		{text: "rcu=20ms", kind: StrategyRCU, length: 20 * time.Millisecond},
-		{text: "tasks-trace=1m", kind: StrategyTasksTrace, length: time.Minute},
+		{text: "rcu=20ms", kind: StrategyRCU, lengths: []time.Duration{20 * time.Millisecond}},
+		{text: "tasks-trace=1m", kind: StrategyTasksTrace, lengths: []time.Duration{time.Minute}},
+		{text: "rcu=0s,20ms,5s", kind: StrategyRCU, lengths: []time.Duration{0, 20 * time.Millisecond, 5 * time.Second}},
+		{text: "rcu=0s", bad: true},
+		{text: "rcu=20ms,", bad: true},
+		{text: "rcu=20ms,6s", bad: true},
 		{text: "rcu=6s", bad: true},
 		{text: "tasks-trace=61s", bad: true},
 		{text: "rcu=999us", bad: true},
@@ -26,9 +31,9 @@ func TestParseHold(t *testing.T) {
 		{text: "srcu=20ms", bad: true},
 		{text: "immediate=20ms", bad: true},
 	} {
-		kind, length, err := parseHold(tt.text)
-		if (err != nil) != tt.bad || err == nil && (kind != tt.kind || length != tt.length) {
-			t.Errorf("%q: %q %v %v", tt.text, kind, length, err)
+		kind, lengths, err := parseHold(tt.text)
+		if (err != nil) != tt.bad || err == nil && (kind != tt.kind || !slices.Equal(lengths, tt.lengths)) {
+			t.Errorf("%q: %q %v %v", tt.text, kind, lengths, err)
 		}
 	}
 }
@@ -41,6 +46,7 @@ func TestCheckHold(t *testing.T) {
 		{"--hold-reader=rcu=20ms", StrategySync, "no grace period"},
 		{"--hold-reader=rcu=20ms --slots=2 --batch=2", StrategyRCU, "--batch"},
 		{"--hold-reader=rcu=2s --duration=1s", StrategyRCU, "longer"},
+		{"--hold-reader=rcu=0s,2s --duration=1s", StrategyRCU, "=2s is longer"},
 		{"--hold-reader=sleep", StrategyRCU, "--hold-reader"},
 	} {
 		checkArgs(t, new(Churn), tt.args, tt.strategy, tt.want)

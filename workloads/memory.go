@@ -18,12 +18,6 @@ func memAvailable() (uint64, error) {
 	return m["MemAvailable"], err
 }
 
-// memUsed is what can't be, in bytes.
-func memUsed() (uint64, error) {
-	m, err := meminfo()
-	return m["MemTotal"] - min(m["MemTotal"], m["MemAvailable"]), err
-}
-
 // vmallocUsed is what is allocated by vmalloc, in bytes; nothing that user
 // space does with memory of its own changes it.
 func vmallocUsed() (uint64, error) {
@@ -40,7 +34,7 @@ func meminfo() (map[string]uint64, error) {
 	m := map[string]uint64{}
 	for line := range strings.Lines(string(data)) {
 		name, rest, _ := strings.Cut(line, ":")
-		if !slices.Contains([]string{"MemTotal", "MemAvailable", "VmallocUsed"}, name) {
+		if !slices.Contains([]string{"MemAvailable", "VmallocUsed"}, name) {
 			continue
 		}
 		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 54)
@@ -49,7 +43,7 @@ func meminfo() (map[string]uint64, error) {
 		}
 		m[name] = kib << 10
 	}
-	if len(m) != 3 {
+	if len(m) != 2 {
 		return nil, errors.New("read the target's memory: /proc/meminfo says nothing of it")
 	}
 	return m, nil

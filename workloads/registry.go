@@ -66,8 +66,9 @@ type Result struct {
 	// Metrics are the figures that are no operation's latency, by name; a
 	// name has no comma and no space.
 	Metrics map[string]Metric
-	// HeldUntilNS is when each reader of --hold-reader left its section, in
-	// nanoseconds of CLOCK_MONOTONIC.
+	// HeldUntilNS is when the reader that --hold-reader holds for each
+	// operation left its section, in nanoseconds of CLOCK_MONOTONIC; 0: there
+	// was none.
 	HeldUntilNS []int64
 	// Failures are what the workload found to be wrong with the kernel, one
 	// line each: the run fails, and its figures are kept.
@@ -113,16 +114,29 @@ type Tracer interface {
 	// returns how many calls it has caused with it. Where the function can't
 	// be timed, f does not run.
 	Time(name, function string, m *ebpf.Map, f func(Probe) (calls uint64, err error)) error
-	// Longest runs f and keeps, under each name, how long the longest call
-	// of a function took meanwhile, by any task: that of the first one in
-	// its list that this kernel has.
-	Longest(functions map[string][]string, f func() error) error
+	// Calls runs f and returns, under each name, the calls of a function
+	// meanwhile, by any thread: of the first one in its list that this kernel
+	// has. Where none can be timed, there are none, and a warning.
+	Calls(functions map[string][]string, f func() error) (map[string]Calls, error)
 	// PageTime runs f and returns how long this thread was in a function that
 	// prepares pages, in what f has watched. That function is the first in the
 	// list that is seen to prepare all pages that try makes the kernel
 	// allocate; try returns how many these are, and f how many it needs. Where
 	// there is none, it is by samples of where the thread was in f.
 	PageTime(functions []PageFunction, try func() (pages uint64, err error), f func(watch Watch) (pages uint64, err error)) (PageTime, error)
+}
+
+// Calls are calls of a function of the kernel, fentry to fexit.
+type Calls struct {
+	Function string
+	List     []Call
+	Unseen   uint64 // how many more ended
+}
+
+// Call is one of them, by CLOCK_MONOTONIC.
+type Call struct {
+	TID            int
+	BeginNS, EndNS int64
 }
 
 // Watch runs f while a tracer watches this thread.

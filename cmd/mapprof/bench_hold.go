@@ -67,6 +67,7 @@ func (t *trial) onSRCU() bool {
 
 // lookedAfter is by how much after each reader's end the first look came; 0
 // where none came before the phase's end: then one that was under way saw it.
+// It means nothing where there was no reader.
 func lookedAfter(calls []ftraceCall, left, ends []int64) []int64 {
 	after := make([]int64, len(left))
 	for i := range left {
@@ -91,27 +92,22 @@ var holdPhases = map[string]string{
 	workloads.StrategyRCU: results.PhaseRCUGP, workloads.StrategyTasksTrace: results.PhaseTasksTraceGP,
 }
 
-// measureHolds runs in the guest: no hold, each length, and each reader where
+// measureHolds runs in the guest: no hold and each length, and a reader where
 // it must not show.
 func measureHolds(c holdConfig, say progressSink) ([]holdRow, error) {
 	if err := startFtrace(srcuLook); err != nil {
 		return nil, err
 	}
 	var rows []holdRow
-	add := func(strategy, reader string, length time.Duration) error {
-		say(fmt.Sprintf("strategy %s, reader %q held %v", strategy, reader, length))
-		more, err := measureHold(c.Count, strategy, reader, length)
+	add := func(strategy, reader string, lengths ...time.Duration) error {
+		say(fmt.Sprintf("strategy %s, reader %s held for %v in turn", strategy, reader, lengths))
+		more, err := measureHold(c.Count, strategy, reader, lengths)
 		rows = append(rows, more...)
 		return err
 	}
 	for _, kind := range []string{workloads.StrategyRCU, workloads.StrategyTasksTrace} {
-		if err := add(kind, "", 0); err != nil {
+		if err := add(kind, kind, append([]time.Duration{0}, c.Lengths[kind]...)...); err != nil {
 			return nil, err
-		}
-		for _, length := range c.Lengths[kind] {
-			if err := add(kind, kind, length); err != nil {
-				return nil, err
-			}
 		}
 	}
 	// An RCU grace period doesn't wait for a tasks-trace reader.
@@ -119,71 +115,106 @@ func measureHolds(c holdConfig, say progressSink) ([]holdRow, error) {
 	return rows, add(workloads.StrategyRCU, workloads.StrategyTasksTrace, longest)
 }
 
-func measureHold(count int, strategy, reader string, length time.Duration) ([]holdRow, error) {
+// holdTrial is what one trial measured, by operation.
+type holdTrial struct {
+	held, left    []int64 // by the reader itself; held is 0 where none was
+	waits, waited []int64 // of the updates, and their ends
+	phase, ends   []int64
+	looked        []int64 // see lookedAfter; empty where the kernel is told
+}
+
+// measureHold lets the lengths take turns, death by death, so that what disturbs
+// the machine for a while disturbs all alike.
+func measureHold(count int, strategy, reader string, lengths []time.Duration) ([]holdRow, error) {
 	// What the trial before has left to clean up (programs, trampolines) would
 	// keep RCU busy during the first deaths.
 	time.Sleep(2 * time.Second)
-	settle := holdSettle[strategy]
-	if reader != "" {
-		settle = max(settle, holdSettle[reader])
+	settle := max(holdSettle[strategy], holdSettle[reader])
+	var list []string
+	for _, l := range lengths {
+		list = append(list, l.String())
 	}
-	args := []string{
+	count *= len(lengths)
+	t, err := measureJob(context.Background(), &job{Workload: "churn", Strategy: strategy, DrainTimeout: 30 * time.Second, Args: []string{
 		fmt.Sprintf("--count=%d", count),
-		fmt.Sprintf("--rate=%f", 1/(length+settle).Seconds()),
-	}
-	if reader != "" {
-		args = append(args, fmt.Sprintf("--hold-reader=%s=%v", reader, length))
-	}
-	t, err := measureJob(context.Background(), &job{Workload: "churn", Strategy: strategy, DrainTimeout: 30 * time.Second, Args: args})
+		fmt.Sprintf("--rate=%f", 1/(slices.Max(lengths)+settle).Seconds()),
+		fmt.Sprintf("--hold-reader=%s=%s", reader, strings.Join(list, ",")),
+	}})
 	if err != nil {
 		return nil, err
 	}
-	if n := len(t.outcome.Deaths); n != count || t.outcome.Puts != uint64(count) || len(t.outcome.UpdateWaitNS) != count {
-		return nil, fmt.Errorf("%d operations: %d deaths of %d, %d update waits", count, n, t.outcome.Puts, len(t.outcome.UpdateWaitNS))
+	m, err := t.byOperation(count, strategy)
+	if err != nil {
+		return nil, err
 	}
-	var held []int64
-	for _, v := range t.result.Metrics[workloads.MetricHold].Values {
-		held = append(held, int64(v))
-	}
-	deaths := slices.SortedFunc(slices.Values(t.outcome.Deaths), func(a, b results.Death) int { return cmp.Compare(a.PutNS, b.PutNS) })
-	phase := holdPhases[strategy]
-	measured, ends := make([]int64, count), make([]int64, count)
-	for i, d := range deaths {
-		ns, ok := d.PhaseNS()[phase]
-		if !ok {
-			return nil, fmt.Errorf("strategy %s: a death by way of %s has no %s", strategy, d.Path, phase)
+	var rows []holdRow
+	for turn, length := range lengths {
+		of := func(all []int64) []int64 {
+			var out []int64
+			for i := turn; i < len(all); i += len(lengths) {
+				out = append(out, all[i])
+			}
+			return out
 		}
-		measured[i], ends[i] = ns, d.RCUEndNS
-		if phase == results.PhaseTasksTraceGP {
-			ends[i] = d.TasksTraceEndNS
-		}
-	}
-	row := holdRow{Strategy: strategy, Reader: reader, Length: length, Phase: phase}
-	if reader != strategy {
-		rows := []holdRow{row.notHeld(held, measured)}
-		if row.Phase = results.PhaseUpdateWait; strategy == workloads.StrategyRCU {
-			rows = append(rows, row.notHeld(held, t.outcome.UpdateWaitNS))
-		}
-		return rows, nil
-	}
-	left := t.result.HeldUntilNS
-	if len(held) != count || len(left) != count {
-		return nil, fmt.Errorf("%d operations: %d holds, %d of their ends", count, len(held), len(left))
-	}
-	if strategy == workloads.StrategyRCU {
+		row := holdRow{Strategy: strategy, Reader: reader, Length: length, Phase: holdPhases[strategy]}
 		wait := row
 		wait.Phase = results.PhaseUpdateWait
-		return []holdRow{row.heldBy(held, left, measured, ends, nil), wait.heldBy(held, left, t.outcome.UpdateWaitNS, t.outcome.UpdateWaitEndNS, nil)}, nil
+		switch {
+		case length == 0:
+			row.Reader, wait.Reader = "", ""
+			row, wait = row.notHeld(nil, of(m.phase)), wait.notHeld(nil, of(m.waits))
+		case reader != strategy:
+			row, wait = row.notHeld(of(m.held), of(m.phase)), wait.notHeld(of(m.held), of(m.waits))
+		default:
+			row = row.heldBy(of(m.held), of(m.left), of(m.phase), of(m.ends), of(m.looked))
+			wait = wait.heldBy(of(m.held), of(m.left), of(m.waits), of(m.waited), nil)
+		}
+		rows = append(rows, row)
+		if strategy == workloads.StrategyRCU { // else an update waits for something else
+			rows = append(rows, wait)
+		}
 	}
-	var looked []int64
-	if t.onSRCU() {
+	return rows, nil
+}
+
+// byOperation puts what a trial of churn measured in the order of its
+// operations, each of which causes one death.
+func (t *trial) byOperation(count int, strategy string) (m holdTrial, err error) {
+	m.left, m.waits, m.waited = t.result.HeldUntilNS, t.outcome.UpdateWaitNS, t.outcome.UpdateWaitEndNS
+	if n := len(t.outcome.Deaths); n != count || t.outcome.Puts != uint64(count) || len(m.waits) != count || len(m.waited) != count || len(m.left) != count {
+		return m, fmt.Errorf("%d operations: %d deaths of %d, %d update waits, %d ends of readers", count, n, t.outcome.Puts, len(m.waits), len(m.left))
+	}
+	held := t.result.Metrics[workloads.MetricHold].Values
+	m.held = make([]int64, count)
+	for i, left := range m.left {
+		if left == 0 {
+			continue
+		}
+		if len(held) == 0 {
+			return m, fmt.Errorf("%d operations: too few times of readers", count)
+		}
+		m.held[i], held = int64(held[0]), held[1:]
+	}
+	deaths := slices.SortedFunc(slices.Values(t.outcome.Deaths), func(a, b results.Death) int { return cmp.Compare(a.PutNS, b.PutNS) })
+	for _, d := range deaths {
+		ns, ok := d.PhaseNS()[holdPhases[strategy]]
+		if !ok {
+			return m, fmt.Errorf("strategy %s: a death by way of %s has no %s", strategy, d.Path, holdPhases[strategy])
+		}
+		end := d.RCUEndNS
+		if strategy == workloads.StrategyTasksTrace {
+			end = d.TasksTraceEndNS
+		}
+		m.phase, m.ends = append(m.phase, ns), append(m.ends, end)
+	}
+	if strategy == workloads.StrategyTasksTrace && t.onSRCU() {
 		calls, err := ftraceCalls()
 		if err != nil {
-			return nil, err
+			return m, err
 		}
-		looked = lookedAfter(calls, left, ends)
+		m.looked = lookedAfter(calls, m.left, m.ends)
 	}
-	return []holdRow{row.heldBy(held, left, measured, ends, looked)}, nil
+	return m, nil
 }
 
 // notHeld fills in what was measured in a phase that no hold lengthens; held

@@ -80,9 +80,15 @@ func TestVMBigArray(t *testing.T) {
 			if _, err := analyze.FiguresOf(&s); err != nil {
 				t.Error(err)
 			}
-			// The rest of the system takes some meanwhile, or gives it back.
-			if held, before := s.Metrics["memory.held"].P50, s.Metrics["memory.before"].P50; held-before < tt.bytes*15/16 {
-				t.Errorf("%.0f bytes more were in use with the array", held-before)
+			// Beside the elements there are the map's struct and vmalloc's
+			// list of the pages, 8 bytes for each; something else may
+			// begin a thread meanwhile.
+			held := s.Metrics["memory.held"].P50 - s.Metrics["memory.before"].P50
+			if most := tt.bytes + tt.bytes/512 + 128<<10; held < tt.bytes || held > most {
+				t.Errorf("%.0f bytes more were in use with the array of %.0f", held, tt.bytes)
+			}
+			if back := s.Metrics["memory.limbo"].P50 - s.Metrics["memory.after"].P50; back < tt.bytes*9/10 {
+				t.Errorf("%.0f bytes less were in use when it was freed", back)
 			}
 			if peak := s.Trials[0].Limbo.PeakBytes; float64(peak) < tt.bytes || float64(peak) > tt.bytes*1.01+8192 {
 				t.Errorf("%d bytes were in limbo", peak)

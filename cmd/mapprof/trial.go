@@ -95,8 +95,7 @@ type trial struct {
 	// lastAct: the machine goes off after it, and the probes with it. To
 	// detach them one by one takes seconds.
 	lastAct bool
-	kept    *probes.Probes // attached until then
-	longest map[string]results.Metric
+	kept    *probes.Probes    // attached until then
 	lost    map[string]uint64 // by the lookup probes
 	probes  []probes.Attachment
 	knobs   map[string]string

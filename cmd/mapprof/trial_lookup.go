@@ -80,10 +80,7 @@ func (t *trial) Time(name, function string, m *ebpf.Map, f func(workloads.Probe)
 
 // metrics puts the workload's figures and the probes' into one form.
 func (t *trial) metrics() map[string]results.Metric {
-	out := maps.Clone(t.longest)
-	if out == nil {
-		out = map[string]results.Metric{}
-	}
+	out := map[string]results.Metric{}
 	for name, m := range t.result.Metrics {
 		sum := analyze.MetricOf(m.Values, m.Unit, m.How)
 		sum.Difference = m.Difference
@@ -143,10 +140,10 @@ func (t *trial) addLoss() {
 	}
 }
 
-// Longest implements workloads.Tracer. What can't be timed is a warning.
-func (t *trial) Longest(functions map[string][]string, f func() error) (err error) {
-	attached := map[string]*probes.LookupProbe{}
-	chosen := map[string]string{}
+// Calls implements workloads.Tracer. What can't be timed is a warning.
+func (t *trial) Calls(functions map[string][]string, f func() error) (_ map[string]workloads.Calls, err error) {
+	attached := map[string]*probes.CallProbe{}
+	out := map[string]workloads.Calls{}
 	defer func() {
 		for _, p := range attached {
 			err = errors.Join(err, p.Close())
@@ -155,9 +152,9 @@ func (t *trial) Longest(functions map[string][]string, f func() error) (err erro
 	for _, name := range slices.Sorted(maps.Keys(functions)) {
 		var reason error
 		for _, function := range functions[name] {
-			p, err := probes.AttachLookup(probes.LookupConfig{Function: function})
+			p, err := probes.AttachCalls(function)
 			if err == nil {
-				attached[name], chosen[name] = p, function
+				attached[name], out[name] = p, workloads.Calls{Function: function}
 				break
 			}
 			reason = err
@@ -167,33 +164,30 @@ func (t *trial) Longest(functions map[string][]string, f func() error) (err erro
 		}
 	}
 	if err := f(); err != nil {
-		return err
+		return nil, err
 	}
 	for name, p := range attached {
 		// What f waited for may be just before the end of the call.
 		if err := waitIdle(p); err != nil {
-			return err
+			return nil, err
 		}
-		counts, err := p.Counts()
+		ended, unseen, err := p.Calls()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if counts.Count == 0 {
-			t.warnings = append(t.warnings, fmt.Sprintf("%s: no call of %s was seen to end", name, chosen[name]))
-			continue
+		calls := out[name]
+		calls.Unseen = unseen
+		for _, c := range ended {
+			calls.List = append(calls.List, workloads.Call(c))
 		}
-		if t.longest == nil {
-			t.longest = map[string]results.Metric{}
-		}
-		t.longest[name] = analyze.MetricOf([]float64{float64(counts.MaxNS)}, "ns",
-			fmt.Sprintf("the longest of %d calls of %s meanwhile, fentry to fexit", counts.Count, chosen[name]))
+		out[name] = calls
 	}
-	return nil
+	return out, nil
 }
 
 // waitIdle waits until no call is under way, a few seconds at most: one whose
 // end was missed stays so.
-func waitIdle(p *probes.LookupProbe) error {
+func waitIdle(p *probes.CallProbe) error {
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if busy, err := p.UnderWay(); err != nil || !busy {
 			return err

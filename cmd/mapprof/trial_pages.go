@@ -90,25 +90,22 @@ func pageProbe(functions []workloads.PageFunction, try func() (uint64, error)) (
 	return nil, "", strings.Join(reasons, "; "), nil
 }
 
-// always watches: samples are taken all the time.
-func always(f func() error) error { return f() }
-
 // minSamples are enough to tell shares of a tenth apart.
 const minSamples = 100
 
 // samplePages samples where the thread is while f runs.
 func samplePages(functions []workloads.PageFunction, why string, f func(workloads.Watch) (uint64, error)) (out workloads.PageTime, err error) {
-	s, err := probes.StartSampler()
+	s, err := probes.NewSampler()
 	var unsupported *probes.UnsupportedError
 	if errors.As(err, &unsupported) {
-		_, ferr := f(always)
+		_, ferr := f(func(g func() error) error { return g() })
 		return workloads.PageTime{Why: why + "; " + err.Error()}, ferr
 	}
 	if err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if _, err := f(always); err != nil {
+	if _, err := f(s.Watch); err != nil {
 		return out, err
 	}
 	byAddress, err := s.Samples()
