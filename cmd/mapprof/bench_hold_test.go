@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // TestCheckHolds: the calibration must be able to fail.
@@ -111,5 +113,37 @@ func TestWatchedRates(t *testing.T) {
 	}.rates(2)
 	if r.PerSecond != [2]float64{200, 100} || r.Ratio != 0.5 || r.Error != 0 || r.Puts != 200 || r.Lost != 1 || r.MedianNS != [2]int64{7, 9} {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestByOperation: operations with a reader and without take turns, and each
+// has its own times.
+func TestByOperation(t *testing.T) {
+	tr := &trial{
+		result: workloads.Result{
+			HeldUntilNS: []int64{0, 130, 0, 330},
+			Metrics:     map[string]workloads.Metric{workloads.MetricHold: {Values: []float64{20, 21}}},
+		},
+		outcome: &collect.Outcome{
+			Puts: 4, UpdateWaitNS: []int64{1, 2, 3, 4}, UpdateWaitEndNS: []int64{11, 12, 13, 14},
+			Deaths: []results.Death{ // in the order of their ends
+				{PutNS: 200, RCUEndNS: 207}, {PutNS: 0, RCUEndNS: 5}, {PutNS: 300, RCUEndNS: 338}, {PutNS: 100, RCUEndNS: 136},
+			},
+		},
+	}
+	m, err := tr.byOperation(4, workloads.StrategyRCU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(m.held, []int64{0, 20, 0, 21}) || !slices.Equal(m.phase, []int64{5, 36, 7, 38}) || !slices.Equal(m.ends, []int64{5, 136, 207, 338}) {
+		t.Errorf("%+v", m)
+	}
+	tr.result.Metrics = nil
+	if _, err := tr.byOperation(4, workloads.StrategyRCU); err == nil {
+		t.Error("readers without times are taken")
+	}
+	tr.result.HeldUntilNS = nil
+	if _, err := tr.byOperation(4, workloads.StrategyRCU); err == nil {
+		t.Error("ends of readers are missing, and nothing says so")
 	}
 }
