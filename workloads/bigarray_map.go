@@ -83,13 +83,19 @@ func (i *bigInstance) mapMemory() (err error) {
 	return nil
 }
 
+func (i *bigInstance) unmapMemory() error {
+	if i.mapped == nil {
+		return nil
+	}
+	memory := i.mapped
+	i.mapped = nil
+	return unix.Munmap(memory)
+}
+
 // drop takes the array's last reference away, after which nothing of it is
 // used. It says how many last references that were.
 func (i *bigInstance) drop() (puts uint64, err error) {
-	if i.mapped != nil {
-		err = unix.Munmap(i.mapped)
-		i.mapped = nil
-	}
+	err = i.unmapMemory()
 	if i.m == nil {
 		return 0, err
 	}

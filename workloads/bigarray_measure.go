@@ -35,8 +35,8 @@ type timedPath struct {
 	how      string
 	take     takeFunc
 	count    uint64
-	base     float64 // what a turn of the loop costs without the element
-	function string  // of the kernel's lookup, which a probe can time; empty: there is none
+	loops    *loopTurns // where it is a loop in BPF; take is its loop alone
+	function string     // of the kernel's lookup, which a probe can time; empty: there is none
 	close    func() error
 }
 
@@ -46,21 +46,32 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	alone := p.take
+	if p.loops != nil {
+		alone = p.loops.take
+	}
 	sides := probed{name: "lookup." + path + ".function", function: p.function, m: i.m, count: p.count,
-		take: p.take, alone: p.take, step: func(n int) { i.result.Ops += uint64(n); step() }}
+		take: p.take, alone: alone, step: func(n int) { i.result.Ops += uint64(n); step() }}
 	without, with, err := sides.measure(ctx, i.tracer)
 	if err != nil {
 		return err
 	}
+	if len(without.values) == 0 {
+		return nil
+	}
 	op := "update."
 	if !write {
 		op = "lookup."
-		if p.function == "" {
-			p.how += "; no probe sees it, so none adds to it"
-		}
 	}
-	i.result.Metrics[op+path] = Metric{Values: less(without.values, p.base), Unit: "ns/op", How: p.how}
-	if len(with.values) > 0 && len(without.values) > 0 {
+	m := Metric{Values: without.values, Unit: "ns/op", How: p.how}
+	if p.loops != nil {
+		m = p.loops.metric(&i.result, op+path)
+	}
+	if !write && p.function == "" {
+		m.How += "; no probe sees it, so none adds to it"
+	}
+	i.result.Metrics[op+path] = m
+	if len(with.values) > 0 {
 		i.result.Metrics["probe."+path] = probeCost(with.values, without.values, p.function)
 	}
 	return nil
@@ -116,36 +127,13 @@ func (i *bigInstance) timedPath(path string, write bool) (*timedPath, error) {
 			return ns, n, err
 		}
 	default:
-		return p, i.loopPath(p, loopSpec{path: path, n: batch, maps: loopMaps{m: i.m, other: i.other}, step: stepper, write: write})
+		loops, err := newLoopTurns(loopSpec{path: path, n: batch, maps: loopMaps{m: i.m, other: i.other}, step: stepper, write: write}, false)
+		if err != nil {
+			return nil, err
+		}
+		p.loops, p.take, p.close = loops, loops.once.take, loops.Close
 	}
 	return p, nil
-}
-
-// loopPath makes p one that runs in BPF.
-func (i *bigInstance) loopPath(p *timedPath, spec loopSpec) error {
-	l, err := newLoop(spec)
-	if err != nil {
-		return err
-	}
-	p.close = l.Close
-	spec.path = ""
-	empty, err := newLoop(spec)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	defer empty.Close()
-	var turns []float64
-	for range 20 {
-		ns, err := empty.run()
-		if err != nil {
-			return errors.Join(err, l.Close())
-		}
-		turns = append(turns, float64(ns)/float64(spec.n))
-	}
-	p.base = medianOf(turns)
-	p.how = fmt.Sprintf("in BPF, batches of %d less the median of an empty loop of the same shape (%.1f a turn)", spec.n, p.base)
-	p.take = l.take
-	return nil
 }
 
 // mmapSum keeps the reads of takeMmap from being compiled away.

@@ -4,10 +4,12 @@ package workloads
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -110,8 +112,12 @@ func (i *bigInstance) memory(name string) error {
 	if err != nil {
 		return err
 	}
-	i.one(name, "bytes", "VmallocUsed: pages of vmalloc, all of the target's; page tables are not among them", float64(used))
+	i.keepMemory(name, used)
 	return nil
+}
+
+func (i *bigInstance) keepMemory(name string, used uint64) {
+	i.one(name, "bytes", "VmallocUsed: pages of vmalloc, all of the target's; page tables are not among them", float64(used))
 }
 
 // pageFunctions prepare an allocated page: with __GFP_ZERO, which a map's pages
@@ -365,14 +371,10 @@ func (i *bigInstance) free() error {
 }
 
 func (i *bigInstance) dropAndWait(held uint64) error {
-	var err error
-	if i.result.LastPuts, err = i.drop(); err != nil {
+	if err := i.dropIntoLimbo(); err != nil {
 		return err
 	}
 	dropped := time.Now()
-	if err := i.memory("memory.limbo"); err != nil {
-		return err
-	}
 	// A tenth is left for what the rest of the system does meanwhile.
 	const limit = time.Minute
 	for freed := false; !freed; time.Sleep(time.Millisecond) {
@@ -388,4 +390,39 @@ func (i *bigInstance) dropAndWait(held uint64) error {
 	}
 	i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(time.Since(dropped).Nanoseconds()))
 	return i.memory("memory.after")
+}
+
+// dropIntoLimbo drops the last reference, and keeps the memory of then. Where the
+// call that does it waits for a grace period itself, the array may be freed when
+// it returns: another thread looks during the wait.
+func (i *bigInstance) dropIntoLimbo() error {
+	if err := i.unmapMemory(); err != nil {
+		return err
+	}
+	status, err := openThreadStatus()
+	if err != nil {
+		return fmt.Errorf("watch the wait for a grace period: %w", err)
+	}
+	defer status.Close()
+	var returned atomic.Bool
+	limbo := make(chan uint64, 1)
+	go func() {
+		defer close(limbo)
+		for ; !returned.Load(); time.Sleep(50 * time.Microsecond) {
+			if !status.waits() {
+				continue
+			}
+			if used, err := vmallocUsed(); err == nil && status.waits() {
+				limbo <- used
+				return
+			}
+		}
+	}()
+	i.result.LastPuts, err = i.drop()
+	returned.Store(true)
+	if used, ok := <-limbo; ok {
+		i.keepMemory("memory.limbo", used)
+		return err
+	}
+	return errors.Join(err, i.memory("memory.limbo"))
 }

@@ -24,8 +24,6 @@ const (
 	batchCalls = 16
 	// minLookups gives each figure enough batches for its quantiles.
 	minLookups = 20 * batchLookups
-	// linearity is how far twice the lookups may be off twice the time.
-	linearity = 0.05
 )
 
 // taker does some lookups and says how many, and how long they took.
@@ -77,14 +75,10 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 		return err
 	}
 	alone := t.take
-	var loops *loopTurns
-	if l, ok := t.(*loop); ok {
-		defer l.Close()
-		if loops, err = i.newLoopTurns(path, l); err != nil {
-			return err
-		}
+	loops, ok := t.(*loopTurns)
+	if ok {
 		defer loops.Close()
-		alone = loops.take
+		t = loops.once
 	}
 	function := i.function(path)
 	p := probed{name: "lookup." + path + ".function", function: function, m: i.watched(path), count: i.cfg.Count,
@@ -101,7 +95,7 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	}
 	m := Metric{Values: without.values, Unit: "ns/op", How: how}
 	if loops != nil {
-		m = i.loopMetric(path, how, loops)
+		m = loops.metric(&i.result, "lookup."+path)
 	}
 	if function == "" {
 		m.How += "; no probe sees it, so none adds to it"
@@ -113,7 +107,8 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	return nil
 }
 
-// taker returns what does n lookups by a path, and says how they are timed.
+// taker returns what does n lookups by a path, and says how they are timed,
+// unless they are loops.
 func (i *lookupInstance) taker(path string, n int) (t taker, how string, err error) {
 	step := newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))
 	inject, err := i.cfg.injected(path)
@@ -131,11 +126,11 @@ func (i *lookupInstance) taker(path string, n int) (t taker, how string, err err
 		b, err := i.newBatchTaker(n)
 		return b, fmt.Sprintf("calls for up to %d elements each, timed around", b.n), err
 	}
-	l, err := newLoop(loopSpec{path: path, n: n, maps: i.loopMaps(path), step: step, inject: inject})
+	l, err := newLoopTurns(loopSpec{path: path, n: n, maps: i.loopMaps(path), step: step, inject: inject}, true)
 	if errors.Is(err, unix.EINVAL) && path == pathPerCPUHelper {
 		err = fmt.Errorf("%w (bpf_map_lookup_percpu_elem came with 5.19, 07343110b293)", err)
 	}
-	return l, fmt.Sprintf("in BPF, batches of %d less the median of an empty loop of the same shape", n), err
+	return l, "", err
 }
 
 // valueBytes is how much a lookup by bpf(2) writes.
@@ -188,60 +183,6 @@ func (i *lookupInstance) function(path string) string {
 		return map[string]string{mapArray: "array_map_lookup_elem", mapPerCPUArray: "bpf_percpu_array_copy"}[i.cfg.Map]
 	}
 	return ""
-}
-
-// loopTurns takes turns with a loop, an empty one of the same shape, and one
-// that is twice as long, so that a machine that gets slower does so for all
-// three. The empty loop is taken off, and twice the lookups must take twice the
-// time: what the compiler had done away with, or what doesn't grow with the
-// number, would show there.
-type loopTurns struct {
-	once, empty, twice       *loop
-	onceNS, emptyNS, twiceNS []float64 // a lookup, nothing taken off
-}
-
-func (i *lookupInstance) newLoopTurns(path string, once *loop) (*loopTurns, error) {
-	spec := loopSpec{n: once.n, maps: i.loopMaps(path), step: newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))}
-	empty, err := newLoop(spec)
-	if err != nil {
-		return nil, err
-	}
-	spec.path, spec.n, spec.inject = path, 2*once.n, once.inject
-	twice, err := newLoop(spec)
-	if err != nil {
-		return nil, errors.Join(err, empty.Close())
-	}
-	return &loopTurns{once: once, empty: empty, twice: twice}, nil
-}
-
-// Close closes the loops that it has made.
-func (l *loopTurns) Close() error { return errors.Join(l.empty.Close(), l.twice.Close()) }
-
-// take implements taker: it returns what the loop itself took.
-func (l *loopTurns) take() (ns int64, n int, err error) {
-	for _, turn := range []struct {
-		l  *loop
-		to *[]float64
-	}{{l.empty, &l.emptyNS}, {l.twice, &l.twiceNS}, {l.once, &l.onceNS}} {
-		if ns, err = turn.l.run(); err != nil {
-			return 0, 0, err
-		}
-		*turn.to = append(*turn.to, float64(ns)/float64(l.once.n))
-	}
-	return ns, l.once.n, nil
-}
-
-// loopMetric is what a lookup in a loop costs; a loop that doesn't take twice
-// as long for twice the lookups is a warning.
-func (i *lookupInstance) loopMetric(path, how string, l *loopTurns) Metric {
-	base, ratio := medianOf(l.emptyNS), medianOf(l.twiceNS)/medianOf(l.onceNS)
-	if math.Abs(ratio/2-1) > linearity {
-		i.result.Warnings = append(i.result.Warnings, fmt.Sprintf(
-			"path %s: %d lookups take %.3f times as long as %d, not 2 within %.0f %%: its cost per lookup can't be trusted (is the machine busy?)",
-			path, l.twice.n, ratio, l.once.n, linearity*100))
-	}
-	return Metric{Values: less(l.onceNS, base), Unit: "ns/op",
-		How: how + fmt.Sprintf(" (%.1f a turn); %d take %.3f times as long as %d", base, l.twice.n, ratio, l.once.n)}
 }
 
 func less(values []float64, base float64) []float64 {

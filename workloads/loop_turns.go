@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// linearity is how far twice the turns may be off twice the time.
+const linearity = 0.05
+
+// loopTurns takes turns with a loop and an empty one of the same shape, so that
+// a machine that gets slower does so for both. The empty loop is taken off. One
+// that is twice as long may come third, and must take twice the time: what the
+// compiler had done away with, or what doesn't grow with the number, would show
+// there.
+type loopTurns struct {
+	once, empty              *loop
+	twice                    *loop     // nil: left out
+	onceNS, emptyNS, twiceNS []float64 // a turn, nothing taken off
+}
+
+func newLoopTurns(spec loopSpec, twice bool) (l *loopTurns, err error) {
+	l = &loopTurns{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if l.once, err = newLoop(spec); err != nil {
+		return l, err
+	}
+	if twice {
+		double := spec
+		double.n *= 2
+		if l.twice, err = newLoop(double); err != nil {
+			return l, err
+		}
+	}
+	spec.path, spec.inject = "", 0
+	l.empty, err = newLoop(spec)
+	return l, err
+}
+
+// Close closes the loops.
+func (l *loopTurns) Close() error {
+	var errs []error
+	for _, loop := range []*loop{l.once, l.empty, l.twice} {
+		if loop != nil {
+			errs = append(errs, loop.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// take implements taker: it returns what the loop itself took.
+func (l *loopTurns) take() (ns int64, n int, err error) {
+	for _, turn := range []struct {
+		l  *loop
+		to *[]float64
+	}{{l.empty, &l.emptyNS}, {l.twice, &l.twiceNS}, {l.once, &l.onceNS}} {
+		if turn.l == nil {
+			continue
+		}
+		if ns, err = turn.l.run(); err != nil {
+			return 0, 0, err
+		}
+		*turn.to = append(*turn.to, float64(ns)/float64(l.once.n))
+	}
+	return ns, l.once.n, nil
+}
+
+// metric is what a turn costs more than an empty one. Where that can't be
+// trusted, the result has a warning.
+func (l *loopTurns) metric(r *Result, name string) Metric {
+	m := Metric{Values: lessAround(l.onceNS, l.emptyNS), Unit: "ns/op", Difference: true, How: fmt.Sprintf(
+		"in BPF, batches of %d less the median of the %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*around+1, medianOf(l.emptyNS))}
+	if cost := medianOf(m.Values); cost <= 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s: a loop of it takes no longer than an empty one (%.2f ns a turn): it can't be trusted (is the machine busy?)", name, cost))
+	}
+	if l.twice == nil {
+		return m
+	}
+	ratio := medianOf(l.twiceNS) / medianOf(l.onceNS)
+	m.How += fmt.Sprintf("; %d take %.3f times as long as %d", l.twice.n, ratio, l.once.n)
+	if math.Abs(ratio/2-1) > linearity {
+		r.Warnings = append(r.Warnings, fmt.Sprintf(
+			"%s: %d take %.3f times as long as %d, not 2 within %.0f %%: its cost can't be trusted (is the machine busy?)",
+			name, l.twice.n, ratio, l.once.n, linearity*100))
+	}
+	return m
+}
+
+// around is how many neighbours on either side lessAround takes.
+const around = 2
+
+// lessAround takes off each value the median of the bases around it: what slows
+// the machine down for a while is in both, what stops it once in none.
+func lessAround(values, bases []float64) []float64 {
+	out := make([]float64, len(values))
+	for j, v := range values {
+		out[j] = v - medianOf(bases[max(0, j-around):min(len(bases), j+around+1)])
+	}
+	return out
+}
