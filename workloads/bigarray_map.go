@@ -21,6 +21,7 @@ type bigInstance struct {
 	outer    *ebpf.Map // of strategy rcu
 	mapped   []byte
 	tracer   Tracer
+	limbo    limboMemory
 	result   Result
 }
 

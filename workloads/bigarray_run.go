@@ -4,7 +4,6 @@ package workloads
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -366,7 +365,9 @@ func (i *bigInstance) free() error {
 	if err != nil {
 		return err
 	}
-	i.keepCall("free.vfree", calls, i.keepCall("free.array_map_free", calls, Call{BeginNS: begin, EndNS: math.MaxInt64}))
+	free := i.keepCall("free.array_map_free", calls, Call{BeginNS: begin, EndNS: math.MaxInt64})
+	i.keepCall("free.vfree", calls, free)
+	i.keepLimbo(free.BeginNS)
 	return nil
 }
 
@@ -392,9 +393,16 @@ func (i *bigInstance) dropAndWait(held uint64) error {
 	return i.memory("memory.after")
 }
 
-// dropIntoLimbo drops the last reference, and keeps the memory of then. Where the
-// call that does it waits for a grace period itself, the array may be freed when
-// it returns: another thread looks during the wait.
+// limboMemory is a reading of the memory in use.
+type limboMemory struct {
+	used    uint64
+	atNS    int64
+	waiting bool // the call that dropped the last reference had not returned
+}
+
+// dropIntoLimbo drops the last reference, and reads the memory of then. Where
+// the call that does it waits for a grace period itself, the array may be freed
+// when it returns: another thread reads during the wait.
 func (i *bigInstance) dropIntoLimbo() error {
 	if err := i.unmapMemory(); err != nil {
 		return err
@@ -405,24 +413,41 @@ func (i *bigInstance) dropIntoLimbo() error {
 	}
 	defer status.Close()
 	var returned atomic.Bool
-	limbo := make(chan uint64, 1)
+	ready, during := make(chan struct{}), make(chan limboMemory, 1)
 	go func() {
-		defer close(limbo)
-		for ; !returned.Load(); time.Sleep(50 * time.Microsecond) {
+		defer close(during)
+		close(ready)
+		for !returned.Load() {
 			if !status.waits() {
 				continue
 			}
 			if used, err := vmallocUsed(); err == nil && status.waits() {
-				limbo <- used
+				during <- limboMemory{used, monotonic(), true}
 				return
 			}
 		}
 	}()
+	<-ready
 	i.result.LastPuts, err = i.drop()
 	returned.Store(true)
-	if used, ok := <-limbo; ok {
-		i.keepMemory("memory.limbo", used)
+	var ok bool
+	if i.limbo, ok = <-during; ok || err != nil {
 		return err
 	}
-	return errors.Join(err, i.memory("memory.limbo"))
+	used, err := vmallocUsed()
+	i.limbo = limboMemory{used: used, atNS: monotonic()}
+	return err
+}
+
+// keepLimbo keeps the memory in limbo, unless freeing may have begun before it
+// was read. (0: when that was is not known.) Without a grace period it would
+// have by chance.
+func (i *bigInstance) keepLimbo(freeBeganNS int64) {
+	switch {
+	case i.strategy == StrategyImmediate:
+	case i.limbo.waiting && freeBeganNS == 0, i.limbo.atNS < freeBeganNS:
+		i.keepMemory("memory.limbo", i.limbo.used)
+	default:
+		i.result.Warnings = append(i.result.Warnings, "memory.limbo is not known: freeing may have begun before it was read")
+	}
 }

@@ -106,7 +106,7 @@ func newLoop(s loopSpec) (_ *loop, err error) {
 		asm.Mov.Imm(asm.R0, 0),
 		asm.Return(),
 	)
-	l.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
+	l.prog, err = LoadOnOnePage(&ebpf.ProgramSpec{
 		Name: "mp_lookups", Type: ebpf.SocketFilter, Instructions: insns, License: "Dual BSD/GPL",
 	})
 	if err != nil {
