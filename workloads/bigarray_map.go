@@ -21,7 +21,7 @@ type bigInstance struct {
 	outer    *ebpf.Map // of strategy rcu
 	mapped   []byte
 	tracer   Tracer
-	limbo    limboMemory
+	readings memoryReadings // since the last reference was about to be dropped
 	result   Result
 }
 

@@ -8,7 +8,6 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -111,12 +110,8 @@ func (i *bigInstance) memory(name string) error {
 	if err != nil {
 		return err
 	}
-	i.keepMemory(name, used)
-	return nil
-}
-
-func (i *bigInstance) keepMemory(name string, used uint64) {
 	i.one(name, "bytes", "VmallocUsed: pages of vmalloc, all of the target's; page tables are not among them", float64(used))
+	return nil
 }
 
 // pageFunctions prepare an allocated page: with __GFP_ZERO, which a map's pages
@@ -353,33 +348,67 @@ func (i *bigInstance) proveInnerBy(path string, flags uint32, step func()) error
 
 // free drops the last reference and waits for the memory.
 func (i *bigInstance) free() error {
-	held, err := vmallocUsed()
-	if err != nil {
+	if err := i.unmapMemory(); err != nil {
 		return err
 	}
 	begin := monotonic()
 	calls, err := i.traced(map[string][]string{
 		"free.array_map_free": {"array_map_free"},
 		"free.vfree":          {"vfree"},
-	}, func() error { return i.dropAndWait(held) })
+	}, i.dropAndWait)
 	if err != nil {
 		return err
 	}
 	free := i.keepCall("free.array_map_free", calls, Call{BeginNS: begin, EndNS: math.MaxInt64})
 	i.keepCall("free.vfree", calls, free)
-	i.keepLimbo(free.BeginNS)
+	i.one("memory.limbo", "bytes", "VmallocUsed: the last reading before freeing began", float64(i.readings.inLimbo(free.BeginNS)))
 	return nil
 }
 
-func (i *bigInstance) dropAndWait(held uint64) error {
-	if err := i.dropIntoLimbo(); err != nil {
+// memoryReading is how much vmalloc had given out, and when that was known.
+type memoryReading struct {
+	used uint64
+	atNS int64
+}
+
+type memoryReadings []memoryReading
+
+func (r *memoryReadings) read() (uint64, error) {
+	used, err := vmallocUsed()
+	if err == nil {
+		*r = append(*r, memoryReading{used, monotonic()})
+	}
+	return used, err
+}
+
+// inLimbo is the last reading that ended before freeing began; where that is not
+// known (0), the largest.
+func (r memoryReadings) inLimbo(freeBeganNS int64) (used uint64) {
+	for _, m := range r {
+		if freeBeganNS == 0 {
+			used = max(used, m.used)
+		} else if m.atNS <= freeBeganNS {
+			used = m.used
+		}
+	}
+	return used
+}
+
+// dropAndWait drops the last reference and reads the memory in use until most of
+// the array's is back.
+func (i *bigInstance) dropAndWait() error {
+	held, err := i.readings.read()
+	if err != nil {
+		return err
+	}
+	if err := i.dropReading(); err != nil {
 		return err
 	}
 	dropped := time.Now()
 	// A tenth is left for what the rest of the system does meanwhile.
 	const limit = time.Minute
 	for freed := false; !freed; time.Sleep(time.Millisecond) {
-		used, err := vmallocUsed()
+		used, err := i.readings.read()
 		if err != nil {
 			return err
 		}
@@ -393,61 +422,28 @@ func (i *bigInstance) dropAndWait(held uint64) error {
 	return i.memory("memory.after")
 }
 
-// limboMemory is a reading of the memory in use.
-type limboMemory struct {
-	used    uint64
-	atNS    int64
-	waiting bool // the call that dropped the last reference had not returned
-}
-
-// dropIntoLimbo drops the last reference, and reads the memory of then. Where
-// the call that does it waits for a grace period itself, the array may be freed
-// when it returns: another thread reads during the wait.
-func (i *bigInstance) dropIntoLimbo() error {
-	if err := i.unmapMemory(); err != nil {
-		return err
-	}
-	status, err := openThreadStatus()
-	if err != nil {
-		return fmt.Errorf("watch the wait for a grace period: %w", err)
-	}
-	defer status.Close()
-	var returned atomic.Bool
-	ready, during := make(chan struct{}), make(chan limboMemory, 1)
+// dropReading drops the last reference. The call that does it waits for a grace
+// period itself, after which the array may be freed: another thread reads
+// meanwhile.
+func (i *bigInstance) dropReading() error {
+	returned, read := make(chan struct{}), make(chan memoryReadings, 1)
 	go func() {
-		defer close(during)
-		close(ready)
-		for !returned.Load() {
-			if !status.waits() {
-				continue
-			}
-			if used, err := vmallocUsed(); err == nil && status.waits() {
-				during <- limboMemory{used, monotonic(), true}
+		var r memoryReadings
+		defer func() { read <- r }()
+		for {
+			select {
+			case <-returned:
 				return
+			case <-time.After(time.Millisecond):
+			}
+			if _, err := r.read(); err != nil {
+				return // the next reading says it
 			}
 		}
 	}()
-	<-ready
+	var err error
 	i.result.LastPuts, err = i.drop()
-	returned.Store(true)
-	var ok bool
-	if i.limbo, ok = <-during; ok || err != nil {
-		return err
-	}
-	used, err := vmallocUsed()
-	i.limbo = limboMemory{used: used, atNS: monotonic()}
+	close(returned)
+	i.readings = append(i.readings, <-read...)
 	return err
-}
-
-// keepLimbo keeps the memory in limbo, unless freeing may have begun before it
-// was read. (0: when that was is not known.) Without a grace period it would
-// have by chance.
-func (i *bigInstance) keepLimbo(freeBeganNS int64) {
-	switch {
-	case i.strategy == StrategyImmediate:
-	case i.limbo.waiting && freeBeganNS == 0, i.limbo.atNS < freeBeganNS:
-		i.keepMemory("memory.limbo", i.limbo.used)
-	default:
-		i.result.Warnings = append(i.result.Warnings, "memory.limbo is not known: freeing may have begun before it was read")
-	}
 }

@@ -45,33 +45,12 @@ func TestKeepCall(t *testing.T) {
 	}
 }
 
-// The memory in limbo is known where freeing has not begun when it was read.
-func TestKeepLimbo(t *testing.T) {
-	for _, tt := range []struct {
-		strategy  string
-		limbo     limboMemory
-		freeBegan int64
-		want      string
-	}{
-		{StrategyRCU, limboMemory{5, 100, true}, 200, "kept"},
-		{StrategyRCU, limboMemory{5, 100, false}, 200, "kept"},
-		{StrategyRCU, limboMemory{5, 100, true}, 0, "kept"}, // nothing says when, but the call waited
-		{StrategyRCU, limboMemory{5, 100, false}, 0, "warned"},
-		{StrategyRCU, limboMemory{5, 100, true}, 100, "warned"},
-		{StrategyRCU, limboMemory{5, 300, false}, 200, "warned"},
-		{StrategyImmediate, limboMemory{5, 100, false}, 200, ""},
-	} {
-		i := &bigInstance{strategy: tt.strategy, limbo: tt.limbo, result: Result{Metrics: map[string]Metric{}}}
-		i.keepLimbo(tt.freeBegan)
-		got := ""
-		if m, ok := i.result.Metrics["memory.limbo"]; ok && m.Values[0] == 5 {
-			got = "kept"
-		}
-		if len(i.result.Warnings) > 0 {
-			got += "warned"
-		}
-		if got != tt.want {
-			t.Errorf("%+v: %s", tt, got)
+// The memory in limbo is what was in use just before freeing began.
+func TestInLimbo(t *testing.T) {
+	r := memoryReadings{{50, 100}, {51, 200}, {51, 300}, {26, 400}, {25, 500}}
+	for freeBegan, want := range map[int64]uint64{350: 51, 300: 51, 150: 50, 450: 26, 0: 51} {
+		if got := r.inLimbo(freeBegan); got != want {
+			t.Errorf("freeing began at %d: %d, want %d", freeBegan, got, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ package workloads
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -76,10 +77,10 @@ type hold struct {
 	length  time.Duration // of the one under way
 	prog    *ebpf.Program
 	memory  *ebpf.Collection
-	page    *lateFault   // of a tasks-trace reader
-	cpus    unix.CPUSet  // as found
-	ours    unix.CPUSet  // without the reader's
-	status  threadStatus // of the thread that operates
+	page    *lateFault  // of a tasks-trace reader
+	cpus    unix.CPUSet // as found
+	ours    unix.CPUSet // without the reader's
+	status  *os.File    // of the thread that operates
 	// The reader and who lets it go live as long as the run: a thread that
 	// ends is freed by RCU, and would start a grace period of its own.
 	begin, watch chan struct{}
@@ -151,7 +152,7 @@ func (h *hold) start() (stop func() error, err error) {
 	its.Set(last)
 	h.ours = h.cpus
 	h.ours.Clear(last)
-	if h.status, err = openThreadStatus(); err != nil {
+	if h.status, err = os.Open(fmt.Sprintf("/proc/self/task/%d/stat", unix.Gettid())); err != nil {
 		return nil, fmt.Errorf("hold reader: %w", err)
 	}
 	if err := unix.SchedSetaffinity(0, &h.ours); err != nil {
@@ -254,7 +255,7 @@ func (h *hold) release() {
 // releaseOnce counts the time from when the operation waits: then call_rcu*()
 // has been called for the map.
 func (h *hold) releaseOnce() (t holdTimes) {
-	for !h.done.Load() && !h.status.waits() {
+	for !h.done.Load() && !h.waits() {
 		time.Sleep(50 * time.Microsecond)
 	}
 	t.waitingNS = monotonic()
@@ -266,6 +267,20 @@ func (h *hold) releaseOnce() (t holdTimes) {
 	time.Sleep(time.Duration(until - monotonic()))
 	t.err = h.page.serve()
 	return t
+}
+
+// waits tells whether the operating thread sleeps uninterruptibly, which in an
+// update or a delete it does in synchronize_rcu*() only.
+func (h *hold) waits() bool {
+	var buf [256]byte
+	n, err := h.status.ReadAt(buf[:], 0)
+	if n == 0 && err != nil {
+		return false
+	}
+	// "81 (comm) D 1 …", and the comm may hold anything.
+	stat := string(buf[:n])
+	i := strings.LastIndex(stat, ") ")
+	return i >= 0 && len(stat) > i+2 && (stat[i+2] == 'D' || stat[i+2] == 'I')
 }
 
 // leave waits for the reader's end, and holds the program's own times against
