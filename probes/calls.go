@@ -67,7 +67,7 @@ func (p *CallProbe) UnderWay() (bool, error) {
 }
 
 // Calls takes those that have ended, in the order of their ends, and says how
-// many more ended: those under way when it attached among them.
+// many more ended.
 func (p *CallProbe) Calls() (calls []Call, unseen uint64, err error) {
 	ended := p.coll.Maps[callsMapMpfCallsEnded]
 	for {

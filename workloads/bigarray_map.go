@@ -21,7 +21,6 @@ type bigInstance struct {
 	outer    *ebpf.Map // of strategy rcu
 	mapped   []byte
 	tracer   Tracer
-	readings memoryReadings // since the last reference was about to be dropped
 	result   Result
 }
 

@@ -3,9 +3,11 @@
 package workloads
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -61,33 +63,40 @@ func (i *bigInstance) traced(functions map[string][]string, f func() error) (map
 
 // keepCall keeps how long the longest of the calls under a name took, of those
 // within a time and by its thread (0: by any), and returns it. Others make and
-// free maps too.
+// free maps too. Where there is none, it is the time itself.
 func (i *bigInstance) keepCall(name string, calls map[string]Calls, within Call) Call {
 	all, ok := calls[name]
 	if !ok {
-		return Call{}
+		return within
 	}
-	var longest Call
-	n := 0
-	for _, c := range all.List {
-		if c.BeginNS < within.BeginNS || c.EndNS > within.EndNS || within.TID != 0 && c.TID != within.TID {
-			continue
-		}
-		n++
-		if n == 1 || c.EndNS-c.BeginNS > longest.EndNS-longest.BeginNS {
-			longest = c
-		}
+	ours := all.within(within)
+	if len(ours) == 0 {
+		// In a PID namespace of its own the thread has another number here.
+		within.TID = 0
+		ours = all.within(within)
 	}
-	if n == 0 {
+	if len(ours) == 0 {
 		i.result.Warnings = append(i.result.Warnings, fmt.Sprintf("%s: none of %d calls of %s is the array's (%d more were not seen whole)", name, len(all.List), all.Function, all.Unseen))
-		return Call{}
+		return within
 	}
+	longest := slices.MaxFunc(ours, func(a, b Call) int { return cmp.Compare(a.EndNS-a.BeginNS, b.EndNS-b.BeginNS) })
 	how := all.Function + ", fentry to fexit"
-	if n > 1 {
-		how = fmt.Sprintf("the longest of %d calls of %s", n, how)
+	if len(ours) > 1 {
+		how = fmt.Sprintf("the longest of %d calls of %s", len(ours), how)
 	}
 	i.one(name, "ns", how, float64(longest.EndNS-longest.BeginNS))
 	return longest
+}
+
+// within are the calls within a time, by its thread unless that is 0.
+func (c *Calls) within(time Call) []Call {
+	var out []Call
+	for _, call := range c.List {
+		if call.BeginNS >= time.BeginNS && call.EndNS <= time.EndNS && (time.TID == 0 || call.TID == time.TID) {
+			out = append(out, call)
+		}
+	}
+	return out
 }
 
 // timed keeps how long f took.
@@ -106,11 +115,31 @@ func (i *bigInstance) one(name, unit, how string, value float64) {
 
 // memory keeps how much of the target's memory vmalloc has given out.
 func (i *bigInstance) memory(name string) error {
+	// From 7.1 on a CPU keeps some pages of the count to itself until asked.
+	_ = os.WriteFile("/proc/sys/vm/stat_refresh", []byte("1"), 0)
 	used, err := vmallocUsed()
 	if err != nil {
 		return err
 	}
 	i.one(name, "bytes", "VmallocUsed: pages of vmalloc, all of the target's; page tables are not among them", float64(used))
+	return nil
+}
+
+// settle waits until what was freed before is: until the memory in use stays the
+// same for a tenth of a second, two seconds at most.
+func settle() error {
+	const step, same, most = 10 * time.Millisecond, 10, 200
+	last, since := uint64(0), 0
+	for n := 0; n < most && since < same; n++ {
+		used, err := vmallocUsed()
+		if err != nil {
+			return err
+		}
+		if since++; used != last {
+			last, since = used, 0
+		}
+		time.Sleep(step)
+	}
 	return nil
 }
 
@@ -168,6 +197,9 @@ func (i *bigInstance) createInParts() (create Call, err error) {
 // createHeld makes the array, and keeps how long that took and the memory
 // around it.
 func (i *bigInstance) createHeld(how string, watch Watch) (create Call, err error) {
+	if err := settle(); err != nil {
+		return create, err
+	}
 	if err := i.memory("memory.before"); err != nil {
 		return create, err
 	}
@@ -351,18 +383,26 @@ func (i *bigInstance) free() error {
 	if err := i.unmapMemory(); err != nil {
 		return err
 	}
-	begin := monotonic()
+	var f freeing
 	calls, err := i.traced(map[string][]string{
 		"free.array_map_free": {"array_map_free"},
 		"free.vfree":          {"vfree"},
-	}, i.dropAndWait)
+	}, func() (err error) { f, err = i.dropAndWait(); return err })
 	if err != nil {
 		return err
 	}
-	free := i.keepCall("free.array_map_free", calls, Call{BeginNS: begin, EndNS: math.MaxInt64})
+	free := i.keepCall("free.array_map_free", calls, Call{BeginNS: f.droppingNS, EndNS: math.MaxInt64})
 	i.keepCall("free.vfree", calls, free)
-	i.one("memory.limbo", "bytes", "VmallocUsed: the last reading before freeing began", float64(i.readings.inLimbo(free.BeginNS)))
-	return nil
+	used, how := f.inLimbo(free.BeginNS)
+	i.one("memory.limbo", "bytes", how, float64(used))
+	return i.memory("memory.after")
+}
+
+// freeing is what was seen while the array's memory was given back.
+type freeing struct {
+	held       uint64 // VmallocUsed just before the last reference was dropped
+	droppingNS int64  // when that began
+	readings   []memoryReading
 }
 
 // memoryReading is how much vmalloc had given out, and when that was known.
@@ -371,79 +411,48 @@ type memoryReading struct {
 	atNS int64
 }
 
-type memoryReadings []memoryReading
-
-func (r *memoryReadings) read() (uint64, error) {
-	used, err := vmallocUsed()
-	if err == nil {
-		*r = append(*r, memoryReading{used, monotonic()})
-	}
-	return used, err
-}
-
-// inLimbo is the last reading that ended before freeing began; where that is not
-// known (0), the largest.
-func (r memoryReadings) inLimbo(freeBeganNS int64) (used uint64) {
-	for _, m := range r {
-		if freeBeganNS == 0 {
-			used = max(used, m.used)
-		} else if m.atNS <= freeBeganNS {
-			used = m.used
+// inLimbo is the last reading that ended before freeing began. Dropping the
+// reference gives nothing back, so what was before it will do.
+func (f *freeing) inLimbo(freeBeganNS int64) (used uint64, how string) {
+	used, how = f.held, "VmallocUsed, just before the last reference was dropped"
+	for _, m := range f.readings {
+		if m.atNS <= freeBeganNS {
+			used, how = m.used, "VmallocUsed, the last reading before freeing began"
 		}
 	}
-	return used
+	return used, how
 }
 
 // dropAndWait drops the last reference and reads the memory in use until most of
-// the array's is back.
-func (i *bigInstance) dropAndWait() error {
-	held, err := i.readings.read()
+// the array's is back. It reads nothing while the call that drops it waits for a
+// grace period: that would hold it up.
+func (i *bigInstance) dropAndWait() (f freeing, err error) {
+	if f.held, err = vmallocUsed(); err != nil {
+		return f, err
+	}
+	f.droppingNS = monotonic()
+	i.result.LastPuts, err = i.drop()
+	dropped := monotonic()
 	if err != nil {
-		return err
+		return f, err
 	}
-	if err := i.dropReading(); err != nil {
-		return err
-	}
-	dropped := time.Now()
 	// A tenth is left for what the rest of the system does meanwhile.
 	const limit = time.Minute
-	for freed := false; !freed; time.Sleep(time.Millisecond) {
-		used, err := i.readings.read()
+	for {
+		used, err := vmallocUsed()
 		if err != nil {
-			return err
+			return f, err
 		}
-		freed = float64(used) <= float64(held)-float64(i.cfg.Size)*9/10
-		if !freed && time.Since(dropped) > limit {
+		now := monotonic()
+		f.readings = append(f.readings, memoryReading{used, now})
+		if float64(used) <= float64(f.held)-float64(i.cfg.Size)*9/10 {
+			i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(now-dropped))
+			return f, nil
+		}
+		if now-dropped > limit.Nanoseconds() {
 			i.result.Warnings = append(i.result.Warnings, fmt.Sprintf("the array's memory was not back %v after its last reference was dropped", limit))
-			return i.memory("memory.after")
+			return f, nil
 		}
+		time.Sleep(time.Millisecond)
 	}
-	i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(time.Since(dropped).Nanoseconds()))
-	return i.memory("memory.after")
-}
-
-// dropReading drops the last reference. The call that does it waits for a grace
-// period itself, after which the array may be freed: another thread reads
-// meanwhile.
-func (i *bigInstance) dropReading() error {
-	returned, read := make(chan struct{}), make(chan memoryReadings, 1)
-	go func() {
-		var r memoryReadings
-		defer func() { read <- r }()
-		for {
-			select {
-			case <-returned:
-				return
-			case <-time.After(time.Millisecond):
-			}
-			if _, err := r.read(); err != nil {
-				return // the next reading says it
-			}
-		}
-	}()
-	var err error
-	i.result.LastPuts, err = i.drop()
-	close(returned)
-	i.readings = append(i.readings, <-read...)
-	return err
 }

@@ -27,8 +27,9 @@ func TestKeepCall(t *testing.T) {
 		{"alloc", create, Call{own, 10, 90}, "array_map_alloc, fentry to fexit"},
 		{"alloc", Call{EndNS: math.MaxInt64}, Call{other, 5, 400}, "the longest of 3 calls of array_map_alloc, fentry to fexit"},
 		{"area", Call{own, 10, 90}, Call{own, 20, 40}, "the longest of 2 calls of area_alloc, fentry to fexit"},
-		{"none", create, Call{}, ""},
-		{"not attached", create, Call{}, ""},
+		{"alloc", Call{9, 0, 100}, Call{own, 10, 90}, "array_map_alloc, fentry to fexit"}, // 9 is its number elsewhere
+		{"none", Call{own, 0, 10}, Call{0, 0, 10}, ""},
+		{"not attached", create, create, ""},
 	} {
 		i := &bigInstance{result: Result{Metrics: map[string]Metric{}}}
 		if got := i.keepCall(tt.name, calls, tt.within); got != tt.want {
@@ -47,10 +48,19 @@ func TestKeepCall(t *testing.T) {
 
 // The memory in limbo is what was in use just before freeing began.
 func TestInLimbo(t *testing.T) {
-	r := memoryReadings{{50, 100}, {51, 200}, {51, 300}, {26, 400}, {25, 500}}
-	for freeBegan, want := range map[int64]uint64{350: 51, 300: 51, 150: 50, 450: 26, 0: 51} {
-		if got := r.inLimbo(freeBegan); got != want {
-			t.Errorf("freeing began at %d: %d, want %d", freeBegan, got, want)
+	f := freeing{held: 50, droppingNS: 100, readings: []memoryReading{{51, 200}, {52, 300}, {26, 400}}}
+	for _, tt := range []struct {
+		freeBegan int64
+		want      uint64
+		how       string
+	}{
+		{350, 52, "before freeing began"},
+		{300, 52, "before freeing began"},
+		{150, 50, "before the last reference was dropped"},
+		{100, 50, "before the last reference was dropped"}, // when it began is not known
+	} {
+		if got, how := f.inLimbo(tt.freeBegan); got != tt.want || !strings.Contains(how, tt.how) {
+			t.Errorf("freeing began at %d: %d (%s), want %d", tt.freeBegan, got, how, tt.want)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func parseHold(text string) (kind string, lengths []time.Duration, err error) {
 	for value := range strings.SplitSeq(list, ",") {
 		length, err := time.ParseDuration(value)
 		if err != nil || length != 0 && length < time.Millisecond || length > maxHold[kind] {
-			return "", nil, fmt.Errorf("--hold-reader %s: %q is not a time from 1ms to %v", kind, value, maxHold[kind])
+			return "", nil, fmt.Errorf("--hold-reader %s: %q is not a time from 1ms to %v, or 0s for none", kind, value, maxHold[kind])
 		}
 		lengths = append(lengths, length)
 	}

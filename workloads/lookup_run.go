@@ -185,14 +185,6 @@ func (i *lookupInstance) function(path string) string {
 	return ""
 }
 
-func less(values []float64, base float64) []float64 {
-	out := make([]float64, len(values))
-	for j, v := range values {
-		out[j] = v - base
-	}
-	return out
-}
-
 func medianOf(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

@@ -76,7 +76,7 @@ func (l *loopTurns) take() (ns int64, n int, err error) {
 // trusted, the result has a warning.
 func (l *loopTurns) metric(r *Result, name string) Metric {
 	m := Metric{Values: lessAround(l.onceNS, l.emptyNS), Unit: "ns/op", Difference: true, How: fmt.Sprintf(
-		"in BPF, batches of %d less the median of the %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*around+1, medianOf(l.emptyNS))}
+		"in BPF, batches of %d less the median of up to %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*around+1, medianOf(l.emptyNS))}
 	if cost := medianOf(m.Values); cost <= 0 {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%s: a loop of it takes no longer than an empty one (%.2f ns a turn): it can't be trusted (is the machine busy?)", name, cost))
 	}

@@ -3,27 +3,27 @@
 package workloads
 
 import (
-	"errors"
 	"os"
 
 	"github.com/cilium/ebpf"
 )
 
-// placements is how often LoadOnOnePage tries: programs are some hundred bytes
-// long, and fewer than one in ten is on two pages.
+// placements is how often LoadOnOnePage tries again: programs are some hundred
+// bytes long, and about one in ten is on two pages.
 const placements = 32
 
 // LoadOnOnePage loads a program whose machine code is on one page, for it to be
 // timed. QEMU's translator doesn't chain a jump to another page
 // (translator_use_goto_tb()): a loop with such a jump takes some 30 ns longer a
 // turn than an equal one, more than most lookups. A program that is longer than
-// a page, or that is interpreted, is what it is.
-func LoadOnOnePage(spec *ebpf.ProgramSpec) (_ *ebpf.Program, err error) {
+// a page, that is interpreted, or whose address the kernel hides, is taken as it
+// comes, and so is the last of many tries.
+func LoadOnOnePage(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 	// Those on two pages stay until one is found, or the next would be there.
 	var others []*ebpf.Program
 	defer func() {
 		for _, p := range others {
-			err = errors.Join(err, p.Close())
+			p.Close()
 		}
 	}()
 	for {

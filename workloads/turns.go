@@ -101,3 +101,11 @@ func probeCost(with, without []float64, function string) Metric {
 	return Metric{Values: less(with, medianOf(without)), Unit: "ns/op", Difference: true,
 		How: "with the probe on " + function + ", less the median without; they took turns, and nothing above is less this"}
 }
+
+func less(values []float64, base float64) []float64 {
+	out := make([]float64, len(values))
+	for j, v := range values {
+		out[j] = v - base
+	}
+	return out
+}

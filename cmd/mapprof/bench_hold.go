@@ -43,7 +43,7 @@ type holdRow struct {
 	Excess [3]int64
 	Short  int // deaths whose phase is shorter than the hold
 	// Looked is by how much after the reader's end the kernel first looked
-	// for it, where it has to look: see srcuLook. A run without a hold has no
+	// for it, where it has to look: see srcuLook. Without a hold there is no
 	// such wait. Zero elsewhere.
 	Looked [3]int64
 	// Quartile: three quarters of the excesses less Looked, death by death,
@@ -285,7 +285,7 @@ func checkHolds(rows []holdRow) error {
 	return errors.Join(errs...)
 }
 
-// within tells whether the excess is in the spread of the run without a hold.
+// within tells whether the excess is in the spread of those without a hold.
 // The maxima of two equal samples would differ one way or the other. That more
 // than a quarter of one, 6 of 20, is over the maximum of the other has a chance
 // of 1 in 99: those are the last 6 of 40, C(20,6)/C(40,6).

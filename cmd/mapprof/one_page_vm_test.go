@@ -21,8 +21,8 @@ func init() {
 	guestMains["one-page"] = func([]string) error { return placePrograms() }
 }
 
-// placed counts programs whose code is on two pages.
-type placed struct{ Programs, Anyhow, OnOnePage int }
+// placed counts programs, and those on two pages by how they were loaded.
+type placed struct{ Programs, TwoAnyhow, TwoPlaced int }
 
 // placePrograms loads programs of some hundred bytes, all of which stay, as they
 // come and on one page each.
@@ -41,7 +41,7 @@ func placePrograms() (err error) {
 	for _, by := range []struct {
 		load     func(*ebpf.ProgramSpec) (*ebpf.Program, error)
 		twoPages *int
-	}{{ebpf.NewProgram, &out.Anyhow}, {workloads.LoadOnOnePage, &out.OnOnePage}} {
+	}{{ebpf.NewProgram, &out.TwoAnyhow}, {workloads.LoadOnOnePage, &out.TwoPlaced}} {
 		for range out.Programs {
 			p, lerr := by.load(spec)
 			if lerr != nil {
@@ -86,10 +86,10 @@ func TestVMOnePage(t *testing.T) {
 			t.Fatalf("%v %s", err, out.Message)
 		}
 		t.Logf("%s: %+v", series, got)
-		if got.Programs == 0 || got.OnOnePage != 0 {
-			t.Errorf("%s: of %d programs %d are on two pages", series, got.Programs, got.OnOnePage)
+		if got.Programs == 0 || got.TwoPlaced != 0 {
+			t.Errorf("%s: of %d programs %d are on two pages", series, got.Programs, got.TwoPlaced)
 		}
-		if got.Anyhow == 0 && series != "5.10" { // there each begins on a page of its own
+		if got.TwoAnyhow == 0 && series != "5.10" { // there each begins on a page of its own
 			t.Errorf("%s: no program would be on two pages: this shows nothing", series)
 		}
 	}
