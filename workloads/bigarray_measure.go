@@ -50,9 +50,9 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 	if p.loops != nil {
 		alone = p.loops.take
 	}
-	sides := probed{name: "lookup." + path + ".function", function: p.function, m: i.m, count: p.count,
+	turns := probed{name: "lookup." + path + ".function", function: p.function, m: i.m, count: p.count,
 		take: p.take, alone: alone, step: func(n int) { i.result.Ops += uint64(n); step() }}
-	without, with, err := sides.measure(ctx, i.tracer)
+	without, with, err := turns.measure(ctx, i.tracer)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, 
 	}
 	i.result.Metrics[op+path] = m
 	if len(with.values) > 0 {
-		i.result.Metrics["probe."+path] = probeCost(with.values, without.values, p.function)
+		i.result.Metrics["probe."+path] = probeCost(with, without, p.function)
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	}
 	i.result.Metrics["lookup."+path] = m
 	if len(with.values) > 0 {
-		i.result.Metrics["probe."+path] = probeCost(with.values, without.values, function)
+		i.result.Metrics["probe."+path] = probeCost(with, without, function)
 	}
 	return nil
 }

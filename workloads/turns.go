@@ -8,17 +8,17 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// sides is how many parts each side of a comparison has.
-const sides = 4
+// parts is how many parts each side of a comparison has.
+const parts = 8
 
 // inTurns does count operations with a probe that is attached, and as many
 // without it. Each side is done in parts, and they take turns, neither always
 // the first: a machine that gets slower meanwhile does so for both. It stops
 // early when ctx ends.
 func inTurns(ctx context.Context, probe Probe, count uint64, without, with func(until uint64) error) error {
-	for part := range uint64(sides) {
-		until := count / sides * (part + 1)
-		if part == sides-1 {
+	for part := range uint64(parts) {
+		until := count / parts * (part + 1)
+		if part == parts-1 {
 			until = count
 		}
 		order := []bool{true, false}
@@ -78,10 +78,11 @@ func (p *probed) measure(ctx context.Context, tracer Tracer) (without, with seri
 type series struct {
 	values []float64
 	ops    uint64
+	ends   []int // of its parts, in values
 }
 
 // extend takes batches until the series has that many operations, or until ctx
-// ends.
+// ends. They are another part of it.
 func (s *series) extend(ctx context.Context, until uint64, take takeFunc, step func(n int)) error {
 	for s.ops < until && ctx.Err() == nil {
 		ns, n, err := take()
@@ -92,14 +93,36 @@ func (s *series) extend(ctx context.Context, until uint64, take takeFunc, step f
 		s.ops += uint64(n)
 		step(n)
 	}
+	s.ends = append(s.ends, len(s.values))
 	return nil
 }
 
-// probeCost is the metric of what a probe adds. The base is the same
-// operations' without it.
-func probeCost(with, without []float64, function string) Metric {
-	return Metric{Values: less(with, medianOf(without)), Unit: "ns/op", Difference: true,
-		How: "with the probe on " + function + ", less the median without; they took turns, and nothing above is less this"}
+// part is one of its parts; empty where there was no operation left to do.
+func (s *series) part(n int) []float64 {
+	if n >= len(s.ends) {
+		return nil
+	}
+	from := 0
+	if n > 0 {
+		from = s.ends[n-1]
+	}
+	return s.values[from:s.ends[n]]
+}
+
+// probeCost is the metric of what a probe adds. The base of each part is that
+// done without it just before or after: what slows the machine down for a while
+// is in both.
+func probeCost(with, without series, function string) Metric {
+	m := Metric{Unit: "ns/op", Difference: true, How: "with the probe on " + function +
+		", less the median of those without just before or after; nothing above is less this"}
+	for n := range with.ends {
+		base := without.part(n)
+		if len(base) == 0 { // one batch is as much as several parts
+			base = without.values
+		}
+		m.Values = append(m.Values, less(with.part(n), medianOf(base))...)
+	}
+	return m
 }
 
 func less(values []float64, base float64) []float64 {

@@ -117,3 +117,40 @@ func TestInTurnsIsFair(t *testing.T) {
 		t.Errorf("the probe costs %v, want 100", cost)
 	}
 }
+
+// Where a machine is at half its speed for some of the parts, the probe costs
+// what it costs all the same, in each part.
+func TestProbeCostInParts(t *testing.T) {
+	now := 0
+	take := func(cost float64) takeFunc {
+		return func() (int64, int, error) {
+			now++
+			if now > 30 && now <= 70 {
+				return int64(2 * cost), 1, nil
+			}
+			return int64(cost), 1, nil
+		}
+	}
+	var alone, probed series
+	ctx, step := context.Background(), func(int) {}
+	if err := inTurns(ctx, loggedProbe{log: &strings.Builder{}}, 80,
+		func(until uint64) error { return alone.extend(ctx, until, take(1000), step) },
+		func(until uint64) error { return probed.extend(ctx, until, take(1100), step) }); err != nil {
+		t.Fatal(err)
+	}
+	m := probeCost(probed, alone, "f")
+	if len(m.Values) != 80 || !m.Difference {
+		t.Fatalf("%+v", m)
+	}
+	for i, v := range m.Values {
+		// The parts in which the speed changed have both.
+		if part := i / 10; part != 1 && part != 3 && v != 100 && v != 200 {
+			t.Errorf("part %d: %v, want 100, or 200 at half the speed", part, v)
+		}
+	}
+	// Fewer batches than parts: the base is all of them.
+	one, few := series{values: []float64{8}, ends: []int{0, 1}}, series{values: []float64{5, 7}, ends: []int{2, 2}}
+	if m := probeCost(one, few, "f"); len(m.Values) != 1 || m.Values[0] != 2 {
+		t.Errorf("%+v", m)
+	}
+}
