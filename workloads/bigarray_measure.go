@@ -30,60 +30,27 @@ func (i *bigInstance) measure(ctx context.Context, step func()) error {
 	})
 }
 
-// timedPath is one way to look up or update, made ready.
-type timedPath struct {
-	how      string
-	take     takeFunc
-	count    uint64
-	loops    *loopTurns // where it is a loop in BPF; take is its loop alone
-	function string     // of the kernel's lookup, which a probe can time; empty: there is none
-	close    func() error
-}
-
 func (i *bigInstance) measurePath(ctx context.Context, path string, write bool, step func()) (err error) {
 	p, err := i.timedPath(path, write)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	alone := p.take
 	if p.loops != nil {
-		alone = p.loops.take
+		defer func() { err = errors.Join(err, p.loops.Close()) }()
 	}
-	turns := probed{name: "lookup." + path + ".function", function: p.function, m: i.m, count: p.count,
-		take: p.take, alone: alone, step: func(n int) { i.result.Ops += uint64(n); step() }}
-	without, with, err := turns.measure(ctx, i.tracer)
-	if err != nil {
-		return err
-	}
-	if len(without.values) == 0 {
-		return nil
-	}
-	op := "update."
-	if !write {
-		op = "lookup."
-	}
-	m := Metric{Values: without.values, Unit: "ns/op", How: p.how}
-	if p.loops != nil {
-		m = p.loops.metric(&i.result, op+path)
-	}
-	if !write && p.function == "" {
-		m.How += "; no probe sees it, so none adds to it"
-	}
-	i.result.Metrics[op+path] = m
-	if len(with.values) > 0 {
-		i.result.Metrics["probe."+path] = probeCost(with, without, p.function)
-	}
-	return nil
+	p.step = func(n int) { i.result.Ops += uint64(n); step() }
+	_, _, err = p.measure(ctx, i.tracer, &i.result)
+	return err
 }
 
-func (i *bigInstance) timedPath(path string, write bool) (*timedPath, error) {
+// timedPath makes one way to look up or update ready.
+func (i *bigInstance) timedPath(path string, write bool) (*probed, error) {
 	stepper := newStepper(i.cfg.Pattern, i.cfg.entries(), i.cfg.stride())
 	verb := "look up"
 	if write {
 		verb = "update"
 	}
-	p := &timedPath{count: i.cfg.Count, close: func() error { return nil }}
+	p := &probed{path: path, write: write, m: i.m, count: i.cfg.Count}
 	batch := batchLookups
 	// What is copied whole is done less often.
 	if path == pathSyscall || path == pathBatch || path == pathHelper && write {
@@ -127,11 +94,10 @@ func (i *bigInstance) timedPath(path string, write bool) (*timedPath, error) {
 			return ns, n, err
 		}
 	default:
-		loops, err := newLoopTurns(loopSpec{path: path, n: batch, maps: loopMaps{m: i.m, other: i.other}, step: stepper, write: write}, false)
-		if err != nil {
+		var err error
+		if p.loops, err = newLoopTurns(loopSpec{path: path, n: batch, maps: loopMaps{m: i.m, other: i.other}, step: stepper, write: write}, false); err != nil {
 			return nil, err
 		}
-		p.loops, p.take, p.close = loops, loops.once.take, loops.Close
 	}
 	return p, nil
 }

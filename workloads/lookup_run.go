@@ -74,37 +74,17 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	if err != nil {
 		return err
 	}
-	alone := t.take
-	loops, ok := t.(*loopTurns)
-	if ok {
+	p := probed{path: path, how: how, take: t.take, function: i.function(path), m: i.watched(path), count: i.cfg.Count,
+		step: func(n int) { i.result.Ops += uint64(n); progress() }}
+	if loops, ok := t.(*loopTurns); ok {
 		defer loops.Close()
-		t = loops.once
+		p.loops = loops
 	}
-	function := i.function(path)
-	p := probed{name: "lookup." + path + ".function", function: function, m: i.watched(path), count: i.cfg.Count,
-		take: t.take, alone: alone, step: func(n int) { i.result.Ops += uint64(n); progress() }}
-	without, with, err := p.measure(ctx, i.tracer)
-	if err != nil {
-		return err
-	}
+	without, with, err := p.measure(ctx, i.tracer, &i.result)
 	if without.ops < i.cfg.Count || with.ops > 0 && with.ops < i.cfg.Count {
 		i.result.Interrupted = true
 	}
-	if len(without.values) == 0 {
-		return nil
-	}
-	m := Metric{Values: without.values, Unit: "ns/op", How: how}
-	if loops != nil {
-		m = loops.metric(&i.result, "lookup."+path)
-	}
-	if function == "" {
-		m.How += "; no probe sees it, so none adds to it"
-	}
-	i.result.Metrics["lookup."+path] = m
-	if len(with.values) > 0 {
-		i.result.Metrics["probe."+path] = probeCost(with, without, function)
-	}
-	return nil
+	return err
 }
 
 // taker returns what does n lookups by a path, and says how they are timed,

@@ -72,16 +72,19 @@ func (l *loopTurns) take() (ns int64, n int, err error) {
 	return ns, l.once.n, nil
 }
 
-// metric is what a turn costs more than an empty one. Where that can't be
-// trusted, the result has a warning.
-func (l *loopTurns) metric(r *Result, name string) Metric {
-	m := Metric{Values: lessAround(l.onceNS, l.emptyNS), Unit: "ns/op", Difference: true, How: fmt.Sprintf(
+// metric is what a turn costs more than an empty one, unless nothing is what it
+// comes to: a machine was too busy to tell. That is a warning, and so is a loop
+// that can't be trusted.
+func (l *loopTurns) metric(r *Result, name string) (m Metric, known bool) {
+	m = Metric{Values: lessAround(l.onceNS, l.emptyNS), Unit: "ns/op", How: fmt.Sprintf(
 		"in BPF, batches of %d less the median of up to %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*around+1, medianOf(l.emptyNS))}
-	if cost := medianOf(m.Values); cost <= 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%s: a loop of it takes no longer than an empty one (%.2f ns a turn): it can't be trusted (is the machine busy?)", name, cost))
+	known = medianOf(m.Values) > 0 && meanOf(m.Values) > 0
+	if !known {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s is not known: a loop of it takes no longer than an empty one (median %.2f, mean %.2f ns a turn; is the machine busy?)",
+			name, medianOf(m.Values), meanOf(m.Values)))
 	}
 	if l.twice == nil {
-		return m
+		return m, known
 	}
 	ratio := medianOf(l.twiceNS) / medianOf(l.onceNS)
 	m.How += fmt.Sprintf("; %d take %.3f times as long as %d", l.twice.n, ratio, l.once.n)
@@ -90,7 +93,15 @@ func (l *loopTurns) metric(r *Result, name string) Metric {
 			"%s: %d take %.3f times as long as %d, not 2 within %.0f %%: its cost can't be trusted (is the machine busy?)",
 			name, l.twice.n, ratio, l.once.n, linearity*100))
 	}
-	return m
+	return m, known
+}
+
+func meanOf(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
 }
 
 // around is how many neighbours on either side lessAround takes.

@@ -14,7 +14,7 @@ const placements = 32
 
 // LoadOnOnePage loads a program whose machine code is on one page, for it to be
 // timed. QEMU's translator doesn't chain a jump to another page
-// (translator_use_goto_tb()): a loop with such a jump takes some 30 ns longer a
+// (translator_use_goto_tb()): a loop with such a jump takes tens of ns longer a
 // turn than an equal one, more than most lookups. A program that is longer than
 // a page, that is interpreted, or whose address the kernel hides, is taken as it
 // comes, and so is the last of many tries.

@@ -47,31 +47,62 @@ func inTurns(ctx context.Context, probe Probe, count uint64, without, with func(
 // takeFunc does n operations together and says how long they took.
 type takeFunc func() (ns int64, n int, err error)
 
-// probed is what some operations cost with a probe and without.
+// probed is operations by one path, to be timed with a probe and without.
 type probed struct {
-	// name is the metric of the probe's, on function, of m's calls; an empty
-	// function is none that a probe could see.
-	name, function string
-	m              *ebpf.Map
-	count          uint64
-	take, alone    takeFunc // with the probe, and without
-	step           func(n int)
+	path     string
+	write    bool       // updates; else lookups
+	how      string     // they are timed, unless they are loops
+	take     takeFunc   // does them, unless they are loops
+	loops    *loopTurns // where they are
+	function string     // of the kernel, called for each of them, which a probe can time; empty: there is none
+	m        *ebpf.Map  // whose calls of it count
+	count    uint64
+	step     func(n int)
 }
 
 // measure does the operations without the probe and, where the tracer can time
-// the function, as many with it, in turns.
-func (p *probed) measure(ctx context.Context, tracer Tracer) (without, with series, err error) {
-	alone := func(until uint64) error { return without.extend(ctx, until, p.alone, p.step) }
+// the function, as many with it, in turns, and keeps what they cost.
+func (p *probed) measure(ctx context.Context, tracer Tracer, r *Result) (without, with series, err error) {
+	take, probedTake := p.take, p.take
+	if p.loops != nil {
+		take, probedTake = p.loops.take, p.loops.once.take
+	}
+	alone := func(until uint64) error { return without.extend(ctx, until, take, p.step) }
 	if p.function != "" && tracer != nil && ctx.Err() == nil {
-		err = tracer.Time(p.name, p.function, p.m, func(probe Probe) (uint64, error) {
-			err := inTurns(ctx, probe, p.count, alone, func(until uint64) error { return with.extend(ctx, until, p.take, p.step) })
+		err = tracer.Time("lookup."+p.path+".function", p.function, p.m, func(probe Probe) (uint64, error) {
+			err := inTurns(ctx, probe, p.count, alone, func(until uint64) error { return with.extend(ctx, until, probedTake, p.step) })
 			return with.ops, err
 		})
 	}
 	if err == nil {
 		err = alone(p.count) // all of it where there was nothing to take turns with
 	}
+	if err == nil && len(without.values) > 0 {
+		p.keep(r, without, with)
+	}
 	return without, with, err
+}
+
+// keep puts what was measured into the result.
+func (p *probed) keep(r *Result, without, with series) {
+	name := "lookup." + p.path
+	if p.write {
+		name = "update." + p.path
+	}
+	m := Metric{Values: without.values, Unit: "ns/op", How: p.how}
+	known := true
+	if p.loops != nil {
+		m, known = p.loops.metric(r, name)
+	}
+	if !p.write && p.function == "" {
+		m.How += "; no probe sees it, so none adds to it"
+	}
+	if known {
+		r.Metrics[name] = m
+	}
+	if len(with.values) > 0 {
+		r.Metrics["probe."+p.path] = probeCost(with, without, p.function)
+	}
 }
 
 // series is what batches cost, each for one operation.
