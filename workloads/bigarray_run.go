@@ -71,11 +71,6 @@ func (i *bigInstance) keepCall(name string, calls map[string]Calls, within Call)
 	}
 	ours := all.within(within)
 	if len(ours) == 0 {
-		// In a PID namespace of its own the thread has another number here.
-		within.TID = 0
-		ours = all.within(within)
-	}
-	if len(ours) == 0 {
 		i.result.Warnings = append(i.result.Warnings, fmt.Sprintf("%s: none of %d calls of %s is the array's (%d more were not seen whole)", name, len(all.List), all.Function, all.Unseen))
 		return within
 	}
@@ -97,6 +92,16 @@ func (c *Calls) within(time Call) []Call {
 		}
 	}
 	return out
+}
+
+// probesTID is the calling thread's number as a BPF program sees it; 0, not
+// known, in a PID namespace other than the first, whose inode is fixed
+// (PROC_PID_INIT_INO).
+func probesTID() int {
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
+		return 0
+	}
+	return unix.Gettid()
 }
 
 // timed keeps how long f took.
@@ -203,8 +208,9 @@ func (i *bigInstance) createHeld(how string, watch Watch) (create Call, err erro
 	if err := i.memory("memory.before"); err != nil {
 		return create, err
 	}
+	create.TID = probesTID()
 	if err := watch(func() error {
-		create = Call{TID: unix.Gettid(), BeginNS: monotonic()}
+		create.BeginNS = monotonic()
 		err := i.create()
 		create.EndNS = monotonic()
 		return err
