@@ -181,7 +181,7 @@ func compareGroup(g matched, o CompareOptions) (ComparedGroup, error) {
 	figures := make([]map[string]Figure, len(g.variants))
 	var order []Figure
 	for i, v := range g.variants {
-		out.Deterministic = out.Deterministic && v.target.Clock == ClockDeterministic
+		out.Deterministic = out.Deterministic && v.target.Clock == results.ClockICount
 		out.Sides = append(out.Sides, v.side())
 		fs, err := FiguresOf(v.scenario)
 		if err != nil {

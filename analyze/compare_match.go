@@ -3,6 +3,7 @@
 package analyze
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,15 +13,15 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// ClockDeterministic is the clock of which equal runs give equal figures.
-const ClockDeterministic = "icount"
-
 // IncomparableError says why a comparison would mean nothing.
 type IncomparableError struct{ Reasons []string }
 
 func (e *IncomparableError) Error() string {
 	return "compare: not comparable: " + strings.Join(e.Reasons, "; ") + " (--force compares all the same, and marks it)"
 }
+
+// ErrNothingMatched is that two runs have no scenario that could be compared.
+var ErrNothingMatched = errors.New("they have no workload with the same strategy in common")
 
 // variant is one scenario with where it comes from.
 type variant struct {
@@ -260,7 +261,7 @@ func differences(a, b variant, by string) []string {
 	differ("clock", a.target.Clock, b.target.Clock)
 	differ("CPUs", fmt.Sprint(a.target.CPUs), fmt.Sprint(b.target.CPUs))
 	differ("memory bytes", fmt.Sprint(a.target.MemoryBytes), fmt.Sprint(b.target.MemoryBytes))
-	if a.target.Clock == ClockDeterministic {
+	if a.target.Clock == results.ClockICount {
 		// Another translator executes other instructions.
 		differ("QEMU", a.target.QEMU, b.target.QEMU)
 	}
@@ -305,7 +306,7 @@ func remarks(a, b variant) []string {
 		say("made by different versions of mapprof (%s, %s), whose probes may cost differently", orNone(ta), orNone(tb))
 	}
 	ha, hb := a.input.Run.Host, b.input.Run.Host
-	if a.target.Clock != ClockDeterministic && ha != hb {
+	if a.target.Clock != results.ClockICount && ha != hb {
 		say("made on different hosts, whose wall clocks don't compare well")
 	}
 	var probes []string

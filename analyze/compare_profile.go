@@ -8,19 +8,16 @@ import (
 	"math"
 	"slices"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/results"
 )
-
-// ErrNothingMatched is that two runs have no scenario that could be compared.
-var ErrNothingMatched = errors.New("they have no workload with the same strategy in common")
 
 // ProfiledRun is a run with its profile.
 type ProfiledRun struct {
 	Name    string
 	Run     *results.Run
-	Profile *profile.Profile
+	Profile *pprof.Profile
 }
 
 // AlignProfiles returns copies of two profiles that cancel out where they are
@@ -30,8 +27,8 @@ type ProfiledRun struct {
 //
 // Offsets in functions and the labels that name the scenario and the kernel
 // are dropped: they differ between builds.
-func AlignProfiles(base, candidate ProfiledRun) (b, c *profile.Profile, err error) {
-	if !slices.EqualFunc(base.Profile.SampleType, candidate.Profile.SampleType, func(a, b *profile.ValueType) bool { return a.Type == b.Type && a.Unit == b.Unit }) {
+func AlignProfiles(base, candidate ProfiledRun) (b, c *pprof.Profile, err error) {
+	if !slices.EqualFunc(base.Profile.SampleType, candidate.Profile.SampleType, func(a, b *pprof.ValueType) bool { return a.Type == b.Type && a.Unit == b.Unit }) {
 		return nil, nil, errors.New("compare profiles: they have different sample types (made by different versions of mapprof?)")
 	}
 	var found Comparison
@@ -64,9 +61,9 @@ func AlignProfiles(base, candidate ProfiledRun) (b, c *profile.Profile, err erro
 }
 
 // scaledCopy keeps the samples of the scenarios that have a factor.
-func scaledCopy(p *profile.Profile, factors map[string]float64) *profile.Profile {
+func scaledCopy(p *pprof.Profile, factors map[string]float64) *pprof.Profile {
 	p = p.Copy()
-	p.Sample = slices.DeleteFunc(p.Sample, func(s *profile.Sample) bool {
+	p.Sample = slices.DeleteFunc(p.Sample, func(s *pprof.Sample) bool {
 		factor, ok := 0.0, false
 		if id := s.Label["scenario"]; len(id) == 1 {
 			factor, ok = factors[id[0]]
@@ -88,13 +85,13 @@ func scaledCopy(p *profile.Profile, factors map[string]float64) *profile.Profile
 
 // DiffProfiles returns candidate − base of what AlignProfiles keeps: negative
 // where the candidate is cheaper. The sources are left as they are.
-func DiffProfiles(base, candidate ProfiledRun) (*profile.Profile, error) {
+func DiffProfiles(base, candidate ProfiledRun) (*pprof.Profile, error) {
 	b, c, err := AlignProfiles(base, candidate)
 	if err != nil {
 		return nil, err
 	}
 	b.Scale(-1)
-	diff, err := MergeProfiles([]*profile.Profile{c, b})
+	diff, err := MergeProfiles([]*pprof.Profile{c, b})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/results"
 )
@@ -98,7 +98,7 @@ func TestDiffProfilesErrors(t *testing.T) {
 		}
 	}
 	other := profiled(t, "b", 0, profiledScenario{"6.1", "rcu", 1, 500})
-	other.Profile.SampleType = slices.DeleteFunc(other.Profile.SampleType, func(v *profile.ValueType) bool { return v.Type == SampleDeaths })
+	other.Profile.SampleType = slices.DeleteFunc(other.Profile.SampleType, func(v *pprof.ValueType) bool { return v.Type == SampleDeaths })
 	if _, err := DiffProfiles(one, other); err == nil || !strings.Contains(err.Error(), "different sample types") {
 		t.Errorf("other sample types: %v", err)
 	}

@@ -6,18 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mapprof/mapprof/results"
 )
-
-// synthetic is one side of a comparison on a clock.
-func synthetic(trials int, spread, factor float64, clock string, seed uint64) *results.Run {
-	return SyntheticRun(trials, spread, factor, clock, rand.New(rand.NewPCG(seed, 0)))
-}
 
 // cellOf finds a figure's first comparison.
 func cellOf(t *testing.T, c *Comparison, metric string) ComparedCell {
@@ -90,18 +84,18 @@ func TestCompareFindsAndDoesNot(t *testing.T) {
 		want   string
 		need   int
 	}{
-		{"unchanged", ClockDeterministic, 3, 0.0001, 1, EffectSame, 0},
-		{"one percent slower", ClockDeterministic, 3, 0.0001, 1.01, EffectWorse, 0},
-		{"one percent faster", ClockDeterministic, 3, 0.0001, 0.99, EffectBetter, 0},
-		{"under the threshold", ClockDeterministic, 3, 0.00001, 1.004, EffectSmall, 0},
-		{"one trial has no spread", ClockDeterministic, 1, 0.0001, 1.5, EffectFew, 2},
-		{"noisy: nothing is claimed", ClockDeterministic, 3, 0.1, 1.01, EffectSame, 0},
-		{"wall, unchanged", clockWall, 10, 0.02, 1, EffectSame, 0},
-		{"wall, slower", clockWall, 10, 0.02, 1.2, EffectWorse, 0},
-		{"wall, under the threshold", clockWall, 10, 0.001, 1.03, EffectSmall, 0},
-		{"wall, too few", clockWall, 4, 0.001, 2, EffectFew, 6},
+		{"unchanged", results.ClockICount, 3, 0.0001, 1, EffectSame, 0},
+		{"one percent slower", results.ClockICount, 3, 0.0001, 1.01, EffectWorse, 0},
+		{"one percent faster", results.ClockICount, 3, 0.0001, 0.99, EffectBetter, 0},
+		{"under the threshold", results.ClockICount, 3, 0.00001, 1.004, EffectSmall, 0},
+		{"one trial has no spread", results.ClockICount, 1, 0.0001, 1.5, EffectFew, 2},
+		{"noisy: nothing is claimed", results.ClockICount, 3, 0.1, 1.01, EffectSame, 0},
+		{"wall, unchanged", results.ClockWall, 10, 0.02, 1, EffectSame, 0},
+		{"wall, slower", results.ClockWall, 10, 0.02, 1.2, EffectWorse, 0},
+		{"wall, under the threshold", results.ClockWall, 10, 0.001, 1.03, EffectSmall, 0},
+		{"wall, too few", results.ClockWall, 4, 0.001, 2, EffectFew, 6},
 	} {
-		a, b := synthetic(c.trials, c.spread, 1, c.clock, 1), synthetic(c.trials, c.spread, c.factor, c.clock, 2)
+		a, b := SeededSynthetic(c.trials, c.spread, 1, c.clock, 1), SeededSynthetic(c.trials, c.spread, c.factor, c.clock, 2)
 		got, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -123,11 +117,11 @@ func TestFalsePositives(t *testing.T) {
 		clock  string
 		trials int
 		spread float64
-	}{{clockWall, 10, 0.3}, {ClockDeterministic, 3, 0.01}, {ClockDeterministic, 5, 0.002}} {
+	}{{results.ClockWall, 10, 0.3}, {results.ClockICount, 3, 0.01}, {results.ClockICount, 5, 0.002}} {
 		const tables = 300
 		false_ := 0
 		for i := range tables {
-			a, b := synthetic(c.trials, c.spread, 1, c.clock, uint64(2*i)), synthetic(c.trials, c.spread, 1, c.clock, uint64(2*i+1))
+			a, b := SeededSynthetic(c.trials, c.spread, 1, c.clock, uint64(2*i)), SeededSynthetic(c.trials, c.spread, 1, c.clock, uint64(2*i+1))
 			got, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{Threshold: 1e-9})
 			if err != nil {
 				t.Fatal(err)
@@ -144,7 +138,7 @@ func TestFalsePositives(t *testing.T) {
 }
 
 func TestCompareAbsentIsNotZero(t *testing.T) {
-	a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+	a, b := SeededSynthetic(3, 0, 1, results.ClockICount, 1), SeededSynthetic(3, 0, 1, results.ClockICount, 2)
 	for i := range b.Scenarios[0].Trials {
 		delete(b.Scenarios[0].Trials[i].Phases, results.PhaseUpdateWait)
 		b.Scenarios[0].Trials[i].Phases[results.PhaseQueue] = results.Stats{} // n = 0
@@ -184,7 +178,7 @@ func TestCompareRefuses(t *testing.T) {
 		"no workload with the same strategy":      func(r *results.Run) { r.Scenarios[0].Workload = "lookup" },
 		"they have no workload with the same str": func(r *results.Run) { r.Scenarios[0].Strategy.Requested = "sync" },
 	} {
-		a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+		a, b := SeededSynthetic(3, 0, 1, results.ClockICount, 1), SeededSynthetic(3, 0, 1, results.ClockICount, 2)
 		change(b)
 		in := []Input{{"a", a}, {"b", b}}
 		_, err := Compare(in, CompareOptions{})
@@ -204,7 +198,7 @@ func TestCompareRefuses(t *testing.T) {
 		}
 	}
 	// A parameter that is empty is one that isn't there.
-	a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+	a, b := SeededSynthetic(3, 0, 1, results.ClockICount, 1), SeededSynthetic(3, 0, 1, results.ClockICount, 2)
 	b.Scenarios[0].Params["inject-delay"] = ""
 	if _, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{}); err != nil {
 		t.Error(err)
@@ -232,7 +226,7 @@ func TestCompareRefusesNonsense(t *testing.T) {
 		"lookup.syscall has buckets of width -1":  func(t *results.Trial) { t.Metrics["lookup.syscall"] = results.Metric{N: 1, BucketWidth: -1} },
 		"lookup.syscall/mean has another unit":    func(t *results.Trial) { t.Metrics["lookup.syscall"] = results.Metric{N: 1, Unit: "parsecs"} },
 	} {
-		a, b := synthetic(3, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+		a, b := SeededSynthetic(3, 0, 1, results.ClockICount, 1), SeededSynthetic(3, 0, 1, results.ClockICount, 2)
 		change(&b.Scenarios[0].Trials[1])
 		_, err := Compare([]Input{{"a", a}, {"bad", b}}, CompareOptions{})
 		var invalid *InvalidError
@@ -245,7 +239,7 @@ func TestCompareRefusesNonsense(t *testing.T) {
 // many is a run of two kernels and two strategies.
 func many(t *testing.T) *results.Run {
 	t.Helper()
-	run := synthetic(3, 0.0001, 1, ClockDeterministic, 1)
+	run := SeededSynthetic(3, 0.0001, 1, results.ClockICount, 1)
 	base := run.Scenarios[0]
 	run.Targets = append(run.Targets, run.Targets[0])
 	run.Scenarios = nil
@@ -324,7 +318,7 @@ func TestCompareBy(t *testing.T) {
 }
 
 func TestComparePartialTrials(t *testing.T) {
-	a, b := synthetic(4, 0, 1, ClockDeterministic, 1), synthetic(3, 0, 1, ClockDeterministic, 2)
+	a, b := SeededSynthetic(4, 0, 1, results.ClockICount, 1), SeededSynthetic(3, 0, 1, results.ClockICount, 2)
 	a.Scenarios[0].Trials[3].Partial = true
 	a.Scenarios[0].Trials[3].Limbo.ByteSeconds = 1e9
 	c, err := Compare([]Input{{"a", a}, {"b", b}}, CompareOptions{})
@@ -340,7 +334,7 @@ func TestComparePartialTrials(t *testing.T) {
 }
 
 func TestFiguresOfKeepsOrder(t *testing.T) {
-	fs, err := FiguresOf(&synthetic(2, 0, 1, clockWall, 1).Scenarios[0])
+	fs, err := FiguresOf(&SeededSynthetic(2, 0, 1, results.ClockWall, 1).Scenarios[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +359,7 @@ func TestFiguresOfKeepsOrder(t *testing.T) {
 // one may, and none has the name of a phase.
 func TestCompareNegativeMetrics(t *testing.T) {
 	with := func(seed uint64, name string, cost float64, difference bool) *results.Run {
-		run := synthetic(3, 0, 1, ClockDeterministic, seed)
+		run := SeededSynthetic(3, 0, 1, results.ClockICount, seed)
 		for i := range run.Scenarios[0].Trials {
 			run.Scenarios[0].Trials[i].Metrics[name] = results.Metric{N: 1, Mean: cost, P50: cost, P90: cost, P99: cost, Unit: "instructions/op", Difference: difference}
 		}
@@ -418,7 +412,7 @@ func TestCenterOfSignedFigures(t *testing.T) {
 		}
 	}
 	// A run says which of its metrics are differences.
-	run := synthetic(3, 0, 1, ClockDeterministic, 1)
+	run := SeededSynthetic(3, 0, 1, results.ClockICount, 1)
 	for i := range run.Scenarios[0].Trials {
 		v := []float64{1, 5, 30}[i]
 		m := results.Metric{N: 1, Mean: v, P50: v, P90: v, P99: v, Unit: "instructions/op"}
@@ -443,7 +437,7 @@ func TestCenterOfSignedFigures(t *testing.T) {
 // of B.
 func TestCompareMatchesEachKernelOnce(t *testing.T) {
 	with := func(kernels ...string) *results.Run {
-		run := synthetic(3, 0, 1, ClockDeterministic, 1)
+		run := SeededSynthetic(3, 0, 1, results.ClockICount, 1)
 		one, target := run.Scenarios[0], run.Targets[0]
 		run.Scenarios, run.Targets = nil, nil
 		for i, kernel := range kernels {

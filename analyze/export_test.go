@@ -66,7 +66,7 @@ func export(t *testing.T, format string, d *results.Dir) string {
 
 // evil is a run whose names come from somebody who means harm.
 func evil(t *testing.T) *results.Run {
-	run := synthetic(2, 0, 1, ClockDeterministic, 1)
+	run := SeededSynthetic(2, 0, 1, results.ClockICount, 1)
 	run.Targets[0].Kernel.Release = "6.12\"\\\n\x1b[31m"
 	s := &run.Scenarios[0]
 	s.Kernel = "6.12\"\\\n\x1b[31m"
@@ -115,7 +115,7 @@ func TestBenchstatReadsExport(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for name, factor := range map[string]float64{"before.txt": 1, "after.txt": 1.5} {
-		d := exportDir(t, synthetic(8, 0.001, factor, clockWall, uint64(factor*10)))
+		d := exportDir(t, SeededSynthetic(8, 0.001, factor, results.ClockWall, uint64(factor*10)))
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(export(t, "benchfmt", d)), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestExportCSV(t *testing.T) {
 }
 
 func TestExportHlog(t *testing.T) {
-	d := exportDir(t, synthetic(3, 0, 1, clockWall, 1))
+	d := exportDir(t, SeededSynthetic(3, 0, 1, results.ClockWall, 1))
 	r := hdrhistogram.NewHistogramLogReader(strings.NewReader(export(t, "hlog", d)))
 	n := 0
 	for {

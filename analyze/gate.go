@@ -199,22 +199,6 @@ func gaps(s *results.Scenario) []string {
 	return out
 }
 
-// repeats says where trials on a deterministic clock are copies of each other:
-// their spread is then that of the clock alone.
-func repeats(run *results.Run) string {
-	for i := range run.Scenarios {
-		s := &run.Scenarios[i]
-		one := *run
-		one.Scenarios = run.Scenarios[i : i+1]
-		n, different := len(complete(s)), distinctTrials(&one)
-		if run.Targets[s.TargetIx].Clock == ClockDeterministic && different < n {
-			return fmt.Sprintf("of %d trials of %s only %d differ, so their spread says how well the clock repeats, and not how far "+
-				"another build that does the same would be from this one", n, SafeName(s.ID), different)
-		}
-	}
-	return ""
-}
-
 // missing names the baseline's scenarios that the candidate lacks.
 func (v *Verdict) missing(c *Comparison, baseline, candidate Input) {
 	compared := map[string]bool{}
@@ -424,7 +408,7 @@ func (v *Verdict) conclude(mayBlock bool) {
 	}
 	if !mayBlock {
 		note := "nothing here blocks: the policy only advises"
-		if v.Clock != ClockDeterministic {
+		if v.Clock != results.ClockICount {
 			note = "nothing here blocks: a wall clock on a shared host only advises (host: dedicated in the policy changes that; --clock icount is better)"
 		}
 		v.Notes = append(v.Notes, note)

@@ -125,7 +125,7 @@ func blockingFigures(run *results.Run, s *results.Scenario, p Policy) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	clock, _ := p.clock(run.Targets[s.TargetIx].Clock == ClockDeterministic)
+	clock, _ := p.clock(run.Targets[s.TargetIx].Clock == results.ClockICount)
 	var out []string
 	for _, f := range figures {
 		i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(f.Name) })

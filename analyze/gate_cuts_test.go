@@ -20,11 +20,11 @@ func TestCutRun(t *testing.T) {
 	}{
 		"default":           {DefaultPolicy(), 8, 2 * 2 * 4},
 		"one trial":         {DefaultPolicy(), 1, 2 * 4},
-		"everything":        {policyOf(t, everything), 8, 2 * 2 * 21},
-		"nothing":           {policyOf(t, "version: 1\nrules: [{metrics: ['**'], action: advise}]"), 8, 0},
-		"for another clock": {policyOf(t, "version: 1\nrules: [{metrics: ['**'], action: block, clock: wall}, {metrics: ['**'], action: advise}]"), 8, 0},
+		"everything":        {readPolicy(t, everything), 8, 2 * 2 * 21},
+		"nothing":           {readPolicy(t, "version: 1\nrules: [{metrics: ['**'], action: advise}]"), 8, 0},
+		"for another clock": {readPolicy(t, "version: 1\nrules: [{metrics: ['**'], action: block, clock: wall}, {metrics: ['**'], action: advise}]"), 8, 0},
 	} {
-		whole, more := synthetic(c.trials, 0.0001, 1, ClockDeterministic, 1), synthetic(c.trials, 0.0001, 1, ClockDeterministic, 2)
+		whole, more := SeededSynthetic(c.trials, 0.0001, 1, results.ClockICount, 1), SeededSynthetic(c.trials, 0.0001, 1, results.ClockICount, 2)
 		more.Scenarios[0].ID, more.Scenarios[0].Workload = "other", "other"
 		if err := Merge(whole, more); err != nil {
 			t.Fatal(err)

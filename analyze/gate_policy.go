@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mapprof/mapprof/results"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -155,14 +156,12 @@ func defaultRules() []Rule {
 		"create*/p50", "mmap/p50", "touch/p50", "zero/p50", "free.*/p50",
 	}
 	return []Rule{
-		{Metrics: felt, Clock: ClockDeterministic, Relative: 0.005, Action: ActionBlock, Optional: true},
-		{Metrics: []string{"**"}, Clock: ClockDeterministic, Relative: 0.02, Action: ActionAdvise, Optional: true},
-		{Metrics: felt, Clock: clockWall, Relative: 0.05, Action: ActionBlock, Optional: true},
-		{Metrics: []string{"**"}, Clock: clockWall, Relative: 0.05, Action: ActionAdvise, Optional: true},
+		{Metrics: felt, Clock: results.ClockICount, Relative: 0.005, Action: ActionBlock, Optional: true},
+		{Metrics: []string{"**"}, Clock: results.ClockICount, Relative: 0.02, Action: ActionAdvise, Optional: true},
+		{Metrics: felt, Clock: results.ClockWall, Relative: 0.05, Action: ActionBlock, Optional: true},
+		{Metrics: []string{"**"}, Clock: results.ClockWall, Relative: 0.05, Action: ActionAdvise, Optional: true},
 	}
 }
-
-const clockWall = "wall"
 
 // ReadPolicy reads a policy in YAML. What it leaves out is as in
 // DefaultPolicy; rules, when given, replace the default ones. A key that is
@@ -231,7 +230,7 @@ func (p *Policy) check() error {
 		r := &p.Rules[i]
 		name := fmt.Sprintf("rule %d: ", i+1)
 		errs = append(errs, oneOf(name+"action", r.Action, ActionBlock, ActionAdvise),
-			oneOf(name+"clock", r.Clock, "", ClockDeterministic, clockWall),
+			oneOf(name+"clock", r.Clock, "", results.ClockICount, results.ClockWall),
 			oneOf(name+"direction", r.Direction, "", BetterLower, BetterHigher))
 		if r.MinTrials < 0 || r.MinTrials == 1 || r.MinTrials > 10000 {
 			errs = append(errs, fmt.Errorf("%smin_trials %d is not from 2 to 10000", name, r.MinTrials))
@@ -281,7 +280,7 @@ func (r *Rule) matches(metric string) bool {
 
 // action is what a rule does on a clock.
 func (p *Policy) action(r *Rule, clock string) string {
-	if clock != ClockDeterministic && p.Host != HostDedicated {
+	if clock != results.ClockICount && p.Host != HostDedicated {
 		return ActionAdvise
 	}
 	return r.Action
@@ -289,9 +288,9 @@ func (p *Policy) action(r *Rule, clock string) string {
 
 func (p *Policy) clock(deterministic bool) (string, ClockPolicy) {
 	if deterministic {
-		return ClockDeterministic, p.Deterministic
+		return results.ClockICount, p.Deterministic
 	}
-	return clockWall, p.Wall
+	return results.ClockWall, p.Wall
 }
 
 func (c ClockPolicy) minTrials(r *Rule) int {

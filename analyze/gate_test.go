@@ -31,80 +31,8 @@ func policyOf(t *testing.T, text string) Policy {
 
 const dedicated = "version: 1\nhost: dedicated\n"
 
-// The gate's own claim: over many unchanged pairs (next to) none is called a
-// regression, and +1 % is always caught on a clock that repeats to 0.02 %.
-func TestGateRates(t *testing.T) {
-	p := DefaultPolicy()
-	for _, spread := range []float64{0, 0.0001, 0.0002, 0.0005} {
-		unchanged := SyntheticGateRate(300, 3, spread, 0, p, 1)
-		planted := SyntheticGateRate(300, 3, spread, 0.01, p, 2)
-		t.Logf("spread %v: unchanged %+v, planted %+v", spread, unchanged, planted)
-		// alpha is 1 %: 3 of 300, of which half are improvements.
-		if unchanged.Regression > 3 || unchanged.Pairs != 300 {
-			t.Errorf("spread %v: %d of %d unchanged pairs are regressions", spread, unchanged.Regression, unchanged.Pairs)
-		}
-		if spread <= 0.0002 && planted.Regression != 300 {
-			t.Errorf("spread %v: %d of %d caught", spread, planted.Regression, planted.Pairs)
-		}
-		if planted.Pass > 0 {
-			t.Errorf("spread %v: %d of %d pass with +1 %%", spread, planted.Pass, planted.Pairs)
-		}
-	}
-	// What hides a change is not a pass: a clock that scatters by 2 %.
-	noisy := SyntheticGateRate(100, 3, 0.02, 0, p, 3)
-	if noisy.Pass > 5 || noisy.Regression > 1 {
-		t.Errorf("noisy: %+v", noisy)
-	}
-}
-
-func TestGateRatesOnAWallClock(t *testing.T) {
-	p := policyOf(t, dedicated)
-	false_, caught := 0, 0
-	for i := range uint64(200) {
-		base := Input{"a", synthetic(10, 0.03, 1, clockWall, 3*i)}
-		if Gate(base, Input{"b", synthetic(10, 0.03, 1, clockWall, 3*i+1)}, nil, p).Verdict == VerdictRegression {
-			false_++
-		}
-		if Gate(base, Input{"b", synthetic(10, 0.03, 1.2, clockWall, 3*i+2)}, nil, p).Verdict == VerdictRegression {
-			caught++
-		}
-	}
-	if false_ > 2 || caught < 195 {
-		t.Errorf("%d of 200 unchanged pairs are regressions, %d of 200 slower ones are caught", false_, caught)
-	}
-}
-
-func TestResampleGateRate(t *testing.T) {
-	pool := synthetic(8, 0.0001, 1, ClockDeterministic, 4)
-	pool.Started, pool.Ended = time.Unix(1, 0), time.Unix(2, 0)
-	p := DefaultPolicy()
-	unchanged, err := ResampleGateRate(pool, 50, 3, 0, p, 1)
-	if err != nil || unchanged.Pass != 50 || unchanged.Hits() != 50 {
-		t.Errorf("%+v %v", unchanged, err)
-	}
-	planted, err := ResampleGateRate(pool, 50, 3, 0.01, p, 1)
-	if err != nil || planted.Regression != 50 || planted.Hits() != 50 {
-		t.Errorf("%+v %v", planted, err)
-	}
-	if !strings.HasSuffix(unchanged.Note, "drawn from 8 real ones, 8 of them different") {
-		t.Error(unchanged.Note)
-	}
-	// Trials that are copies of each other are said to be.
-	copies := synthetic(8, 0, 1, ClockDeterministic, 4)
-	if same, err := ResampleGateRate(copies, 5, 3, 0, p, 1); err != nil || !strings.HasSuffix(same.Note, ", 1 of them different") {
-		t.Errorf("%+v %v", same, err)
-	}
-	v := Gate(Input{"a", copies}, Input{"b", synthetic(3, 0.0001, 1, ClockDeterministic, 5)}, nil, p)
-	if !strings.Contains(strings.Join(v.Notes, "\n"), "a: of 8 trials of synthetic only 1 differ") || strings.Contains(strings.Join(v.Notes, "\n"), "b: of") {
-		t.Errorf("%q", v.Notes)
-	}
-	if _, err := ResampleGateRate(pool, 50, 5, 0, p, 1); err == nil {
-		t.Error("8 trials make pairs of 5 against 5")
-	}
-}
-
 func TestGateOfBadRuns(t *testing.T) {
-	good := func() *results.Run { return synthetic(3, 0.0001, 1, ClockDeterministic, 1) }
+	good := func() *results.Run { return SeededSynthetic(3, 0.0001, 1, results.ClockICount, 1) }
 	for want, change := range map[string]func(*results.Run){
 		"b: the run is partial: power cut":                               func(r *results.Run) { r.Partial, r.PartialReason = true, "power cut" },
 		"b: the run has no scenarios":                                    func(r *results.Run) { r.Scenarios = nil },
@@ -134,7 +62,7 @@ func TestGateOfBadRuns(t *testing.T) {
 			r.Scenarios[0].Trials[1].Loss = map[string]uint64{"of_a_newer_version": 3}
 		},
 		"b: synthetic: 9 of 300 deaths were still pending":               func(r *results.Run) { r.Scenarios[0].Trials[0].Pending = &results.Pending{N: 9} },
-		"not comparable: clock icount against wall":                      func(r *results.Run) { r.Targets[0].Clock = clockWall },
+		"not comparable: clock icount against wall":                      func(r *results.Run) { r.Targets[0].Clock = results.ClockWall },
 		"compare synthetic rcu synthetic: b: scenario synthetic trial 0": func(r *results.Run) { r.Scenarios[0].Trials[0].Limbo.ByteSeconds = math.NaN() },
 	} {
 		b := good()
@@ -145,7 +73,7 @@ func TestGateOfBadRuns(t *testing.T) {
 		}
 	}
 	// Much worse, but what is wrong with the run outweighs that.
-	b := synthetic(3, 0.0001, 2, ClockDeterministic, 2)
+	b := SeededSynthetic(3, 0.0001, 2, results.ClockICount, 2)
 	b.Partial = true
 	if v := Gate(Input{"a", good()}, Input{"b", b}, nil, DefaultPolicy()); v.Verdict != VerdictInconclusive {
 		t.Errorf("a partial run is a %s", v.Verdict)
@@ -188,8 +116,8 @@ func TestGateMetrics(t *testing.T) {
 		}
 		return r
 	}
-	slower := func(factor float64) *results.Run { return synthetic(3, 0.0001, factor, ClockDeterministic, 2) }
-	base := synthetic(3, 0.0001, 1, ClockDeterministic, 1)
+	slower := func(factor float64) *results.Run { return SeededSynthetic(3, 0.0001, factor, results.ClockICount, 2) }
+	base := SeededSynthetic(3, 0.0001, 1, results.ClockICount, 1)
 	for _, c := range []struct {
 		name      string
 		policy    string
@@ -205,12 +133,12 @@ func TestGateMetrics(t *testing.T) {
 		{"better", "", base, slower(0.9), VerdictPass, "op/p50", ResultImprovement, ""},
 		{"small", "", base, slower(1.003), VerdictPass, "lookup.syscall/p50", VerdictPass, "under the threshold"},
 		{"gone from the candidate", "", base, without(slower(1), "update_wait"), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the candidate has no such values"},
-		{"new in the candidate", "", without(synthetic(3, 0.0001, 1, ClockDeterministic, 1), "update_wait"), slower(1), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the baseline has no such values"},
+		{"new in the candidate", "", without(SeededSynthetic(3, 0.0001, 1, results.ClockICount, 1), "update_wait"), slower(1), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the baseline has no such values"},
 		{"a stage that advises is gone", "", base, without(slower(1), "queue"), VerdictPass, "queue/p50", VerdictInconclusive, "no such values"},
-		{"gone from one trial", "", synthetic(5, 0.0001, 1, ClockDeterministic, 1), lacksOne(synthetic(5, 0.0001, 1, ClockDeterministic, 2)), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the candidate's 5 trials have no such values"},
-		{"gone from one trial of the baseline", "", lacksOne(synthetic(5, 0.0001, 1, ClockDeterministic, 2)), synthetic(5, 0.0001, 1, ClockDeterministic, 1), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the baseline's 5 trials have no such values"},
+		{"gone from one trial", "", SeededSynthetic(5, 0.0001, 1, results.ClockICount, 1), lacksOne(SeededSynthetic(5, 0.0001, 1, results.ClockICount, 2)), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the candidate's 5 trials have no such values"},
+		{"gone from one trial of the baseline", "", lacksOne(SeededSynthetic(5, 0.0001, 1, results.ClockICount, 2)), SeededSynthetic(5, 0.0001, 1, results.ClockICount, 1), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the baseline's 5 trials have no such values"},
 		{"memory is gone", "version: 1\nrules: [{metrics: [limbo/peak_bytes], action: block}]", base, noMemory(slower(1)), VerdictInconclusive, "limbo/peak_bytes", VerdictInconclusive, "the candidate has no such values"},
-		{"too few trials", "", base, synthetic(2, 0, 1.5, ClockDeterministic, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "3 on each side would be enough"},
+		{"too few trials", "", base, SeededSynthetic(2, 0, 1.5, results.ClockICount, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "3 on each side would be enough"},
 		{"more trials wanted", "version: 1\nrules: [{metrics: [limbo/p50], action: block, min_trials: 5}]", base, slower(1.5), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "5 on each side would be enough"},
 		{"relative", "version: 1\nrules: [{metrics: [limbo/p50], action: block, relative: 60%}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
 		{"absolute", "version: 1\nrules: [{metrics: [limbo/p50], action: block, absolute: 7ms}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
@@ -223,11 +151,11 @@ func TestGateMetrics(t *testing.T) {
 		{"nothing that blocks", "version: 1\nrules: [{metrics: [nothing], action: block, optional: true}, {metrics: ['**'], action: advise}]", base, slower(1), VerdictInconclusive, "", "", ""},
 		{"no metric at all", "version: 1\nrules: [{metrics: [nothing], action: advise, optional: true}]", base, slower(1), VerdictInconclusive, "", "", ""},
 		{"a rule for another clock", "version: 1\nrules: [{metrics: [limbo/p50], action: block, clock: wall}, {metrics: [op/p50], action: block}]", base, slower(1), VerdictPass, "op/p50", VerdictPass, ""},
-		{"hidden by noise", "", synthetic(3, 0.05, 1, ClockDeterministic, 1), synthetic(3, 0.05, 1, ClockDeterministic, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "hides changes up to"},
-		{"wall advises", "", synthetic(10, 0.01, 1, clockWall, 1), synthetic(10, 0.01, 2, clockWall, 2), VerdictPass, "limbo/p50", VerdictRegression, ""},
-		{"wall on a dedicated host", dedicated, synthetic(10, 0.01, 1, clockWall, 1), synthetic(10, 0.01, 2, clockWall, 2), VerdictRegression, "limbo/p50", VerdictRegression, ""},
-		{"wall, four percent", dedicated, synthetic(10, 0.001, 1, clockWall, 1), synthetic(10, 0.001, 1.04, clockWall, 2), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
-		{"wall, nine trials", dedicated, synthetic(9, 0.01, 1, clockWall, 1), synthetic(9, 0.01, 2, clockWall, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "10 on each side"},
+		{"hidden by noise", "", SeededSynthetic(3, 0.05, 1, results.ClockICount, 1), SeededSynthetic(3, 0.05, 1, results.ClockICount, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "hides changes up to"},
+		{"wall advises", "", SeededSynthetic(10, 0.01, 1, results.ClockWall, 1), SeededSynthetic(10, 0.01, 2, results.ClockWall, 2), VerdictPass, "limbo/p50", VerdictRegression, ""},
+		{"wall on a dedicated host", dedicated, SeededSynthetic(10, 0.01, 1, results.ClockWall, 1), SeededSynthetic(10, 0.01, 2, results.ClockWall, 2), VerdictRegression, "limbo/p50", VerdictRegression, ""},
+		{"wall, four percent", dedicated, SeededSynthetic(10, 0.001, 1, results.ClockWall, 1), SeededSynthetic(10, 0.001, 1.04, results.ClockWall, 2), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
+		{"wall, nine trials", dedicated, SeededSynthetic(9, 0.01, 1, results.ClockWall, 1), SeededSynthetic(9, 0.01, 2, results.ClockWall, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "10 on each side"},
 	} {
 		p := DefaultPolicy()
 		if c.policy != "" {
@@ -249,11 +177,11 @@ func TestGateMetrics(t *testing.T) {
 func TestGateConfirm(t *testing.T) {
 	p := policyOf(t, dedicated+"confirm: true\n")
 	run := func(factor float64, seed uint64) Input {
-		return Input{"r", synthetic(10, 0.01, factor, clockWall, seed)}
+		return Input{"r", SeededSynthetic(10, 0.01, factor, results.ClockWall, seed)}
 	}
 	again := run(2, 3)
 	calm := run(1, 4)
-	few := Input{"few", synthetic(2, 0.01, 2, clockWall, 5)}
+	few := Input{"few", SeededSynthetic(2, 0.01, 2, results.ClockWall, 5)}
 	for _, c := range []struct {
 		name    string
 		confirm *Input
@@ -348,7 +276,7 @@ func TestDefaultPolicyBlocks(t *testing.T) {
 	}
 	for want, metrics := range actions {
 		for _, metric := range metrics {
-			i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(ClockDeterministic) && r.matches(metric) })
+			i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(results.ClockICount) && r.matches(metric) })
 			if i < 0 || p.Rules[i].Action != want {
 				t.Errorf("%s: rule %d, want one that says %s", metric, i, want)
 			}

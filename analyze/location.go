@@ -3,7 +3,7 @@
 package analyze
 
 import (
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/results"
 )
@@ -20,39 +20,39 @@ const maxFrames = 512
 
 // locations gives a profile its mappings, functions and locations, each once.
 type locations struct {
-	p         *profile.Profile
-	mappings  map[string]*profile.Mapping
-	functions map[string]*profile.Function
-	locations map[results.Frame]*profile.Location
-	stacks    map[string][]*profile.Location
+	p         *pprof.Profile
+	mappings  map[string]*pprof.Mapping
+	functions map[string]*pprof.Function
+	locations map[results.Frame]*pprof.Location
+	stacks    map[string][]*pprof.Location
 }
 
-func newLocations(p *profile.Profile) *locations {
+func newLocations(p *pprof.Profile) *locations {
 	l := &locations{
 		p:         p,
-		mappings:  map[string]*profile.Mapping{},
-		functions: map[string]*profile.Function{},
-		locations: map[results.Frame]*profile.Location{},
-		stacks:    map[string][]*profile.Location{},
+		mappings:  map[string]*pprof.Mapping{},
+		functions: map[string]*pprof.Function{},
+		locations: map[results.Frame]*pprof.Location{},
+		stacks:    map[string][]*pprof.Location{},
 	}
 	l.mapping(mappingKernel) // the first mapping counts as the main binary
 	return l
 }
 
-func (l *locations) mapping(file string) *profile.Mapping {
+func (l *locations) mapping(file string) *pprof.Mapping {
 	m := l.mappings[file]
 	if m == nil {
-		m = &profile.Mapping{ID: uint64(len(l.p.Mapping) + 1), File: file, HasFunctions: true}
+		m = &pprof.Mapping{ID: uint64(len(l.p.Mapping) + 1), File: file, HasFunctions: true}
 		l.mappings[file] = m
 		l.p.Mapping = append(l.p.Mapping, m)
 	}
 	return m
 }
 
-func (l *locations) function(name string) *profile.Function {
+func (l *locations) function(name string) *pprof.Function {
 	f := l.functions[name]
 	if f == nil {
-		f = &profile.Function{ID: uint64(len(l.p.Function) + 1), Name: name, SystemName: name}
+		f = &pprof.Function{ID: uint64(len(l.p.Function) + 1), Name: name, SystemName: name}
 		l.functions[name] = f
 		l.p.Function = append(l.p.Function, f)
 	}
@@ -61,15 +61,15 @@ func (l *locations) function(name string) *profile.Function {
 
 // location returns the one of a frame. Its address is the offset in the
 // function: kernel addresses differ from boot to boot and say nothing.
-func (l *locations) location(f results.Frame, mapping string) *profile.Location {
+func (l *locations) location(f results.Frame, mapping string) *pprof.Location {
 	key := results.Frame{Function: f.Function, Module: mapping, Offset: f.Offset}
 	loc := l.locations[key]
 	if loc == nil {
-		loc = &profile.Location{
+		loc = &pprof.Location{
 			ID:      uint64(len(l.p.Location) + 1),
 			Mapping: l.mapping(mapping),
 			Address: f.Offset,
-			Line:    []profile.Line{{Function: l.function(f.Function)}},
+			Line:    []pprof.Line{{Function: l.function(f.Function)}},
 		}
 		l.locations[key] = loc
 		l.p.Location = append(l.p.Location, loc)
@@ -77,16 +77,16 @@ func (l *locations) location(f results.Frame, mapping string) *profile.Location 
 	return loc
 }
 
-func (l *locations) phase(name string) *profile.Location {
+func (l *locations) phase(name string) *pprof.Location {
 	return l.location(results.Frame{Function: "[phase] " + name}, mappingOwn)
 }
 
 // stack returns the locations of a stack, innermost first.
-func (l *locations) stack(id string, stacks map[string][]results.Frame) []*profile.Location {
+func (l *locations) stack(id string, stacks map[string][]results.Frame) []*pprof.Location {
 	if s, ok := l.stacks[id]; ok {
 		return s
 	}
-	var out []*profile.Location
+	var out []*pprof.Location
 	for i, f := range stacks[id] {
 		if i == maxFrames {
 			break
@@ -102,7 +102,7 @@ func (l *locations) stack(id string, stacks map[string][]results.Frame) []*profi
 		out = append(out, l.location(results.Frame{Function: name, Offset: f.Offset}, mapping))
 	}
 	if out == nil {
-		out = []*profile.Location{l.location(results.Frame{Function: "[no stack]"}, mappingOwn)}
+		out = []*pprof.Location{l.location(results.Frame{Function: "[no stack]"}, mappingOwn)}
 	}
 	l.stacks[id] = out
 	return out

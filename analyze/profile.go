@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/results"
 )
@@ -191,11 +191,11 @@ func (b *ProfileBuilder) N() int64 { return b.n }
 // Build returns the profile. stacks holds frames innermost first by
 // results.Death.Stack; a stack that is not in it shows as "[no stack]". Equal
 // input gives an equal profile, whatever the order of the deaths.
-func (b *ProfileBuilder) Build(stacks map[string][]results.Frame, meta ProfileMeta) (*profile.Profile, error) {
-	p := &profile.Profile{
+func (b *ProfileBuilder) Build(stacks map[string][]results.Frame, meta ProfileMeta) (*pprof.Profile, error) {
+	p := &pprof.Profile{
 		SampleType:        sampleTypes(),
 		DefaultSampleType: results.PhaseLimbo,
-		PeriodType:        &profile.ValueType{Type: SampleDeaths, Unit: "count"},
+		PeriodType:        &pprof.ValueType{Type: SampleDeaths, Unit: "count"},
 		Period:            1,
 		DurationNanos:     max(0, meta.Duration.Nanoseconds()),
 	}
@@ -232,8 +232,8 @@ func (b *ProfileBuilder) Build(stacks map[string][]results.Frame, meta ProfileMe
 			if !slices.ContainsFunc(v, func(v int64) bool { return v != 0 }) {
 				continue
 			}
-			p.Sample = append(p.Sample, &profile.Sample{
-				Location: append([]*profile.Location{l.phase(deathPhases[i])}, stack...),
+			p.Sample = append(p.Sample, &pprof.Sample{
+				Location: append([]*pprof.Location{l.phase(deathPhases[i])}, stack...),
 				Value:    v,
 				Label:    labels,
 			})
@@ -246,7 +246,7 @@ func (b *ProfileBuilder) Build(stacks map[string][]results.Frame, meta ProfileMe
 }
 
 // Profile builds the profile of deaths.
-func Profile(deaths iter.Seq[results.Death], stacks map[string][]results.Frame, meta ProfileMeta) (*profile.Profile, error) {
+func Profile(deaths iter.Seq[results.Death], stacks map[string][]results.Frame, meta ProfileMeta) (*pprof.Profile, error) {
 	b := NewProfileBuilder()
 	for d := range deaths {
 		if err := b.Add(&d); err != nil {
@@ -256,18 +256,18 @@ func Profile(deaths iter.Seq[results.Death], stacks map[string][]results.Frame, 
 	return b.Build(stacks, meta)
 }
 
-func sampleTypes() []*profile.ValueType {
-	types := []*profile.ValueType{
+func sampleTypes() []*pprof.ValueType {
+	types := []*pprof.ValueType{
 		{Type: SampleDeaths, Unit: "count"},
 		{Type: results.PhaseLimbo, Unit: "nanoseconds"},
 	}
 	for _, phase := range deathPhases {
-		types = append(types, &profile.ValueType{Type: phase, Unit: "nanoseconds"})
+		types = append(types, &pprof.ValueType{Type: phase, Unit: "nanoseconds"})
 	}
 	return append(types,
-		&profile.ValueType{Type: SampleLimboBytes, Unit: "bytes"},
+		&pprof.ValueType{Type: SampleLimboBytes, Unit: "bytes"},
 		// pprof scales bytes and times but not their product.
-		&profile.ValueType{Type: SampleLimboByteSeconds, Unit: "count"})
+		&pprof.ValueType{Type: SampleLimboByteSeconds, Unit: "count"})
 }
 
 func (m ProfileMeta) labels(k groupKey) map[string][]string {

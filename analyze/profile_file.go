@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 )
 
 // maxProfileBytes bounds an uncompressed profile that is read: it may be a
@@ -18,12 +18,12 @@ const maxProfileBytes = 256 << 20
 // MergeProfiles returns the sum of profiles that have the same sample types.
 // Samples with equal stacks and labels become one. A profile's durations add
 // up; the sources are left as they are.
-func MergeProfiles(ps []*profile.Profile) (*profile.Profile, error) {
+func MergeProfiles(ps []*pprof.Profile) (*pprof.Profile, error) {
 	if len(ps) == 0 {
 		return nil, errors.New("merge profiles: there are none")
 	}
 	for i, p := range ps {
-		// profile.Merge panics without a period type.
+		// pprof.Merge panics without a period type.
 		if p == nil || p.PeriodType == nil {
 			return nil, fmt.Errorf("merge profiles: number %d has no period type (was it made by mapprof?)", i+1)
 		}
@@ -31,7 +31,7 @@ func MergeProfiles(ps []*profile.Profile) (*profile.Profile, error) {
 			return nil, fmt.Errorf("merge profiles: number %d: %w", i+1, err)
 		}
 	}
-	m, err := profile.Merge(ps)
+	m, err := pprof.Merge(ps)
 	if err != nil {
 		return nil, fmt.Errorf("merge profiles: %w", err)
 	}
@@ -41,7 +41,7 @@ func MergeProfiles(ps []*profile.Profile) (*profile.Profile, error) {
 // WriteProfile writes p as gzipped protocol buffer. Equal profiles give equal
 // bytes. It doesn't use Profile.Write, which drops the error of the last
 // flush.
-func WriteProfile(w io.Writer, p *profile.Profile) error {
+func WriteProfile(w io.Writer, p *pprof.Profile) error {
 	if err := p.CheckValid(); err != nil {
 		return fmt.Errorf("write profile: %w", err)
 	}
@@ -54,7 +54,7 @@ func WriteProfile(w io.Writer, p *profile.Profile) error {
 
 // ReadProfile reads what WriteProfile writes. Other pprof formats, and
 // profiles of more than 256 MiB, are refused.
-func ReadProfile(r io.Reader) (*profile.Profile, error) {
+func ReadProfile(r io.Reader) (*pprof.Profile, error) {
 	zr, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, fmt.Errorf("read profile: %w", err)
@@ -66,7 +66,7 @@ func ReadProfile(r io.Reader) (*profile.Profile, error) {
 	case len(data) > maxProfileBytes:
 		return nil, fmt.Errorf("read profile: larger than %d MiB", maxProfileBytes>>20)
 	}
-	p, err := profile.ParseUncompressed(data)
+	p, err := pprof.ParseUncompressed(data)
 	if err != nil {
 		return nil, fmt.Errorf("read profile: %w", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/results"
 )
@@ -31,13 +31,13 @@ const (
 
 // LookupProfile makes a pprof profile of lookups: one sample per path and
 // stack, with the number of lookups and the time in the kernel's function.
-func LookupProfile(costs []LookupCost, meta ProfileMeta) (*profile.Profile, error) {
-	p := &profile.Profile{
-		SampleType: []*profile.ValueType{
+func LookupProfile(costs []LookupCost, meta ProfileMeta) (*pprof.Profile, error) {
+	p := &pprof.Profile{
+		SampleType: []*pprof.ValueType{
 			{Type: SampleLookups, Unit: "count"}, {Type: SampleLookupTime, Unit: "nanoseconds"},
 		},
 		DefaultSampleType: SampleLookupTime,
-		PeriodType:        &profile.ValueType{Type: SampleLookups, Unit: "count"},
+		PeriodType:        &pprof.ValueType{Type: SampleLookups, Unit: "count"},
 		Period:            1,
 		DurationNanos:     max(0, meta.Duration.Nanoseconds()),
 	}
@@ -61,7 +61,7 @@ func LookupProfile(costs []LookupCost, meta ProfileMeta) (*profile.Profile, erro
 	}
 	l := newLocations(p)
 	for i, c := range costs {
-		p.Sample = append(p.Sample, &profile.Sample{
+		p.Sample = append(p.Sample, &pprof.Sample{
 			Location: l.stack(fmt.Sprint(i), stacks),
 			Value:    []int64{int64(c.Lookups), c.SumNS},
 			Label:    meta.labels(groupKey{scenario: c.Scenario}),

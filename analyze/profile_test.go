@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/results"
 )
@@ -96,7 +96,7 @@ func randomDeaths(seed uint64, n int) []results.Death {
 	return out
 }
 
-func build(t testing.TB, deaths []results.Death) *profile.Profile {
+func build(t testing.TB, deaths []results.Death) *pprof.Profile {
 	t.Helper()
 	p, err := Profile(slices.Values(deaths), testStacks, testMeta())
 	if err != nil {
@@ -105,7 +105,7 @@ func build(t testing.TB, deaths []results.Death) *profile.Profile {
 	return p
 }
 
-func totals(p *profile.Profile, keep func(*profile.Sample) bool) map[string]int64 {
+func totals(p *pprof.Profile, keep func(*pprof.Sample) bool) map[string]int64 {
 	out := map[string]int64{}
 	for _, s := range p.Sample {
 		if keep != nil && !keep(s) {
@@ -258,7 +258,7 @@ func TestProfileOrderDoesNotMatter(t *testing.T) {
 
 func TestProfileRoundTripAndMerge(t *testing.T) {
 	one, two := randomDeaths(4, 500), randomDeaths(5, 700)
-	read := func(p *profile.Profile) *profile.Profile {
+	read := func(p *pprof.Profile) *pprof.Profile {
 		t.Helper()
 		var buf bytes.Buffer
 		if err := WriteProfile(&buf, p); err != nil {
@@ -273,7 +273,7 @@ func TestProfileRoundTripAndMerge(t *testing.T) {
 		}
 		return back
 	}
-	m, err := MergeProfiles([]*profile.Profile{read(build(t, one)), read(build(t, two))})
+	m, err := MergeProfiles([]*pprof.Profile{read(build(t, one)), read(build(t, two))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestMergeProfilesErrors(t *testing.T) {
 	noPeriod.PeriodType = nil
 	other := good.Copy()
 	other.SampleType[1].Type = "other"
-	for name, ps := range map[string][]*profile.Profile{
+	for name, ps := range map[string][]*pprof.Profile{
 		"none": nil, "nil": {nil}, "no period": {good, noPeriod}, "other types": {good, other},
 	} {
 		if _, err := MergeProfiles(ps); err == nil || !strings.HasPrefix(err.Error(), "merge profiles: ") {

@@ -33,6 +33,12 @@ const PhaseUpdateWait = "update_wait"
 // space sees it, from its intended start (open loop) or start (closed loop).
 const PhaseOp = "op"
 
+// Clocks of a target.
+const (
+	ClockWall   = "wall"   // the target's time is the host's
+	ClockICount = "icount" // the target's time is instructions executed: equal runs give equal figures
+)
+
 // DeathPhases returns the phases that add up to limbo, in order.
 func DeathPhases() []string {
 	return []string{PhaseEnqueue, PhaseTasksTraceGP, PhaseRCUGP, PhaseQueue, PhaseFree}

@@ -93,7 +93,7 @@ func (s *selfTest) whole() (*results.Run, error) {
 	if s.flags.noVM {
 		r := rand.New(rand.NewPCG(4, 0x637574))
 		for _, w := range selfTestWorkloads {
-			part := analyze.SyntheticRun(s.flags.trials, syntheticSpread, 1, analyze.ClockDeterministic, r)
+			part := analyze.SyntheticRun(s.flags.trials, syntheticSpread, 1, results.ClockICount, r)
 			part.Scenarios[0].ID, part.Scenarios[0].Workload = w.name, w.name
 			if err := add(part); err != nil {
 				return nil, err

@@ -32,7 +32,7 @@ var runsSaved atomic.Int64
 // be.
 func saveRun(t *testing.T, dir string, factor float64, change func(*results.Run)) string {
 	t.Helper()
-	run := analyze.SyntheticRun(3, 0.0001, factor, analyze.ClockDeterministic, rand.New(rand.NewPCG(uint64(1000*factor), 1)))
+	run := analyze.SyntheticRun(3, 0.0001, factor, results.ClockICount, rand.New(rand.NewPCG(uint64(1000*factor), 1)))
 	run.Started = time.Unix(runsSaved.Add(1), 0)
 	run.Ended = run.Started.Add(time.Second)
 	if change != nil {
@@ -76,7 +76,7 @@ func TestGateExitCodes(t *testing.T) {
 	saveRun(t, in("lossy"), 1.0002, func(r *results.Run) { r.Scenarios[0].Trials[0].Loss = map[string]uint64{"ring_full": 50} })
 	saveRun(t, in("wall"), 1.0003, func(r *results.Run) { r.Targets[0].Clock = "wall" })
 	saveRun(t, in("few"), 1.0004, func(r *results.Run) {
-		r.Scenarios = analyze.SyntheticRun(1, 0.0001, 1, analyze.ClockDeterministic, rand.New(rand.NewPCG(1, 1))).Scenarios
+		r.Scenarios = analyze.SyntheticRun(1, 0.0001, 1, results.ClockICount, rand.New(rand.NewPCG(1, 1))).Scenarios
 	})
 	saveRun(t, in("fewer"), 1.0005, func(r *results.Run) { r.Scenarios[0].Trials = r.Scenarios[0].Trials[:2] })
 	if err := os.Mkdir(in("empty"), 0o755); err != nil {
@@ -232,7 +232,7 @@ func TestCompareAMillionDeaths(t *testing.T) {
 	const deaths, trials = 1_000_000, 10
 	work := t.TempDir()
 	first := filepath.Join(work, "a")
-	run := analyze.SyntheticRun(trials, 0.0001, 1, analyze.ClockDeterministic, rand.New(rand.NewPCG(1, 1)))
+	run := analyze.SyntheticRun(trials, 0.0001, 1, results.ClockICount, rand.New(rand.NewPCG(1, 1)))
 	for i := range run.Scenarios[0].Trials {
 		tr := &run.Scenarios[0].Trials[i]
 		tr.Puts, tr.Freed, tr.Expected = deaths/trials, deaths/trials, deaths/trials

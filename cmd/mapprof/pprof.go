@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/driver"
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -91,7 +91,7 @@ type pprofFlags struct {
 	help     string
 	extra    []string
 	bases    []*string
-	profiles map[string]*profile.Profile
+	profiles map[string]*pprof.Profile
 	helped   bool
 	err      error
 }
@@ -99,7 +99,7 @@ type pprofFlags struct {
 func newPprofFlags(args []string, ui *pprofUI, help string) *pprofFlags {
 	fs := flag.NewFlagSet("pprof", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	return &pprofFlags{FlagSet: fs, args: args, ui: ui, help: help, profiles: map[string]*profile.Profile{}}
+	return &pprofFlags{FlagSet: fs, args: args, ui: ui, help: help, profiles: map[string]*pprof.Profile{}}
 }
 
 // StringList is a flag that may be repeated.
@@ -171,7 +171,7 @@ func (f *pprofFlags) Parse(usage func()) []string {
 
 // Fetch implements driver.Fetcher. It returns no URL: pprof would save a copy
 // in the user's home of what comes from one.
-func (f *pprofFlags) Fetch(src string, _, _ time.Duration) (*profile.Profile, string, error) {
+func (f *pprofFlags) Fetch(src string, _, _ time.Duration) (*pprof.Profile, string, error) {
 	p := f.profiles[src]
 	if p == nil {
 		return nil, "", fmt.Errorf("open run %s: not loaded", src)
@@ -181,7 +181,7 @@ func (f *pprofFlags) Fetch(src string, _, _ time.Duration) (*profile.Profile, st
 
 // openProfile reads the profile of a run directory, or a profile that is a
 // file: somebody else's, either way.
-func openProfile(path string) (*profile.Profile, error) {
+func openProfile(path string) (*pprof.Profile, error) {
 	if st, err := os.Stat(path); err != nil || st.IsDir() {
 		dir, err := results.Open(path)
 		if err != nil {

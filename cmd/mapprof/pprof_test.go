@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/driver"
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
@@ -95,14 +95,14 @@ func strangersProfile(t *testing.T) (path, secret string) {
 	if err := os.WriteFile(source, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := &profile.Mapping{ID: 1, Start: 0x1000, Limit: 0x9000, File: source, HasFunctions: true, HasFilenames: true, HasLineNumbers: true}
-	fn := &profile.Function{ID: 1, Name: "evil_function\x1b[2J\u009b31m", Filename: source, StartLine: 1}
-	loc := &profile.Location{ID: 1, Mapping: m, Address: 0x2000, Line: []profile.Line{{Function: fn, Line: 1}}}
-	p := &profile.Profile{
-		SampleType: []*profile.ValueType{{Type: "limbo", Unit: "nanoseconds"}},
-		Sample: []*profile.Sample{{Location: []*profile.Location{loc}, Value: []int64{1e9}, Label: map[string][]string{"label": {"label\x1b[31mred"}},
+	m := &pprof.Mapping{ID: 1, Start: 0x1000, Limit: 0x9000, File: source, HasFunctions: true, HasFilenames: true, HasLineNumbers: true}
+	fn := &pprof.Function{ID: 1, Name: "evil_function\x1b[2J\u009b31m", Filename: source, StartLine: 1}
+	loc := &pprof.Location{ID: 1, Mapping: m, Address: 0x2000, Line: []pprof.Line{{Function: fn, Line: 1}}}
+	p := &pprof.Profile{
+		SampleType: []*pprof.ValueType{{Type: "limbo", Unit: "nanoseconds"}},
+		Sample: []*pprof.Sample{{Location: []*pprof.Location{loc}, Value: []int64{1e9}, Label: map[string][]string{"label": {"label\x1b[31mred"}},
 			NumLabel: map[string][]int64{"size\x1b[31m": {7}}, NumUnit: map[string][]string{"size\x1b[31m": {"things\u009b1m"}}}},
-		Mapping: []*profile.Mapping{m}, Function: []*profile.Function{fn}, Location: []*profile.Location{loc},
+		Mapping: []*pprof.Mapping{m}, Function: []*pprof.Function{fn}, Location: []*pprof.Location{loc},
 		Comments: []string{"\x1b]0;title\asaid"},
 	}
 	path = filepath.Join(dir, "profile.pb.gz")

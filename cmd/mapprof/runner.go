@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -35,7 +35,7 @@ type runner struct {
 	writer   *results.Writer
 	whole    *results.Run
 	summer   *analyze.Summer
-	profile  *profile.Profile
+	profile  *pprof.Profile
 	timedOut bool // the last trial, by --timeout
 }
 
@@ -288,7 +288,7 @@ func (r *runner) fold(part *results.Dir) error {
 		r.profile = p
 		return nil
 	}
-	r.profile, err = analyze.MergeProfiles([]*profile.Profile{r.profile, p})
+	r.profile, err = analyze.MergeProfiles([]*pprof.Profile{r.profile, p})
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -69,7 +69,7 @@ func (t *trial) write(w *results.Writer) error {
 			return err
 		}
 	}
-	var p *profile.Profile
+	var p *pprof.Profile
 	if len(t.lookups) > 0 && builder.N() == 0 {
 		p, err = analyze.LookupProfile(t.lookupCosts(), analyze.MetaOf(run))
 	} else {
