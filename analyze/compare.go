@@ -86,7 +86,7 @@ type ComparedSide struct {
 	Observed  string `json:"strategy_observed"`
 	Clock     string `json:"clock"`
 	Trials    int    `json:"trials"` // whole ones
-	input     int
+	Input     int    `json:"-"`      // index of the run among those compared
 }
 
 // ComparedRow is one figure: the first side's centre and, for each other side,
@@ -117,7 +117,8 @@ type ComparedCell struct {
 	// too few.
 	Need int    `json:"need_trials,omitempty"`
 	Note string `json:"note,omitempty"`
-	test test
+	// Test is what the verdict rests on.
+	Test Test `json:"-"`
 }
 
 // Compare compares runs, or the scenarios in them. It reads nothing but what
@@ -229,20 +230,20 @@ func compareFigure(a, b Figure, deterministic bool) (ComparedCell, error) {
 	cell := ComparedCell{Center: b.center(deterministic)}
 	if len(a.Values) == 0 || len(b.Values) == 0 {
 		cell.Effect = EffectAbsent
-		cell.test.p = math.NaN()
+		cell.Test.P = math.NaN()
 		return cell, nil
 	}
 	if a.Unit != b.Unit || a.Better != b.Better {
 		cell.Effect, cell.Note = EffectUnfit, fmt.Sprintf("%s (%s is better) against %s (%s is better)",
 			SafeName(a.Unit), a.Better, SafeName(b.Unit), b.Better)
-		cell.test.p = math.NaN()
+		cell.Test.P = math.NaN()
 		return cell, nil
 	}
 	t, err := compareTrials(&a, &b, deterministic)
 	if err != nil {
 		return cell, err
 	}
-	cell.test, cell.Method = t, t.method
+	cell.Test, cell.Method = t, t.Method
 	center := a.center(false).Median
 	delta := cell.Center.Median - center
 	cell.Delta = &delta
@@ -250,11 +251,11 @@ func compareFigure(a, b Figure, deterministic bool) (ComparedCell, error) {
 		relative := delta / math.Abs(center)
 		cell.Relative = &relative
 	}
-	if t.df > 0 {
-		cell.Spread = &t.spread
+	if t.DF > 0 {
+		cell.Spread = &t.Spread
 	}
-	if !math.IsNaN(t.p) {
-		cell.P = &t.p
+	if !math.IsNaN(t.P) {
+		cell.P = &t.P
 	}
 	return cell, nil
 }
@@ -267,7 +268,7 @@ func (c *Comparison) judge() {
 		for j := range c.Groups[i].Rows {
 			for k := range c.Groups[i].Rows[j].Cells {
 				cell := &c.Groups[i].Rows[j].Cells[k]
-				cells, ps = append(cells, cell), append(ps, cell.test.p)
+				cells, ps = append(cells, cell), append(ps, cell.Test.P)
 				if cell.Method != "" {
 					c.Tests++
 				}
@@ -284,33 +285,35 @@ func (c *Comparison) judge() {
 		for j := range g.Rows {
 			for k := range g.Rows[j].Cells {
 				cell := &g.Rows[j].Cells[k]
-				cell.decide(g.Rows[j].Base.N, g.Rows[j].Better, decision{alpha: c.Alpha, tests: c.Tests, relative: g.Threshold})
+				cell.Decide(g.Rows[j].Base.N, g.Rows[j].Better, Criteria{Alpha: c.Alpha, Tests: c.Tests, Relative: g.Threshold})
 			}
 		}
 	}
 }
 
-// decision is by what a difference is judged. It must exceed both the
-// relative and the absolute threshold.
-type decision struct {
-	alpha              float64
-	tests              int
-	relative, absolute float64
+// Criteria are what a difference is judged by. It must exceed both thresholds.
+type Criteria struct {
+	Alpha    float64 // level of the whole family of tests
+	Tests    int     // in the family
+	Relative float64 // threshold, a fraction of the base's median
+	Absolute float64 // threshold, in the figure's unit
 }
 
-func (c *ComparedCell) decide(baseN int, better string, d decision) {
+// Decide sets the cell's Effect: what the difference amounts to, of baseN trials
+// on the other side and with that direction being better.
+func (c *ComparedCell) Decide(baseN int, better string, d Criteria) {
 	if c.Method == "" {
 		return // absent or unfit
 	}
-	if smallestP(c.Method, baseN, c.Center.N) > d.alpha/float64(max(1, d.tests)) {
-		c.Effect, c.Need = EffectFew, TrialsNeeded(c.Method, d.alpha, d.tests)
+	if smallestP(c.Method, baseN, c.Center.N) > d.Alpha/float64(max(1, d.Tests)) {
+		c.Effect, c.Need = EffectFew, TrialsNeeded(c.Method, d.Alpha, d.Tests)
 		return
 	}
 	size := math.Abs(*c.Delta)
 	switch {
-	case c.PHolm == nil || *c.PHolm > d.alpha || size <= c.test.floor || size == 0:
+	case c.PHolm == nil || *c.PHolm > d.Alpha || size <= c.Test.Floor || size == 0:
 		c.Effect = EffectSame
-	case size < d.absolute || c.Relative != nil && math.Abs(*c.Relative) < d.relative:
+	case size < d.Absolute || c.Relative != nil && math.Abs(*c.Relative) < d.Relative:
 		c.Effect = EffectSmall
 	case (*c.Delta > 0) == (better == BetterLower):
 		c.Effect = EffectWorse

@@ -35,7 +35,7 @@ type variant struct {
 func (v variant) side() ComparedSide {
 	return ComparedSide{Label: SafeName(v.label), Scenario: v.scenario.ID, Kernel: v.scenario.Kernel,
 		Requested: v.scenario.Strategy.Requested, Observed: v.scenario.Strategy.Observed,
-		Clock: v.target.Clock, Trials: len(complete(v.scenario)), input: v.ix}
+		Clock: v.target.Clock, Trials: len(complete(v.scenario)), Input: v.ix}
 }
 
 type matched struct {

@@ -97,7 +97,7 @@ func tTail(t float64, df int) float64 {
 func tQuantile(p float64, df int) float64 {
 	type key struct {
 		p  float64
-		df int
+		DF int // degrees of freedom
 	}
 	if t, ok := tQuantiles.Load(key{p, df}); ok {
 		return t.(float64)
@@ -124,75 +124,75 @@ func solveT(p float64, df int) float64 {
 	return hi
 }
 
-// test is what one comparison of two sets of trials found, before anything
+// Test is what one comparison of two sets of trials found, before anything
 // is decided.
-type test struct {
-	method string
-	// p is the probability of such a difference between equals; NaN when
+type Test struct {
+	Method string
+	// P is the probability of such a difference between equals; NaN when
 	// there are too few trials to say.
-	p float64
-	// spread is the relative standard deviation between trials.
-	spread float64
-	// floor is the absolute difference that can't be told from none.
-	floor float64
-	// se is the standard error of the difference of the medians.
-	se float64
-	df int
+	P float64
+	// Spread is the relative standard deviation between trials.
+	Spread float64
+	// Floor is the absolute difference that can't be told from none.
+	Floor float64
+	// SE is the standard error of the difference of the medians.
+	SE float64
+	DF int // degrees of freedom
 }
 
 // compareTrials tests two non-empty sets of trials.
-func compareTrials(a, b *Figure, deterministic bool) (test, error) {
+func compareTrials(a, b *Figure, deterministic bool) (Test, error) {
 	n1, n2 := len(a.Values), len(b.Values)
 	df := n1 + n2 - 2
-	t := test{method: MethodMannWhitney, p: math.NaN(), df: df}
+	t := Test{Method: MethodMannWhitney, P: math.NaN(), DF: df}
 	center := a.center(false).Median
 	if df > 0 {
 		pooled := math.Sqrt((squares(a.Values) + squares(b.Values)) / float64(df))
-		t.se = medianEfficiency * pooled * math.Sqrt(1/float64(n1)+1/float64(n2))
+		t.SE = medianEfficiency * pooled * math.Sqrt(1/float64(n1)+1/float64(n2))
 		if center != 0 {
-			t.spread = pooled / math.Abs(center)
+			t.Spread = pooled / math.Abs(center)
 		}
 	}
 	if !deterministic {
 		return t, t.rank(a.Values, b.Values)
 	}
-	t.method = MethodSpread
-	t.floor = max(exactFloor, 2*a.Coarse, 2*b.Coarse) * math.Abs(center)
+	t.Method = MethodSpread
+	t.Floor = max(exactFloor, 2*a.Coarse, 2*b.Coarse) * math.Abs(center)
 	if df == 0 {
 		return t, nil
 	}
 	diff := math.Abs(b.center(false).Median - center)
 	switch {
-	case diff <= t.floor:
-		t.p = 1
-	case t.se == 0:
-		t.p = 0
+	case diff <= t.Floor:
+		t.P = 1
+	case t.SE == 0:
+		t.P = 0
 	default:
-		t.p = tTail(diff/t.se, df)
+		t.P = tTail(diff/t.SE, df)
 	}
 	return t, nil
 }
 
-func (t *test) rank(a, b []float64) error {
+func (t *Test) rank(a, b []float64) error {
 	r, err := stats.MannWhitneyUTest(a, b, stats.LocationDiffers)
 	switch {
 	case errors.Is(err, stats.ErrSamplesEqual):
-		t.p = 1
+		t.P = 1
 	case err != nil:
 		return err
 	default:
-		t.p = min(1, r.P)
+		t.P = min(1, r.P)
 	}
 	return nil
 }
 
-// visible is the smallest difference that would have been significant at
+// Visible is the smallest difference that would have been significant at
 // level alpha, as far as the spread tells.
-func (t *test) visible(alpha float64) float64 {
-	if t.df < 1 {
+func (t *Test) Visible(alpha float64) float64 {
+	if t.DF < 1 {
 		return math.Inf(1)
 	}
-	return max(t.floor, t.se*tQuantile(alpha, t.df))
+	return max(t.Floor, t.SE*tQuantile(alpha, t.DF))
 }
 
 // smallestP is the smallest p that n1 against n2 trials can give.

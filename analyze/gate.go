@@ -72,7 +72,7 @@ func Inconclusive(baseline, candidate string, reasons ...string) *Verdict {
 func Gate(baseline, candidate Input, confirm *Input, p Policy) *Verdict {
 	v := Inconclusive(baseline.Name, candidate.Name)
 	for _, in := range []Input{baseline, candidate} {
-		v.Reasons = append(v.Reasons, unfit(in, p)...)
+		v.Reasons = append(v.Reasons, notEvidence(in, p)...)
 	}
 	if b, c := baseline.Run, candidate.Run; !b.Started.IsZero() && b.Started.Equal(c.Started) && b.Ended.Equal(c.Ended) {
 		v.Reasons = append(v.Reasons, "the candidate is the baseline: one run, held against itself, always passes")
@@ -108,8 +108,8 @@ func Gate(baseline, candidate Input, confirm *Input, p Policy) *Verdict {
 	return v
 }
 
-// unfit lists what makes a run no evidence.
-func unfit(in Input, p Policy) []string {
+// notEvidence lists why a run proves nothing.
+func notEvidence(in Input, p Policy) []string {
 	var out []string
 	say := func(format string, args ...any) {
 		out = append(out, SafeName(in.Name)+": "+fmt.Sprintf(format, args...))
@@ -129,7 +129,7 @@ func unfit(in Input, p Policy) []string {
 		if n := len(s.Trials) - whole; n > 0 {
 			say("%s: %d of %d trials are partial", SafeName(s.ID), n, len(s.Trials))
 		}
-		for _, gap := range gaps(s) {
+		for _, gap := range missingData(s) {
 			say("%s: %s", SafeName(s.ID), gap)
 		}
 		var puts, pending uint64
@@ -155,9 +155,9 @@ func unfit(in Input, p Policy) []string {
 	return out
 }
 
-// gaps says what a scenario must have had and has no more: its trials are
-// numbered from 0, and what it counts is the sum over them.
-func gaps(s *results.Scenario) []string {
+// missingData says what a scenario must have had and no longer has: its trials
+// are numbered from 0, and its counts are the sums over them.
+func missingData(s *results.Scenario) []string {
 	var out []string
 	seen := map[int]bool{}
 	paths, loss := map[string]uint64{}, map[string]uint64{}
@@ -204,7 +204,7 @@ func (v *Verdict) missing(c *Comparison, baseline, candidate Input) {
 	compared := map[string]bool{}
 	for _, g := range c.Groups {
 		for _, s := range g.Sides {
-			compared[fmt.Sprint(s.input)+s.Scenario] = true
+			compared[fmt.Sprint(s.Input)+s.Scenario] = true
 		}
 	}
 	for _, s := range baseline.Run.Scenarios {
@@ -280,7 +280,7 @@ func (g *gate) judge(action string) {
 			p := math.NaN()
 			if o.check.Method != "" {
 				tests++
-				p = o.check.test.p
+				p = o.check.Test.P
 			}
 			mine, ps = append(mine, o), append(ps, p)
 		}
@@ -300,8 +300,8 @@ func (g *gate) judge(action string) {
 
 func (o *openCheck) decide(tests int) {
 	c, out := &o.check, &o.out
-	c.decide(out.Base.N, out.Better, decision{alpha: o.clock.Alpha, tests: tests,
-		relative: out.Threshold.Relative, absolute: out.Threshold.Absolute})
+	c.Decide(out.Base.N, out.Better, Criteria{Alpha: o.clock.Alpha, Tests: tests,
+		Relative: out.Threshold.Relative, Absolute: out.Threshold.Absolute})
 	fewest := min(out.Base.N, out.Candidate.N)
 	visible, hidden := o.clock.hides(c, out.Base.Median, tests)
 	out.Result = VerdictInconclusive
@@ -325,7 +325,7 @@ func (o *openCheck) decide(tests int) {
 		out.Result = ResultImprovement
 	case c.Effect == EffectSame && hidden:
 		out.Reason = fmt.Sprintf("the trials are %.2g %% apart, which hides changes up to %.2g %% (%.2g %% must be seen; more trials help)",
-			100*c.test.spread, 100*visible, 100*float64(o.clock.Resolve))
+			100*c.Test.Spread, 100*visible, 100*float64(o.clock.Resolve))
 	default:
 		out.Result = VerdictPass
 		if c.Effect == EffectSmall {

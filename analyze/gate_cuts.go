@@ -125,11 +125,10 @@ func blockingFigures(run *results.Run, s *results.Scenario, p Policy) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	clock, _ := p.clock(run.Targets[s.TargetIx].Clock == results.ClockICount)
+	deterministic := run.Targets[s.TargetIx].Clock == results.ClockICount
 	var out []string
 	for _, f := range figures {
-		i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(f.Name) })
-		if i >= 0 && p.action(&p.Rules[i], clock) == ActionBlock {
+		if p.Blocks(f.Name, deterministic) {
 			out = append(out, f.Name)
 		}
 	}

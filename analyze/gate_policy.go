@@ -278,6 +278,14 @@ func (r *Rule) matches(metric string) bool {
 	return slices.ContainsFunc(r.patterns, func(p *regexp.Regexp) bool { return p.MatchString(metric) })
 }
 
+// Blocks tells whether the policy blocks on a figure, on a clock that is
+// deterministic or not: whether the first rule that matches it does.
+func (p *Policy) Blocks(figure string, deterministic bool) bool {
+	clock, _ := p.clock(deterministic)
+	i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(figure) })
+	return i >= 0 && p.action(&p.Rules[i], clock) == ActionBlock
+}
+
 // action is what a rule does on a clock.
 func (p *Policy) action(r *Rule, clock string) string {
 	if clock != results.ClockICount && p.Host != HostDedicated {
@@ -306,6 +314,6 @@ func (c ClockPolicy) hides(cell *ComparedCell, center float64, tests int) (float
 	if c.Resolve == 0 || center == 0 {
 		return 0, false
 	}
-	visible := cell.test.visible(c.Alpha/float64(max(1, tests))) / math.Abs(center)
+	visible := cell.Test.Visible(c.Alpha/float64(max(1, tests))) / math.Abs(center)
 	return visible, visible > float64(c.Resolve) || math.IsNaN(visible)
 }

@@ -19,22 +19,6 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-var testStacks = map[string][]results.Frame{
-	"syscall": {
-		{Function: "bpf_map_free_id", Offset: 5},
-		{Function: "bpf_map_put", Offset: 0x2e},
-		{Function: "bpf_map_update_value", Offset: 0x11},
-		{Function: "__x64_sys_bpf", Offset: 0x1a},
-		{Function: "entry_SYSCALL_64_after_hwframe", Offset: 0x76},
-	},
-	"module": {
-		{Function: "bpf_map_free_id", Offset: 5},
-		{Function: "bpf_map_put", Offset: 0x3f},
-		{Function: "helper_in_module", Module: "virtio_net", Offset: 0x10},
-		{Function: "bpf_prog_0123456789abcdef_drop", Module: "bpf", Offset: 0x40},
-	},
-}
-
 func testMeta() ProfileMeta {
 	return ProfileMeta{
 		Scenarios: map[string]ScenarioMeta{
@@ -47,58 +31,9 @@ func testMeta() ProfileMeta {
 	}
 }
 
-// randomDeath makes a death of one of the four strategies, sometimes with
-// phases of no length at all.
-func randomDeath(r *rand.Rand) results.Death {
-	step := func(limit int64) int64 {
-		if r.IntN(8) == 0 {
-			return 0
-		}
-		return r.Int64N(limit)
-	}
-	d := results.Death{
-		Scenario: []string{"churn-rcu", "churn-tt", "unknown"}[r.IntN(3)],
-		MapType:  []string{"Array", "Hash"}[r.IntN(2)],
-		MapName:  "mp_inner",
-		Outer:    "ArrayOfMaps",
-		Comm:     "mapprof",
-		MemBytes: r.Uint64N(1 << 22),
-		Stack:    []string{"syscall", "module", "", "gone"}[r.IntN(4)],
-		PutNS:    1 + r.Int64N(1e12),
-	}
-	now := d.PutNS
-	next := func(limit int64) int64 { now += step(limit); return now }
-	switch r.IntN(4) {
-	case 0:
-		d.Path = "immediate"
-	case 1:
-		d.Path, d.EnqueueNS, d.RCUEnqueueNS = "rcu", next(1e4), now
-		d.RCUEndNS = next(3e7)
-	case 2:
-		d.Path, d.EnqueueNS = "tasks-trace+rcu", next(1e4)
-		d.TasksTraceEndNS = next(3e8)
-		d.RCUEnqueueNS, d.RCUEndNS = now, next(3e7)
-	case 3:
-		d.Path, d.EnqueueNS, d.RCUEnqueueNS = "rcu+sync", next(1e4), now
-		d.RCUEndNS, d.FreeWaitNS = next(3e7), 1
-	}
-	d.FreeNS = next(1e6)
-	d.FreedNS = next(1e7)
-	return d
-}
-
-func randomDeaths(seed uint64, n int) []results.Death {
-	r := rand.New(rand.NewPCG(seed, 7))
-	out := make([]results.Death, n)
-	for i := range out {
-		out[i] = randomDeath(r)
-	}
-	return out
-}
-
 func build(t testing.TB, deaths []results.Death) *pprof.Profile {
 	t.Helper()
-	p, err := Profile(slices.Values(deaths), testStacks, testMeta())
+	p, err := Profile(slices.Values(deaths), DeathStacks, testMeta())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,13 +87,13 @@ func compareTotals(t *testing.T, got, want map[string]int64) {
 func TestProfileSums(t *testing.T) {
 	for seed := range uint64(30) {
 		n := []int{1, 2, 7, 300, 5000}[seed%5]
-		deaths := randomDeaths(seed, n)
+		deaths := RandomDeaths(seed, n)
 		compareTotals(t, totals(build(t, deaths), nil), wantTotals(deaths))
 	}
 }
 
 func TestProfileSampleTypes(t *testing.T) {
-	p := build(t, randomDeaths(1, 10))
+	p := build(t, RandomDeaths(1, 10))
 	var got []string
 	for _, st := range p.SampleType {
 		got = append(got, st.Type+"/"+st.Unit)
@@ -241,7 +176,7 @@ func TestProfileSamples(t *testing.T) {
 }
 
 func TestProfileOrderDoesNotMatter(t *testing.T) {
-	deaths := randomDeaths(3, 2000)
+	deaths := RandomDeaths(3, 2000)
 	var a, b bytes.Buffer
 	if err := WriteProfile(&a, build(t, deaths)); err != nil {
 		t.Fatal(err)
@@ -257,7 +192,7 @@ func TestProfileOrderDoesNotMatter(t *testing.T) {
 }
 
 func TestProfileRoundTripAndMerge(t *testing.T) {
-	one, two := randomDeaths(4, 500), randomDeaths(5, 700)
+	one, two := RandomDeaths(4, 500), RandomDeaths(5, 700)
 	read := func(p *pprof.Profile) *pprof.Profile {
 		t.Helper()
 		var buf bytes.Buffer
@@ -288,7 +223,7 @@ func TestProfileRoundTripAndMerge(t *testing.T) {
 }
 
 func TestMergeProfilesErrors(t *testing.T) {
-	good := build(t, randomDeaths(1, 3))
+	good := build(t, RandomDeaths(1, 3))
 	noPeriod := good.Copy()
 	noPeriod.PeriodType = nil
 	other := good.Copy()
@@ -304,7 +239,7 @@ func TestMergeProfilesErrors(t *testing.T) {
 
 func TestReadProfileErrors(t *testing.T) {
 	var buf bytes.Buffer
-	if err := WriteProfile(&buf, build(t, randomDeaths(1, 50))); err != nil {
+	if err := WriteProfile(&buf, build(t, RandomDeaths(1, 50))); err != nil {
 		t.Fatal(err)
 	}
 	whole := buf.Bytes()
@@ -328,7 +263,7 @@ func (w *failingWriter) Write(b []byte) (int, error) {
 
 // The last bytes are those of the last flush.
 func TestWriteProfileReportsEveryError(t *testing.T) {
-	p := build(t, randomDeaths(1, 20))
+	p := build(t, RandomDeaths(1, 20))
 	var buf bytes.Buffer
 	if err := WriteProfile(&buf, p); err != nil {
 		t.Fatal(err)
@@ -369,7 +304,7 @@ func TestProfileBuilderRefuses(t *testing.T) {
 }
 
 func TestProfileEvilNames(t *testing.T) {
-	d := randomDeaths(1, 1)[0]
+	d := RandomDeaths(1, 1)[0]
 	d.MapName, d.Comm, d.Stack = "a\x1b[31mred\x1b[0m\u202e", "\x1b]0;title\x07x\xff", "evil"
 	stacks := map[string][]results.Frame{"evil": {{Function: "f\x00\n\u009b2Jx", Module: "m\x1b[H"}, {}}}
 	p, err := Profile(slices.Values([]results.Death{d}), stacks, testMeta())
@@ -390,7 +325,7 @@ func TestProfileEvilNames(t *testing.T) {
 
 // The Go distribution's pprof reads the file and finds the same total.
 func TestGoToolPprof(t *testing.T) {
-	deaths := randomDeaths(11, 1000)
+	deaths := RandomDeaths(11, 1000)
 	path := filepath.Join(t.TempDir(), "profile.pb.gz")
 	var buf bytes.Buffer
 	if err := WriteProfile(&buf, build(t, deaths)); err != nil {
@@ -429,7 +364,7 @@ func TestGoToolPprof(t *testing.T) {
 }
 
 func BenchmarkProfileBuilderAdd(b *testing.B) {
-	deaths := randomDeaths(1, 10000)
+	deaths := RandomDeaths(1, 10000)
 	pb := NewProfileBuilder()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package analyze
+package analyze_test
 
 import (
 	"math"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -31,7 +32,7 @@ func TestStatsOf(t *testing.T) {
 			MinNS: 1, MaxNS: results.HistogramMaxNS * 3,
 			MeanNS: float64(results.HistogramMaxNS*3+1) / 2, SumNS: results.HistogramMaxNS*3 + 1}},
 	} {
-		d := NewDistribution()
+		d := analyze.NewDistribution()
 		for _, v := range c.values {
 			if err := d.Record(v); err != nil {
 				t.Fatal(err)
@@ -49,14 +50,14 @@ func TestStatsOf(t *testing.T) {
 			t.Errorf("%s: %+v\nwant %+v", c.name, got, c.want)
 		}
 	}
-	if err := NewDistribution().Record(-1); err == nil {
+	if err := analyze.NewDistribution().Record(-1); err == nil {
 		t.Error("a negative time is recorded")
 	}
 }
 
 func TestShare(t *testing.T) {
-	deaths := randomDeaths(2, 400)
-	ds, err := DistributionsOf(deaths)
+	deaths := analyze.RandomDeaths(2, 400)
+	ds, err := analyze.DistributionsOf(deaths)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestShare(t *testing.T) {
 	}
 	var sum float64
 	for _, phase := range results.DeathPhases() {
-		s, ok := Share(phases, phase)
+		s, ok := analyze.Share(phases, phase)
 		if !ok {
 			t.Errorf("%s has no share", phase)
 		}
@@ -75,10 +76,10 @@ func TestShare(t *testing.T) {
 	if math.Abs(sum-1) > 1e-9 {
 		t.Errorf("shares add up to %v", sum)
 	}
-	if _, ok := Share(phases, "none"); ok {
+	if _, ok := analyze.Share(phases, "none"); ok {
 		t.Error("an absent phase has a share")
 	}
-	if _, ok := Share(nil, results.PhaseFree); ok {
+	if _, ok := analyze.Share(nil, results.PhaseFree); ok {
 		t.Error("no phases, but a share")
 	}
 }
@@ -89,20 +90,20 @@ func TestLimboOf(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		spans []Span
+		spans []analyze.Span
 		want  results.Limbo
 		line  []results.LimboPoint
 	}{
 		{name: "none"},
-		{name: "no length", spans: []Span{{5, 5, 100}, {9, 3, 100}}},
-		{"one", []Span{{100, 100 + 2e9, 50}}, results.Limbo{PeakBytes: 50, PeakMaps: 1, ByteSeconds: 100},
+		{name: "no length", spans: []analyze.Span{{5, 5, 100}, {9, 3, 100}}},
+		{"one", []analyze.Span{{100, 100 + 2e9, 50}}, results.Limbo{PeakBytes: 50, PeakMaps: 1, ByteSeconds: 100},
 			[]results.LimboPoint{point(0, 50, 1), point(2e9, 0, 0)}},
-		{"overlap", []Span{{10, 30, 5}, {0, 20, 7}}, results.Limbo{PeakBytes: 12, PeakMaps: 2, ByteSeconds: 240e-9},
+		{"overlap", []analyze.Span{{10, 30, 5}, {0, 20, 7}}, results.Limbo{PeakBytes: 12, PeakMaps: 2, ByteSeconds: 240e-9},
 			[]results.LimboPoint{point(0, 7, 1), point(10, 12, 2), point(20, 5, 1), point(30, 0, 0)}},
-		{"one goes as one comes", []Span{{0, 10, 5}, {10, 20, 7}}, results.Limbo{PeakBytes: 7, PeakMaps: 1, ByteSeconds: 120e-9},
+		{"one goes as one comes", []analyze.Span{{0, 10, 5}, {10, 20, 7}}, results.Limbo{PeakBytes: 7, PeakMaps: 1, ByteSeconds: 120e-9},
 			[]results.LimboPoint{point(0, 5, 1), point(10, 7, 1), point(20, 0, 0)}},
 	} {
-		got, line := LimboOf(c.spans)
+		got, line := analyze.LimboOf(c.spans)
 		if got != c.want || !reflect.DeepEqual(line, c.line) {
 			t.Errorf("%s: %+v %v\nwant %+v %v", c.name, got, line, c.want, c.line)
 		}
@@ -113,13 +114,13 @@ func TestLimboOf(t *testing.T) {
 func TestLimboTimeline(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
-		spans := make([]Span, 5000)
+		spans := make([]analyze.Span, 5000)
 		for i := range spans {
 			put := r.Int64N(1e9)
-			spans[i] = Span{put, put + r.Int64N(1e7), r.Uint64N(1e6)}
+			spans[i] = analyze.Span{put, put + r.Int64N(1e7), r.Uint64N(1e6)}
 		}
-		limbo, line := LimboOf(spans)
-		if len(line) > MaxTimelinePoints {
+		limbo, line := analyze.LimboOf(spans)
+		if len(line) > analyze.MaxTimelinePoints {
 			t.Fatalf("%d points", len(line))
 		}
 		var bytes, maps uint64
@@ -134,12 +135,12 @@ func TestLimboTimeline(t *testing.T) {
 		}
 	}
 	// A level that holds over many intervals is in each of them.
-	spans := []Span{{0, 1000_000, 11}}
+	spans := []analyze.Span{{0, 1000_000, 11}}
 	for i := range int64(300) {
-		spans = append(spans, Span{i, i + 1, 1})
+		spans = append(spans, analyze.Span{i, i + 1, 1})
 	}
-	_, line := LimboOf(spans)
-	if len(line) != MaxTimelinePoints || line[0].Bytes != 12 || line[100].Bytes != 11 {
+	_, line := analyze.LimboOf(spans)
+	if len(line) != analyze.MaxTimelinePoints || line[0].Bytes != 12 || line[100].Bytes != 11 {
 		t.Errorf("%d points, %v, %v", len(line), line[0], line[min(100, len(line)-1)])
 	}
 }
@@ -149,7 +150,7 @@ func TestStrategyOf(t *testing.T) {
 		"rcu": "rcu", "tasks-trace+rcu": "tasks-trace", "tasks-trace": "tasks-trace", "rcu+sync": "sync",
 		"tasks-trace+rcu+sync": "sync", "immediate": "immediate", "": "", "other": "other", "not-rcu": "not-rcu",
 	} {
-		if got := StrategyOf(path); got != want {
+		if got := analyze.StrategyOf(path); got != want {
 			t.Errorf("%q is %q, want %q", path, got, want)
 		}
 	}
@@ -168,7 +169,7 @@ func TestObserved(t *testing.T) {
 		{map[string]uint64{"zz": 5, "aa": 5}, "aa"},
 		{map[string]uint64{"zz": 5, "rcu": 5}, "rcu"},
 	} {
-		if got := Observed(c.paths); got != c.want {
+		if got := analyze.Observed(c.paths); got != c.want {
 			t.Errorf("%v: %q, want %q", c.paths, got, c.want)
 		}
 	}
@@ -176,7 +177,7 @@ func TestObserved(t *testing.T) {
 
 func TestMismatches(t *testing.T) {
 	scenario := func(kernel, requested string, paths map[string]uint64) results.Scenario {
-		return results.Scenario{Kernel: kernel, Strategy: results.Strategy{Requested: requested, Observed: Observed(paths), Paths: paths}}
+		return results.Scenario{Kernel: kernel, Strategy: results.Strategy{Requested: requested, Observed: analyze.Observed(paths), Paths: paths}}
 	}
 	run := &results.Run{Scenarios: []results.Scenario{
 		scenario("6.12.117", "rcu", map[string]uint64{"rcu": 300}),
@@ -194,7 +195,7 @@ func TestMismatches(t *testing.T) {
 		"7.2.12: strategy immediate was requested, rcu was observed (9 of 9 deaths; path rcu 9): this kernel chose another path",
 		"7.2.12: strategy tasks-trace: 2 of 300 deaths went another way (path tasks-trace 298, immediate 2)",
 	}
-	if got := Mismatches(run); !slices.Equal(got, want) {
+	if got := analyze.Mismatches(run); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
@@ -202,7 +203,7 @@ func TestMismatches(t *testing.T) {
 // trialRun is what a target gives back for one trial.
 func trialRun(t *testing.T, id, kernel, requested string, index int, deaths []results.Death) (*results.Run, map[string]*hdrhistogram.Histogram) {
 	t.Helper()
-	ds, err := DistributionsOf(deaths)
+	ds, err := analyze.DistributionsOf(deaths)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func trialRun(t *testing.T, id, kernel, requested string, index int, deaths []re
 	for _, d := range deaths {
 		trial.Paths[d.Path]++
 	}
-	trial.Limbo, trial.Timeline = LimboOf(SpansOf(deaths, nil, 0))
+	trial.Limbo, trial.Timeline = analyze.LimboOf(analyze.SpansOf(deaths, nil, 0))
 	target := results.Target{Kind: "vm", Accel: "tcg", Clock: "wall", CPUs: 2, Kernel: results.Kernel{Release: kernel}}
 	return &results.Run{
 		Targets: []results.Target{target}, Target: target,
@@ -228,12 +229,12 @@ func trialRun(t *testing.T, id, kernel, requested string, index int, deaths []re
 			Strategy: results.Strategy{Requested: requested}, Phases: trial.Phases, Trials: []results.Trial{trial},
 			Warnings: []string{"said in every trial"},
 		}},
-		Stacks:   testStacks,
+		Stacks:   analyze.DeathStacks,
 		Warnings: []string{"said in every run"},
 	}, hs
 }
 
-func addAll(s *Summer, byTag map[string]*hdrhistogram.Histogram) error {
+func addAll(s *analyze.Summer, byTag map[string]*hdrhistogram.Histogram) error {
 	for tag, h := range byTag {
 		scenario, trial, phase, err := results.ParseTag(tag)
 		if err != nil {
@@ -247,13 +248,13 @@ func addAll(s *Summer, byTag map[string]*hdrhistogram.Histogram) error {
 }
 
 func TestMergeAndFinish(t *testing.T) {
-	run, sum := &results.Run{Tool: results.Tool{Name: "mapprof"}}, NewSummer()
+	run, sum := &results.Run{Tool: results.Tool{Name: "mapprof"}}, analyze.NewSummer()
 	all := map[string][]results.Death{}
 	add := func(id, kernel, requested string, index int, seed uint64) {
-		deaths := randomDeaths(seed, 200)
+		deaths := analyze.RandomDeaths(seed, 200)
 		all[id] = append(all[id], deaths...)
 		part, hs := trialRun(t, id, kernel, requested, index, deaths)
-		if err := Merge(run, part); err != nil {
+		if err := analyze.Merge(run, part); err != nil {
 			t.Fatal(err)
 		}
 		if err := addAll(sum, hs); err != nil {
@@ -273,7 +274,7 @@ func TestMergeAndFinish(t *testing.T) {
 	}
 	for id, deaths := range all {
 		s := run.Find(id)
-		want, err := DistributionsOf(deaths)
+		want, err := analyze.DistributionsOf(deaths)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,19 +315,19 @@ func TestMergeAndFinish(t *testing.T) {
 	if w := run.Warnings; len(w) < 2 || !strings.HasPrefix(w[0], "6.12.117: strategy rcu ") || w[len(w)-1] != "said in every run" {
 		t.Errorf("warnings %q", w)
 	}
-	if err := CheckBalance(run); err != nil {
+	if err := analyze.CheckBalance(run); err != nil {
 		t.Error(err)
 	}
 	run.Scenarios[0].Trials[1].Freed--
-	if err := CheckBalance(run); err == nil || !strings.Contains(err.Error(), "scenario a: trial 1 does not balance") {
+	if err := analyze.CheckBalance(run); err == nil || !strings.Contains(err.Error(), "scenario a: trial 1 does not balance") {
 		t.Errorf("a trial that doesn't balance: %v", err)
 	}
 }
 
 func TestMergeErrors(t *testing.T) {
 	run := &results.Run{}
-	first, _ := trialRun(t, "a", "6.12.117", "rcu", 0, randomDeaths(1, 5))
-	if err := Merge(run, first); err != nil {
+	first, _ := trialRun(t, "a", "6.12.117", "rcu", 0, analyze.RandomDeaths(1, 5))
+	if err := analyze.Merge(run, first); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -337,9 +338,9 @@ func TestMergeErrors(t *testing.T) {
 		"other":   {func(r *results.Run) { r.Scenarios[0].Params["outer"] = "hash-of-maps" }, "merge trial: scenario a isn't the one of that name"},
 		"targets": {func(r *results.Run) { r.Scenarios[0].TargetIx = 1 }, "merge trial: scenario a names target 1 of 1"},
 	} {
-		part, _ := trialRun(t, "a", "6.12.117", "rcu", 0, randomDeaths(1, 5))
+		part, _ := trialRun(t, "a", "6.12.117", "rcu", 0, analyze.RandomDeaths(1, 5))
 		c.change(part)
-		if err := Merge(run, part); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+		if err := analyze.Merge(run, part); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if len(run.Scenarios) != 1 || len(run.Scenarios[0].Trials) != 1 {
@@ -349,12 +350,12 @@ func TestMergeErrors(t *testing.T) {
 }
 
 func TestSummerErrors(t *testing.T) {
-	deaths := randomDeaths(1, 5)
+	deaths := analyze.RandomDeaths(1, 5)
 	run, hs := trialRun(t, "a", "6.12.117", "rcu", 0, deaths)
-	if err := NewSummer().Finish(run); err == nil || !strings.Contains(err.Error(), "holds 0 values, its trial counted") {
+	if err := analyze.NewSummer().Finish(run); err == nil || !strings.Contains(err.Error(), "holds 0 values, its trial counted") {
 		t.Errorf("histograms missing: %v", err)
 	}
-	s := NewSummer()
+	s := analyze.NewSummer()
 	if err := addAll(s, hs); err != nil {
 		t.Fatal(err)
 	}
