@@ -67,8 +67,8 @@ func wantTotals(deaths []results.Death) map[string]int64 {
 		want["limbo_bytes"] += int64(d.MemBytes)
 		byteNS.Add(byteNS, new(big.Int).Mul(new(big.Int).SetUint64(d.MemBytes), big.NewInt(d.FreedNS-d.PutNS)))
 	}
-	half := big.NewInt(nsPerSecond / 2)
-	want["limbo_byte_seconds"] = byteNS.Add(byteNS, half).Div(byteNS, big.NewInt(nsPerSecond)).Int64()
+	half := big.NewInt(1_000_000_000 / 2)
+	want["limbo_byte_seconds"] = byteNS.Add(byteNS, half).Div(byteNS, big.NewInt(1_000_000_000)).Int64()
 	return want
 }
 

@@ -264,7 +264,7 @@ func slicesOf(d *results.Death) ([]phaseSlice, error) {
 	ns := d.PhaseNS()
 	var out []phaseSlice
 	at := d.PutNS
-	for _, phase := range deathPhases {
+	for _, phase := range results.DeathPhases() {
 		dur, ok := ns[phase]
 		if !ok {
 			continue
