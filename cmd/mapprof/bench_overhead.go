@@ -5,15 +5,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/mapprof/mapprof/results"
 )
 
 // newOverheadCmd makes mapprof bench overhead: what a run costs beside its
@@ -32,7 +27,7 @@ func newOverheadCmd() *cobra.Command {
 			}
 			took := make([]time.Duration, 0, runs)
 			for range runs {
-				d, err := runOverhead(cmd, kernel, accel)
+				d, err := runOverhead(cmd.Context(), kernel, accel)
 				if err != nil {
 					return err
 				}
@@ -53,29 +48,4 @@ func newOverheadCmd() *cobra.Command {
 	cmd.Flags().IntVar(&runs, "runs", 5, "how often")
 	cmd.Flags().DurationVar(&limit, "limit", 10*time.Second, "fail if the median is over this")
 	return cmd
-}
-
-// runOverhead is the wall time of one mapprof run, less its measured part.
-func runOverhead(cmd *cobra.Command, kernel, accel string) (time.Duration, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
-	tmp, err := os.MkdirTemp("", "mapprof-bench-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(tmp)
-	dir := filepath.Join(tmp, "run")
-	begin := time.Now()
-	out, err := exec.CommandContext(cmd.Context(), self, "run", "--kernel", kernel, "--accel", accel, "--count", "100", "-o", dir).CombinedOutput()
-	wall := time.Since(begin)
-	if err != nil {
-		return 0, fmt.Errorf("mapprof run: %w\n%s", err, out)
-	}
-	d, err := results.Open(dir)
-	if err != nil {
-		return 0, err
-	}
-	return wall - time.Duration(d.Run.Scenarios[0].Trials[0].DurationNS), nil
 }

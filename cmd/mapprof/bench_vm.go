@@ -11,9 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -24,13 +21,6 @@ type benchVM struct {
 	clock   string // where the benchmark has a choice
 	offline bool
 	timeout time.Duration
-}
-
-func (b *benchVM) add(fs *pflag.FlagSet, kernels ...string) {
-	fs.StringArrayVar(&b.kernels, "kernel", kernels, "kernel to measure on; repeatable")
-	fs.StringVar(&b.accel, "accel", "", "accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
-	fs.BoolVar(&b.offline, "offline", false, "never use the network: only cached kernels")
-	fs.DurationVar(&b.timeout, "timeout", 20*time.Minute, "limit on one VM's life")
 }
 
 // eventBench is what the guest of a benchmark sends: its result, as JSON.
@@ -79,17 +69,6 @@ func (b *benchVM) run(ctx context.Context, stderr progressSink, kernel, name str
 
 // progressSink takes one line of a guest: not to be trusted.
 type progressSink func(line string)
-
-func progressTo(cmd *cobra.Command) progressSink {
-	return func(line string) {
-		fmt.Fprintln(cmd.ErrOrStderr(), strings.Map(func(r rune) rune {
-			if r < ' ' || r > '~' {
-				return '?'
-			}
-			return r
-		}, line[:min(len(line), 200)]))
-	}
-}
 
 // inBenchGuest runs f in the guest: it reads config and sends what f returns.
 func inBenchGuest[C, R any](f func(c C, say progressSink) (R, error)) error {

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -148,56 +146,6 @@ func squaredError(v []float64) float64 {
 		sum += (x - mean) * (x - mean)
 	}
 	return sum / float64(len(v)-1) / float64(len(v)) / (mean * mean)
-}
-
-func newBenchWatchingCmd() *cobra.Command {
-	var vm benchVM
-	var out, only string
-	var rounds int
-	cmd := &cobra.Command{
-		Use:   "watching",
-		Short: "Measure churn with probes and without, in turns",
-		Args:  cobra.NoArgs,
-	}
-	fs := cmd.Flags()
-	vm.add(fs, defaultKernel)
-	fs.StringVar(&vm.clock, "clock", target.ClockWall, "wall, or icount: one CPU whose clock counts instructions, and no noise")
-	fs.IntVar(&rounds, "rounds", 10, "rounds of each workload, each with probes and without")
-	fs.StringVar(&only, "only", "", "leave out the workloads whose name doesn't contain this")
-	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if target.InGuestJob() {
-			return inBenchGuest(measureWatching)
-		}
-		if vm.clock != target.ClockWall && vm.clock != target.ClockICount {
-			return &usageError{fmt.Errorf("--clock %q is not one of wall, icount", vm.clock)}
-		}
-		if rounds < 1 || rounds > 1000 {
-			return &usageError{errors.New("--rounds must be from 1 to 1000")}
-		}
-		ctx, stop := withSignals(cmd.Context())
-		defer stop()
-		churns := slices.DeleteFunc(watchedChurns(rounds), func(c watchedChurn) bool { return !strings.Contains(c.Name, only) })
-		if len(churns) == 0 {
-			return &usageError{fmt.Errorf("--only %q leaves no workload", only)}
-		}
-		var text strings.Builder
-		var errs []error
-		for _, kernel := range vm.kernels {
-			var measured []watchedResult
-			o, err := vm.run(ctx, progressTo(cmd), kernel, "watching", churns, &measured)
-			if err == nil && len(measured) != len(churns) {
-				err = errors.New("the guest sent another number of workloads")
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", kernel, err)
-			}
-			errs = append(errs, writeWatching(&text, o, churns, measured))
-		}
-		text.WriteString(measuredBy(cmd))
-		return errors.Join(printBench(cmd, out, text.String()), errors.Join(errs...))
-	}
-	return cmd
 }
 
 // writeWatching writes the table of one kernel and says what is not as it

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -89,7 +88,7 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 	if err := flags.check(len(args)); err != nil {
 		return err
 	}
-	dirs, inputs, err := openRuns(args)
+	dirs, inputs, err := analyze.OpenRuns(args)
 	if err != nil {
 		return err
 	}
@@ -97,7 +96,7 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 	if by == "" {
 		by = analyze.ByRun
 		if len(inputs) == 1 {
-			by = varies(inputs[0].Run)
+			by = analyze.DefaultGrouping(inputs[0].Run)
 		}
 	}
 	c, err := analyze.Compare(inputs, analyze.CompareOptions{By: by, Alpha: flags.alpha, Threshold: flags.threshold / 100, Force: flags.force})
@@ -135,48 +134,6 @@ func (f writers[T]) print(w io.Writer, v T, format string) error {
 		return f.csv(w, v)
 	}
 	return f.table(w, v, tableOptions(w, ""))
-}
-
-// varies is what a single run is compared by.
-func varies(run *results.Run) string {
-	first := run.Scenarios
-	differs := func(of func(*results.Scenario) string) bool {
-		for i := range first {
-			if of(&first[i]) != of(&first[0]) {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case differs(func(s *results.Scenario) string { return fmt.Sprint(s.TargetIx) }):
-		return analyze.ByKernel
-	case differs(func(s *results.Scenario) string { return s.Workload }):
-		return analyze.ByWorkload
-	}
-	return analyze.ByStrategy
-}
-
-// openRuns opens run directories and gives them names that tell them apart.
-func openRuns(paths []string) ([]*results.Dir, []analyze.Input, error) {
-	var dirs []*results.Dir
-	var inputs []analyze.Input
-	bases := map[string]int{}
-	for _, p := range paths {
-		bases[filepath.Base(filepath.Clean(p))]++
-	}
-	for _, p := range paths {
-		d, err := results.Open(p)
-		if err != nil {
-			return nil, nil, err
-		}
-		name := filepath.Base(filepath.Clean(p))
-		if bases[name] > 1 || name == "." || name == ".." {
-			name = filepath.Clean(p)
-		}
-		dirs, inputs = append(dirs, d), append(inputs, analyze.Input{Name: name, Run: d.Run})
-	}
-	return dirs, inputs, nil
 }
 
 // writeProfileDiff writes candidate − base of two runs.

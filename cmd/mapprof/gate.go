@@ -130,7 +130,7 @@ func (f *gateFlags) readPolicy() (analyze.Policy, error) {
 }
 
 func runGate(cmd *cobra.Command, flags *gateFlags, policy analyze.Policy) error {
-	v := judge(flags.baseline, flags.candidate, flags.confirm, policy)
+	v := analyze.GateRuns(flags.baseline, flags.candidate, flags.confirm, policy)
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	errs := []error{printVerdict(stdout, v, flags.format)}
 	if flags.junit != "" {
@@ -152,34 +152,6 @@ func verdictError(v *analyze.Verdict) error {
 		return &exitError{code: exitRegression}
 	}
 	return &exitError{code: exitInconclusive}
-}
-
-// judge opens the runs and gates them. A run that can't be read is missing
-// data like any other: inconclusive, with what is wrong with which file.
-func judge(baseline, candidate, confirm string, policy analyze.Policy) *analyze.Verdict {
-	paths := []string{baseline, candidate}
-	if confirm != "" {
-		paths = append(paths, confirm)
-	}
-	var inputs []analyze.Input
-	var reasons []string
-	for _, p := range paths {
-		_, in, err := openRuns([]string{p})
-		if err != nil {
-			reasons = append(reasons, err.Error())
-			continue
-		}
-		in[0].Name = p
-		inputs = append(inputs, in[0])
-	}
-	if len(reasons) > 0 {
-		return analyze.Inconclusive(baseline, candidate, reasons...)
-	}
-	var again *analyze.Input
-	if confirm != "" {
-		again = &inputs[2]
-	}
-	return analyze.Gate(inputs[0], inputs[1], again, policy)
 }
 
 func printVerdict(w io.Writer, v *analyze.Verdict, format string) error {

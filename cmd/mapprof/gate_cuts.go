@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,7 +17,7 @@ const cutPlaces = 20
 
 // cuts takes things from a good run, first bytes, then what leaves a valid
 // run.json; whatever is missing must not pass.
-func (s *selfTest) cuts() ([]analyze.GateRate, error) {
+func (s *SelfTest) cuts() ([]analyze.GateRate, error) {
 	run, err := s.whole()
 	if err != nil {
 		return nil, err
@@ -27,11 +26,11 @@ func (s *selfTest) cuts() ([]analyze.GateRate, error) {
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := analyze.CutRun(data, s.policy)
+	kinds, err := analyze.CutRun(data, s.Policy)
 	if err != nil {
 		return nil, err
 	}
-	whole, cut := filepath.Join(s.dir, "whole"), filepath.Join(s.dir, "cut")
+	whole, cut := filepath.Join(s.Dir, "whole"), filepath.Join(s.Dir, "cut")
 	for _, dir := range []string{whole, cut} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, err
@@ -46,7 +45,7 @@ func (s *selfTest) cuts() ([]analyze.GateRate, error) {
 		if err := os.WriteFile(filepath.Join(cut, results.RunFile), data[:len(data)*i/cutPlaces], 0o644); err != nil {
 			return nil, err
 		}
-		bytes.Count(judge(whole, cut, "", s.policy))
+		bytes.Count(analyze.GateRuns(whole, cut, "", s.Policy))
 	}
 	rates := []analyze.GateRate{bytes}
 	for _, k := range kinds {
@@ -59,19 +58,16 @@ func (s *selfTest) cuts() ([]analyze.GateRate, error) {
 			if err := os.WriteFile(filepath.Join(cut, results.RunFile), left, 0o644); err != nil {
 				return rates, err
 			}
-			verdicts := []*analyze.Verdict{judge(whole, cut, "", s.policy)}
+			verdicts := []*analyze.Verdict{analyze.GateRuns(whole, cut, "", s.Policy)}
 			if k.BothSides {
-				verdicts = append(verdicts, judge(cut, whole, "", s.policy))
+				verdicts = append(verdicts, analyze.GateRuns(cut, whole, "", s.Policy))
 			}
 			for _, v := range verdicts {
 				rate.Count(v)
 				if v.Verdict == k.Want {
 					continue
 				}
-				fmt.Fprintf(s.log, "%s, %s:\n", k.Kind, c.What)
-				if err := printVerdict(s.log, v, "table"); err != nil {
-					return rates, err
-				}
+				s.OnWrongVerdict(k.Kind+", "+c.What, v)
 			}
 		}
 		rates = append(rates, rate)
@@ -81,7 +77,7 @@ func (s *selfTest) cuts() ([]analyze.GateRate, error) {
 
 // whole is the first good run of each workload in one, or with --no-vm one
 // that is made up: two scenarios, so that one of them can be missed.
-func (s *selfTest) whole() (*results.Run, error) {
+func (s *SelfTest) whole() (*results.Run, error) {
 	var run *results.Run
 	add := func(part *results.Run) error {
 		if run == nil {
@@ -90,10 +86,10 @@ func (s *selfTest) whole() (*results.Run, error) {
 		}
 		return analyze.Merge(run, part)
 	}
-	if s.flags.noVM {
+	if s.Run == nil {
 		r := rand.New(rand.NewPCG(4, 0x637574))
 		for _, w := range selfTestWorkloads {
-			part := analyze.SyntheticRun(s.flags.trials, syntheticSpread, 1, results.ClockICount, r)
+			part := analyze.SyntheticRun(s.Trials, syntheticSpread, 1, results.ClockICount, r)
 			part.Scenarios[0].ID, part.Scenarios[0].Workload = w.name, w.name
 			if err := add(part); err != nil {
 				return nil, err

@@ -4,11 +4,9 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -288,56 +286,5 @@ func TestCompareAMillionDeaths(t *testing.T) {
 	t.Logf("two runs with a million deaths each: %v, %d MB", wall, peak/1e6)
 	if wall > 2*time.Second || peak > 200e6 {
 		t.Errorf("%v and %d MB; 2 s and 200 MB are the limit", wall, peak/1e6)
-	}
-}
-
-// TestSelfTest does a self-test whose runs are made up, well and badly.
-func TestSelfTest(t *testing.T) {
-	good := func(_ context.Context, w *selfTestWorkload, _ uint64, dir string, args []string) error {
-		factor := 1.0
-		if args != nil {
-			factor = 1.5
-		}
-		saveRun(t, dir, factor, func(r *results.Run) {
-			for _, a := range args {
-				name, value, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
-				r.Scenarios[0].Params[name] = value
-			}
-			r.Scenarios[0].ID, r.Scenarios[0].Workload = w.name, w.name
-		})
-		return nil
-	}
-	for name, c := range map[string]struct {
-		real realRun
-		want string
-		bad  string // the kind of pair that must not be right
-	}{
-		"good": {real: good},
-		"blind": {bad: "delay in the workload", real: func(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, _ []string) error {
-			return good(ctx, w, seed, dir, nil)
-		}},
-		"broken": {want: "the VM is on fire", real: func(context.Context, *selfTestWorkload, uint64, string, []string) error {
-			return errors.New("the VM is on fire")
-		}},
-	} {
-		flags := &selfTestFlags{pairs: 2, trials: 3, synthetic: 10, jobs: 2, workloads: []string{"churn", "lookup"}}
-		s := &selfTest{flags: flags, policy: analyze.DefaultPolicy(), real: c.real, dir: t.TempDir(), log: io.Discard}
-		rates, err := s.run(t.Context())
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if c.want != "" {
-			continue
-		}
-		// Two made up, five real, two drawn from each workload's, six cut.
-		if len(rates) != 17 {
-			t.Errorf("%s: %d rates", name, len(rates))
-		}
-		for _, r := range rates {
-			wrong := r.Hits() != r.Pairs
-			if wrong != (c.bad != "" && r.Source == analyze.SourceReal && r.Want == analyze.VerdictRegression) {
-				t.Errorf("%s: %s", name, fmt.Sprintf("%+v", r))
-			}
-		}
 	}
 }

@@ -13,19 +13,8 @@ import (
 	"golang.org/x/term"
 )
 
-// stageBoot is the host's: until the guest's own stages begin.
-const stageBoot = "boot"
-
-// progress shows where a run is. Its methods may be called from any goroutine.
-type progress interface {
-	begin(i, n int, label string)
-	stage(e progressEvent)
-	end(err error)
-	finish()
-}
-
 // newProgress draws bars on a terminal and writes plain lines elsewhere.
-func newProgress(w io.Writer) progress {
+func newProgress(w io.Writer) Progress {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		return newBars(w)
 	}
@@ -45,13 +34,13 @@ type lines struct {
 
 const lineInterval = 5 * time.Second
 
-func (l *lines) begin(i, n int, label string) {
+func (l *lines) Begin(i, n int, label string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.prefix, l.last, l.began = fmt.Sprintf("[%d/%d] %s", i+1, n, label), "", time.Now()
 }
 
-func (l *lines) stage(e progressEvent) {
+func (l *lines) Stage(e progressEvent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e.Stage == l.last && time.Since(l.at) < lineInterval {
@@ -71,7 +60,7 @@ func counts(e progressEvent) string {
 	return ""
 }
 
-func (l *lines) end(err error) {
+func (l *lines) End(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	word := "done"
@@ -81,7 +70,7 @@ func (l *lines) end(err error) {
 	fmt.Fprintf(l.w, "%s: %s in %.1f s\n", l.prefix, word, time.Since(l.began).Seconds())
 }
 
-func (l *lines) finish() {}
+func (l *lines) Finish() {}
 
 // bars is progress on a terminal: one bar per trial.
 type bars struct {
@@ -111,7 +100,7 @@ func newBars(w io.Writer) *bars {
 	return b
 }
 
-func (b *bars) begin(i, n int, label string) {
+func (b *bars) Begin(i, n int, label string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.label = fmt.Sprintf("[%d/%d] %s", i+1, n, label)
@@ -119,7 +108,7 @@ func (b *bars) begin(i, n int, label string) {
 	b.writer.AppendTracker(b.tracker)
 }
 
-func (b *bars) stage(e progressEvent) {
+func (b *bars) Stage(e progressEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.tracker == nil {
@@ -132,7 +121,7 @@ func (b *bars) stage(e progressEvent) {
 	}
 }
 
-func (b *bars) end(err error) {
+func (b *bars) End(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	word := "done"
@@ -147,15 +136,7 @@ func (b *bars) end(err error) {
 	}
 }
 
-func (b *bars) finish() {
+func (b *bars) Finish() {
 	b.writer.Stop()
 	<-b.done
 }
-
-// noProgress is for runs that are steps of something else.
-type noProgress struct{}
-
-func (noProgress) begin(int, int, string) {}
-func (noProgress) stage(progressEvent)    {}
-func (noProgress) end(error)              {}
-func (noProgress) finish()                {}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/workloads"
 )
@@ -200,11 +201,6 @@ func (f *runFlags) checkTimeout(atLeast time.Duration) error {
 	return nil
 }
 
-// interrupt is a run that the user ended.
-type interrupt struct {
-	stop <-chan struct{} // closed by the first signal: end early, keep results
-}
-
 // withSignals returns a context that SIGINT and SIGTERM cancel.
 func withSignals(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
@@ -212,7 +208,7 @@ func withSignals(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // withInterrupt makes the first signal close stop and the second cancel the
 // context.
-func withInterrupt(ctx context.Context) (context.Context, interrupt, context.CancelFunc) {
+func withInterrupt(ctx context.Context) (context.Context, <-chan struct{}, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
 	signals := make(chan os.Signal, 2)
@@ -230,51 +226,59 @@ func withInterrupt(ctx context.Context) (context.Context, interrupt, context.Can
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, interrupt{stop}, func() { signal.Stop(signals); cancel() }
+	return ctx, stop, func() { signal.Stop(signals); cancel() }
 }
 
-func (i interrupt) stopped() bool {
-	select {
-	case <-i.stop:
-		return true
-	default:
-		return false
+// plan is what the flags ask for.
+func (f *runFlags) plan(workloadArgs []string, kernels []target.Kernel, out *results.Writer, stop <-chan struct{}, p Progress) Plan {
+	return Plan{
+		Workload: f.workload, WorkloadArgs: workloadArgs, Strategies: f.strategies, Trials: f.trials, Seed: f.seed,
+		Out: out, Command: append([]string{"mapprof"}, os.Args[1:]...),
+		Kernels: kernels, Machine: f.vm(target.Kernel{}),
+		NoDeaths: f.noDeaths, NoProbes: f.noProbes, Stacks: f.stacks,
+		RingBytes: uint32(f.ring), InFlight: f.inFlight, DrainTimeout: f.drain, Stop: stop, Progress: p,
 	}
+}
+
+// whileNotStopped returns a context that ends when stop is closed, too.
+func whileNotStopped(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 func runRun(cmd *cobra.Command, flags *runFlags, workloadArgs []string) error {
-	ctx, intr, cancel := withInterrupt(cmd.Context())
+	ctx, stop, cancel := withInterrupt(cmd.Context())
 	defer cancel()
 	stderr := cmd.ErrOrStderr()
-	r, err := newRunner(flags, workloadArgs, intr)
+	// A place that can't be written is found before anything is fetched or boots.
+	out, err := results.Create(flags.out)
 	if err != nil {
 		return err
 	}
-	defer r.close()
-	resolveCtx, stopResolve := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-intr.stop:
-			stopResolve()
-		case <-resolveCtx.Done():
-		}
-	}()
+	defer out.Abort()
+	resolveCtx, stopResolve := whileNotStopped(ctx, stop)
 	kernels, err := flags.resolve(resolveCtx, stderr)
+	stopped := resolveCtx.Err() != nil
 	stopResolve()
+	if err != nil && stopped {
+		return errors.New("interrupted before anything ran")
+	}
+	if err == nil && len(kernels) > 0 {
+		err = flags.checkMemory()
+	}
 	if err != nil {
-		if intr.stopped() {
-			return errors.New("interrupted before anything ran")
-		}
 		return err
 	}
-	if len(kernels) > 0 {
-		if err := flags.checkMemory(); err != nil {
-			return err
-		}
-	}
-	r.progress = newProgress(stderr)
-	run, failure := r.run(ctx, kernels)
-	r.progress.finish()
+	progress := newProgress(stderr)
+	run, failure := runPlan(ctx, flags.plan(workloadArgs, kernels, out, stop, progress))
+	progress.Finish()
 	if run != nil {
 		return errors.Join(failure, printRun(cmd, flags, run))
 	}

@@ -17,10 +17,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	pprof "github.com/google/pprof/profile"
-	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze"
-	"github.com/mapprof/mapprof/report"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -28,15 +26,11 @@ import (
 // runner does the trials of one run, one after the other, and puts what they
 // give into one run directory.
 type runner struct {
-	flags    *runFlags
-	args     []string // the workload's flags
-	intr     interrupt
-	progress progress
-	writer   *results.Writer
+	Plan
 	whole    *results.Run
 	summer   *analyze.Summer
 	profile  *pprof.Profile
-	timedOut bool // the last trial, by --timeout
+	timedOut bool // the last trial, by the machine's timeout
 }
 
 // planned is one trial to do.
@@ -46,26 +40,19 @@ type planned struct {
 	label  string
 }
 
-// newRunner creates the run directory, so that a place that can't be written
-// is found before anything boots.
-func newRunner(flags *runFlags, args []string, intr interrupt) (*runner, error) {
-	w, err := results.Create(flags.out)
-	if err != nil {
-		return nil, err
-	}
-	return &runner{
-		flags: flags, args: args, intr: intr, writer: w, summer: analyze.NewSummer(),
-		whole: &results.Run{
-			Tool: toolInfo(), Host: hostInfo(), Command: append([]string{"mapprof"}, os.Args[1:]...),
-			Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{},
-		},
-	}, nil
+// runPlan does what a plan says. The run that it returns is written and may be
+// partial; the error says what the exit code should tell.
+func runPlan(ctx context.Context, p Plan) (*results.Run, error) {
+	r := &runner{Plan: p, summer: analyze.NewSummer(), whole: &results.Run{
+		Tool: toolInfo(), Host: hostInfo(), Command: p.Command,
+		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{},
+	}}
+	return r.run(ctx)
 }
 
-func (r *runner) close() { r.writer.Abort() }
-
 // plan interleaves: every strategy on every kernel, then the next trial.
-func (r *runner) plan(kernels []target.Kernel) []planned {
+func (r *runner) plan() []planned {
+	kernels := r.Kernels
 	if len(kernels) == 0 {
 		kernels = []target.Kernel{{Release: release()}}
 	}
@@ -79,17 +66,17 @@ func (r *runner) plan(kernels []target.Kernel) []planned {
 		}
 	}
 	var plan []planned
-	for trial := range r.flags.trials {
+	for trial := range r.Trials {
 		for i := range kernels {
-			for _, strategy := range r.flags.strategies {
+			for _, strategy := range r.Strategies {
 				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, trial)}
 				p.job = job{
-					Scenario: tagSafe(r.flags.workload + "/" + names[i] + "/" + strategy), Trial: trial,
-					Workload: r.flags.workload, Args: r.args, Strategy: strategy, NoDeaths: r.flags.noDeaths, Stacks: r.flags.stacks, NoProbes: r.flags.noProbes,
-					RingBytes: uint32(r.flags.ring), InFlight: r.flags.inFlight, DrainTimeout: r.flags.drain,
+					Scenario: tagSafe(r.Workload + "/" + names[i] + "/" + strategy), Trial: trial,
+					Workload: r.Workload, Args: r.WorkloadArgs, Strategy: strategy, NoDeaths: r.NoDeaths, Stacks: r.Stacks, NoProbes: r.NoProbes,
+					RingBytes: r.RingBytes, InFlight: r.InFlight, DrainTimeout: r.DrainTimeout,
 				}
-				if r.flags.clock == target.ClockICount {
-					p.job.StartPhase = startPhase(r.flags.seed, trial)
+				if r.Machine.Clock == target.ClockICount {
+					p.job.StartPhase = startPhase(r.Seed, trial)
 				}
 				if kernels[i].Path != "" {
 					p.kernel = &kernels[i]
@@ -123,17 +110,17 @@ func tagSafe(s string) string {
 
 // run does the whole plan. The run that it returns is written and may be
 // partial; failure says what the exit code should tell.
-func (r *runner) run(ctx context.Context, kernels []target.Kernel) (_ *results.Run, failure error) {
-	plan := r.plan(kernels)
+func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
+	plan := r.plan()
 	done := 0
 	for i := range plan {
-		if r.intr.stopped() {
+		if r.stopped() {
 			failure = errors.New("interrupted")
 			break
 		}
-		r.progress.begin(i, len(plan), plan[i].label)
+		r.Progress.Begin(i, len(plan), plan[i].label)
 		err := r.trial(ctx, &plan[i])
-		r.progress.end(err)
+		r.Progress.End(err)
 		if err != nil {
 			failure = fmt.Errorf("%s: %w", plan[i].label, err)
 			if errors.Is(err, target.ErrStopped) || errors.Is(err, errNothingMeasured) || errors.Is(err, context.Canceled) {
@@ -151,12 +138,12 @@ func (r *runner) run(ctx context.Context, kernels []target.Kernel) (_ *results.R
 		}
 	}
 	if done == 0 {
-		if r.intr.stopped() {
+		if r.stopped() {
 			return nil, errors.New("interrupted before anything was measured")
 		}
 		return nil, failure
 	}
-	if r.intr.stopped() && failure == nil && r.whole.Partial {
+	if r.stopped() && failure == nil && r.whole.Partial {
 		failure = errors.New("interrupted")
 	}
 	if failure != nil {
@@ -171,7 +158,7 @@ func (r *runner) run(ctx context.Context, kernels []target.Kernel) (_ *results.R
 
 // errTimedOut is a trial that --timeout ended.
 func (r *runner) errTimedOut() error {
-	return fmt.Errorf("not done in %v (give it a longer --timeout)", r.flags.timeout)
+	return fmt.Errorf("not done in %v (give it a longer --timeout)", r.Machine.Timeout)
 }
 
 // verify holds the run against its own arithmetic.
@@ -207,11 +194,11 @@ func (r *runner) finish() error {
 		if err := analyze.WriteProfile(&gz, r.profile); err != nil {
 			return err
 		}
-		if err := r.writer.Profile(gz.Bytes()); err != nil {
+		if err := r.Out.Profile(gz.Bytes()); err != nil {
 			return err
 		}
 	}
-	return r.writer.Finish(r.whole)
+	return r.Out.Finish(r.whole)
 }
 
 // trial does one trial and folds its result into the whole.
@@ -267,8 +254,8 @@ func (r *runner) fold(part *results.Dir) error {
 	if err := r.foldHistograms(part); err != nil {
 		return err
 	}
-	if !r.flags.noDeaths {
-		if err := r.writer.KeepDeaths(); err != nil {
+	if !r.NoDeaths {
+		if err := r.Out.KeepDeaths(); err != nil {
 			return err
 		}
 		if err := part.Deaths(func(d *results.Death) error { return r.foldDeath(part.Run, d) }); err != nil {
@@ -313,7 +300,7 @@ func (r *runner) foldHistograms(part *results.Dir) error {
 				return err
 			}
 		}
-		return r.writer.Histogram(h.Tag(), h, r.whole.Started, time.Now())
+		return r.Out.Histogram(h.Tag(), h, r.whole.Started, time.Now())
 	})
 }
 
@@ -322,7 +309,14 @@ func (r *runner) foldDeath(part *results.Run, d *results.Death) error {
 	if s := &part.Scenarios[0]; d.Scenario != s.ID || d.Trial != s.Trials[0].Index {
 		return fmt.Errorf("read what the trial gave: a death of %s, trial %d, is not of this trial", analyze.SafeName(d.Scenario), d.Trial)
 	}
-	return r.writer.Death(d)
+	return r.Out.Death(d)
+}
+
+// machine is what a kernel is booted on.
+func (r *runner) machine(k target.Kernel) target.VM {
+	vm := r.Machine
+	vm.Kernel = k
+	return vm
 }
 
 // local runs the trial in this process.
@@ -331,12 +325,12 @@ func (r *runner) local(ctx context.Context, p *planned, dir string) error {
 	defer cancel()
 	go func() {
 		select {
-		case <-r.intr.stop:
+		case <-r.Stop:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	return runTrial(ctx, &trial{job: &p.job, say: r.progress.stage}, dir)
+	return runTrial(ctx, &trial{job: &p.job, say: r.Progress.Stage}, dir)
 }
 
 // vm boots the kernel and runs the trial there.
@@ -345,16 +339,16 @@ func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcom
 	if err != nil {
 		return nil, err
 	}
-	r.progress.stage(progressEvent{Stage: stageBoot})
-	out, err := r.flags.vm(*p.kernel).Run(ctx, target.Job{
+	r.Progress.Stage(progressEvent{Stage: stageBoot})
+	out, err := r.machine(*p.kernel).Run(ctx, target.Job{
 		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: dir,
-		Limits: guestLimits, Stop: r.intr.stop,
+		Limits: guestLimits, Stop: r.Stop,
 		Event: func(kind string, payload []byte) {
 			if kind != eventProgress {
 				return
 			}
 			if e, ok := decodeProgress(payload); ok {
-				r.progress.stage(e)
+				r.Progress.Stage(e)
 			}
 		},
 	})
@@ -366,20 +360,4 @@ func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcom
 		return nil, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(out.Message, "mapprof: "))
 	}
 	return &out, nil
-}
-
-func printRun(cmd *cobra.Command, flags *runFlags, run *results.Run) error {
-	w := cmd.OutOrStdout()
-	if flags.format == "json" {
-		return report.WriteJSON(w, run)
-	}
-	if err := report.WriteTable(w, run, tableOptions(w, flags.out)); err != nil || len(run.Targets) < 2 {
-		return err
-	}
-	c, err := analyze.Compare([]analyze.Input{{Name: flags.out, Run: run}}, analyze.CompareOptions{By: analyze.ByKernel, Alpha: analyze.DefaultCompareAlpha})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(w)
-	return printComparison(w, c, "table")
 }

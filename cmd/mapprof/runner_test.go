@@ -59,7 +59,7 @@ func TestFoldHistograms(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Abort()
-			r := &runner{writer: w, whole: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
+			r := &runner{Plan: Plan{Out: w}, whole: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
 			err = r.foldHistograms(partWith(t, c.tags))
 			if c.bad != "" {
 				if err == nil || !strings.Contains(err.Error(), c.bad+" is not of this trial") {
@@ -95,7 +95,7 @@ func TestFoldDeath(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Abort()
-	r, part := &runner{writer: w}, partWith(t, nil).Run
+	r, part := &runner{Plan: Plan{Out: w}}, partWith(t, nil).Run
 	for _, tt := range []struct {
 		d   results.Death
 		bad bool

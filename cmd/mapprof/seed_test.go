@@ -14,14 +14,14 @@ import (
 func TestStartPhase(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for seed := range uint64(3) {
-		r := &runner{flags: &runFlags{workload: "churn", strategies: []string{"rcu", "tasks-trace"}, trials: 4, seed: seed}}
-		for _, p := range r.plan(nil) {
+		r := &runner{Plan: Plan{Workload: "churn", Strategies: []string{"rcu", "tasks-trace"}, Trials: 4, Seed: seed}}
+		for _, p := range r.plan() {
 			if p.job.StartPhase != 0 {
 				t.Errorf("wall clock: %s begins %v late", p.label, p.job.StartPhase)
 			}
 		}
-		r.flags.clock = target.ClockICount
-		plan, again := r.plan(nil), r.plan(nil)
+		r.Machine.Clock = target.ClockICount
+		plan, again := r.plan(), r.plan()
 		for i, p := range plan {
 			if p.job.StartPhase != again[i].job.StartPhase || p.job.StartPhase < 0 || p.job.StartPhase >= 40*time.Millisecond {
 				t.Errorf("%s begins %v late, and then %v", p.label, p.job.StartPhase, again[i].job.StartPhase)

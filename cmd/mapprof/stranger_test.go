@@ -61,9 +61,9 @@ func TestProgressIsHarmless(t *testing.T) {
 	}
 	var out bytes.Buffer
 	p := newProgress(&out)
-	p.begin(0, 1, "6.12 rcu")
-	p.stage(e)
-	p.end(io.EOF)
+	p.Begin(0, 1, "6.12 rcu")
+	p.Stage(e)
+	p.End(io.EOF)
 	if !harmless(out.String()) || !strings.Contains(out.String(), "[1/1] 6.12 rcu: measure") {
 		t.Errorf("%q", out.String())
 	}

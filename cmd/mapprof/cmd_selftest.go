@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// selfTestFlagNames mean nothing without --self-test.
+var selfTestFlagNames = []string{"kernel", "workloads", "pairs", "trials", "count", "synthetic", "jobs", "no-vm", "offline", "keep", "timeout"}
+
+// selfTestFlags are those of mapprof gate --self-test.
+type selfTestFlags struct {
+	kernel        string
+	workloads     []string
+	pairs, trials int
+	count         int
+	synthetic     int
+	jobs          int
+	noVM, offline bool
+	keep          string
+	timeout       time.Duration
+}
+
+func (f *selfTestFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.kernel, "kernel", defaultKernel, "--self-test: kernel to boot")
+	fs.StringSliceVar(&f.workloads, "workloads", []string{"churn", "lookup"}, "--self-test: what to run: churn,lookup")
+	fs.IntVar(&f.pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs four times --trials boots of churn and three times of lookup")
+	fs.IntVar(&f.trials, "trials", 3, "--self-test: trials on each side of a pair")
+	fs.IntVar(&f.count, "count", 60, "--self-test: operations in a trial of churn")
+	fs.IntVar(&f.synthetic, "synthetic", 200, "--self-test: pairs of each kind that are made up or drawn from real trials")
+	fs.IntVar(&f.jobs, "jobs", min(4, runtime.NumCPU()), "--self-test: VMs at a time; the deterministic clock doesn't mind")
+	fs.BoolVar(&f.noVM, "no-vm", false, "--self-test: only made-up pairs; then it proves the arithmetic and not this machine")
+	fs.BoolVar(&f.offline, "offline", false, "--self-test: never use the network: only cached kernels")
+	fs.StringVar(&f.keep, "keep", "", "--self-test: keep the runs in this new directory")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Minute, "--self-test: limit on one boot of the VM")
+}
+
+func (f *selfTestFlags) check() error {
+	switch {
+	case f.pairs < 1 || f.pairs > 1000:
+		return &usageError{errors.New("--pairs must be from 1 to 1000")}
+	case f.trials < 2 || f.trials > 1000:
+		return &usageError{errors.New("--trials must be from 2 to 1000")}
+	case f.count < 10 || f.count > 1e6:
+		return &usageError{errors.New("--count must be from 10 to 1000000")}
+	case f.synthetic < 1 || f.synthetic > 100000:
+		return &usageError{errors.New("--synthetic must be from 1 to 100000")}
+	case f.jobs < 1 || f.jobs > 1000:
+		return &usageError{errors.New("--jobs must be from 1 to 1000")}
+	case len(f.workloads) == 0:
+		return &usageError{errors.New("--workloads names none")}
+	case f.timeout <= 0:
+		return &usageError{errors.New("--timeout must be more than 0")}
+	}
+	for i, name := range f.workloads {
+		if !slices.Contains(SelfTestWorkloads(), name) {
+			return &usageError{fmt.Errorf("--workloads: %q is not one of churn, lookup", name)}
+		}
+		if slices.Contains(f.workloads[:i], name) {
+			return &usageError{fmt.Errorf("--workloads names %s twice", name)}
+		}
+	}
+	return nil
+}
+
+func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy analyze.Policy, format string) error {
+	ctx, stop, cancel := withInterrupt(cmd.Context())
+	defer cancel()
+	dir := flags.keep
+	if dir == "" {
+		tmp, err := os.MkdirTemp("", "mapprof-self-test-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(tmp)
+		dir = tmp
+	} else if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("keep the runs: %w", err)
+	}
+	stderr := cmd.ErrOrStderr()
+	s := &SelfTest{
+		Workloads: flags.workloads, Pairs: flags.pairs, Trials: flags.trials, Count: flags.count, Synthetic: flags.synthetic, Jobs: flags.jobs,
+		Policy: policy, Dir: dir,
+		OnPair: func(done, of int, workload string) {
+			fmt.Fprintf(stderr, "self-test: %d of %d groups of pairs done (%s)\n", done, of, workload)
+		},
+		OnWrongVerdict: func(kind string, v *analyze.Verdict) {
+			fmt.Fprintf(stderr, "%s:\n", kind)
+			_ = printVerdict(stderr, v, "table") // it only explains the exit code
+		},
+	}
+	if !flags.noVM {
+		s.Run = func(ctx context.Context, r RealRun) error { return flags.boot(ctx, stop, r) }
+	}
+	// An interrupt ends what boots.
+	runCtx, cancelRun := whileNotStopped(ctx, stop)
+	defer cancelRun()
+	rates, failure := s.Do(runCtx)
+	if err := printSelfTest(cmd, rates, failure, flags, format); err != nil {
+		return err
+	}
+	if failure != nil {
+		return &exitError{code: exitInconclusive, err: failure}
+	}
+	for i := range rates {
+		if rates[i].Hits() != rates[i].Pairs {
+			return &exitError{code: exitFailure, err: errors.New("self-test: the gate did not say what it should have")}
+		}
+	}
+	return nil
+}
+
+// boot makes a real run: each trial is a boot.
+func (f *selfTestFlags) boot(ctx context.Context, stop <-chan struct{}, r RealRun) error {
+	where := targetFlags{target: targetVM, kernels: []string{f.kernel}, clock: target.ClockICount, offline: f.offline, timeout: f.timeout}
+	kernels, err := where.resolve(ctx, io.Discard)
+	if err != nil {
+		return err
+	}
+	out, err := results.Create(r.Dir)
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	_, err = runPlan(ctx, Plan{
+		Workload: r.Workload, WorkloadArgs: append(r.Args, r.Planted...), Strategies: []string{r.Strategy}, Trials: r.Trials, Seed: r.Seed, Out: out,
+		Command: append([]string{"mapprof"}, os.Args[1:]...), Kernels: kernels, Machine: where.vm(target.Kernel{}), NoDeaths: true,
+		RingBytes: 4 << 20, InFlight: 65536, DrainTimeout: 30 * time.Second, Stop: stop, Progress: NoProgress{},
+	})
+	return err
+}
+
+func printSelfTest(cmd *cobra.Command, rates []analyze.GateRate, failure error, flags *selfTestFlags, format string) error {
+	w := cmd.OutOrStdout()
+	if format == "json" {
+		return report.WriteSelfTestJSON(w, rates, failure)
+	}
+	return report.WriteSelfTest(w, rates, failure, flags.noVM, tableOptions(w, ""))
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// madeUp gives every run a time of its own.
+var madeUp atomic.Int64
+
+// saveMadeUp writes a made-up run whose figures are factor times what they
+// should be.
+func saveMadeUp(t *testing.T, dir string, factor float64, change func(*results.Run)) {
+	t.Helper()
+	run := analyze.SeededSynthetic(3, 0.0001, factor, results.ClockICount, uint64(1000*factor))
+	run.Started = time.Unix(madeUp.Add(1), 0)
+	run.Ended = run.Started.Add(time.Second)
+	change(run)
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer w.Abort()
+	if err := w.Finish(run); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSelfTest does a self-test whose runs are made up, well and badly.
+func TestSelfTest(t *testing.T) {
+	good := func(_ context.Context, run RealRun) error {
+		factor := 1.0
+		if run.Planted != nil {
+			factor = 1.5
+		}
+		saveMadeUp(t, run.Dir, factor, func(r *results.Run) {
+			for _, a := range run.Planted {
+				name, value, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
+				r.Scenarios[0].Params[name] = value
+			}
+			r.Scenarios[0].ID, r.Scenarios[0].Workload = run.Workload, run.Workload
+		})
+		return nil
+	}
+	for name, c := range map[string]struct {
+		run  func(context.Context, RealRun) error
+		want string
+		bad  string // the kind of pair that must not be right
+	}{
+		"good": {run: good},
+		"blind": {bad: "delay in the workload", run: func(ctx context.Context, r RealRun) error {
+			r.Planted = nil
+			return good(ctx, r)
+		}},
+		"broken": {want: "the VM is on fire", run: func(context.Context, RealRun) error {
+			return errors.New("the VM is on fire")
+		}},
+	} {
+		s := &SelfTest{Workloads: SelfTestWorkloads(), Pairs: 2, Trials: 3, Synthetic: 10, Jobs: 2, Policy: analyze.DefaultPolicy(), Dir: t.TempDir(),
+			Run: c.run, OnPair: func(int, int, string) {}, OnWrongVerdict: func(string, *analyze.Verdict) {}}
+		rates, err := s.Do(t.Context())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.want != "" {
+			continue
+		}
+		// Two made up, five real, two drawn from each workload's, six cut.
+		if len(rates) != 17 {
+			t.Errorf("%s: %d rates", name, len(rates))
+		}
+		for _, r := range rates {
+			wrong := r.Hits() != r.Pairs
+			if wrong != (c.bad != "" && r.Source == analyze.SourceReal && r.Want == analyze.VerdictRegression) {
+				t.Errorf("%s: %s", name, fmt.Sprintf("%+v", r))
+			}
+		}
+	}
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"runtime"
+
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+	"golang.org/x/sys/unix"
+)
+
+const eventDoctor = "doctor"
+
+// diagnosis is what doctor found on one kernel.
+type diagnosis struct {
+	Target results.Target `json:"target"`
+	Phases []string       `json:"phases"` // that can be seen there
+	// Warnings are of the machine that it was examined on.
+	Warnings []string `json:"warnings,omitempty"`
+	Error    string   `json:"error,omitempty"`
+}
+
+// diagnose attaches everything on this kernel, and detaches it again.
+func diagnose() diagnosis {
+	p, attachments, err := probes.Attach(probes.Config{})
+	d := diagnosis{Target: results.Target{
+		Kind: "local", Accel: "none", Clock: "wall", CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
+		Kernel: results.Kernel{Release: release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
+			Cmdline: readLine("/proc/cmdline"), Knobs: readKnobs()},
+		Probes: probeList(attachments),
+	}}
+	if err == nil {
+		d.Phases = visiblePhases(attachments)
+		err = p.Close()
+	}
+	if err != nil {
+		d.Error = err.Error()
+	}
+	return d
+}
+
+// visiblePhases says which phases the attached hooks can tell apart.
+func visiblePhases(attachments []probes.Attachment) []string {
+	on := map[string]bool{}
+	for _, a := range attachments {
+		if a.Mechanism != "" {
+			on[a.Stage], on[a.Function] = true, true
+		}
+	}
+	var phases []string
+	add := func(phase string, visible bool) {
+		if visible {
+			phases = append(phases, phase)
+		}
+	}
+	put, free := on[probes.StagePut], on[probes.StageFree]
+	callback := on[probes.StageCallback]
+	add(results.PhaseEnqueue, put && on[probes.StageEnqueue])
+	add(results.PhaseTasksTraceGP, callback && (on["call_rcu_tasks_trace"] || on["call_srcu"]))
+	add(results.PhaseRCUGP, callback && on["call_rcu"])
+	add(results.PhaseQueue, free && (put || callback))
+	add(results.PhaseFree, free)
+	add(results.PhaseLimbo, put && free)
+	add(results.PhaseUpdateWait, on[probes.StageUpdateWait])
+	return phases
+}
