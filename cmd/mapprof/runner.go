@@ -66,17 +66,17 @@ func (r *runner) plan() []planned {
 		}
 	}
 	var plan []planned
-	for trial := range r.Trials {
+	for n := range r.Trials {
 		for i := range kernels {
 			for _, strategy := range r.Strategies {
-				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, trial)}
+				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, n)}
 				p.job = job{
-					Scenario: tagSafe(r.Workload + "/" + names[i] + "/" + strategy), Trial: trial,
+					Scenario: tagSafe(r.Workload + "/" + names[i] + "/" + strategy), Trial: n,
 					Workload: r.Workload, Args: r.WorkloadArgs, Strategy: strategy, NoDeaths: r.NoDeaths, Stacks: r.Stacks, NoProbes: r.NoProbes,
 					RingBytes: r.RingBytes, InFlight: r.InFlight, DrainTimeout: r.DrainTimeout,
 				}
 				if r.Machine.Clock == target.ClockICount {
-					p.job.StartPhase = startPhase(r.Seed, trial)
+					p.job.StartPhase = startPhase(r.Seed, n)
 				}
 				if kernels[i].Path != "" {
 					p.kernel = &kernels[i]
@@ -92,9 +92,9 @@ func (r *runner) plan() []planned {
 // some ticks, after which RCU looks again (jiffies_till_first_fqs).
 // Every boot would meet the same tick at the same instruction otherwise, and
 // the trials would differ by nothing.
-func startPhase(seed uint64, trial int) time.Duration {
+func startPhase(seed uint64, n int) time.Duration {
 	const within = 40 * time.Millisecond
-	return time.Duration(rand.New(rand.NewPCG(seed, uint64(trial))).Int64N(int64(within)))
+	return time.Duration(rand.New(rand.NewPCG(seed, uint64(n))).Int64N(int64(within)))
 }
 
 // tagSafe replaces what a histogram tag can't hold: a kernel's release comes
