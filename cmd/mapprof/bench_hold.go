@@ -55,7 +55,7 @@ type holdRow struct {
 const srcuLook = "process_srcu"
 
 // onSRCU: since 7.0 tasks-trace is built on it.
-func (t *trial) onSRCU() bool {
+func onSRCU(t *trial) bool {
 	attached := func(function string) bool {
 		return slices.ContainsFunc(t.probes, func(a probes.Attachment) bool { return a.Function == function && a.Mechanism != "" })
 	}
@@ -140,7 +140,7 @@ func measureHold(count int, strategy, reader string, lengths []time.Duration) ([
 	if err != nil {
 		return nil, err
 	}
-	m, err := t.byOperation(count, strategy)
+	m, err := byOperation(t, count, strategy)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func measureHold(count int, strategy, reader string, lengths []time.Duration) ([
 
 // byOperation puts what a trial of churn measured in the order of its
 // operations, each of which causes one death.
-func (t *trial) byOperation(count int, strategy string) (m holdTrial, err error) {
+func byOperation(t *trial, count int, strategy string) (m holdTrial, err error) {
 	m.left, m.waits, m.waited = t.result.HeldUntilNS, t.outcome.UpdateWaitNS, t.outcome.UpdateWaitEndNS
 	if n := len(t.outcome.Deaths); n != count || t.outcome.Puts != uint64(count) || len(m.waits) != count || len(m.waited) != count || len(m.left) != count {
 		return m, fmt.Errorf("%d operations: %d deaths of %d, %d update waits, %d ends of readers", count, n, t.outcome.Puts, len(m.waits), len(m.left))
@@ -204,7 +204,7 @@ func (t *trial) byOperation(count int, strategy string) (m holdTrial, err error)
 		}
 		m.phase, m.ends = append(m.phase, ns), append(m.ends, end)
 	}
-	if strategy == workloads.StrategyTasksTrace && t.onSRCU() {
+	if strategy == workloads.StrategyTasksTrace && onSRCU(t) {
 		calls, err := ftraceCalls()
 		if err != nil {
 			return m, err

@@ -83,7 +83,7 @@ func TestLooks(t *testing.T) {
 		for _, f := range tt.attached {
 			tr.probes = append(tr.probes, probes.Attachment{Function: f, Mechanism: "fentry"})
 		}
-		if got := tr.onSRCU(); got != tt.want {
+		if got := onSRCU(tr); got != tt.want {
 			t.Errorf("%v: %v", tt.attached, got)
 		}
 	}
@@ -131,7 +131,7 @@ func TestByOperation(t *testing.T) {
 			},
 		},
 	}
-	m, err := tr.byOperation(4, workloads.StrategyRCU)
+	m, err := byOperation(tr, 4, workloads.StrategyRCU)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +139,11 @@ func TestByOperation(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	tr.result.Metrics = nil
-	if _, err := tr.byOperation(4, workloads.StrategyRCU); err == nil {
+	if _, err := byOperation(tr, 4, workloads.StrategyRCU); err == nil {
 		t.Error("readers without times are taken")
 	}
 	tr.result.HeldUntilNS = nil
-	if _, err := tr.byOperation(4, workloads.StrategyRCU); err == nil {
+	if _, err := byOperation(tr, 4, workloads.StrategyRCU); err == nil {
 		t.Error("ends of readers are missing, and nothing says so")
 	}
 }
