@@ -93,15 +93,8 @@ func plural(n uint64, noun string) string {
 	return strconv.FormatUint(n, 10) + " " + noun + "s"
 }
 
-// shellQuote makes s one word of a command line that can be pasted.
-func shellQuote(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,=", r)
-	}) {
-		if s[0] == '-' {
-			return "./" + s
-		}
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
+// nbsp holds a number and its unit together when text is wrapped; it prints as
+// a plain blank.
+const nbsp = "\u00a0"
+
+func together(s string) string { return strings.ReplaceAll(s, " ", nbsp) }

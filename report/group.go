@@ -188,13 +188,3 @@ func (g *group) headline() string {
 	}
 	return text
 }
-
-// longest returns the phase with the greatest share of limbo.
-func longest(phases map[string]results.Stats) (phase string, share float64) {
-	for _, p := range results.DeathPhases() {
-		if s, ok := analyze.Share(phases, p); ok && s > share {
-			phase, share = p, s
-		}
-	}
-	return phase, share
-}

@@ -266,21 +266,6 @@ func compareCellOf(c analyze.ComparedCell, r analyze.ComparedRow) compareCell {
 	return out
 }
 
-func formatFigure(v float64, n int, unit string) string {
-	if n == 0 {
-		return none
-	}
-	switch unit {
-	case analyze.UnitNS, "ns/op":
-		return FormatDuration(v)
-	case analyze.UnitBytes:
-		return FormatBytes(v)
-	case analyze.UnitByteSeconds:
-		return FormatByteSeconds(v)
-	}
-	return strings.TrimSpace(significant(v, false) + " " + analyze.SafeName(unit))
-}
-
 // formatDelta is relativeText for a page.
 func formatDelta(d, base float64) string {
 	switch {
@@ -297,13 +282,6 @@ func formatDelta(d, base float64) string {
 		return "−" + s
 	}
 	return "+" + s
-}
-
-func formatP(p float64) string {
-	if p < 0.001 {
-		return "< .001"
-	}
-	return strings.TrimPrefix(strconv.FormatFloat(p, 'f', 3, 64), "0")
 }
 
 // interval prints a median's confidence interval, where there is one.

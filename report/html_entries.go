@@ -4,7 +4,6 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,30 +188,6 @@ func colorOf(series string, ix int) string {
 		c += fmt.Sprintf(" d%d", min(d, 2))
 	}
 	return c
-}
-
-var kernelVersion = regexp.MustCompile(`^\d+(\.\d+)*(-rc\d+)?(-\d+)?`)
-
-// shortKernels maps releases to their versions ("6.12.117" of
-// "6.12.117+deb12-cloud-amd64") while these tell them apart.
-func shortKernels(entries []*entry) map[string]string {
-	short, taken := map[string]string{}, map[string]bool{}
-	for _, e := range entries {
-		k := e.s.KernelName()
-		if _, ok := short[k]; ok {
-			continue
-		}
-		v := kernelVersion.FindString(analyze.SafeName(k))
-		if v == "" || taken[v] {
-			// One collision makes all of them long.
-			for _, e := range entries {
-				short[e.s.KernelName()] = analyze.SafeName(e.s.KernelName())
-			}
-			return short
-		}
-		short[k], taken[v] = v, true
-	}
-	return short
 }
 
 func shortRuns(entries []*entry) map[int]string {

@@ -3,9 +3,7 @@
 package report
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -13,31 +11,6 @@ import (
 )
 
 var figures = []string{"p50", "p90", "p99", "max"}
-
-func cells(s results.Stats, present bool) []string {
-	switch {
-	case !present:
-		return []string{"", "", "", ""}
-	case s.N == 0:
-		return []string{none, none, none, none}
-	}
-	out := make([]string, 0, 4)
-	for _, v := range []int64{s.P50NS, s.P90NS, s.P99NS, s.MaxNS} {
-		out = append(out, FormatDuration(float64(v)))
-	}
-	return out
-}
-
-func shareCell(s *results.Scenario, phase string) string {
-	if _, ok := s.Phases[phase]; !ok {
-		return ""
-	}
-	share, ok := analyze.Share(s.Phases, phase)
-	if !ok {
-		return none
-	}
-	return formatShare(share)
-}
 
 // phaseGrids lays the phases of a death out in the first way that fits the
 // width: strategies beside each other, below each other within every phase, or
@@ -136,13 +109,6 @@ func (g *group) below(phases []string, o Options) *grid {
 	return t
 }
 
-func count(n uint64, present bool) string {
-	if !present {
-		return ""
-	}
-	return strconv.FormatUint(n, 10)
-}
-
 // otherGrid holds what is beside the death: update_wait, operations, metrics.
 func (g *group) otherGrid(o Options) *grid {
 	what, by := "beside the death", "strategy"
@@ -182,21 +148,6 @@ func (g *group) otherGrid(o Options) *grid {
 		}
 	}
 	return t
-}
-
-// expedited says of a scenario's update waits how many were, if any.
-func expedited(s *results.Scenario) string {
-	n := uint64(0)
-	for _, t := range s.Trials {
-		n += t.Expedited
-	}
-	switch n {
-	case 0:
-		return ""
-	case s.Phases[results.PhaseUpdateWait].N:
-		return " (expedited)"
-	}
-	return fmt.Sprintf(" (%d expedited)", n)
 }
 
 // shortenKernels leaves the versions of the kernels in column 1, where these

@@ -203,5 +203,15 @@ func (p *printer) counts(run *results.Run) {
 	p.note("excluded", analyze.SafeText(results.LossText(excluded)))
 }
 
-// WriteJSON prints a run as it is in run.json.
-func WriteJSON(w io.Writer, run *results.Run) error { return WriteValue(w, run) }
+// shellQuote makes s one word of a command line that can be pasted.
+func shellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,=", r)
+	}) {
+		if s[0] == '-' {
+			return "./" + s
+		}
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
