@@ -117,17 +117,6 @@ func (p *printer) mark(s string, list []*entry, ix int) string {
 	return sketchColors[class] + s + "\x1b[0m"
 }
 
-// valueAt returns the value of the first point at or after x; -1 after the
-// last.
-func valueAt(points []point, x float64) float64 {
-	for _, q := range points {
-		if q.x >= x-1e-9 {
-			return q.y
-		}
-	}
-	return -1
-}
-
 func percentileLabels(x scale, width int) string {
 	line := []rune(strings.Repeat(" ", width))
 	free := 0
