@@ -215,3 +215,24 @@ func shellQuote(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
+
+func (p *printer) hows(run *results.Run) {
+	scenarios := make([]*results.Scenario, len(run.Scenarios))
+	for i := range run.Scenarios {
+		scenarios[i] = &run.Scenarios[i]
+	}
+	for _, h := range howsOf(scenarios) {
+		p.note("how", h.Names+": "+h.How)
+	}
+}
+
+// findings prints what the workload found to be so.
+func (p *printer) findings(run *results.Run) {
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			for _, f := range t.Findings {
+				p.note("found", analyze.SafeText(fmt.Sprintf("%s trial %d: %s", s.ID, t.Index, f)))
+			}
+		}
+	}
+}
