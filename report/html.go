@@ -4,9 +4,6 @@ package report
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -17,28 +14,6 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
 )
-
-//go:embed assets
-var assets embed.FS
-
-// The script and the style of every page. uPlot comes with its licence, which
-// goes into a page that has uPlot in it.
-var (
-	pageScript = "/*\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js") + "\n" + asset("report.js")
-	pageStyle  = asset("uplot/uPlot.min.css") + "\n" + asset("report.css")
-)
-
-func asset(name string) string {
-	data, err := assets.ReadFile("assets/" + name)
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	return string(data)
-}
-
-var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"phaseText": func(p string) string { return phaseText[p] },
-}).ParseFS(assets, "assets/page.html", "assets/parts.html", "assets/index.html"))
 
 // page is what the template of a report is filled with.
 type page struct {
@@ -201,9 +176,4 @@ func (p *page) write(w io.Writer) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
-}
-
-func sourceHash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
