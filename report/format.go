@@ -97,4 +97,4 @@ func plural(n uint64, noun string) string {
 // a plain blank.
 const nbsp = "\u00a0"
 
-func together(s string) string { return strings.ReplaceAll(s, " ", nbsp) }
+func noBreak(s string) string { return strings.ReplaceAll(s, " ", nbsp) }

@@ -89,14 +89,14 @@ func (g *group) subtitle() string {
 			parts = append(parts, analyze.SafeName(t.Clock)+" clock")
 		}
 		if t.CPUs > 0 {
-			parts = append(parts, together(plural(uint64(t.CPUs), "CPU")))
+			parts = append(parts, noBreak(plural(uint64(t.CPUs), "CPU")))
 		}
 		if t.MemoryBytes > 0 {
-			parts = append(parts, together(FormatBytes(float64(t.MemoryBytes)))+nbsp+"memory")
+			parts = append(parts, noBreak(FormatBytes(float64(t.MemoryBytes)))+nbsp+"memory")
 		}
 	}
 	if n := g.trials(); n != "" {
-		parts = append(parts, together(n))
+		parts = append(parts, noBreak(n))
 	}
 	return strings.Join(parts, nbsp+"· ")
 }

@@ -20,10 +20,10 @@ func strategyText(s *results.Scenario) string {
 }
 
 // strategies lists "requested → observed" with the number of deaths.
-func (g *group) strategies() string {
+func strategies(g *group) string {
 	var parts []string
 	for _, s := range g.scenarios {
-		parts = append(parts, together(strategyTitle(s)))
+		parts = append(parts, noBreak(strategyTitle(s)))
 	}
 	return strings.Join(parts, nbsp+"· ")
 }
@@ -32,8 +32,8 @@ func strategyTitle(s *results.Scenario) string {
 	return strategyText(s) + ", " + plural(deaths(s), "death")
 }
 
-// headline says in one sentence how long a freed map stays, by strategy.
-func (g *group) headline() string {
+// limboHeadline says in one sentence how long a freed map stays, by strategy.
+func limboHeadline(g *group) string {
 	type entry struct {
 		name string
 		p50  int64
@@ -59,7 +59,7 @@ func (g *group) headline() string {
 		if i > 0 {
 			text += ", "
 		}
-		text += together(FormatDuration(float64(e.p50)))
+		text += noBreak(FormatDuration(float64(e.p50)))
 		if i == 0 {
 			text += nbsp + "(p50)"
 		}
@@ -79,9 +79,9 @@ func (g *group) headline() string {
 	return text
 }
 
-// metricsHeadline says in one sentence what a lookup costs, the cheapest path
+// costHeadline says in one sentence what a lookup costs, the cheapest path
 // first.
-func (g *group) metricsHeadline() string {
+func costHeadline(g *group) string {
 	var parts []string
 	for _, s := range g.scenarios {
 		costs := lookupCosts(s)
@@ -97,7 +97,7 @@ func (g *group) metricsHeadline() string {
 			if i == 0 {
 				text += " (p50)"
 			}
-			each = append(each, together(text)+" "+analyze.SafeName(c.path))
+			each = append(each, noBreak(text)+" "+analyze.SafeName(c.path))
 		}
 		parts = append(parts, analyze.SafeName(s.KernelName())+": a lookup costs "+strings.Join(each, ", "))
 	}

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func alertsOf(runs []*Loaded, entries []*entry) []status {
 	pending := map[string]bool{}
 	for _, l := range runs {
 		if l.Run.Partial {
-			add("bad", l.Name, "Partial run: "+orElse(l.Run.PartialReason, "not everything that was asked for was done"))
+			add("bad", l.Name, "Partial run: "+cmp.Or(l.Run.PartialReason, "not everything that was asked for was done"))
 		}
 		for _, n := range l.Notes {
 			add("bad", l.Name, n)

@@ -16,29 +16,29 @@ var figures = []string{"p50", "p90", "p99", "max"}
 // width: strategies beside each other, below each other within every phase, or
 // each in a table of its own. The second has no place for the observed
 // strategy and the number of deaths: the note that goes before it says them.
-func (g *group) phaseGrids(o Options) (note string, grids []*grid) {
+func phaseGrids(g *group, o Options) (note string, grids []*grid) {
 	phases := g.phasesOf(append(results.DeathPhases(), results.PhaseLimbo))
 	if len(phases) == 0 {
-		return g.strategies(), nil
+		return strategies(g), nil
 	}
 	if len(g.scenarios) > 1 {
-		if t := g.beside(phases, o); t.width() <= o.Width {
+		if t := sideBySide(g, phases, o); t.width() <= o.Width {
 			return "", []*grid{t}
 		}
-		if t := g.below(phases, o); t.width() <= o.Width {
-			return g.strategies(), []*grid{t}
+		if t := stacked(g, phases, o); t.width() <= o.Width {
+			return strategies(g), []*grid{t}
 		}
 	}
 	for _, s := range g.scenarios {
 		one := &group{target: g.target, workload: g.workload, loop: g.loop, params: g.params, scenarios: []*results.Scenario{s}}
-		grids = append(grids, one.beside(one.phasesOf(phases), o))
+		grids = append(grids, sideBySide(one, one.phasesOf(phases), o))
 	}
 	return "", grids
 }
 
-// beside has phases as rows and a block of columns for every strategy. The
+// sideBySide has phases as rows and a block of columns for every strategy. The
 // number of values has a column only where a phase's isn't that of the deaths.
-func (g *group) beside(phases []string, o Options) *grid {
+func sideBySide(g *group, phases []string, o Options) *grid {
 	t := &grid{header: []string{"phase"}, left: map[int]bool{0: true}, bars: map[int]bool{}, titles: map[int]string{}, bold: map[int]bool{}, color: o.Color}
 	var counted []bool
 	for i, s := range g.scenarios {
@@ -85,8 +85,8 @@ func (t *grid) addPhase(phase string, row []string) {
 	t.add(row...)
 }
 
-// below has a row for every phase and strategy.
-func (g *group) below(phases []string, o Options) *grid {
+// stacked has a row for every phase and strategy.
+func stacked(g *group, phases []string, o Options) *grid {
 	t := &grid{header: append(append([]string{"phase", "strategy", "n"}, figures...), "share"),
 		left: map[int]bool{0: true, 1: true}, bold: map[int]bool{}, color: o.Color}
 	for _, phase := range phases {
@@ -110,7 +110,7 @@ func (g *group) below(phases []string, o Options) *grid {
 }
 
 // otherGrid holds what is beside the death: update_wait, operations, metrics.
-func (g *group) otherGrid(o Options) *grid {
+func otherGrid(g *group, o Options) *grid {
 	what, by := "beside the death", "strategy"
 	if g.byKernel {
 		what, by = "cost", "kernel"
@@ -132,7 +132,7 @@ func (g *group) otherGrid(o Options) *grid {
 			}
 		}
 	}
-	g.metricRows(t)
+	t.addMetrics(g)
 	if len(t.rows) == 0 {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (t *grid) shortenKernels() {
 
 // memoryGrids hold the memory in limbo and the balance of the trials, in one
 // table where that fits.
-func (g *group) memoryGrids(o Options) []*grid {
+func memoryGrids(g *group, o Options) []*grid {
 	memory := &grid{header: []string{"memory in limbo", "peak", "maps", "byte-seconds"}, left: map[int]bool{0: true}, color: o.Color}
 	balance := &grid{header: []string{"balance", "puts", "= freed", "+ in flight", "+ lost"}, left: map[int]bool{0: true}, color: o.Color}
 	both := &grid{header: append(append(slices.Clone(memory.header), bar), balance.header[1:]...), left: map[int]bool{0: true}, color: o.Color}

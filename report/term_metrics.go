@@ -9,8 +9,8 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// metricRows adds the metrics to a table, each by scenario.
-func (g *group) metricRows(t *grid) {
+// addMetrics adds the metrics to a table, each by scenario.
+func (t *grid) addMetrics(g *group) {
 	names := map[string]bool{}
 	for _, s := range g.scenarios {
 		for m := range s.Metrics {
@@ -21,7 +21,7 @@ func (g *group) metricRows(t *grid) {
 		name := ""
 		for _, s := range g.scenarios {
 			if v, ok := s.Metrics[m]; ok {
-				if s == g.first(m) {
+				if s == firstWith(g, m) {
 					name = metricName(m, v)
 				}
 				t.add(append([]string{name, g.row(s), count(v.N, true)}, metricCells(v)...)...)
@@ -31,8 +31,8 @@ func (g *group) metricRows(t *grid) {
 	}
 }
 
-// first returns the first scenario that has a metric.
-func (g *group) first(metric string) *results.Scenario {
+// firstWith returns the first scenario that has a metric.
+func firstWith(g *group, metric string) *results.Scenario {
 	for _, s := range g.scenarios {
 		if _, ok := s.Metrics[metric]; ok {
 			return s

@@ -4,6 +4,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -351,7 +352,7 @@ func (s *Web) pprofDiff(w http.ResponseWriter, r *http.Request) {
 }
 
 func noProfile(w http.ResponseWriter, r *http.Request, l *Loaded) {
-	notePage(http.StatusNotFound, "There is no profile", l.Name+" has none that can be read: "+orElse(strings.Join(l.Notes, "; "), "it ended before any death was seen")).ServeHTTP(w, r)
+	notePage(http.StatusNotFound, "There is no profile", l.Name+" has none that can be read: "+cmp.Or(strings.Join(l.Notes, "; "), "it ended before any death was seen")).ServeHTTP(w, r)
 }
 
 // views returns pprof's pages for a key, made once.
