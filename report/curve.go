@@ -124,10 +124,10 @@ func newCurve(h *hdrhistogram.Histogram, exact results.Stats) *curve {
 	return c
 }
 
-// valueAt returns the value of the first point at or after x; -1 after the
-// last.
-func valueAt(points []point, x float64) float64 {
-	for _, q := range points {
+// valueAt returns the time of the first point at or after x decades; -1 after
+// the last.
+func (c *curve) valueAt(x float64) float64 {
+	for _, q := range c.percentiles {
 		if q.x >= x-1e-9 {
 			return q.y
 		}

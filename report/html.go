@@ -114,13 +114,11 @@ func newPage(runs []*Loaded, f Filter, facetBy string) (*page, error) {
 
 func (p *page) charts(entries []*entry) {
 	phases := pagePhases(entries)
+	p.PhaseLegend = barPhases(entries, phases)
 	for _, phase := range phases {
-		if slices.ContainsFunc(entries, func(e *entry) bool { return len(e.segmentOf(phase)) > 0 }) {
-			p.PhaseLegend = append(p.PhaseLegend, phase)
-		}
-		if c := percentileChart(entries, phase); len(c.plots) > 0 {
+		if c := percentileChart(entries, phase); c != nil {
 			p.Percentiles = append(p.Percentiles, phaseChart{phase, c})
-			p.addPlots(c)
+			p.Data.Plots = append(p.Data.Plots, c.data()...)
 		}
 		if c := ridgeChart(entries, phase); c != nil {
 			p.Ridges = append(p.Ridges, phaseChart{phase, c})
@@ -130,7 +128,7 @@ func (p *page) charts(entries []*entry) {
 		p.BarsTime, p.BarsShare = phaseBars(entries, false), phaseBars(entries, true)
 	}
 	if p.Memory = memoryChart(entries); p.Memory != nil {
-		p.addPlots(p.Memory)
+		p.Data.Plots = append(p.Data.Plots, p.Memory.data()...)
 	}
 	flame := newFlame(entries)
 	if p.Flame = flame.draw(); p.Flame != "" {
@@ -139,18 +137,6 @@ func (p *page) charts(entries []*entry) {
 			p.FlameNote = fmt.Sprintf("The %d stacks with the least limbo time are left out.", flame.Dropped)
 		}
 	}
-}
-
-func (p *page) addPlots(c *chart) {
-	for _, plot := range c.plots {
-		p.Data.Plots = append(p.Data.Plots, plot.data())
-	}
-}
-
-// segmentOf returns the entry's bar segments of a phase: one or none.
-func (e *entry) segmentOf(phase string) []segment {
-	list, _ := segmentsOf(e.s)
-	return slices.DeleteFunc(list, func(s segment) bool { return s.phase != phase })
 }
 
 // WriteHTML writes one file that shows runs, with everything in it: it needs

@@ -25,6 +25,9 @@ type entry struct {
 	Color  string // a CSS class
 }
 
+// curve is what can be drawn of a phase; nil: there is nothing.
+func (e *entry) curve(phase string) *curve { return e.run.curves[e.s.ID][phase] }
+
 // Facets part the entries into charts that share their axes.
 const (
 	FacetKernel   = "kernel"

@@ -44,7 +44,7 @@ func (p *printer) sketch(f *facet) {
 	lo, hi, decades := math.Inf(1), 0.0, 1.0
 	var list []*entry
 	for _, e := range f.Entries {
-		c := e.run.curves[e.s.ID][results.PhaseLimbo]
+		c := e.curve(results.PhaseLimbo)
 		if c == nil {
 			continue
 		}
@@ -67,9 +67,9 @@ func (p *printer) sketch(f *facet) {
 		}
 	}
 	for i, e := range list {
-		points := e.run.curves[e.s.ID][results.PhaseLimbo].percentiles
+		c := e.curve(results.PhaseLimbo)
 		for col := range width {
-			v := valueAt(points, x.hi*float64(col)/float64(width-1))
+			v := c.valueAt(x.hi * float64(col) / float64(width-1))
 			if v < 0 {
 				continue
 			}

@@ -19,12 +19,13 @@ func facetHeight(facets int) int {
 	return 210
 }
 
-// percentileChart is latency by percentile, one line per entry.
+// percentileChart is latency by percentile, one line per entry; nil: there is
+// nothing to draw.
 func percentileChart(entries []*entry, phase string) *chart {
 	facets := facetsOf(entries)
 	lo, hi, decades := math.Inf(1), 0.0, 1.0
 	for _, e := range entries {
-		if c := e.run.curves[e.s.ID][phase]; c != nil {
+		if c := e.curve(phase); c != nil {
 			for _, q := range c.percentiles {
 				// What happened in less than a tenth of a microsecond would
 				// take the room of everything else.
@@ -46,7 +47,7 @@ func percentileChart(entries []*entry, phase string) *chart {
 			x:     percentileScale(decades), y: y,
 		}
 		for _, e := range f.Entries {
-			if cv := e.run.curves[e.s.ID][phase]; cv != nil {
+			if cv := e.curve(phase); cv != nil {
 				p.lines = append(p.lines, plotLine{e.Series, e.Color, e.ID, cv.percentiles})
 				drawn = append(drawn, e)
 			}
@@ -55,13 +56,16 @@ func percentileChart(entries []*entry, phase string) *chart {
 			c.plots, names = append(c.plots, p), append(names, f.Name)
 		}
 	}
+	if len(c.plots) == 0 {
+		return nil
+	}
 	c.HTML, c.Legend = drawFacets(c.plots, names), legendOf(drawn)
 	return c
 }
 
 // memoryChart is memory in limbo over time. Of an entry's trials it shows the
 // one with the highest peak. The charts share their axes unless that would make
-// one of them flat.
+// one of them flat. Without a timeline it is nil.
 func memoryChart(entries []*entry) *chart {
 	facets := facetsOf(entries)
 	var drawn []*entry

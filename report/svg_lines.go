@@ -175,6 +175,15 @@ type chart struct {
 	plots  []*linePlot
 }
 
+// data is the plots as the page's script gets them.
+func (c *chart) data() []plotData {
+	out := make([]plotData, 0, len(c.plots))
+	for _, p := range c.plots {
+		out = append(out, p.data())
+	}
+	return out
+}
+
 type legendItem struct{ Label, Color string }
 
 func legendOf(entries []*entry) []legendItem {

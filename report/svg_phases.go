@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"html/template"
+	"slices"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
@@ -28,6 +29,18 @@ func segmentsOf(s *results.Scenario) (list []segment, mean float64) {
 		}
 	}
 	return list, limbo.MeanNS
+}
+
+// barPhases are those of the phases that at least one bar has a part of.
+func barPhases(entries []*entry, phases []string) []string {
+	drawn := map[string]bool{}
+	for _, e := range entries {
+		list, _ := segmentsOf(e.s)
+		for _, seg := range list {
+			drawn[seg.phase] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(phases), func(p string) bool { return !drawn[p] })
 }
 
 // phaseBars are the stacked bars: in time, or each bar as a whole.

@@ -8,12 +8,12 @@ import (
 )
 
 // ridgeChart is the distribution of a phase: one hill per entry over one time
-// axis, each as high as its own fullest bin.
+// axis, each as high as its own fullest bin; nil: there is nothing to draw.
 func ridgeChart(entries []*entry, phase string) *chart {
 	first, last := math.MaxInt, math.MinInt
 	var drawn []*entry
 	for _, e := range entries {
-		c := e.run.curves[e.s.ID][phase]
+		c := e.curve(phase)
 		if c == nil {
 			continue
 		}
@@ -29,7 +29,7 @@ func ridgeChart(entries []*entry, phase string) *chart {
 	var m markup
 	m.raw(`<div class="ridges">`)
 	for _, e := range drawn {
-		c, s := e.run.curves[e.s.ID][phase], e.s.Phases[phase]
+		c, s := e.curve(phase), e.s.Phases[phase]
 		m.rawf(`<div class="rname"><span class="key %s"></span>`, e.Color)
 		m.text(e.Label)
 		m.raw(`</div><svg class="ridge" height="44" role="img" aria-label="`)
