@@ -27,6 +27,19 @@ func asset(name string) string {
 	return string(data)
 }
 
+// servedAsset is what a page that isn't a file of its own asks its server for.
+func servedAsset(name string) (body, contentType string, ok bool) {
+	switch name {
+	case "report.css":
+		return pageStyle, "text/css; charset=utf-8", true
+	case "report.js":
+		return pageScript, "text/javascript; charset=utf-8", true
+	case "icon.svg":
+		return asset("icon.svg"), "image/svg+xml", true
+	}
+	return "", "", false
+}
+
 var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"phaseText": func(p string) string { return phaseText[p] },
 }).ParseFS(assets, "assets/page.html", "assets/parts.html", "assets/index.html"))

@@ -2,6 +2,11 @@
 
 package report
 
+import (
+	"fmt"
+	"io"
+)
+
 // indexPage is the list of runs.
 type indexPage struct {
 	Runs    []indexRow
@@ -12,6 +17,7 @@ type indexPage struct {
 	Roots   []string
 }
 
+// indexRow is a run, or why there is none.
 type indexRow struct {
 	ID, Name, Href, Err            string
 	Started                        string
@@ -21,4 +27,12 @@ type indexRow struct {
 	Deaths                         string
 	Trials                         int
 	Tags                           []status
+}
+
+// writeIndex writes the list of runs.
+func writeIndex(w io.Writer, p *indexPage) error {
+	if err := pageTemplate.ExecuteTemplate(w, "index.html", p); err != nil {
+		return fmt.Errorf("write list of runs: %w", err)
+	}
+	return nil
 }

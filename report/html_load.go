@@ -50,12 +50,12 @@ func Load(path string) (*Loaded, error) {
 }
 
 func (l *Loaded) note(what string, err error) {
-	l.Notes = append(l.Notes, fmt.Sprintf("the %s of this run can't be shown: %v", what, placeless(l.Name, err)))
+	l.Notes = append(l.Notes, fmt.Sprintf("the %s of this run can't be shown: %v", what, withoutPath(l.Name, err)))
 }
 
-// placeless names a damaged file by its run and not by its place: pages are
+// withoutPath names a damaged file by its run and not by its place: pages are
 // for others to read, and its place on this machine is none of their business.
-func placeless(run string, err error) error {
+func withoutPath(run string, err error) error {
 	var corrupt *results.CorruptError
 	if errors.As(err, &corrupt) {
 		return &results.CorruptError{File: filepath.Join(run, filepath.Base(corrupt.File)), Err: corrupt.Err}

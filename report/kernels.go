@@ -8,7 +8,12 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 )
 
-var kernelVersion = regexp.MustCompile(`^\d+(\.\d+)*(-rc\d+)?(-\d+)?`)
+var versionPattern = regexp.MustCompile(`^\d+(\.\d+)*(-rc\d+)?(-\d+)?`)
+
+// kernelVersion is the version in a release; empty: there is none.
+func kernelVersion(release string) string {
+	return versionPattern.FindString(analyze.SafeName(release))
+}
 
 // shortKernels maps releases to their versions ("6.12.117" of
 // "6.12.117+deb12-cloud-amd64") while these tell them apart.
@@ -19,7 +24,7 @@ func shortKernels(entries []*entry) map[string]string {
 		if _, ok := short[k]; ok {
 			continue
 		}
-		v := kernelVersion.FindString(analyze.SafeName(k))
+		v := kernelVersion(k)
 		if v == "" || taken[v] {
 			// One collision makes all of them long.
 			for _, e := range entries {

@@ -158,7 +158,7 @@ func (t *grid) shortenKernels() {
 		if short[row[1]] != "" {
 			continue
 		}
-		v := kernelVersion.FindString(row[1])
+		v := kernelVersion(row[1])
 		if v == "" || taken[v] {
 			return
 		}

@@ -40,7 +40,7 @@ func (s *Web) index(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var buf bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&buf, "index.html", p); err != nil {
+	if err := writeIndex(&buf, &p); err != nil {
 		fail(w, r, err)
 		return
 	}
@@ -52,7 +52,7 @@ func indexRowOf(f *foundRun) indexRow {
 	row := indexRow{ID: f.ID, Name: f.Name, Href: "/run/" + f.ID, Err: f.Err, Trials: f.Trials, Limbo: none,
 		Deaths: strconv.FormatUint(f.Deaths, 10), Workloads: f.Workloads, Strategies: f.Strategies, MapTypes: f.MapTypes}
 	for _, k := range f.Kernels {
-		short := kernelVersion.FindString(analyze.SafeName(k))
+		short := kernelVersion(k)
 		if short == "" {
 			short = analyze.SafeName(k)
 		}
