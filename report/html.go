@@ -29,22 +29,22 @@ type page struct {
 	Entries   []*entry
 	Hidden    int // scenarios that the filter leaves out
 
-	PhaseLegend []string
-	BarsTime    template.HTML
-	BarsShare   template.HTML
-	Percentiles []phaseChart
-	Ridges      []phaseChart
-	Memory      *chart
-	Flame       template.HTML
-	FlameNote   string
-	Several     bool // runs: what differs between them comes first
-	Comparisons []comparison
-	Figures     []figureTable
-	Hows        []measuredBy
-	Balance     []balanceRow
-	Targets     []targetInfo
-	Runs        []runInfo
-	Tool        string
+	PhaseLegend  []string
+	BarsTime     template.HTML
+	BarsShare    template.HTML
+	Percentiles  []phaseChart
+	Ridges       []phaseChart
+	Memory       *chart
+	Flame        template.HTML
+	FlameNote    string
+	Several      bool // runs: what differs between them comes first
+	Comparisons  []comparison
+	Figures      []figureTable
+	Measurements []measurement
+	Balance      []balanceRow
+	Targets      []targetInfo
+	Runs         []runInfo
+	Tool         string
 
 	Data pageData
 }
@@ -107,7 +107,7 @@ func newPage(runs []*Loaded, f Filter, facetBy string) (*page, error) {
 	for i, e := range entries {
 		scenarios[i] = e.s
 	}
-	p.Hows = howsOf(scenarios)
+	p.Measurements = measurementsOf(scenarios)
 	p.charts(entries)
 	return p, nil
 }

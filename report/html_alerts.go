@@ -116,17 +116,17 @@ func alertsOf(runs []*Loaded, entries []*entry) []status {
 		}
 	}
 	for _, e := range entries {
-		said := func(w string) bool {
+		repeatsPending := func(w string) bool {
 			return pending[e.s.ID] && strings.HasSuffix(w, "still pending when the trial ended")
 		}
 		for _, w := range e.s.Warnings {
-			if !said(w) {
+			if !repeatsPending(w) {
 				add("warn", e.run.Name, e.s.ID+": "+w)
 			}
 		}
 		for _, t := range e.s.Trials {
 			for _, w := range t.Warnings {
-				if !slices.Contains(e.s.Warnings, w) && !said(w) {
+				if !slices.Contains(e.s.Warnings, w) && !repeatsPending(w) {
 					add("warn", e.run.Name, fmt.Sprintf("%s trial %d: %s", e.s.ID, t.Index, w))
 				}
 			}

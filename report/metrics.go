@@ -68,12 +68,12 @@ func metricCell(m results.Metric, v float64) string {
 	return significant(v, false)
 }
 
-// measuredBy is how some metrics were measured.
-type measuredBy struct{ Names, How string }
+// measurement is how some metrics were measured.
+type measurement struct{ Names, Method string }
 
-// howsOf lists how the metrics were measured, those alike together; where the
+// measurementsOf lists how the metrics were measured, those alike together; where the
 // kernels differ, the last one's words stand.
-func howsOf(scenarios []*results.Scenario) []measuredBy {
+func measurementsOf(scenarios []*results.Scenario) []measurement {
 	how := map[string]string{}
 	for _, s := range scenarios {
 		for name, m := range s.Metrics {
@@ -87,9 +87,9 @@ func howsOf(scenarios []*results.Scenario) []measuredBy {
 		names[how[name]] = append(names[how[name]], analyze.SafeName(name))
 	}
 	said := slices.SortedFunc(maps.Keys(names), func(a, b string) int { return strings.Compare(names[a][0], names[b][0]) })
-	out := make([]measuredBy, 0, len(said))
+	out := make([]measurement, 0, len(said))
 	for _, h := range said {
-		out = append(out, measuredBy{strings.Join(names[h], ", "), analyze.SafeText(h)})
+		out = append(out, measurement{strings.Join(names[h], ", "), analyze.SafeText(h)})
 	}
 	return out
 }

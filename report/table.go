@@ -151,7 +151,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 		}
 	}
 	p.findings(run)
-	p.measuredBy(run)
+	p.measurements(run)
 	p.counts(run)
 	var said []string
 	warn := func(prefix string, warnings []string) {
@@ -210,13 +210,13 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-func (p *printer) measuredBy(run *results.Run) {
+func (p *printer) measurements(run *results.Run) {
 	scenarios := make([]*results.Scenario, len(run.Scenarios))
 	for i := range run.Scenarios {
 		scenarios[i] = &run.Scenarios[i]
 	}
-	for _, h := range howsOf(scenarios) {
-		p.note("how", h.Names+": "+h.How)
+	for _, h := range measurementsOf(scenarios) {
+		p.note("how", h.Names+": "+h.Method)
 	}
 }
 
