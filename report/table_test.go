@@ -99,7 +99,7 @@ func immediate(kernel string) results.Scenario {
 	})
 }
 
-func sync(kernel string) results.Scenario {
+func syncFree(kernel string) results.Scenario {
 	return scenario(kernel, "sync", "sync", "rcu+sync", map[string]results.Stats{
 		"enqueue": stats(300, 1_210, 2_050, 9_990, 31_400, 412_000),
 		"rcu_gp":  stats(300, 14*ms, 19*ms, 22*ms, 23*ms, 4_200*ms),
@@ -213,8 +213,8 @@ func TestWriteTable(t *testing.T) {
 		{"two_strategies_80", newRun(rcu(k612), tasksTrace(k612)), Options{Width: 80, Dir: "/tmp/two words/it's"}},
 		{"two_strategies_60", newRun(rcu(k612), tasksTrace(k612)), Options{Width: 60}},
 		{"two_strategies_color", newRun(rcu(k612), tasksTrace(k612)), Options{Color: true}},
-		{"four_strategies_100", newRun(immediate(k612), rcu(k612), tasksTrace(k612), sync(k612)), Options{}},
-		{"four_strategies_200", newRun(immediate(k612), rcu(k612), tasksTrace(k612), sync(k612)), Options{Width: 200}},
+		{"four_strategies_100", newRun(immediate(k612), rcu(k612), tasksTrace(k612), syncFree(k612)), Options{}},
+		{"four_strategies_200", newRun(immediate(k612), rcu(k612), tasksTrace(k612), syncFree(k612)), Options{Width: 200}},
 		{"one_strategy", newRun(rcu(k612)), Options{}},
 		{"two_kernels_mismatch", newRun(mismatch, rcu(k612), tasksTrace(k612)), Options{}},
 		{"partial_loss_pending", partial, Options{}},

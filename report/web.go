@@ -16,7 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	gosync "sync"
+	"sync"
 	"time"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -31,7 +31,7 @@ const maxCompared = 16
 // of the difference of two. It only reads.
 type Web struct {
 	store *runStore
-	mu    gosync.Mutex
+	mu    sync.Mutex
 	pprof []cachedViews // the last used last
 }
 

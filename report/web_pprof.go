@@ -16,7 +16,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	gosync "sync"
+	"sync"
 	"time"
 
 	"github.com/google/pprof/driver"
@@ -27,7 +27,7 @@ import (
 )
 
 // pprofMu is held while pprof starts: its configuration is the process's.
-var pprofMu gosync.Mutex
+var pprofMu sync.Mutex
 
 // pprofViews are pprof's own pages for a profile, or for the difference of two
 // when base isn't nil, by their path.
