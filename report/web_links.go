@@ -74,11 +74,13 @@ func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facet
 	if ch, _ := newChoice("facet", "Charts by", "default", facetBy, []string{FacetKernel, FacetStrategy}); len(scenarios) > 1 || len(runs) > 1 {
 		l.Selects = append(l.Selects, ch)
 	}
-	l.actions(runs, found, f)
+	addActions(l, runs, found, f)
 	return l
 }
 
-func (l *liveLinks) actions(runs []*Loaded, found []*foundRun, f Filter) {
+// addActions adds what can be done with the runs: pprof's views, files to save,
+// and of several runs each.
+func addActions(l *liveLinks, runs []*Loaded, found []*foundRun, f Filter) {
 	query := "?si=limbo"
 	if f.Scenario != "" && len(found) == 1 {
 		query += "&tf=" + url.QueryEscape("scenario=^"+regexp.QuoteMeta(analyze.SafeName(f.Scenario))+"$")
