@@ -10,6 +10,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
+// cells are a phase's p50, p90, p99 and maximum; empty where there is no phase.
 func cells(s results.Stats, present bool) []string {
 	switch {
 	case !present:
@@ -24,6 +25,7 @@ func cells(s results.Stats, present bool) []string {
 	return out
 }
 
+// shareCell is a phase's share of limbo; empty where there is no phase.
 func shareCell(s *results.Scenario, phase string) string {
 	if _, ok := s.Phases[phase]; !ok {
 		return ""
@@ -35,6 +37,7 @@ func shareCell(s *results.Scenario, phase string) string {
 	return formatShare(share)
 }
 
+// count is a number of things; empty where there is nothing to count.
 func count(n uint64, present bool) string {
 	if !present {
 		return ""

@@ -20,6 +20,7 @@ type curve struct {
 	bins map[int]int64
 }
 
+// point is a point in the units of its axes.
 type point struct{ x, y float64 }
 
 const (

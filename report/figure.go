@@ -9,6 +9,7 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 )
 
+// formatFigure prints a median over n trials in its unit.
 func formatFigure(v float64, n int, unit string) string {
 	if n == 0 {
 		return none
@@ -24,6 +25,7 @@ func formatFigure(v float64, n int, unit string) string {
 	return strings.TrimSpace(significant(v, false) + " " + analyze.SafeName(unit))
 }
 
+// formatP prints a p value with three digits and without the zero in front.
 func formatP(p float64) string {
 	if p < 0.001 {
 		return "< .001"

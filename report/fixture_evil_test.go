@@ -13,7 +13,7 @@ import (
 // evilName is what must never reach a page as it is.
 const evilName = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
 
-// evil is a run in which every name that comes from a stranger is evilName.
+// evil is a run in which every name that comes from a stranger would be a script.
 func evil(t testing.TB, dir string) *results.Run {
 	// Tags have no spaces.
 	return fixture{kernels: []string{strings.ReplaceAll(evilName, " ", "/")}, strategies: twoStrategies, trials: 2, deaths: 50, mapName: evilName, comm: evilName, function: evilName,

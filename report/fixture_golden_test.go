@@ -14,6 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// golden compares with testdata/name.golden, or rewrites it with -update.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name+".golden")

@@ -6,6 +6,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
+// stats are those of n values; the least is half of the median.
 func stats(n uint64, p50, p90, p99, most, sum int64) results.Stats {
 	return results.Stats{N: n, P50NS: p50, P90NS: p90, P99NS: p99, MinNS: p50 / 2, MaxNS: most, SumNS: sum, MeanNS: float64(sum) / float64(max(n, 1))}
 }
@@ -17,6 +18,7 @@ const (
 	second      = 1_000_000_000
 )
 
+// scenario is a churn of inner maps with one trial, all of whose puts were freed.
 func scenario(kernel, requested, observed, path string, phases map[string]results.Stats) results.Scenario {
 	n := phases["limbo"].N
 	sc := results.Scenario{
@@ -34,6 +36,7 @@ func scenario(kernel, requested, observed, path string, phases map[string]result
 	return sc
 }
 
+// rcu is a scenario that waits for an RCU grace period.
 func rcu(kernel string) results.Scenario {
 	return scenario(kernel, "rcu", "rcu", "rcu", map[string]results.Stats{
 		"enqueue":     stats(300, 1_210, 2_050, 9_990, 31_400, 412_000),
@@ -46,6 +49,7 @@ func rcu(kernel string) results.Scenario {
 	})
 }
 
+// tasksTrace is one that waits for a tasks-trace grace period.
 func tasksTrace(kernel string) results.Scenario {
 	sc := scenario(kernel, "tasks-trace", "tasks-trace", "tasks-trace", map[string]results.Stats{
 		"enqueue":        stats(300, 1_180, 2_010, 9_100, 29_400, 402_000),
@@ -60,6 +64,7 @@ func tasksTrace(kernel string) results.Scenario {
 	return sc
 }
 
+// immediate is one that waits for nothing but the kworker.
 func immediate(kernel string) results.Scenario {
 	return scenario(kernel, "immediate", "immediate", "immediate", map[string]results.Stats{
 		"queue": stats(300, 25*microsecond, 88*microsecond, 301*microsecond, 1_200*microsecond, 9*millisecond),
@@ -69,6 +74,7 @@ func immediate(kernel string) results.Scenario {
 	})
 }
 
+// syncFree is one whose free waits for a second grace period.
 func syncFree(kernel string) results.Scenario {
 	return scenario(kernel, "sync", "sync", "rcu+sync", map[string]results.Stats{
 		"enqueue": stats(300, 1_210, 2_050, 9_990, 31_400, 412_000),
@@ -110,6 +116,7 @@ func interruptedLookups() *results.Run {
 	return run
 }
 
+// newRun makes a run of scenarios, with a target for each of their kernels.
 func newRun(scenarios ...results.Scenario) *results.Run {
 	run := &results.Run{SchemaVersion: 1, Warnings: []string{}}
 	for _, sc := range scenarios {
@@ -132,6 +139,7 @@ func newRun(scenarios ...results.Scenario) *results.Run {
 	return run
 }
 
+// k612 is a kernel's release.
 const k612 = "6.12.117+deb12-cloud-amd64"
 
 // twoKernelsOfOneRelease has two builds of a kernel, told apart by a number.

@@ -23,6 +23,7 @@ type group struct {
 	byKernel  bool // they differ in the kernel, not in the strategy
 }
 
+// groups parts a run's scenarios, in the order in which they were run.
 func groups(run *results.Run) []*group {
 	var out []*group
 	byKey := map[string]*group{}
@@ -44,6 +45,7 @@ func groups(run *results.Run) []*group {
 	return out
 }
 
+// paramsText lists a workload's parameters by name, without the empty ones.
 func paramsText(params map[string]string) string {
 	var parts []string
 	for k, v := range params {
@@ -55,6 +57,7 @@ func paramsText(params map[string]string) string {
 	return strings.Join(parts, " ")
 }
 
+// kernel is the release of the group's first scenario.
 func (g *group) kernel() string { return analyze.SafeName(g.scenarios[0].KernelName()) }
 
 // deaths is how many maps were seen to be freed.
@@ -134,6 +137,7 @@ func metricsOnly(s *results.Scenario) bool {
 	return len(s.Phases) == 0 && (len(s.Metrics) > 0 || s.Strategy.Requested == strategyNone)
 }
 
+// metricsOnly tells whether that is so of all the scenarios.
 func (g *group) metricsOnly() bool {
 	return !slices.ContainsFunc(g.scenarios, func(s *results.Scenario) bool { return !metricsOnly(s) })
 }

@@ -19,8 +19,8 @@ func strategyText(s *results.Scenario) string {
 	return analyze.SafeName(s.Strategy.Requested) + " → " + observed
 }
 
-// strategies lists "requested → observed" with the number of deaths.
-func strategies(g *group) string {
+// strategyTitles lists "requested → observed" with the number of deaths.
+func strategyTitles(g *group) string {
 	var parts []string
 	for _, s := range g.scenarios {
 		parts = append(parts, noBreak(strategyTitle(s)))

@@ -266,7 +266,8 @@ func compareCellOf(c analyze.ComparedCell, r analyze.ComparedRow) compareCell {
 	return out
 }
 
-// formatDelta is relativeText for a page.
+// formatDelta prints a change relative to a base: as a factor where it is large,
+// unless the base is negative and there is none.
 func formatDelta(d, base float64) string {
 	switch {
 	case math.IsNaN(d) || math.IsInf(d, 0):

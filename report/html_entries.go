@@ -42,6 +42,7 @@ type Filter struct {
 	MapType  string // of the inner or the outer map
 }
 
+// empty tells whether it leaves nothing out.
 func (f Filter) empty() bool { return f == Filter{} }
 
 func (f Filter) match(s *results.Scenario) bool {
@@ -66,6 +67,8 @@ func mapTypes(s *results.Scenario) []string {
 // them. The strategy is last.
 type attribute struct{ name, value string }
 
+// newEntries lists the scenarios of runs that pass the filter, labelled by what they
+// differ in. facetBy is FacetKernel or FacetStrategy; empty: as fits the runs.
 func newEntries(runs []*Loaded, f Filter, facetBy string) []*entry {
 	var out []*entry
 	for ri, l := range runs {
@@ -193,6 +196,7 @@ func colorOf(series string, ix int) string {
 	return c
 }
 
+// shortRuns names the runs by their index; equal names get a number.
 func shortRuns(entries []*entry) map[int]string {
 	names := map[int]string{}
 	count := map[string]int{}
@@ -215,6 +219,7 @@ type facet struct {
 	Entries []*entry
 }
 
+// facetsOf parts entries by their facet, in the order in which these come.
 func facetsOf(entries []*entry) []*facet {
 	var out []*facet
 	byName := map[string]*facet{}

@@ -9,7 +9,7 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 )
 
-// writeLive writes the page of WriteHTML for a server that has its script and
+// writeLive writes the page of runs for a server that has its script and
 // style apart, and with links to what else the server has. facetBy is how the
 // charts are parted, empty: as fits the runs.
 func writeLive(w io.Writer, runs []*Loaded, f Filter, facetBy string, links *liveLinks) error {

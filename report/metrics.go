@@ -47,6 +47,7 @@ func metricName(name string, m results.Metric) string {
 	return name + " (" + analyze.SafeName(m.Unit) + ")"
 }
 
+// metricCells are a metric's p50, p90, p99 and maximum.
 func metricCells(m results.Metric) []string {
 	if m.N == 0 {
 		return []string{none, none, none, none}
@@ -58,6 +59,7 @@ func metricCells(m results.Metric) []string {
 	return out
 }
 
+// metricCell is one of its values.
 func metricCell(m results.Metric, v float64) string {
 	switch m.Unit {
 	case "ns", "ns/op":

@@ -19,14 +19,14 @@ var figures = []string{"p50", "p90", "p99", "max"}
 func phaseGrids(g *group, o Options) (note string, grids []*grid) {
 	phases := g.phasesOf(append(results.DeathPhases(), results.PhaseLimbo))
 	if len(phases) == 0 {
-		return strategies(g), nil
+		return strategyTitles(g), nil
 	}
 	if len(g.scenarios) > 1 {
 		if t := sideBySide(g, phases, o); t.width() <= o.Width {
 			return "", []*grid{t}
 		}
 		if t := stacked(g, phases, o); t.width() <= o.Width {
-			return strategies(g), []*grid{t}
+			return strategyTitles(g), []*grid{t}
 		}
 	}
 	for _, s := range g.scenarios {

@@ -14,11 +14,13 @@ type scale struct {
 	ticks  []tick
 }
 
+// tick is a mark on an axis.
 type tick struct {
 	value float64
 	label string // empty: a line without a label
 }
 
+// at is where on the axis a value lies; beyond an end, at that end.
 func (s scale) at(v float64) float64 {
 	lo, hi := s.lo, s.hi
 	if s.log {

@@ -184,6 +184,7 @@ func (c *chart) data() []plotData {
 	return out
 }
 
+// legendItem is a line of a legend.
 type legendItem struct{ Label, Color string }
 
 func legendOf(entries []*entry) []legendItem {

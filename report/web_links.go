@@ -13,9 +13,9 @@ import (
 // newChoice offers values, and first of all none of them. It returns false
 // when there is nothing to choose.
 func newChoice(name, label, all, selected string, values []string) (choice, bool) {
-	c := choice{Name: name, Label: label, Options: []option{{"", all, selected == ""}}}
+	c := choice{Name: name, Label: label, Options: []option{{Text: all, Selected: selected == ""}}}
 	for _, v := range values {
-		c.Options = append(c.Options, option{v, analyze.SafeName(v), v == selected})
+		c.Options = append(c.Options, option{Value: v, Text: analyze.SafeName(v), Selected: v == selected})
 	}
 	return c, len(values) > 1 || selected != ""
 }
@@ -26,7 +26,7 @@ func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facet
 	if len(found) > 1 || at.Path == "/compare" {
 		for _, r := range found {
 			keep.Add("run", r.ID)
-			l.Keep = append(l.Keep, fact{"run", r.ID})
+			l.Keep = append(l.Keep, fact{Name: "run", Value: r.ID})
 		}
 	}
 	l.ClearHref = at.Path
@@ -54,7 +54,7 @@ func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facet
 	if len(found) > 1 {
 		c := choice{Name: "base", Label: "Base"}
 		for i, r := range found {
-			c.Options = append(c.Options, option{r.ID, r.Name, i == 0})
+			c.Options = append(c.Options, option{Value: r.ID, Text: r.Name, Selected: i == 0})
 		}
 		l.Selects = append(l.Selects, c)
 	}
