@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -48,7 +49,7 @@ func verdictLines(c *analyze.Comparison) []string {
 				parts = append(parts, fmt.Sprintf("%d %s", n, e.word))
 			}
 		}
-		out = append(out, sideName(i)+" against A: "+orElse(strings.Join(parts, ", "), "nothing to compare"))
+		out = append(out, sideName(i)+" against A: "+cmp.Or(strings.Join(parts, ", "), "nothing to compare"))
 	}
 	return out
 }
@@ -60,7 +61,7 @@ func plainName(s string) string {
 }
 
 func sideLine(i int, s analyze.ComparedSide) string {
-	observed := orElse(plainName(s.Observed), none)
+	observed := cmp.Or(plainName(s.Observed), none)
 	return fmt.Sprintf("%s  %s · kernel %s · %s → %s · %s clock · %s", sideName(i), plainName(s.Label), plainName(s.Kernel),
 		plainName(s.Requested), observed, plainName(s.Clock), plural(uint64(s.Trials), "trial"))
 }
@@ -83,7 +84,7 @@ func WriteComparison(w io.Writer, c *analyze.Comparison, o Options) error {
 	}
 	for i := range c.Groups {
 		g := &c.Groups[i]
-		p.gap()
+		p.blankLine()
 		p.line(wrap(plainName(g.Name), o.Width, 2))
 		for j, s := range g.Sides {
 			p.line("  " + wrap(sideLine(j, s), o.Width-2, 5))
@@ -96,7 +97,7 @@ func WriteComparison(w io.Writer, c *analyze.Comparison, o Options) error {
 }
 
 func (p *printer) comparisonNotes(c *analyze.Comparison) {
-	p.gap()
+	p.blankLine()
 	for _, l := range methodLines(c) {
 		p.note("method", l)
 	}

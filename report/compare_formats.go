@@ -5,8 +5,6 @@ package report
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -16,27 +14,6 @@ import (
 
 // WriteComparisonJSON prints a comparison with every digit.
 func WriteComparisonJSON(w io.Writer, c *analyze.Comparison) error { return WriteValue(w, c) }
-
-// WriteValue prints anything as JSON that is safe on a terminal.
-func WriteValue(w io.Writer, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("print json: %w", err)
-	}
-	var out bytes.Buffer
-	for _, r := range string(data) {
-		// JSON escapes C0 controls, but not DEL and C1, which terminals obey
-		// too. Outside of strings there are none.
-		if r >= 0x7f && r <= 0x9f {
-			fmt.Fprintf(&out, `\u%04x`, r)
-			continue
-		}
-		out.WriteRune(r)
-	}
-	out.WriteByte('\n')
-	_, err = w.Write(out.Bytes())
-	return err
-}
 
 // WriteComparisonMarkdown prints what WriteComparison does for a page.
 func WriteComparisonMarkdown(w io.Writer, c *analyze.Comparison) error {

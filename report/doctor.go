@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -50,14 +51,14 @@ func WriteDoctor(w io.Writer, t *results.Target, phases, warnings []string, o Op
 			unseen = append(unseen, phase)
 		}
 	}
-	p.gap()
-	p.note("visible", orElse(strings.Join(seen, ", "), "none"))
+	p.blankLine()
+	p.note("visible", cmp.Or(strings.Join(seen, ", "), "none"))
 	if len(unseen) > 0 {
 		p.note("not visible", strings.Join(unseen, ", "))
 	}
 	for _, pr := range t.Probes {
 		if pr.Required && pr.Mechanism == "" {
-			p.alert("without " + pr.Function + " nothing can be measured here: " + orElse(pr.Reason, "it did not attach"))
+			p.alert("without " + pr.Function + " nothing can be measured here: " + cmp.Or(pr.Reason, "it did not attach"))
 		}
 	}
 	for _, warning := range warnings {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +38,15 @@ func (f fixture) write(t testing.TB, dir string) *results.Run {
 		t.Fatal(err)
 	}
 	return run
+}
+
+// writeTemp makes a run directory that is gone after the test, and returns
+// where it is.
+func (f fixture) writeTemp(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	f.write(t, dir)
+	return dir
 }
 
 func (f fixture) build(dir string) (*results.Run, error) {
@@ -189,38 +197,3 @@ var (
 	fourKernels    = []string{"6.1.0-56-cloud-amd64", "6.12.117+deb12-cloud-amd64", "6.18.15+deb13-cloud-amd64", "7.2.12+deb13-cloud-amd64"}
 	fourStrategies = []string{"immediate", "rcu", "tasks-trace", "sync"}
 )
-
-// evilName is what must never reach a page as it is.
-const evilName = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
-
-// evil is a run in which every name that comes from a stranger is evilName.
-func evil(t testing.TB, dir string) *results.Run {
-	// Tags have no spaces.
-	return fixture{kernels: []string{strings.ReplaceAll(evilName, " ", "/")}, strategies: twoStrategies, trials: 2, deaths: 50, mapName: evilName, comm: evilName, function: evilName,
-		edit: func(r *results.Run) {
-			r.Command = []string{"mapprof", evilName}
-			r.Tool.Version, r.Host.Kernel = evilName, evilName
-			r.Partial, r.PartialReason = true, evilName
-			r.Warnings = append(r.Warnings, evilName)
-			for i := range r.Targets {
-				k := &r.Targets[i].Kernel
-				k.Release, k.Build, k.Cmdline, k.Requested, k.SHA256 = evilName, evilName, evilName, evilName, evilName
-				k.Knobs = map[string]string{evilName: evilName}
-				r.Targets[i].QEMU, r.Targets[i].Kind = evilName, evilName
-				r.Targets[i].Probes = []results.Probe{{Name: evilName, Function: evilName, Mechanism: evilName, Reason: evilName}}
-			}
-			for i := range r.Scenarios {
-				s := &r.Scenarios[i]
-				s.Workload, s.Kernel = evilName, evilName
-				s.Params = map[string]string{"inner": evilName, "outer": evilName, evilName: evilName}
-				s.Warnings = []string{evilName}
-				s.Loss = map[string]uint64{evilName: 3}
-				s.Metrics = map[string]results.Metric{evilName: {N: 3, Unit: evilName, P50: 1, P90: 2, P99: 3, Max: 4}}
-				s.Phases[evilName] = results.Stats{N: 1}
-				for j := range s.Trials {
-					s.Trials[j].Excluded = map[string]uint64{evilName: 1}
-					s.Trials[j].Metrics = s.Metrics
-				}
-			}
-		}}.write(t, filepath.Clean(dir))
-}

@@ -68,6 +68,7 @@ func significant(v float64, exact bool) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
+// formatShare prints a share of 1 as a percentage.
 func formatShare(share float64) string {
 	switch {
 	case share > 0 && share < 0.0005:
@@ -78,6 +79,7 @@ func formatShare(share float64) string {
 	return strconv.FormatFloat(share*100, 'f', 1, 64) + "%"
 }
 
+// formatRatio prints how many times as much.
 func formatRatio(r float64) string {
 	if r < 9.95 {
 		return strconv.FormatFloat(r, 'f', 1, 64) + "×"
@@ -93,15 +95,9 @@ func plural(n uint64, noun string) string {
 	return strconv.FormatUint(n, 10) + " " + noun + "s"
 }
 
-// shellQuote makes s one word of a command line that can be pasted.
-func shellQuote(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,=", r)
-	}) {
-		if s[0] == '-' {
-			return "./" + s
-		}
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
+// nbsp holds a number and its unit together when text is wrapped; it prints as
+// a plain blank.
+const nbsp = "\u00a0"
+
+// noBreak holds all words of s together.
+func noBreak(s string) string { return strings.ReplaceAll(s, " ", nbsp) }

@@ -65,7 +65,7 @@ func WriteVerdict(w io.Writer, v *analyze.Verdict, o Options) error {
 	p.line(headline)
 	p.line(wrap(subjectLine(v), o.Width, 2))
 	if len(v.Reasons) > 1 {
-		p.gap()
+		p.blankLine()
 		for _, r := range v.Reasons {
 			p.note("reason", plainText(r))
 		}
@@ -73,13 +73,13 @@ func WriteVerdict(w io.Writer, v *analyze.Verdict, o Options) error {
 	for _, group := range checkGroups(v) {
 		for _, action := range []string{analyze.ActionBlock, analyze.ActionAdvise} {
 			if g := verdictGrid(v, group, action, o); len(g.rows) > 0 {
-				p.gap()
+				p.blankLine()
 				p.line(actionTitle(group, action))
 				p.grid(g)
 			}
 		}
 	}
-	p.gap()
+	p.blankLine()
 	for _, r := range checkReasons(v) {
 		p.note(r.result, r.text())
 	}

@@ -99,26 +99,26 @@ func WriteAnnotations(w io.Writer, v *analyze.Verdict) error {
 	var b bytes.Buffer
 	count := map[string]int{}
 	var advice []string
-	say := func(command, title, text string) {
+	annotate := func(command, title, text string) {
 		if count[command]++; count[command] <= maxAnnotations {
 			fmt.Fprintf(&b, "::%s title=%s::%s\n", command, escapeProperty(title), escapeData(text))
 		}
 	}
 	for _, r := range v.Reasons {
-		say("error", "mapprof gate is inconclusive", analyze.SafeText(r))
+		annotate("error", "mapprof gate is inconclusive", analyze.SafeText(r))
 	}
 	for _, c := range v.Checks {
 		switch {
 		case c.Result == analyze.VerdictRegression && c.Action == analyze.ActionBlock:
-			say("error", "mapprof gate: "+analyze.SafeName(c.Metric)+" got worse", outcomeText(c))
+			annotate("error", "mapprof gate: "+analyze.SafeName(c.Metric)+" got worse", outcomeText(c))
 		case c.Result == analyze.VerdictRegression:
 			advice = append(advice, analyze.SafeName(c.Metric))
 		case c.Result == analyze.VerdictInconclusive && c.Action == analyze.ActionBlock:
-			say("warning", "mapprof gate: "+analyze.SafeName(c.Metric)+" is inconclusive", outcomeText(c))
+			annotate("warning", "mapprof gate: "+analyze.SafeName(c.Metric)+" is inconclusive", outcomeText(c))
 		}
 	}
 	if len(advice) > 0 {
-		say("notice", "mapprof gate: advice", plural(uint64(len(advice)), "metric")+" that only advise got worse: "+strings.Join(advice, ", "))
+		annotate("notice", "mapprof gate: advice", plural(uint64(len(advice)), "metric")+" that only advise got worse: "+strings.Join(advice, ", "))
 	}
 	_, err := w.Write(b.Bytes())
 	return err

@@ -42,7 +42,7 @@ func WriteSelfTest(w io.Writer, rates []analyze.GateRate, failure error, synthet
 	}
 	if len(g.rows) > 0 {
 		p.grid(g)
-		p.gap()
+		p.blankLine()
 	}
 	// What was made up says less than what was measured, so each source has
 	// rates of its own.

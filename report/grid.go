@@ -131,12 +131,6 @@ func (g *grid) titleLine() string {
 func bold(s string) string   { return "\x1b[1m" + s + "\x1b[0m" }
 func yellow(s string) string { return "\x1b[33m" + s + "\x1b[0m" }
 
-// nbsp holds a number and its unit together when text is wrapped; it prints as
-// a plain blank.
-const nbsp = "\u00a0"
-
-func together(s string) string { return strings.ReplaceAll(s, " ", nbsp) }
-
 // wrap breaks text at blanks into lines of at most width, all but the first
 // indented. A word that is longer than a line stays whole.
 func wrap(s string, width, indent int) string {

@@ -23,6 +23,7 @@ type group struct {
 	byKernel  bool // they differ in the kernel, not in the strategy
 }
 
+// groups parts a run's scenarios, in the order in which they were run.
 func groups(run *results.Run) []*group {
 	var out []*group
 	byKey := map[string]*group{}
@@ -44,6 +45,7 @@ func groups(run *results.Run) []*group {
 	return out
 }
 
+// paramsText lists a workload's parameters by name, without the empty ones.
 func paramsText(params map[string]string) string {
 	var parts []string
 	for k, v := range params {
@@ -55,19 +57,11 @@ func paramsText(params map[string]string) string {
 	return strings.Join(parts, " ")
 }
 
+// kernel is the release of the group's first scenario.
 func (g *group) kernel() string { return analyze.SafeName(g.scenarios[0].KernelName()) }
 
 // deaths is how many maps were seen to be freed.
 func deaths(s *results.Scenario) uint64 { return s.Phases[results.PhaseLimbo].N }
-
-// strategyText is "requested → observed".
-func strategyText(s *results.Scenario) string {
-	observed := analyze.SafeName(s.Strategy.Observed)
-	if observed == "" {
-		observed = none
-	}
-	return analyze.SafeName(s.Strategy.Requested) + " → " + observed
-}
 
 // label names a scenario within its group: the strategy that was asked for.
 func label(s *results.Scenario) string { return analyze.SafeName(s.Strategy.Requested) }
@@ -98,14 +92,14 @@ func (g *group) subtitle() string {
 			parts = append(parts, analyze.SafeName(t.Clock)+" clock")
 		}
 		if t.CPUs > 0 {
-			parts = append(parts, together(plural(uint64(t.CPUs), "CPU")))
+			parts = append(parts, noBreak(plural(uint64(t.CPUs), "CPU")))
 		}
 		if t.MemoryBytes > 0 {
-			parts = append(parts, together(FormatBytes(float64(t.MemoryBytes)))+nbsp+"memory")
+			parts = append(parts, noBreak(FormatBytes(float64(t.MemoryBytes)))+nbsp+"memory")
 		}
 	}
 	if n := g.trials(); n != "" {
-		parts = append(parts, together(n))
+		parts = append(parts, noBreak(n))
 	}
 	return strings.Join(parts, nbsp+"· ")
 }
@@ -129,72 +123,56 @@ func (g *group) trials() string {
 	return plural(uint64(most), "trial") + each
 }
 
-// strategies lists "requested → observed" with the number of deaths.
-func (g *group) strategies() string {
-	var parts []string
-	for _, s := range g.scenarios {
-		parts = append(parts, together(strategyTitle(s)))
+// strategyNone is that of workloads that free nothing.
+const strategyNone = "none"
+
+// metricsOnly tells whether a scenario has no deaths to tell of, only figures,
+// or not even these when it was interrupted.
+func metricsOnly(s *results.Scenario) bool {
+	for _, t := range s.Trials {
+		if t.Puts > 0 || t.Expected > 0 {
+			return false
+		}
 	}
-	return strings.Join(parts, nbsp+"· ")
+	return len(s.Phases) == 0 && (len(s.Metrics) > 0 || s.Strategy.Requested == strategyNone)
 }
 
-func strategyTitle(s *results.Scenario) string {
-	return strategyText(s) + ", " + plural(deaths(s), "death")
+// metricsOnly tells whether that is so of all the scenarios.
+func (g *group) metricsOnly() bool {
+	return !slices.ContainsFunc(g.scenarios, func(s *results.Scenario) bool { return !metricsOnly(s) })
 }
 
-// headline says in one sentence how long a freed map stays, by strategy.
-func (g *group) headline() string {
-	type entry struct {
-		name string
-		p50  int64
-	}
-	var list []entry
-	for _, s := range g.scenarios {
-		limbo := s.Phases[results.PhaseLimbo]
-		if limbo.N == 0 {
+// joinMetrics puts what differs in nothing but the kernel into one group, where
+// there are only figures: they fit into one table.
+func joinMetrics(list []*group) []*group {
+	var out []*group
+	byKey := map[string]*group{}
+	for _, g := range list {
+		if !g.metricsOnly() {
+			out = append(out, g)
 			continue
 		}
-		name := label(s)
-		if o := analyze.SafeName(s.Strategy.Observed); o != "" && o != name {
-			name += " (observed: " + o + ")"
+		key := g.workload + "\x00" + g.params
+		if g.target != nil {
+			key += fmt.Sprintf("\x00%s\x00%s\x00%s\x00%d\x00%d", g.target.Kind, g.target.Accel, g.target.Clock, g.target.CPUs, g.target.MemoryBytes)
 		}
-		list = append(list, entry{name, limbo.P50NS})
-	}
-	if len(list) == 0 {
-		return g.kernel() + ": no map was seen to be freed"
-	}
-	sort.SliceStable(list, func(a, b int) bool { return list[a].p50 > list[b].p50 })
-	text := g.kernel() + ": a freed map stays in memory "
-	for i, e := range list {
-		if i > 0 {
-			text += ", "
+		if have := byKey[key]; have != nil {
+			have.scenarios = append(have.scenarios, g.scenarios...)
+			continue
 		}
-		text += together(FormatDuration(float64(e.p50)))
-		if i == 0 {
-			text += nbsp + "(p50)"
-		}
-		text += " with " + e.name
+		joined := *g
+		joined.byKernel = true
+		byKey[key] = &joined
+		out = append(out, &joined)
 	}
-	last := list[len(list)-1]
-	switch {
-	case len(list) == 2 && last.p50 > 0:
-		text += ": " + formatRatio(float64(list[0].p50)/float64(last.p50))
-	case len(list) > 2 && last.p50 > 0:
-		text += ": " + formatRatio(float64(list[0].p50)/float64(last.p50)) + " from first to last"
-	case len(list) == 1 && len(g.scenarios) == 1:
-		if phase, share := longest(g.scenarios[0].Phases); phase != "" {
-			text += ", " + formatShare(share) + " of it in " + phase
-		}
-	}
-	return text
+	return out
 }
 
-// longest returns the phase with the greatest share of limbo.
-func longest(phases map[string]results.Stats) (phase string, share float64) {
-	for _, p := range results.DeathPhases() {
-		if s, ok := analyze.Share(phases, p); ok && s > share {
-			phase, share = p, s
-		}
+// row names a scenario within its group: the strategy, or the kernel where
+// there is no other difference.
+func (g *group) row(s *results.Scenario) string {
+	if g.byKernel {
+		return analyze.SafeName(s.KernelName())
 	}
-	return phase, share
+	return label(s)
 }

@@ -4,9 +4,6 @@ package report
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -17,28 +14,6 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
 )
-
-//go:embed assets
-var assets embed.FS
-
-// The script and the style of every page. uPlot comes with its licence, which
-// goes into a page that has uPlot in it.
-var (
-	pageScript = "/*\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js") + "\n" + asset("report.js")
-	pageStyle  = asset("uplot/uPlot.min.css") + "\n" + asset("report.css")
-)
-
-func asset(name string) string {
-	data, err := assets.ReadFile("assets/" + name)
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	return string(data)
-}
-
-var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"phaseText": func(p string) string { return phaseText[p] },
-}).ParseFS(assets, "assets/page.html", "assets/parts.html", "assets/index.html"))
 
 // page is what the template of a report is filled with.
 type page struct {
@@ -54,22 +29,22 @@ type page struct {
 	Entries   []*entry
 	Hidden    int // scenarios that the filter leaves out
 
-	PhaseLegend []string
-	BarsTime    template.HTML
-	BarsShare   template.HTML
-	Percentiles []phaseChart
-	Ridges      []phaseChart
-	Memory      *chart
-	Flame       template.HTML
-	FlameNote   string
-	Several     bool // runs: what differs between them comes first
-	Comparisons []comparison
-	Figures     []figureTable
-	Hows        []measuredBy
-	Balance     []balanceRow
-	Targets     []targetInfo
-	Runs        []runInfo
-	Tool        string
+	PhaseLegend  []string
+	BarsTime     template.HTML
+	BarsShare    template.HTML
+	Percentiles  []phaseChart
+	Ridges       []phaseChart
+	Memory       *chart
+	Flame        template.HTML
+	FlameNote    string
+	Several      bool // runs: what differs between them comes first
+	Comparisons  []comparison
+	Figures      []figureTable
+	Measurements []measurement
+	Balance      []balanceRow
+	Targets      []targetInfo
+	Runs         []runInfo
+	Tool         string
 
 	Data pageData
 }
@@ -132,20 +107,18 @@ func newPage(runs []*Loaded, f Filter, facetBy string) (*page, error) {
 	for i, e := range entries {
 		scenarios[i] = e.s
 	}
-	p.Hows = howsOf(scenarios)
+	p.Measurements = measurementsOf(scenarios)
 	p.charts(entries)
 	return p, nil
 }
 
 func (p *page) charts(entries []*entry) {
 	phases := pagePhases(entries)
+	p.PhaseLegend = barPhases(entries, phases)
 	for _, phase := range phases {
-		if slices.ContainsFunc(entries, func(e *entry) bool { return len(e.segmentOf(phase)) > 0 }) {
-			p.PhaseLegend = append(p.PhaseLegend, phase)
-		}
-		if c := percentileChart(entries, phase); len(c.plots) > 0 {
+		if c := percentileChart(entries, phase); c != nil {
 			p.Percentiles = append(p.Percentiles, phaseChart{phase, c})
-			p.addPlots(c)
+			p.Data.Plots = append(p.Data.Plots, c.data()...)
 		}
 		if c := ridgeChart(entries, phase); c != nil {
 			p.Ridges = append(p.Ridges, phaseChart{phase, c})
@@ -155,7 +128,7 @@ func (p *page) charts(entries []*entry) {
 		p.BarsTime, p.BarsShare = phaseBars(entries, false), phaseBars(entries, true)
 	}
 	if p.Memory = memoryChart(entries); p.Memory != nil {
-		p.addPlots(p.Memory)
+		p.Data.Plots = append(p.Data.Plots, p.Memory.data()...)
 	}
 	flame := newFlame(entries)
 	if p.Flame = flame.draw(); p.Flame != "" {
@@ -164,18 +137,6 @@ func (p *page) charts(entries []*entry) {
 			p.FlameNote = fmt.Sprintf("The %d stacks with the least limbo time are left out.", flame.Dropped)
 		}
 	}
-}
-
-func (p *page) addPlots(c *chart) {
-	for _, plot := range c.plots {
-		p.Data.Plots = append(p.Data.Plots, plot.data())
-	}
-}
-
-// segmentOf returns the entry's bar segments of a phase: one or none.
-func (e *entry) segmentOf(phase string) []segment {
-	list, _ := segmentsOf(e.s)
-	return slices.DeleteFunc(list, func(s segment) bool { return s.phase != phase })
 }
 
 // WriteHTML writes one file that shows runs, with everything in it: it needs
@@ -201,9 +162,4 @@ func (p *page) write(w io.Writer) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
-}
-
-func sourceHash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }

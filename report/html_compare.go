@@ -266,22 +266,8 @@ func compareCellOf(c analyze.ComparedCell, r analyze.ComparedRow) compareCell {
 	return out
 }
 
-func formatFigure(v float64, n int, unit string) string {
-	if n == 0 {
-		return none
-	}
-	switch unit {
-	case analyze.UnitNS, "ns/op":
-		return FormatDuration(v)
-	case analyze.UnitBytes:
-		return FormatBytes(v)
-	case analyze.UnitByteSeconds:
-		return FormatByteSeconds(v)
-	}
-	return strings.TrimSpace(significant(v, false) + " " + analyze.SafeName(unit))
-}
-
-// formatDelta is relativeText for a page.
+// formatDelta prints a change relative to a base: as a factor where it is large,
+// unless the base is negative and there is none.
 func formatDelta(d, base float64) string {
 	switch {
 	case math.IsNaN(d) || math.IsInf(d, 0):
@@ -297,13 +283,6 @@ func formatDelta(d, base float64) string {
 		return "−" + s
 	}
 	return "+" + s
-}
-
-func formatP(p float64) string {
-	if p < 0.001 {
-		return "< .001"
-	}
-	return strings.TrimPrefix(strconv.FormatFloat(p, 'f', 3, 64), "0")
 }
 
 // interval prints a median's confidence interval, where there is one.

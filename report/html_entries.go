@@ -4,7 +4,6 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +25,9 @@ type entry struct {
 	Color  string // a CSS class
 }
 
+// curve is what can be drawn of a phase; nil: there is nothing.
+func (e *entry) curve(phase string) *curve { return e.run.curves[e.s.ID][phase] }
+
 // Facets part the entries into charts that share their axes.
 const (
 	FacetKernel   = "kernel"
@@ -40,6 +42,7 @@ type Filter struct {
 	MapType  string // of the inner or the outer map
 }
 
+// empty tells whether it leaves nothing out.
 func (f Filter) empty() bool { return f == Filter{} }
 
 func (f Filter) match(s *results.Scenario) bool {
@@ -64,6 +67,8 @@ func mapTypes(s *results.Scenario) []string {
 // them. The strategy is last.
 type attribute struct{ name, value string }
 
+// newEntries lists the scenarios of runs that pass the filter, labelled by what they
+// differ in. facetBy is FacetKernel or FacetStrategy; empty: as fits the runs.
 func newEntries(runs []*Loaded, f Filter, facetBy string) []*entry {
 	var out []*entry
 	for ri, l := range runs {
@@ -191,30 +196,7 @@ func colorOf(series string, ix int) string {
 	return c
 }
 
-var kernelVersion = regexp.MustCompile(`^\d+(\.\d+)*(-rc\d+)?(-\d+)?`)
-
-// shortKernels maps releases to their versions ("6.12.117" of
-// "6.12.117+deb12-cloud-amd64") while these tell them apart.
-func shortKernels(entries []*entry) map[string]string {
-	short, taken := map[string]string{}, map[string]bool{}
-	for _, e := range entries {
-		k := e.s.KernelName()
-		if _, ok := short[k]; ok {
-			continue
-		}
-		v := kernelVersion.FindString(analyze.SafeName(k))
-		if v == "" || taken[v] {
-			// One collision makes all of them long.
-			for _, e := range entries {
-				short[e.s.KernelName()] = analyze.SafeName(e.s.KernelName())
-			}
-			return short
-		}
-		short[k], taken[v] = v, true
-	}
-	return short
-}
-
+// shortRuns names the runs by their index; equal names get a number.
 func shortRuns(entries []*entry) map[int]string {
 	names := map[int]string{}
 	count := map[string]int{}
@@ -237,6 +219,7 @@ type facet struct {
 	Entries []*entry
 }
 
+// facetsOf parts entries by their facet, in the order in which these come.
 func facetsOf(entries []*entry) []*facet {
 	var out []*facet
 	byName := map[string]*facet{}

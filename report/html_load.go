@@ -5,11 +5,9 @@ package report
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -52,12 +50,12 @@ func Load(path string) (*Loaded, error) {
 }
 
 func (l *Loaded) note(what string, err error) {
-	l.Notes = append(l.Notes, fmt.Sprintf("the %s of this run can't be shown: %v", what, placeless(l.Name, err)))
+	l.Notes = append(l.Notes, fmt.Sprintf("the %s of this run can't be shown: %v", what, withoutPath(l.Name, err)))
 }
 
-// placeless names a damaged file by its run and not by its place: pages are
+// withoutPath names a damaged file by its run and not by its place: pages are
 // for others to read, and its place on this machine is none of their business.
-func placeless(run string, err error) error {
+func withoutPath(run string, err error) error {
 	var corrupt *results.CorruptError
 	if errors.As(err, &corrupt) {
 		return &results.CorruptError{File: filepath.Join(run, filepath.Base(corrupt.File)), Err: corrupt.Err}
@@ -79,117 +77,4 @@ func profileOf(dir *results.Dir) (*profile.Profile, error) {
 		return nil, &results.CorruptError{File: results.ProfileFile, Err: err}
 	}
 	return p, nil
-}
-
-// curve is what of a histogram can be drawn.
-type curve struct {
-	// percentiles are points of (decades of 1/(1−q), ns): 0 is the minimum, 1
-	// is p90, 2 is p99. The last is the maximum.
-	percentiles []point
-	// bins count values by binOf.
-	bins map[int]int64
-}
-
-type point struct{ x, y float64 }
-
-const (
-	binsPerDecade        = 24
-	percentilesPerDecade = 12
-)
-
-// binOf numbers the interval of equal ratio that a time belongs to.
-func binOf(ns int64) int {
-	return int(math.Floor(math.Log10(float64(max(1, ns))) * binsPerDecade))
-}
-
-// binStart is where a bin begins, in nanoseconds.
-func binStart(bin int) float64 { return math.Pow(10, float64(bin)/binsPerDecade) }
-
-// maxCurves bounds the histograms that are added up at the same time: each
-// takes a quarter of a megabyte, however few bytes it has in the file.
-const maxCurves = 4096
-
-// curvesOf adds up the trials' histograms of the phases that are drawn. What
-// run.json knows nothing of is left out before any of it is kept.
-func curvesOf(dir *results.Dir) (map[string]map[string]*curve, error) {
-	type key struct{ scenario, phase string }
-	merged := map[key]*hdrhistogram.Histogram{}
-	counted := map[key]map[int]bool{} // the trials that have values
-	for i := range dir.Run.Scenarios {
-		s := &dir.Run.Scenarios[i]
-		for _, phase := range results.AllPhases() {
-			if s.Phases[phase].N == 0 {
-				continue
-			}
-			k := key{s.ID, phase}
-			counted[k] = map[int]bool{}
-			for j := range s.Trials {
-				if t := &s.Trials[j]; t.Phases[phase].N > 0 {
-					counted[k][t.Index] = true
-				}
-			}
-		}
-	}
-	err := dir.EachHistogram(func(h *hdrhistogram.Histogram) error {
-		scenario, trial, phase, err := results.ParseTag(h.Tag())
-		if err != nil {
-			return err
-		}
-		k := key{scenario, phase}
-		switch sum := merged[k]; {
-		case !counted[k][trial] || h.TotalCount() == 0:
-		case sum != nil:
-			if dropped := sum.Merge(h); dropped != 0 {
-				return fmt.Errorf("%s: %d values don't fit the other trials' range", h.Tag(), dropped)
-			}
-		case len(merged) == maxCurves:
-			return fmt.Errorf("%s: more than %d histograms to draw", h.Tag(), maxCurves)
-		default:
-			merged[k] = h
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]map[string]*curve{}
-	for k, h := range merged {
-		if out[k.scenario] == nil {
-			out[k.scenario] = map[string]*curve{}
-		}
-		out[k.scenario][k.phase] = newCurve(h, dir.Run.Find(k.scenario).Phases[k.phase])
-	}
-	return out, nil
-}
-
-// newCurve walks the buckets once. exact bounds the values where it's known.
-func newCurve(h *hdrhistogram.Histogram, exact results.Stats) *curve {
-	c := &curve{bins: map[int]int64{}}
-	total := h.TotalCount()
-	lo, hi := h.Min(), h.Max()
-	if exact.N == uint64(total) {
-		lo, hi = exact.MinNS, exact.MaxNS
-	}
-	clamp := func(v int64) float64 { return float64(max(lo, min(hi, v))) }
-	end := math.Log10(float64(total))
-	rank := func(step int) (x float64, n int64) {
-		x = float64(step) / percentilesPerDecade
-		return x, int64(math.Ceil(float64(total) * (1 - math.Pow(10, -x))))
-	}
-	c.percentiles = append(c.percentiles, point{0, float64(lo)})
-	step := 1
-	var seen int64
-	for _, bar := range h.Distribution() {
-		if bar.Count == 0 {
-			continue
-		}
-		seen += bar.Count
-		c.bins[binOf(int64(clamp(bar.From)))] += bar.Count
-		for x, n := rank(step); x <= end && n <= seen; x, n = rank(step) {
-			c.percentiles = append(c.percentiles, point{x, clamp(bar.To)})
-			step++
-		}
-	}
-	c.percentiles = append(c.percentiles, point{math.Log10(2 * float64(total)), float64(hi)})
-	return c
 }

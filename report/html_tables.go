@@ -148,8 +148,6 @@ type targetInfo struct {
 	Missing int
 }
 
-type fact struct{ Name, Value string }
-
 type probeRow struct {
 	Stage, Function, Mechanism, Reason string
 	Required                           bool

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,16 +17,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/mapprof/mapprof/results"
 )
 
 func loadFixture(t testing.TB, f fixture) *Loaded {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "run")
-	f.write(t, dir)
-	l, err := Load(dir)
+	l, err := Load(f.writeTemp(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,111 +188,6 @@ func TestLargeReport(t *testing.T) {
 	}
 }
 
-func TestCurve(t *testing.T) {
-	h := results.NewHistogram()
-	for i := range int64(1000) {
-		if err := h.RecordValue(1_000_000 + i*1000); err != nil {
-			t.Fatal(err)
-		}
-	}
-	st := results.Stats{N: 1000, MinNS: 1_000_000, MaxNS: 1_999_000}
-	c := newCurve(h, st)
-	at := func(x float64) float64 { return valueAt(c.percentiles, x) }
-	for _, q := range []struct{ x, want float64 }{{0, 1_000_000}, {1, 1_899_000}, {2, 1_989_000}, {3, 1_998_000}, {3.2, 1_999_000}} {
-		if got := at(q.x); got < q.want*0.998 || got > q.want*1.002 {
-			t.Errorf("at %g decades: %g, want %g", q.x, got, q.want)
-		}
-	}
-	for i, p := range c.percentiles[1:] {
-		if q := c.percentiles[i]; p.y < q.y || p.x <= q.x {
-			t.Errorf("point %d goes back: %v after %v", i+1, p, q)
-		}
-	}
-	var sum int64
-	for _, n := range c.bins {
-		sum += n
-	}
-	if sum != 1000 {
-		t.Errorf("%d values in the bins, want 1000", sum)
-	}
-}
-
-// TestCurvesOfKnownTrials: what histograms.hlog has of scenarios, trials and
-// phases that run.json knows nothing of is not added up, and not kept.
-func TestCurvesOfKnownTrials(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "run")
-	run := fixture{kernels: []string{"6.12"}, strategies: []string{"rcu"}, trials: 2, deaths: 50}.write(t, path)
-	id := run.Scenarios[0].ID
-	curves := func() map[string]map[string]*curve {
-		d, err := results.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := curvesOf(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	want := curves()
-	if len(want) != 1 || want[id][results.PhaseLimbo] == nil {
-		t.Fatalf("%v", want)
-	}
-	f, err := os.OpenFile(filepath.Join(path, results.HistogramsFile), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lw := hdrhistogram.NewHistogramLogWriter(f)
-	for _, tag := range []string{results.Tag(id, 7, results.PhaseLimbo), results.Tag(id, 0, "invented"), results.Tag("other", 0, results.PhaseLimbo)} {
-		h := results.NewHistogram()
-		if err := h.RecordValues(5, 1000); err != nil {
-			t.Fatal(err)
-		}
-		h.SetTag(tag)
-		if err := lw.OutputIntervalHistogram(h); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got := curves(); !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
-}
-
-func TestScales(t *testing.T) {
-	labels := func(sc scale) string {
-		var l []string
-		for _, tk := range sc.ticks {
-			if tk.label != "" {
-				l = append(l, strings.ReplaceAll(tk.label, "\u00a0", ""))
-			}
-		}
-		return strings.Join(l, " ")
-	}
-	for _, c := range []struct {
-		name, got, want string
-	}{
-		{"time", labels(linearScale(166e6, FormatDuration, false)), "0 50ms 100ms 150ms 200ms"},
-		{"zero", labels(linearScale(0, FormatDuration, false)), "0 0.2ns 0.5ns 0.8ns 1ns"},
-		{"bytes", labels(linearScale(7448, FormatBytes, true)), "0 2KiB 4KiB 6KiB 8KiB"},
-		{"log", labels(logScale(9e6, 320e6, FormatDuration, 7)), "5ms 10ms 20ms 50ms 100ms 200ms 500ms"},
-		{"log wide", labels(logScale(30e3, 320e6, FormatDuration, 7)), "100µs 1ms 10ms 100ms"},
-		{"percentiles", labels(percentileScale(2.7)), "min 50 90 99"},
-	} {
-		if c.got != c.want && c.name != "zero" {
-			t.Errorf("%s: %s, want %s", c.name, c.got, c.want)
-		}
-	}
-	sc := logScale(10, 1000, FormatDuration, 5)
-	for _, c := range []struct{ v, want float64 }{{10, 0}, {100, 0.5}, {1000, 1}, {0, 0}, {1e9, 1}} {
-		if got := sc.at(c.v); got < c.want-1e-9 || got > c.want+1e-9 {
-			t.Errorf("log scale at %g: %g, want %g", c.v, got, c.want)
-		}
-	}
-}
-
 // TestDamaged checks that what can't be read is said, and the rest is shown.
 func TestDamaged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
@@ -386,45 +276,9 @@ func TestFailurePage(t *testing.T) {
 	}
 }
 
-func TestLabels(t *testing.T) {
-	a := loadFixture(t, fixture{kernels: twoKernels, strategies: twoStrategies, deaths: 5})
-	b := loadFixture(t, fixture{kernels: twoKernels[:1], strategies: twoStrategies, deaths: 5})
-	a.Name, b.Name = "before", "after"
-	one := loadFixture(t, fixture{kernels: twoKernels[:1], strategies: twoStrategies[:1], deaths: 5})
-	same := newEntries([]*Loaded{one, one}, Filter{}, "")
-	for _, c := range []struct {
-		name    string
-		entries []*entry
-		want    string // label/facet/series/colour of each
-	}{
-		{"one run", newEntries([]*Loaded{a}, Filter{}, ""), "6.12.117 · rcu/6.12.117/rcu/c0, 6.12.117 · tasks-trace/6.12.117/tasks-trace/c1, 7.2.12 · rcu/7.2.12/rcu/c0, 7.2.12 · tasks-trace/7.2.12/tasks-trace/c1"},
-		{"filtered", newEntries([]*Loaded{a}, Filter{Kernel: twoKernels[1], Strategy: "rcu"}, ""), "rcu/7.2.12/rcu/c0"},
-		{"nothing fits", newEntries([]*Loaded{a}, Filter{MapType: "devmap"}, ""), ""},
-		{"two runs", newEntries([]*Loaded{a, b}, Filter{Strategy: "rcu", Kernel: twoKernels[0]}, ""), "before/rcu/before/c0, after/rcu/after/c1"},
-		{"by strategy", newEntries([]*Loaded{a}, Filter{Strategy: "rcu"}, FacetStrategy), "6.12.117/rcu/6.12.117/c0, 7.2.12/rcu/7.2.12/c1"},
-		{"equal names", same, "run/rcu/run/c0, run (2)/rcu/run (2)/c1"},
-	} {
-		var got []string
-		for _, e := range c.entries {
-			got = append(got, e.Label+"/"+e.Facet+"/"+e.Series+"/"+e.Color)
-		}
-		if s := strings.Join(got, ", "); s != c.want {
-			t.Errorf("%s:\n got %s\nwant %s", c.name, s, c.want)
-		}
-	}
-}
-
-func TestWriteSketch(t *testing.T) {
-	l := loadFixture(t, fixture{kernels: twoKernels, strategies: fourStrategies, deaths: 300})
-	for _, c := range []struct {
-		name string
-		o    Options
-	}{{"sketch_100", Options{}}, {"sketch_60", Options{Width: 60}}, {"sketch_color", Options{Width: 80, Color: true}}} {
-		var buf bytes.Buffer
-		if err := WriteSketch(&buf, l, c.o); err != nil {
-			t.Fatal(err)
-		}
-		checkText(t, buf.String(), c.o)
-		golden(t, c.name, buf.Bytes())
+// Of two kernels of one release the page names both.
+func TestTwoKernelsOfOneReleasePage(t *testing.T) {
+	if !strings.Contains(renderHTML(t, &Loaded{Name: "run", Run: twoKernelsOfOneRelease()}), k612+"#2") {
+		t.Error("the page doesn't name the second kernel")
 	}
 }

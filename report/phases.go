@@ -3,9 +3,7 @@
 package report
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -14,58 +12,33 @@ import (
 
 var figures = []string{"p50", "p90", "p99", "max"}
 
-func cells(s results.Stats, present bool) []string {
-	switch {
-	case !present:
-		return []string{"", "", "", ""}
-	case s.N == 0:
-		return []string{none, none, none, none}
-	}
-	out := make([]string, 0, 4)
-	for _, v := range []int64{s.P50NS, s.P90NS, s.P99NS, s.MaxNS} {
-		out = append(out, FormatDuration(float64(v)))
-	}
-	return out
-}
-
-func shareCell(s *results.Scenario, phase string) string {
-	if _, ok := s.Phases[phase]; !ok {
-		return ""
-	}
-	share, ok := analyze.Share(s.Phases, phase)
-	if !ok {
-		return none
-	}
-	return formatShare(share)
-}
-
 // phaseGrids lays the phases of a death out in the first way that fits the
 // width: strategies beside each other, below each other within every phase, or
 // each in a table of its own. The second has no place for the observed
 // strategy and the number of deaths: the note that goes before it says them.
-func (g *group) phaseGrids(o Options) (note string, grids []*grid) {
+func phaseGrids(g *group, o Options) (note string, grids []*grid) {
 	phases := g.phasesOf(append(results.DeathPhases(), results.PhaseLimbo))
 	if len(phases) == 0 {
-		return g.strategies(), nil
+		return strategyTitles(g), nil
 	}
 	if len(g.scenarios) > 1 {
-		if t := g.beside(phases, o); t.width() <= o.Width {
+		if t := sideBySide(g, phases, o); t.width() <= o.Width {
 			return "", []*grid{t}
 		}
-		if t := g.below(phases, o); t.width() <= o.Width {
-			return g.strategies(), []*grid{t}
+		if t := stacked(g, phases, o); t.width() <= o.Width {
+			return strategyTitles(g), []*grid{t}
 		}
 	}
 	for _, s := range g.scenarios {
 		one := &group{target: g.target, workload: g.workload, loop: g.loop, params: g.params, scenarios: []*results.Scenario{s}}
-		grids = append(grids, one.beside(one.phasesOf(phases), o))
+		grids = append(grids, sideBySide(one, one.phasesOf(phases), o))
 	}
 	return "", grids
 }
 
-// beside has phases as rows and a block of columns for every strategy. The
+// sideBySide has phases as rows and a block of columns for every strategy. The
 // number of values has a column only where a phase's isn't that of the deaths.
-func (g *group) beside(phases []string, o Options) *grid {
+func sideBySide(g *group, phases []string, o Options) *grid {
 	t := &grid{header: []string{"phase"}, left: map[int]bool{0: true}, bars: map[int]bool{}, titles: map[int]string{}, bold: map[int]bool{}, color: o.Color}
 	var counted []bool
 	for i, s := range g.scenarios {
@@ -112,8 +85,8 @@ func (t *grid) addPhase(phase string, row []string) {
 	t.add(row...)
 }
 
-// below has a row for every phase and strategy.
-func (g *group) below(phases []string, o Options) *grid {
+// stacked has a row for every phase and strategy.
+func stacked(g *group, phases []string, o Options) *grid {
 	t := &grid{header: append(append([]string{"phase", "strategy", "n"}, figures...), "share"),
 		left: map[int]bool{0: true, 1: true}, bold: map[int]bool{}, color: o.Color}
 	for _, phase := range phases {
@@ -136,15 +109,8 @@ func (g *group) below(phases []string, o Options) *grid {
 	return t
 }
 
-func count(n uint64, present bool) string {
-	if !present {
-		return ""
-	}
-	return strconv.FormatUint(n, 10)
-}
-
 // otherGrid holds what is beside the death: update_wait, operations, metrics.
-func (g *group) otherGrid(o Options) *grid {
+func otherGrid(g *group, o Options) *grid {
 	what, by := "beside the death", "strategy"
 	if g.byKernel {
 		what, by = "cost", "kernel"
@@ -166,7 +132,7 @@ func (g *group) otherGrid(o Options) *grid {
 			}
 		}
 	}
-	g.metricRows(t)
+	t.addMetrics(g)
 	if len(t.rows) == 0 {
 		return nil
 	}
@@ -184,21 +150,6 @@ func (g *group) otherGrid(o Options) *grid {
 	return t
 }
 
-// expedited says of a scenario's update waits how many were, if any.
-func expedited(s *results.Scenario) string {
-	n := uint64(0)
-	for _, t := range s.Trials {
-		n += t.Expedited
-	}
-	switch n {
-	case 0:
-		return ""
-	case s.Phases[results.PhaseUpdateWait].N:
-		return " (expedited)"
-	}
-	return fmt.Sprintf(" (%d expedited)", n)
-}
-
 // shortenKernels leaves the versions of the kernels in column 1, where these
 // tell them apart.
 func (t *grid) shortenKernels() {
@@ -207,7 +158,7 @@ func (t *grid) shortenKernels() {
 		if short[row[1]] != "" {
 			continue
 		}
-		v := kernelVersion.FindString(row[1])
+		v := kernelVersion(row[1])
 		if v == "" || taken[v] {
 			return
 		}
@@ -220,7 +171,7 @@ func (t *grid) shortenKernels() {
 
 // memoryGrids hold the memory in limbo and the balance of the trials, in one
 // table where that fits.
-func (g *group) memoryGrids(o Options) []*grid {
+func memoryGrids(g *group, o Options) []*grid {
 	memory := &grid{header: []string{"memory in limbo", "peak", "maps", "byte-seconds"}, left: map[int]bool{0: true}, color: o.Color}
 	balance := &grid{header: []string{"balance", "puts", "= freed", "+ in flight", "+ lost"}, left: map[int]bool{0: true}, color: o.Color}
 	both := &grid{header: append(append(slices.Clone(memory.header), bar), balance.header[1:]...), left: map[int]bool{0: true}, color: o.Color}

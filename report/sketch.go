@@ -44,7 +44,7 @@ func (p *printer) sketch(f *facet) {
 	lo, hi, decades := math.Inf(1), 0.0, 1.0
 	var list []*entry
 	for _, e := range f.Entries {
-		c := e.run.curves[e.s.ID][results.PhaseLimbo]
+		c := e.curve(results.PhaseLimbo)
 		if c == nil {
 			continue
 		}
@@ -67,9 +67,9 @@ func (p *printer) sketch(f *facet) {
 		}
 	}
 	for i, e := range list {
-		points := e.run.curves[e.s.ID][results.PhaseLimbo].percentiles
+		c := e.curve(results.PhaseLimbo)
 		for col := range width {
-			v := valueAt(points, x.hi*float64(col)/float64(width-1))
+			v := c.valueAt(x.hi * float64(col) / float64(width-1))
 			if v < 0 {
 				continue
 			}
@@ -115,17 +115,6 @@ func (p *printer) mark(s string, list []*entry, ix int) string {
 	}
 	class, _, _ := strings.Cut(list[ix].Color, " ")
 	return sketchColors[class] + s + "\x1b[0m"
-}
-
-// valueAt returns the value of the first point at or after x; -1 after the
-// last.
-func valueAt(points []point, x float64) float64 {
-	for _, q := range points {
-		if q.x >= x-1e-9 {
-			return q.y
-		}
-	}
-	return -1
 }
 
 func percentileLabels(x scale, width int) string {

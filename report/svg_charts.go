@@ -19,12 +19,13 @@ func facetHeight(facets int) int {
 	return 210
 }
 
-// percentileChart is latency by percentile, one line per entry.
+// percentileChart is latency by percentile, one line per entry; nil: there is
+// nothing to draw.
 func percentileChart(entries []*entry, phase string) *chart {
 	facets := facetsOf(entries)
 	lo, hi, decades := math.Inf(1), 0.0, 1.0
 	for _, e := range entries {
-		if c := e.run.curves[e.s.ID][phase]; c != nil {
+		if c := e.curve(phase); c != nil {
 			for _, q := range c.percentiles {
 				// What happened in less than a tenth of a microsecond would
 				// take the room of everything else.
@@ -46,7 +47,7 @@ func percentileChart(entries []*entry, phase string) *chart {
 			x:     percentileScale(decades), y: y,
 		}
 		for _, e := range f.Entries {
-			if cv := e.run.curves[e.s.ID][phase]; cv != nil {
+			if cv := e.curve(phase); cv != nil {
 				p.lines = append(p.lines, plotLine{e.Series, e.Color, e.ID, cv.percentiles})
 				drawn = append(drawn, e)
 			}
@@ -55,13 +56,16 @@ func percentileChart(entries []*entry, phase string) *chart {
 			c.plots, names = append(c.plots, p), append(names, f.Name)
 		}
 	}
+	if len(c.plots) == 0 {
+		return nil
+	}
 	c.HTML, c.Legend = drawFacets(c.plots, names), legendOf(drawn)
 	return c
 }
 
 // memoryChart is memory in limbo over time. Of an entry's trials it shows the
 // one with the highest peak. The charts share their axes unless that would make
-// one of them flat.
+// one of them flat. Without a timeline it is nil.
 func memoryChart(entries []*entry) *chart {
 	facets := facetsOf(entries)
 	var drawn []*entry
@@ -158,78 +162,4 @@ func timelinePoints(line []results.LimboPoint) []point {
 		out = append(out, point{float64(p.AtNS), float64(p.Bytes)})
 	}
 	return out
-}
-
-// ridgeChart is the distribution of a phase: one hill per entry over one time
-// axis, each as high as its own fullest bin.
-func ridgeChart(entries []*entry, phase string) *chart {
-	first, last := math.MaxInt, math.MinInt
-	var drawn []*entry
-	for _, e := range entries {
-		c := e.run.curves[e.s.ID][phase]
-		if c == nil {
-			continue
-		}
-		drawn = append(drawn, e)
-		for b := range c.bins {
-			first, last = min(first, b), max(last, b)
-		}
-	}
-	if len(drawn) == 0 {
-		return nil
-	}
-	x := logScale(binStart(first), binStart(last+1), FormatDuration, 8)
-	var m markup
-	m.raw(`<div class="ridges">`)
-	for _, e := range drawn {
-		c, s := e.run.curves[e.s.ID][phase], e.s.Phases[phase]
-		m.rawf(`<div class="rname"><span class="key %s"></span>`, e.Color)
-		m.text(e.Label)
-		m.raw(`</div><svg class="ridge" height="44" role="img" aria-label="`)
-		m.text(fmt.Sprintf("distribution of %s of %s: n %d, p50 %s, p99 %s, max %s", phase, e.Label, s.N,
-			FormatDuration(float64(s.P50NS)), FormatDuration(float64(s.P99NS)), FormatDuration(float64(s.MaxNS))))
-		m.raw(`">`)
-		for _, t := range x.ticks {
-			at := percent(x.at(t.value))
-			m.rawf(`<line class="grid" x1="%s" x2="%s" y1="0" y2="44"/>`, at, at)
-		}
-		m.rawf(`<svg width="100%%" height="44" viewBox="0 0 1000 44" preserveAspectRatio="none"><path class="hill %s e-%s" d="%s"/></svg>`,
-			e.Color, e.ID, hill(c, x))
-		if s.N > 0 {
-			for _, q := range []struct {
-				class string
-				ns    int64
-			}{{"q50", s.P50NS}, {"q99", s.P99NS}} {
-				at := percent(x.at(float64(q.ns)))
-				m.rawf(`<line class="%s" x1="%s" x2="%s" y1="3" y2="44"/>`, q.class, at, at)
-			}
-		}
-		m.raw(`</svg><div class="rstat">`)
-		m.text(FormatDuration(float64(s.P50NS)))
-		m.raw(` <span class="dim">`)
-		m.text(FormatDuration(float64(s.P99NS)))
-		m.raw(`</span></div>`)
-	}
-	m.raw(`<div></div><svg class="raxis" height="20" aria-hidden="true" focusable="false">`)
-	for _, t := range x.ticks {
-		if t.label != "" {
-			m.rawf(`<text class="tick" x="%s" y="14" text-anchor="%s">`, percent(x.at(t.value)), anchor(x.at(t.value)))
-			m.text(t.label)
-			m.raw(`</text>`)
-		}
-	}
-	m.raw(`</svg><div class="rstat dim">p50 p99</div></div>`)
-	return &chart{HTML: m.html(), Note: "Each hill is as high as its own fullest bin; the lines in it are p50 and p99."}
-}
-
-func hill(c *curve, x scale) string {
-	lo, hi, most := math.MaxInt, math.MinInt, int64(1)
-	for b, n := range c.bins {
-		lo, hi, most = min(lo, b), max(hi, b), max(most, n)
-	}
-	d := "M" + num(1000*x.at(binStart(lo))) + " 44"
-	for b := lo; b <= hi; b++ {
-		d += "V" + num(44-38*float64(c.bins[b])/float64(most)) + "H" + num(1000*x.at(binStart(b+1)))
-	}
-	return d + "V44Z"
 }

@@ -175,6 +175,16 @@ type chart struct {
 	plots  []*linePlot
 }
 
+// data is the plots as the page's script gets them.
+func (c *chart) data() []plotData {
+	out := make([]plotData, 0, len(c.plots))
+	for _, p := range c.plots {
+		out = append(out, p.data())
+	}
+	return out
+}
+
+// legendItem is a line of a legend.
 type legendItem struct{ Label, Color string }
 
 func legendOf(entries []*entry) []legendItem {

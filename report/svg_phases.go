@@ -5,22 +5,11 @@ package report
 import (
 	"fmt"
 	"html/template"
+	"slices"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
 )
-
-// phaseText says in words what a phase is.
-var phaseText = map[string]string{
-	results.PhaseEnqueue:      "last put until the kernel asks for a grace period",
-	results.PhaseTasksTraceGP: "RCU-tasks-trace grace period: until every sleepable program that might use the map has ended",
-	results.PhaseRCUGP:        "RCU grace period: until every CPU has passed a quiescent state",
-	results.PhaseQueue:        "callback and workqueue: until a kworker takes it on",
-	results.PhaseFree:         "the free itself",
-	results.PhaseLimbo:        "the whole, from last put to freed memory",
-	results.PhaseUpdateWait:   "what an update or delete of the outer map waits in synchronize_rcu*()",
-	results.PhaseOp:           "one operation of the workload as user space sees it",
-}
 
 // segment is a phase's part of a bar.
 type segment struct {
@@ -40,6 +29,18 @@ func segmentsOf(s *results.Scenario) (list []segment, mean float64) {
 		}
 	}
 	return list, limbo.MeanNS
+}
+
+// barPhases are those of the phases that at least one bar has a part of.
+func barPhases(entries []*entry, phases []string) []string {
+	drawn := map[string]bool{}
+	for _, e := range entries {
+		list, _ := segmentsOf(e.s)
+		for _, seg := range list {
+			drawn[seg.phase] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(phases), func(p string) bool { return !drawn[p] })
 }
 
 // phaseBars are the stacked bars: in time, or each bar as a whole.

@@ -4,6 +4,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -43,7 +44,7 @@ func WriteTable(w io.Writer, run *results.Run, o Options) error {
 		p.alert(m)
 	}
 	if run.Partial {
-		p.alert("partial: " + orElse(run.PartialReason, "not everything that was asked for was done"))
+		p.alert("partial: " + cmp.Or(run.PartialReason, "not everything that was asked for was done"))
 	}
 	for _, s := range run.Scenarios {
 		for _, t := range s.Trials {
@@ -66,13 +67,6 @@ func WriteTable(w io.Writer, run *results.Run, o Options) error {
 	return err
 }
 
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}
-
 type printer struct {
 	o   Options
 	buf bytes.Buffer
@@ -83,7 +77,7 @@ func (p *printer) line(s string) {
 	p.buf.WriteByte('\n')
 }
 
-func (p *printer) gap() {
+func (p *printer) blankLine() {
 	if p.buf.Len() > 0 {
 		p.buf.WriteByte('\n')
 	}
@@ -98,22 +92,22 @@ func (p *printer) alert(s string) {
 }
 
 func (p *printer) paragraph(s string) {
-	p.gap()
+	p.blankLine()
 	p.line(wrap(s, p.o.Width, 2))
 }
 
 func (p *printer) grid(g *grid) {
-	p.gap()
+	p.blankLine()
 	for _, l := range g.lines() {
 		p.line(l)
 	}
 }
 
 func (p *printer) group(g *group) {
-	p.gap()
-	text := g.headline()
+	p.blankLine()
+	text := limboHeadline(g)
 	if g.metricsOnly() {
-		text = g.metricsHeadline()
+		text = costHeadline(g)
 	}
 	headline := wrap(text, p.o.Width, 2)
 	if p.o.Color {
@@ -122,19 +116,19 @@ func (p *printer) group(g *group) {
 	p.line(headline)
 	p.line(wrap(g.subtitle(), p.o.Width, 2))
 	if g.metricsOnly() {
-		if t := g.otherGrid(p.o); t != nil {
+		if t := otherGrid(g, p.o); t != nil {
 			p.grid(t)
 		}
 		return
 	}
-	note, grids := g.phaseGrids(p.o)
+	note, grids := phaseGrids(g, p.o)
 	if note != "" {
 		p.line(wrap(note, p.o.Width, 2))
 	}
-	for _, t := range append(grids, g.memoryGrids(p.o)...) {
+	for _, t := range append(grids, memoryGrids(g, p.o)...) {
 		p.grid(t)
 	}
-	if t := g.otherGrid(p.o); t != nil {
+	if t := otherGrid(g, p.o); t != nil {
 		p.grid(t)
 	}
 }
@@ -146,7 +140,7 @@ func (p *printer) note(name, s string) {
 }
 
 func (p *printer) notes(run *results.Run, mismatches []string) {
-	p.gap()
+	p.blankLine()
 	for _, s := range run.Scenarios {
 		for _, t := range s.Trials {
 			if t.Pending != nil && t.Pending.N > 0 {
@@ -157,7 +151,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 		}
 	}
 	p.findings(run)
-	p.hows(run)
+	p.measurements(run)
 	p.counts(run)
 	var said []string
 	warn := func(prefix string, warnings []string) {
@@ -203,5 +197,36 @@ func (p *printer) counts(run *results.Run) {
 	p.note("excluded", analyze.SafeText(results.LossText(excluded)))
 }
 
-// WriteJSON prints a run as it is in run.json.
-func WriteJSON(w io.Writer, run *results.Run) error { return WriteValue(w, run) }
+// shellQuote makes s one word of a command line that can be pasted.
+func shellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,=", r)
+	}) {
+		if s[0] == '-' {
+			return "./" + s
+		}
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func (p *printer) measurements(run *results.Run) {
+	scenarios := make([]*results.Scenario, len(run.Scenarios))
+	for i := range run.Scenarios {
+		scenarios[i] = &run.Scenarios[i]
+	}
+	for _, h := range measurementsOf(scenarios) {
+		p.note("how", h.Names+": "+h.Method)
+	}
+}
+
+// findings prints what the workload found to be so.
+func (p *printer) findings(run *results.Run) {
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			for _, f := range t.Findings {
+				p.note("found", analyze.SafeText(fmt.Sprintf("%s trial %d: %s", s.ID, t.Index, f)))
+			}
+		}
+	}
+}

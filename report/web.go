@@ -4,10 +4,10 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"net"
 	"net/http"
@@ -16,7 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	gosync "sync"
+	"sync"
 	"time"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -31,7 +31,7 @@ const maxCompared = 16
 // of the difference of two. It only reads.
 type Web struct {
 	store *runStore
-	mu    gosync.Mutex
+	mu    sync.Mutex
 	pprof []cachedViews // the last used last
 }
 
@@ -109,7 +109,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &schema):
 		notePage(http.StatusUnprocessableEntity, "This run can't be read", schema.Error()).ServeHTTP(w, r)
 	case errors.As(err, &corrupt):
-		notePage(http.StatusUnprocessableEntity, "This run can't be read", placeless("", err).Error()).ServeHTTP(w, r)
+		notePage(http.StatusUnprocessableEntity, "This run can't be read", withoutPath("", err).Error()).ServeHTTP(w, r)
 	case errors.Is(err, analyze.ErrNothingMatched):
 		notePage(http.StatusUnprocessableEntity, "Nothing here can be compared", err.Error()).ServeHTTP(w, r)
 	default:
@@ -117,13 +117,11 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-var noteTemplate = template.Must(pageTemplate.Clone()).Lookup("note")
-
 // notePage is an answer that is only a message.
 func notePage(status int, title, text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var buf bytes.Buffer
-		if err := noteTemplate.Execute(&buf, fact{title, analyze.SafeText(text)}); err != nil {
+		if err := writeNote(&buf, title, text); err != nil {
 			http.Error(w, title, status)
 			return
 		}
@@ -137,19 +135,12 @@ func notePage(status int, title, text string) http.Handler {
 }
 
 func serveAsset(w http.ResponseWriter, r *http.Request) {
-	var body, kind string
-	switch r.PathValue("name") {
-	case "report.css":
-		body, kind = pageStyle, "text/css; charset=utf-8"
-	case "report.js":
-		body, kind = pageScript, "text/javascript; charset=utf-8"
-	case "icon.svg":
-		body, kind = asset("icon.svg"), "image/svg+xml"
-	default:
+	body, contentType, ok := servedAsset(r.PathValue("name"))
+	if !ok {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Type", contentType)
 	_, _ = w.Write([]byte(body))
 }
 
@@ -206,14 +197,13 @@ func (s *Web) page(w http.ResponseWriter, r *http.Request, runs []*Loaded, found
 	if facetBy != FacetKernel && facetBy != FacetStrategy {
 		facetBy = ""
 	}
-	p, err := newPage(runs, f, facetBy)
-	if err != nil {
+	var buf bytes.Buffer
+	if err := writeLive(&buf, runs, f, facetBy, liveLinksOf(r.URL, runs, found, f, facetBy)); err != nil {
 		fail(w, r, err)
 		return
 	}
-	p.Live = liveLinksOf(r.URL, runs, found, f, facetBy)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = p.write(w) // the reader has gone
+	_, _ = w.Write(buf.Bytes()) // an error: the reader has gone
 }
 
 // download is the page as a file of its own.
@@ -351,7 +341,7 @@ func (s *Web) pprofDiff(w http.ResponseWriter, r *http.Request) {
 }
 
 func noProfile(w http.ResponseWriter, r *http.Request, l *Loaded) {
-	notePage(http.StatusNotFound, "There is no profile", l.Name+" has none that can be read: "+orElse(strings.Join(l.Notes, "; "), "it ended before any death was seen")).ServeHTTP(w, r)
+	notePage(http.StatusNotFound, "There is no profile", l.Name+" has none that can be read: "+cmp.Or(strings.Join(l.Notes, "; "), "it ended before any death was seen")).ServeHTTP(w, r)
 }
 
 // views returns pprof's pages for a key, made once.

@@ -9,6 +9,7 @@
 package report
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,7 +135,11 @@ func TestBrowserFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join(dir, c.name+".html")
-			if err := os.WriteFile(file, []byte(renderHTML(t, l)), 0o644); err != nil {
+			var page bytes.Buffer
+			if err := WriteHTML(&page, []*Loaded{l}); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			b := openBrowser(t, "file://"+file)

@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	gosync "sync"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,7 +40,7 @@ type tab struct {
 	ctx context.Context
 	out string
 
-	mu       gosync.Mutex
+	mu       sync.Mutex
 	faults   []string
 	allowed  string // prefix of every address that may be asked
 	expected func(string) bool
@@ -194,7 +194,7 @@ func (b *tab) dark(on bool) {
 // drawn waits until the charts that are in sight have been drawn.
 func (b *tab) drawn() { b.do(chromedp.WaitVisible(css(".plot.on .u-wrap"))) }
 
-var axeScript = gosync.OnceValues(func() (string, error) {
+var axeScript = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "mapprof-axe-")
 	if err != nil {
 		return "", err

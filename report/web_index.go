@@ -12,27 +12,6 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 )
 
-// indexPage is the list of runs.
-type indexPage struct {
-	Runs    []indexRow
-	Version string
-	Selects []choice
-	Hidden  int // runs that the filter leaves out
-	Total   int
-	Roots   []string
-}
-
-type indexRow struct {
-	ID, Name, Href, Err            string
-	Started                        string
-	Workloads, Kernels, Strategies []string
-	MapTypes                       []string
-	Limbo                          string
-	Deaths                         string
-	Trials                         int
-	Tags                           []status
-}
-
 func (s *Web) index(w http.ResponseWriter, r *http.Request) {
 	found, version := s.store.list()
 	q := r.URL.Query()
@@ -61,7 +40,7 @@ func (s *Web) index(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	var buf bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&buf, "index.html", p); err != nil {
+	if err := writeIndex(&buf, &p); err != nil {
 		fail(w, r, err)
 		return
 	}
@@ -73,7 +52,7 @@ func indexRowOf(f *foundRun) indexRow {
 	row := indexRow{ID: f.ID, Name: f.Name, Href: "/run/" + f.ID, Err: f.Err, Trials: f.Trials, Limbo: none,
 		Deaths: strconv.FormatUint(f.Deaths, 10), Workloads: f.Workloads, Strategies: f.Strategies, MapTypes: f.MapTypes}
 	for _, k := range f.Kernels {
-		short := kernelVersion.FindString(analyze.SafeName(k))
+		short := kernelVersion(k)
 		if short == "" {
 			short = analyze.SafeName(k)
 		}

@@ -10,38 +10,12 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 )
 
-// liveLinks are what a page has more of when a server is behind it.
-type liveLinks struct {
-	Actions   []link
-	Pprof     []link
-	Keep      []fact // form fields that a choice keeps
-	Selects   []choice
-	Filtered  bool
-	ClearHref string
-}
-
-type link struct {
-	Text, Href, Download string
-	Main                 bool
-}
-
-// choice is one drop-down list.
-type choice struct {
-	Name, Label string
-	Options     []option
-}
-
-type option struct {
-	Value, Text string
-	Selected    bool
-}
-
 // newChoice offers values, and first of all none of them. It returns false
 // when there is nothing to choose.
 func newChoice(name, label, all, selected string, values []string) (choice, bool) {
-	c := choice{Name: name, Label: label, Options: []option{{"", all, selected == ""}}}
+	c := choice{Name: name, Label: label, Options: []option{{Text: all, Selected: selected == ""}}}
 	for _, v := range values {
-		c.Options = append(c.Options, option{v, analyze.SafeName(v), v == selected})
+		c.Options = append(c.Options, option{Value: v, Text: analyze.SafeName(v), Selected: v == selected})
 	}
 	return c, len(values) > 1 || selected != ""
 }
@@ -52,7 +26,7 @@ func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facet
 	if len(found) > 1 || at.Path == "/compare" {
 		for _, r := range found {
 			keep.Add("run", r.ID)
-			l.Keep = append(l.Keep, fact{"run", r.ID})
+			l.Keep = append(l.Keep, fact{Name: "run", Value: r.ID})
 		}
 	}
 	l.ClearHref = at.Path
@@ -80,7 +54,7 @@ func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facet
 	if len(found) > 1 {
 		c := choice{Name: "base", Label: "Base"}
 		for i, r := range found {
-			c.Options = append(c.Options, option{r.ID, r.Name, i == 0})
+			c.Options = append(c.Options, option{Value: r.ID, Text: r.Name, Selected: i == 0})
 		}
 		l.Selects = append(l.Selects, c)
 	}
@@ -100,11 +74,13 @@ func liveLinksOf(at *url.URL, runs []*Loaded, found []*foundRun, f Filter, facet
 	if ch, _ := newChoice("facet", "Charts by", "default", facetBy, []string{FacetKernel, FacetStrategy}); len(scenarios) > 1 || len(runs) > 1 {
 		l.Selects = append(l.Selects, ch)
 	}
-	l.actions(runs, found, f)
+	addActions(l, runs, found, f)
 	return l
 }
 
-func (l *liveLinks) actions(runs []*Loaded, found []*foundRun, f Filter) {
+// addActions adds what can be done with the runs: pprof's views, files to save,
+// and of several runs each.
+func addActions(l *liveLinks, runs []*Loaded, found []*foundRun, f Filter) {
 	query := "?si=limbo"
 	if f.Scenario != "" && len(found) == 1 {
 		query += "&tf=" + url.QueryEscape("scenario=^"+regexp.QuoteMeta(analyze.SafeName(f.Scenario))+"$")

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"html"
 	"io"
 	"maps"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	gosync "sync"
+	"sync"
 	"time"
 
 	"github.com/google/pprof/driver"
@@ -27,7 +28,7 @@ import (
 )
 
 // pprofMu is held while pprof starts: its configuration is the process's.
-var pprofMu gosync.Mutex
+var pprofMu sync.Mutex
 
 // pprofViews are pprof's own pages for a profile, or for the difference of two
 // when base isn't nil, by their path.
@@ -224,7 +225,7 @@ func servePprof(w http.ResponseWriter, r *http.Request, views map[string]http.Ha
 			"img-src 'self' data:; connect-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
 		body = bytes.ReplaceAll(body, []byte("<script"), []byte(`<script nonce="`+nonce+`"`))
 		body = bytes.Replace(body, []byte(`<div class="header">`), []byte(`<div class="header"><a style="padding:0 16px;white-space:nowrap;font-weight:bold" href="`+
-			escape(back)+`" title="`+escape(backText)+`">← mapprof</a>`), 1)
+			html.EscapeString(analyze.SafeText(back))+`" title="`+html.EscapeString(analyze.SafeText(backText))+`">← mapprof</a>`), 1)
 	}
 	w.WriteHeader(rec.status)
 	_, _ = w.Write(body)

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	gosync "sync"
+	"sync"
 	"time"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -55,7 +55,7 @@ type foundRun struct {
 type runStore struct {
 	roots []string
 
-	mu     gosync.Mutex
+	mu     sync.Mutex
 	found  map[string]*foundRun
 	loaded []cachedRun // the last used last
 }

@@ -319,8 +319,8 @@ func TestWebEvilNames(t *testing.T) {
 	} {
 		code, header, body := get(t, h, path)
 		// Errors of pprof are plain text, and nothing guesses at their type.
-		html := strings.HasPrefix(header.Get("Content-Type"), "text/html") || header.Get("X-Content-Type-Options") != "nosniff"
-		if html && (strings.Contains(body, "<script>alert") || strings.Contains(body, "<img")) {
+		isHTML := strings.HasPrefix(header.Get("Content-Type"), "text/html") || header.Get("X-Content-Type-Options") != "nosniff"
+		if isHTML && (strings.Contains(body, "<script>alert") || strings.Contains(body, "<img")) {
 			t.Errorf("%s (%d): a stranger's name is part of the page", path, code)
 		}
 		if csp := header.Get("Content-Security-Policy"); strings.Contains(csp, "script-src 'unsafe-inline'") || !strings.Contains(csp, "default-src 'none'") {
