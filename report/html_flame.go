@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
@@ -94,9 +94,9 @@ func newFlame(entries []*entry) *flameData {
 	return f
 }
 
-func flameIndexes(p *profile.Profile) (ix [3]int, ok bool) {
+func flameIndexes(p *pprof.Profile) (ix [3]int, ok bool) {
 	for i, name := range flameTypes {
-		ix[i] = slices.IndexFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == name })
+		ix[i] = slices.IndexFunc(p.SampleType, func(t *pprof.ValueType) bool { return t.Type == name })
 		if ix[i] < 0 {
 			return ix, false
 		}
@@ -105,7 +105,7 @@ func flameIndexes(p *profile.Profile) (ix [3]int, ok bool) {
 }
 
 // stackOf returns a sample's frames, outermost first.
-func stackOf(s *profile.Sample) []string {
+func stackOf(s *pprof.Sample) []string {
 	var out []string
 	for i := len(s.Location) - 1; i >= 0; i-- {
 		l := s.Location[i]

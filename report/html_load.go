@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
@@ -21,7 +21,7 @@ import (
 type Loaded struct {
 	Name    string // of the directory
 	Run     *results.Run
-	Profile *profile.Profile // nil: there is none
+	Profile *pprof.Profile // nil: there is none
 	// Notes say what of the run could not be read, and is missing therefore.
 	Notes []string
 
@@ -63,7 +63,7 @@ func withoutPath(run string, err error) error {
 	return err
 }
 
-func profileOf(dir *results.Dir) (*profile.Profile, error) {
+func profileOf(dir *results.Dir) (*pprof.Profile, error) {
 	f, err := os.Open(dir.ProfilePath())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil

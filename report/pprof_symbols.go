@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"github.com/google/pprof/driver"
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 )
 
 // NoObjects is pprof's ObjTool for profiles that carry their symbols.
@@ -28,4 +28,4 @@ func (NoObjects) Disasm(string, uint64, uint64, bool) ([]driver.Inst, error) {
 type NoSymbols struct{}
 
 // Symbolize implements driver.Symbolizer.
-func (NoSymbols) Symbolize(string, driver.MappingSources, *profile.Profile) error { return nil }
+func (NoSymbols) Symbolize(string, driver.MappingSources, *pprof.Profile) error { return nil }

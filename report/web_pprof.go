@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/driver"
-	"github.com/google/pprof/profile"
+	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
@@ -32,7 +32,7 @@ var pprofMu sync.Mutex
 
 // pprofViews are pprof's own pages for a profile, or for the difference of two
 // when base isn't nil, by their path.
-func pprofViews(p, base *profile.Profile) (map[string]http.Handler, error) {
+func pprofViews(p, base *pprof.Profile) (map[string]http.Handler, error) {
 	pprofMu.Lock()
 	defer pprofMu.Unlock()
 	// pprof wants to know where its settings are even if it never has any.
@@ -41,7 +41,7 @@ func pprofViews(p, base *profile.Profile) (map[string]http.Handler, error) {
 			return nil, fmt.Errorf("start pprof: %w", err)
 		}
 	}
-	src := &pprofSource{FlagSet: flag.NewFlagSet("pprof", flag.ContinueOnError), profiles: map[string]*profile.Profile{"profile": p}}
+	src := &pprofSource{FlagSet: flag.NewFlagSet("pprof", flag.ContinueOnError), profiles: map[string]*pprof.Profile{"profile": p}}
 	src.SetOutput(io.Discard)
 	src.args = []string{"-http=localhost:0", "-no_browser", "-symbolize=none"}
 	if base != nil {
@@ -95,7 +95,7 @@ func HarmlessViews(views map[string]http.Handler) map[string]http.Handler {
 // file names to open, no patterns to apply, no addresses to follow, and no
 // character that means anything in HTML, in case that a view forgets to escape
 // one.
-func HarmlessProfile(p *profile.Profile) *profile.Profile {
+func HarmlessProfile(p *pprof.Profile) *pprof.Profile {
 	p = p.Copy()
 	clean := strings.NewReplacer("<", "‹", ">", "›", `"`, "”", "'", "’", "&", "＆")
 	safe := func(s string) string { return clean.Replace(analyze.SafeName(s)) }
@@ -145,7 +145,7 @@ func HarmlessProfile(p *profile.Profile) *profile.Profile {
 	}
 	p.DropFrames, p.KeepFrames, p.DocURL = "", "", ""
 	p.DefaultSampleType = safe(p.DefaultSampleType)
-	if !slices.ContainsFunc(p.SampleType, func(t *profile.ValueType) bool { return t.Type == p.DefaultSampleType }) {
+	if !slices.ContainsFunc(p.SampleType, func(t *pprof.ValueType) bool { return t.Type == p.DefaultSampleType }) {
 		p.DefaultSampleType = results.PhaseLimbo
 	}
 	return p
@@ -155,7 +155,7 @@ func HarmlessProfile(p *profile.Profile) *profile.Profile {
 type pprofSource struct {
 	*flag.FlagSet
 	args     []string
-	profiles map[string]*profile.Profile
+	profiles map[string]*pprof.Profile
 }
 
 // StringList implements driver.FlagSet.
@@ -184,7 +184,7 @@ func (s *pprofSource) Parse(func()) []string {
 
 // Fetch implements driver.Fetcher. It returns no address: of what comes from
 // one, pprof saves a copy in the user's home.
-func (s *pprofSource) Fetch(name string, _, _ time.Duration) (*profile.Profile, string, error) {
+func (s *pprofSource) Fetch(name string, _, _ time.Duration) (*pprof.Profile, string, error) {
 	p := s.profiles[name]
 	if p == nil {
 		return nil, "", fmt.Errorf("no profile %q", name)
