@@ -56,7 +56,7 @@ selftest: kernels ## the gate proves itself: unchanged passes, planted fails, in
 	$(BIN) gate --self-test --offline --kernel $(KERNEL)
 
 browsertest: ## the web view, driven in Debian's Chromium
-	$(GO) test -tags browser -run Browser -timeout 15m -v ./report | .ci/quiet
+	$(GO) test -tags browser -run Browser -timeout 15m -v ./report/web | .ci/quiet
 
 generate: ## the BPF objects (needs $(CLANG) from Debian)
 	$(GO) generate ./...

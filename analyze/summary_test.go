@@ -95,12 +95,12 @@ func TestLimboOf(t *testing.T) {
 		line  []results.LimboPoint
 	}{
 		{name: "none"},
-		{name: "no length", spans: []analyze.Span{{5, 5, 100}, {9, 3, 100}}},
-		{"one", []analyze.Span{{100, 100 + 2e9, 50}}, results.Limbo{PeakBytes: 50, PeakMaps: 1, ByteSeconds: 100},
+		{name: "no length", spans: []analyze.Span{{PutNS: 5, EndNS: 5, Bytes: 100}, {PutNS: 9, EndNS: 3, Bytes: 100}}},
+		{"one", []analyze.Span{{PutNS: 100, EndNS: 100 + 2e9, Bytes: 50}}, results.Limbo{PeakBytes: 50, PeakMaps: 1, ByteSeconds: 100},
 			[]results.LimboPoint{point(0, 50, 1), point(2e9, 0, 0)}},
-		{"overlap", []analyze.Span{{10, 30, 5}, {0, 20, 7}}, results.Limbo{PeakBytes: 12, PeakMaps: 2, ByteSeconds: 240e-9},
+		{"overlap", []analyze.Span{{PutNS: 10, EndNS: 30, Bytes: 5}, {PutNS: 0, EndNS: 20, Bytes: 7}}, results.Limbo{PeakBytes: 12, PeakMaps: 2, ByteSeconds: 240e-9},
 			[]results.LimboPoint{point(0, 7, 1), point(10, 12, 2), point(20, 5, 1), point(30, 0, 0)}},
-		{"one goes as one comes", []analyze.Span{{0, 10, 5}, {10, 20, 7}}, results.Limbo{PeakBytes: 7, PeakMaps: 1, ByteSeconds: 120e-9},
+		{"one goes as one comes", []analyze.Span{{PutNS: 0, EndNS: 10, Bytes: 5}, {PutNS: 10, EndNS: 20, Bytes: 7}}, results.Limbo{PeakBytes: 7, PeakMaps: 1, ByteSeconds: 120e-9},
 			[]results.LimboPoint{point(0, 5, 1), point(10, 7, 1), point(20, 0, 0)}},
 	} {
 		got, line := analyze.LimboOf(c.spans)
@@ -117,7 +117,7 @@ func TestLimboTimeline(t *testing.T) {
 		spans := make([]analyze.Span, 5000)
 		for i := range spans {
 			put := r.Int64N(1e9)
-			spans[i] = analyze.Span{put, put + r.Int64N(1e7), r.Uint64N(1e6)}
+			spans[i] = analyze.Span{PutNS: put, EndNS: put + r.Int64N(1e7), Bytes: r.Uint64N(1e6)}
 		}
 		limbo, line := analyze.LimboOf(spans)
 		if len(line) > analyze.MaxTimelinePoints {
@@ -135,9 +135,9 @@ func TestLimboTimeline(t *testing.T) {
 		}
 	}
 	// A level that holds over many intervals is in each of them.
-	spans := []analyze.Span{{0, 1000_000, 11}}
+	spans := []analyze.Span{{PutNS: 0, EndNS: 1000_000, Bytes: 11}}
 	for i := range int64(300) {
-		spans = append(spans, analyze.Span{i, i + 1, 1})
+		spans = append(spans, analyze.Span{PutNS: i, EndNS: i + 1, Bytes: 1})
 	}
 	_, line := analyze.LimboOf(spans)
 	if len(line) != analyze.MaxTimelinePoints || line[0].Bytes != 12 || line[100].Bytes != 11 {

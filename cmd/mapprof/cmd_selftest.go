@@ -12,12 +12,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mapprof/mapprof/analyze"
-	"github.com/mapprof/mapprof/report"
-	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/target"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report/term"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
 )
 
 // selfTestFlagNames mean nothing without --self-test.
@@ -148,7 +149,7 @@ func (f *selfTestFlags) boot(ctx context.Context, stop <-chan struct{}, r RealRu
 func printSelfTest(cmd *cobra.Command, rates []analyze.GateRate, failure error, flags *selfTestFlags, format string) error {
 	w := cmd.OutOrStdout()
 	if format == "json" {
-		return report.WriteSelfTestJSON(w, rates, failure)
+		return term.WriteSelfTestJSON(w, rates, failure)
 	}
-	return report.WriteSelfTest(w, rates, failure, flags.noVM, tableOptions(w, ""))
+	return term.WriteSelfTest(w, rates, failure, flags.noVM, tableOptions(w, ""))
 }

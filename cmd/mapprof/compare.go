@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze"
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -113,15 +113,15 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 
 func printComparison(w io.Writer, c *analyze.Comparison, format string) error {
 	return writers[*analyze.Comparison]{
-		json: report.WriteComparisonJSON, markdown: report.WriteComparisonMarkdown,
-		csv: report.WriteComparisonCSV, table: report.WriteComparison,
+		json: term.WriteComparisonJSON, markdown: term.WriteComparisonMarkdown,
+		csv: term.WriteComparisonCSV, table: term.WriteComparison,
 	}.print(w, c, format)
 }
 
 // writers are the formats in which something can be printed: compareFormats.
 type writers[T any] struct {
 	json, markdown, csv func(io.Writer, T) error
-	table               func(io.Writer, T, report.Options) error
+	table               func(io.Writer, T, term.Options) error
 }
 
 func (f writers[T]) print(w io.Writer, v T, format string) error {

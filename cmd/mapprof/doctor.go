@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/report/term"
 )
 
 func newDoctorCmd() *cobra.Command {
@@ -47,14 +48,14 @@ map's death can therefore be told apart, and what is missing and why.
 // showDiagnoses prints what was found; what went wrong is its error.
 func showDiagnoses(w io.Writer, found []diagnosis, format string) error {
 	if format == "json" {
-		if err := report.WriteValue(w, found); err != nil {
+		if err := model.WriteJSON(w, found); err != nil {
 			return err
 		}
 	}
 	var errs []error
 	for _, d := range found {
 		if format == "table" {
-			if err := report.WriteDoctor(w, &d.Target, d.Phases, d.Warnings, tableOptions(w, "")); err != nil {
+			if err := term.WriteDoctor(w, &d.Target, d.Phases, d.Warnings, tableOptions(w, "")); err != nil {
 				return err
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze"
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/term"
 )
 
 // gateFlags are the flags of mapprof gate.
@@ -156,14 +156,14 @@ func verdictError(v *analyze.Verdict) error {
 
 func printVerdict(w io.Writer, v *analyze.Verdict, format string) error {
 	return writers[*analyze.Verdict]{
-		json: report.WriteVerdictJSON, markdown: report.WriteVerdictMarkdown,
-		csv: report.WriteVerdictCSV, table: report.WriteVerdict,
+		json: term.WriteVerdictJSON, markdown: term.WriteVerdictMarkdown,
+		csv: term.WriteVerdictCSV, table: term.WriteVerdict,
 	}.print(w, v, format)
 }
 
 func writeJUnit(path string, v *analyze.Verdict) error {
 	var b bytes.Buffer
-	if err := report.WriteJUnit(&b, v); err != nil {
+	if err := term.WriteJUnit(&b, v); err != nil {
 		return err
 	}
 	return writeWhole(path, b.String())
@@ -174,7 +174,7 @@ func writeJUnit(path string, v *analyze.Verdict) error {
 // which leaves standard output to the verdict.
 func tellGitHub(stderr io.Writer, v *analyze.Verdict) error {
 	if os.Getenv("GITHUB_ACTIONS") == "true" {
-		if err := report.WriteAnnotations(stderr, v); err != nil {
+		if err := term.WriteAnnotations(stderr, v); err != nil {
 			return err
 		}
 	}
@@ -183,7 +183,7 @@ func tellGitHub(stderr io.Writer, v *analyze.Verdict) error {
 		return nil
 	}
 	var b bytes.Buffer
-	if err := report.WriteVerdictMarkdown(&b, v); err != nil {
+	if err := term.WriteVerdictMarkdown(&b, v); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze"
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -135,7 +135,7 @@ func wantedKernels(all []target.KernelEntry) []target.KernelEntry {
 }
 
 func writeKernelsJSON(w io.Writer, v any) error {
-	if err := report.WriteValue(w, v); err != nil {
+	if err := model.WriteJSON(w, v); err != nil {
 		return fmt.Errorf("write kernels: %w", err)
 	}
 	return nil

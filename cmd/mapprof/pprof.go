@@ -20,7 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mapprof/mapprof/analyze"
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/web"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -65,8 +65,8 @@ func runPprof(cmd *cobra.Command, args []string) error {
 	err := driver.PProf(&driver.Options{
 		Flagset:    flags,
 		Fetch:      flags,
-		Obj:        report.NoObjects{},
-		Sym:        report.NoSymbols{},
+		Obj:        web.NoObjects{},
+		Sym:        web.NoSymbols{},
 		UI:         ui,
 		HTTPServer: servePprof,
 	})
@@ -201,7 +201,7 @@ func openProfile(path string) (*pprof.Profile, error) {
 	if err != nil {
 		return nil, &results.CorruptError{File: path, Err: err}
 	}
-	return report.HarmlessProfile(p), nil
+	return web.HarmlessProfile(p), nil
 }
 
 // pprofUI is pprof's side of a terminal.
@@ -247,7 +247,7 @@ func servePprof(args *driver.HTTPServerArgs) error {
 }
 
 func pprofHandler(args *driver.HTTPServerArgs) http.Handler {
-	local, handlers := isLoopback(args.Host), report.HarmlessViews(args.Handlers)
+	local, handlers := isLoopback(args.Host), web.HarmlessViews(args.Handlers)
 	views := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := handlers[r.URL.Path]
 		if h == nil {

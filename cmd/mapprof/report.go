@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/html"
+	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/report/term"
 )
 
 func newReportCmd() *cobra.Command {
@@ -34,9 +36,9 @@ the base.
 			if cmd.Flags().Changed("out") && out == "" {
 				return &usageError{errors.New("-o needs a file name (- is standard output)")}
 			}
-			runs := make([]*report.Loaded, 0, len(args))
+			runs := make([]*model.Loaded, 0, len(args))
 			for _, dir := range args {
-				l, err := report.Load(dir)
+				l, err := model.Load(dir)
 				if err != nil {
 					return err
 				}
@@ -46,7 +48,7 @@ the base.
 				return printReports(cmd.OutOrStdout(), cmd.ErrOrStderr(), args, runs)
 			}
 			var buf bytes.Buffer
-			if err := report.WriteHTML(&buf, runs); err != nil {
+			if err := html.Write(&buf, runs); err != nil {
 				return err
 			}
 			if out == "-" {
@@ -60,16 +62,16 @@ the base.
 	return cmd
 }
 
-func printReports(stdout, stderr io.Writer, dirs []string, runs []*report.Loaded) error {
+func printReports(stdout, stderr io.Writer, dirs []string, runs []*model.Loaded) error {
 	for i, l := range runs {
 		if i > 0 {
 			fmt.Fprintln(stdout)
 		}
 		o := tableOptions(stdout, dirs[i])
-		if err := report.WriteTable(stdout, l.Run, o); err != nil {
+		if err := term.WriteTable(stdout, l.Run, o); err != nil {
 			return err
 		}
-		if err := report.WriteSketch(stdout, l, o); err != nil {
+		if err := term.WriteSketch(stdout, l, o); err != nil {
 			return err
 		}
 		for _, n := range l.Notes {

@@ -17,9 +17,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
+	xterm "golang.org/x/term"
 
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/workloads"
@@ -306,17 +306,17 @@ func (f *runFlags) checkMemory() error {
 // terminalWidth is the width of standard output, 0 where it is no terminal.
 func terminalWidth(w any) int {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !ok || !xterm.IsTerminal(int(f.Fd())) {
 		return 0
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
+	width, _, err := xterm.GetSize(int(f.Fd()))
 	if err != nil {
 		return 0
 	}
 	return width
 }
 
-func tableOptions(w any, dir string) report.Options {
+func tableOptions(w any, dir string) term.Options {
 	width := terminalWidth(w)
-	return report.Options{Width: width, Color: width > 0 && os.Getenv("NO_COLOR") == "", Dir: dir}
+	return term.Options{Width: width, Color: width > 0 && os.Getenv("NO_COLOR") == "", Dir: dir}
 }

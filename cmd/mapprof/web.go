@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/mapprof/mapprof/report"
+	"github.com/mapprof/mapprof/report/web"
 )
 
 func newWebCmd() *cobra.Command {
@@ -46,7 +46,7 @@ unless told otherwise; there is no password.`,
 			}
 			ctx, stop := withSignals(cmd.Context())
 			defer stop()
-			web, err := report.NewWeb(dirs)
+			web, err := web.New(dirs)
 			if err != nil {
 				return err
 			}

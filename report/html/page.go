@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package html
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report/chart"
+	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/results"
+)
+
+// page is what the template of a report is filled with.
+type page struct {
+	Title     string
+	Live      *LiveLinks // nil: a file of its own
+	CSP       string
+	Style     template.CSS
+	Script    template.JS
+	Alerts    []Status
+	More      []Status // alerts that are folded away
+	Statuses  []Status
+	Headlines []headline
+	Entries   []*model.Entry
+	Hidden    int // scenarios that the filter leaves out
+
+	PhaseLegend  []string
+	BarsTime     template.HTML
+	BarsShare    template.HTML
+	Percentiles  []phaseChart
+	Ridges       []phaseChart
+	Memory       *chart.Chart
+	Flame        template.HTML
+	FlameNote    string
+	Several      bool // runs: what differs between them comes first
+	Comparisons  []comparison
+	Figures      []figureTable
+	Measurements []model.Measurement
+	Balance      []balanceRow
+	Targets      []targetInfo
+	Runs         []runInfo
+	Tool         string
+
+	Data pageData
+}
+
+// phaseChart is a chart of one phase.
+type phaseChart struct {
+	Phase string
+	*chart.Chart
+}
+
+// pageData is what the page's script gets, as JSON.
+type pageData struct {
+	Plots []chart.PlotData `json:"plots"`
+	Flame *chart.Flame     `json:"flame,omitempty"`
+}
+
+const maxWarningsShown = 4
+
+// ErrNoRuns is returned for a page of nothing.
+var ErrNoRuns = errors.New("no runs given")
+
+func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error) {
+	if len(runs) == 0 {
+		return nil, ErrNoRuns
+	}
+	entries := model.EntriesOf(runs, f, facetBy)
+	// The rows of tables and bars come facet by facet.
+	var ordered []*model.Entry
+	for _, fc := range model.FacetsOf(entries) {
+		ordered = append(ordered, fc.Entries...)
+	}
+	entries = ordered
+	p := &page{
+		Entries: entries, Alerts: alertsOf(runs, entries), Statuses: statusesOf(entries),
+		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries),
+		Several: len(runs) > 1, Figures: figureTables(entries), Balance: balanceRows(entries),
+		Targets: targetsOf(runs, entries), Runs: runInfos(runs),
+	}
+	for i, l := range runs {
+		if i > 0 {
+			p.Title += " against "
+		}
+		p.Title += l.Name
+		p.Hidden += len(l.Run.Scenarios)
+	}
+	p.Hidden -= len(entries)
+	p.Tool = analyze.SafeText(strings.TrimSpace(runs[0].Run.Tool.Name + " " + runs[0].Run.Tool.Version))
+	for _, c := range p.Comparisons {
+		for _, w := range c.Forced {
+			p.Alerts = append(p.Alerts, Status{Level: "warn", Text: "Compared all the same, although it isn't comparable: " + analyze.SafeText(w)})
+		}
+	}
+	// Problems are always in sight; of warnings, a page full of them would
+	// hide what they are about.
+	if n := slices.IndexFunc(p.Alerts, func(s Status) bool { return s.Level == "warn" }); n >= 0 && len(p.Alerts)-n > maxWarningsShown {
+		p.More = p.Alerts[n+maxWarningsShown:]
+		p.Alerts = p.Alerts[:n+maxWarningsShown]
+	}
+	scenarios := make([]*results.Scenario, len(entries))
+	for i, e := range entries {
+		scenarios[i] = e.Scenario
+	}
+	p.Measurements = model.MeasurementsOf(scenarios)
+	p.charts(entries)
+	return p, nil
+}
+
+func (p *page) charts(entries []*model.Entry) {
+	phases := model.ShownPhases(entries)
+	p.PhaseLegend = chart.BarPhases(entries, phases)
+	for _, phase := range phases {
+		if c := chart.Percentiles(entries, phase); c != nil {
+			p.Percentiles = append(p.Percentiles, phaseChart{phase, c})
+			p.Data.Plots = append(p.Data.Plots, c.Data()...)
+		}
+		if c := chart.Ridges(entries, phase); c != nil {
+			p.Ridges = append(p.Ridges, phaseChart{phase, c})
+		}
+	}
+	if len(p.PhaseLegend) > 0 {
+		p.BarsTime, p.BarsShare = chart.PhaseBars(entries, false), chart.PhaseBars(entries, true)
+	}
+	if p.Memory = chart.Memory(entries); p.Memory != nil {
+		p.Data.Plots = append(p.Data.Plots, p.Memory.Data()...)
+	}
+	flame := chart.NewFlame(entries)
+	if p.Flame = flame.Draw(); p.Flame != "" {
+		p.Data.Flame = flame
+		if flame.Dropped > 0 {
+			p.FlameNote = fmt.Sprintf("The %d stacks with the least limbo time are left out.", flame.Dropped)
+		}
+	}
+}
+
+// Write writes one file that shows runs, with everything in it: it needs
+// no network, and shows all but the pointing without JavaScript. Its own
+// policy allows it to load nothing and to run nothing but its own script.
+func Write(w io.Writer, runs []*model.Loaded) error {
+	p, err := newPage(runs, model.Filter{}, "")
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	p.Style, p.Script = template.CSS(pageStyle), template.JS(pageScript)
+	p.CSP = fmt.Sprintf("default-src 'none'; script-src '%s'; style-src '%s'; base-uri 'none'; form-action 'none'",
+		sourceHash(pageScript), sourceHash(pageStyle))
+	return p.write(w)
+}
+
+func (p *page) write(w io.Writer) error {
+	var buf bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&buf, "page.html", p); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if _, err := w.Write(buf.Bytes()); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package html
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/results"
+)
+
+// figureTable is every figure of a facet's entries.
+type figureTable struct {
+	Name   string
+	What   string // heads the figures' names
+	Header []string
+	Rows   []figureRow
+}
+
+type figureRow struct {
+	First   int // of how many rows of an entry this is the first; 0: it isn't
+	Label   string
+	Color   string
+	Phase   string
+	Phases  bool // Phase is a phase
+	Note    string
+	Cells   []string
+	Strong  bool
+	Divider bool
+}
+
+var figureHeader = []string{"n", "p50", "p90", "p99", "max", "mean", "share of limbo"}
+
+func figureTables(entries []*model.Entry) []figureTable {
+	var out []figureTable
+	for _, f := range model.FacetsOf(entries) {
+		t := figureTable{Name: f.Name, What: "phase", Header: figureHeader}
+		costs := !slices.ContainsFunc(f.Entries, func(e *model.Entry) bool { return !model.MetricsOnly(e.Scenario) })
+		if costs {
+			t.What, t.Header = "cost", figureHeader[:len(figureHeader)-1]
+		}
+		for _, e := range f.Entries {
+			rows := phaseRows(e.Scenario)
+			if len(rows) == 0 {
+				continue
+			}
+			rows[0].First, rows[0].Label, rows[0].Color = len(rows), e.Series, e.Color
+			rows[0].Divider = len(t.Rows) > 0
+			for i := range rows {
+				rows[i].Cells = rows[i].Cells[:len(t.Header)]
+			}
+			t.Rows = append(t.Rows, rows...)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+func phaseRows(s *results.Scenario) []figureRow {
+	var rows []figureRow
+	for _, p := range results.AllPhases() {
+		v, ok := s.Phases[p]
+		if !ok {
+			continue
+		}
+		c := model.DurationCells(v, true)
+		mean := model.None
+		if v.N > 0 {
+			mean = model.FormatDuration(v.MeanNS)
+		}
+		share := ""
+		if slices.Contains(results.DeathPhases(), p) {
+			share = model.ShareCell(s, p)
+		}
+		note := ""
+		if p == results.PhaseUpdateWait {
+			note = model.ExpeditedNote(s)
+		}
+		rows = append(rows, figureRow{Phase: p, Phases: true, Note: note, Strong: p == results.PhaseLimbo,
+			Cells: append(append([]string{model.CountCell(v.N, true)}, c...), mean, share)})
+	}
+	names := make([]string, 0, len(s.Metrics))
+	for name := range s.Metrics {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		m := s.Metrics[name]
+		mean := model.None
+		if m.N > 0 {
+			mean = model.MetricCell(m, m.Mean)
+		}
+		rows = append(rows, figureRow{Phase: model.MetricName(name, m),
+			Cells: append(append([]string{model.CountCell(m.N, true)}, model.MetricCells(m)...), mean, "")})
+	}
+	return rows
+}
+
+// balanceRow is a scenario's bookkeeping.
+type balanceRow struct {
+	Label, Color                               string
+	Trials                                     int
+	Expected, Puts, Freed, InFlight, Lost      uint64
+	Pending, Excluded, Loss, Peak, ByteSeconds string
+	Bad                                        bool
+	NothingFreed                               bool
+}
+
+func balanceRows(entries []*model.Entry) []balanceRow {
+	var out []balanceRow
+	for _, e := range entries {
+		r := balanceRow{Label: e.Label, Color: e.Color, Trials: len(e.Scenario.Trials), Loss: results.LossText(e.Scenario.Loss), Pending: "none", NothingFreed: model.MetricsOnly(e.Scenario)}
+		excluded := map[string]uint64{}
+		for _, t := range e.Scenario.Trials {
+			r.Expected, r.Puts, r.Freed = r.Expected+t.Expected, r.Puts+t.Puts, r.Freed+t.Freed
+			r.InFlight, r.Lost = r.InFlight+t.InFlight, r.Lost+t.Lost
+			for k, v := range t.Excluded {
+				excluded[k] += v
+			}
+			if p := t.Pending; p != nil && p.N > 0 {
+				r.Pending = fmt.Sprintf("%d, ≥ %s", p.N, model.FormatDuration(float64(p.MinNS)))
+			}
+			r.Bad = r.Bad || t.Balance() != nil
+		}
+		r.Excluded = results.LossText(excluded)
+		r.Bad = r.Bad || r.Loss != "none" || r.Lost > 0
+		r.Peak, r.ByteSeconds = model.None, model.None
+		if r.Freed+r.InFlight > 0 {
+			r.Peak = model.FormatBytes(float64(e.Scenario.Limbo.PeakBytes)) + " in " + model.Plural(e.Scenario.Limbo.PeakMaps, "map")
+			r.ByteSeconds = model.FormatByteSeconds(e.Scenario.Limbo.ByteSeconds)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// targetInfo is a kernel and its knobs.
+type targetInfo struct {
+	Run    string
+	Title  string
+	Facts  []Fact
+	Knobs  []Fact
+	Probes []probeRow
+	// Missing is how many probes are not attached.
+	Missing int
+}
+
+type probeRow struct {
+	Stage, Function, Mechanism, Reason string
+	Required                           bool
+}
+
+func targetsOf(runs []*model.Loaded, entries []*model.Entry) []targetInfo {
+	var out []targetInfo
+	for ri, l := range runs {
+		for ti := range l.Run.Targets {
+			if !slices.ContainsFunc(entries, func(e *model.Entry) bool { return e.RunIndex == ri && e.Scenario.TargetIx == ti }) {
+				continue
+			}
+			info := targetOf(&l.Run.Targets[ti])
+			if len(runs) > 1 {
+				info.Run = l.Name
+			}
+			out = append(out, info)
+		}
+	}
+	return out
+}
+
+func targetOf(t *results.Target) targetInfo {
+	info := targetInfo{Title: analyze.SafeName(t.Kernel.Release)}
+	add := func(name, value string) {
+		if value != "" {
+			info.Facts = append(info.Facts, Fact{name, analyze.SafeText(value)})
+		}
+	}
+	add("kind", t.Kind)
+	add("build", t.Kernel.Build)
+	add("asked for as", t.Kernel.Requested)
+	add("accelerator", t.Accel)
+	add("clock", t.Clock)
+	add("CPUs", strconv.Itoa(t.CPUs))
+	add("memory", model.FormatBytes(float64(t.MemoryBytes)))
+	add("QEMU", t.QEMU)
+	add("command line", t.Kernel.Cmdline)
+	add("image SHA-256", t.Kernel.SHA256)
+	names := make([]string, 0, len(t.Kernel.Knobs))
+	for k := range t.Kernel.Knobs {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	for _, k := range names {
+		info.Knobs = append(info.Knobs, Fact{analyze.SafeName(k), analyze.SafeText(t.Kernel.Knobs[k])})
+	}
+	for _, p := range t.Probes {
+		r := probeRow{analyze.SafeName(p.Name), analyze.SafeName(p.Function), analyze.SafeName(p.Mechanism), analyze.SafeText(p.Reason), p.Required}
+		if r.Mechanism == "" {
+			info.Missing++
+		}
+		info.Probes = append(info.Probes, r)
+	}
+	return info
+}
+
+// runInfo is a run's provenance.
+type runInfo struct {
+	Name  string
+	Facts []Fact
+}
+
+func runInfos(runs []*model.Loaded) []runInfo {
+	var out []runInfo
+	for _, l := range runs {
+		r := l.Run
+		info := runInfo{Name: l.Name}
+		add := func(name, value string) {
+			if value != "" {
+				info.Facts = append(info.Facts, Fact{name, analyze.SafeText(value)})
+			}
+		}
+		if !r.Started.IsZero() {
+			add("started", r.Started.UTC().Format("2006-01-02 15:04:05 UTC"))
+			add("took", model.FormatDuration(float64(r.Ended.Sub(r.Started))))
+		}
+		add("command", commandText(r.Command))
+		add("mapprof", strings.TrimSpace(r.Tool.Version+" "+r.Tool.Go))
+		if r.Host.OS != "" {
+			add("host", fmt.Sprintf("%s/%s, kernel %s, %s, %s", r.Host.OS, r.Host.Arch, r.Host.Kernel,
+				model.Plural(uint64(max(0, r.Host.CPUs)), "CPU"), model.FormatBytes(float64(r.Host.MemoryBytes))))
+		}
+		out = append(out, info)
+	}
+	return out
+}
+
+func commandText(args []string) string {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		quoted[i] = a
+		if strings.ContainsAny(a, " \t\n\"'$&|;<>()*?[]{}~`\\") || a == "" {
+			quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}

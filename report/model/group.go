@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Group is the scenarios that differ in nothing but the strategy: what one
+// table sets side by side.
+type Group struct {
+	Target    *results.Target
+	Workload  string
+	Loop      string
+	Params    string
+	Scenarios []*results.Scenario
+	ByKernel  bool // they differ in the kernel, not in the strategy
+}
+
+// GroupsOf parts a run's scenarios, in the order in which they were run.
+func GroupsOf(run *results.Run) []*Group {
+	var out []*Group
+	byKey := map[string]*Group{}
+	for i := range run.Scenarios {
+		s := &run.Scenarios[i]
+		params := ParamsText(s.Params)
+		key := fmt.Sprintf("%d\x00%s\x00%s\x00%s\x00%s", s.TargetIx, s.KernelName(), s.Workload, s.Loop, params)
+		g := byKey[key]
+		if g == nil {
+			g = &Group{Workload: s.Workload, Loop: s.Loop, Params: params}
+			if s.TargetIx >= 0 && s.TargetIx < len(run.Targets) {
+				g.Target = &run.Targets[s.TargetIx]
+			}
+			byKey[key] = g
+			out = append(out, g)
+		}
+		g.Scenarios = append(g.Scenarios, s)
+	}
+	return out
+}
+
+// ParamsText lists a workload's parameters by name, without the empty ones.
+func ParamsText(params map[string]string) string {
+	var parts []string
+	for k, v := range params {
+		if v != "" {
+			parts = append(parts, analyze.SafeName(k)+"="+analyze.SafeName(v))
+		}
+	}
+	sort.Strings(parts)
+	return strings.Join(parts, " ")
+}
+
+// Kernel is the release of the group's first scenario.
+func (g *Group) Kernel() string { return analyze.SafeName(g.Scenarios[0].KernelName()) }
+
+// Deaths is how many maps were seen to be freed.
+func Deaths(s *results.Scenario) uint64 { return s.Phases[results.PhaseLimbo].N }
+
+// StrategyName names a scenario within its group: the strategy that was asked for.
+func StrategyName(s *results.Scenario) string { return analyze.SafeName(s.Strategy.Requested) }
+
+// PhasesOf lists those that at least one of the scenarios has, in order.
+func (g *Group) PhasesOf(candidates []string) []string {
+	return slices.DeleteFunc(slices.Clone(candidates), func(phase string) bool {
+		return !slices.ContainsFunc(g.Scenarios, func(s *results.Scenario) bool { _, ok := s.Phases[phase]; return ok })
+	})
+}
+
+// Subtitle says what ran and where.
+func (g *Group) Subtitle() string {
+	parts := []string{analyze.SafeName(g.Workload)}
+	if g.Params != "" {
+		parts[0] += " " + g.Params
+	}
+	if g.Loop != "" {
+		parts = append(parts, analyze.SafeName(g.Loop)+" loop")
+	}
+	if t := g.Target; t != nil {
+		where := "target " + analyze.SafeName(t.Kind)
+		if t.Accel != "" && t.Accel != "none" {
+			where += " (" + analyze.SafeName(t.Accel) + ")"
+		}
+		parts = append(parts, where)
+		if t.Clock != "" {
+			parts = append(parts, analyze.SafeName(t.Clock)+" clock")
+		}
+		if t.CPUs > 0 {
+			parts = append(parts, NoBreak(Plural(uint64(t.CPUs), "CPU")))
+		}
+		if t.MemoryBytes > 0 {
+			parts = append(parts, NoBreak(FormatBytes(float64(t.MemoryBytes)))+NBSP+"memory")
+		}
+	}
+	if n := g.trials(); n != "" {
+		parts = append(parts, NoBreak(n))
+	}
+	return strings.Join(parts, NBSP+"· ")
+}
+
+// trials says how many there are of each scenario.
+func (g *Group) trials() string {
+	least, most := len(g.Scenarios[0].Trials), 0
+	for _, s := range g.Scenarios {
+		least, most = min(least, len(s.Trials)), max(most, len(s.Trials))
+	}
+	each := ""
+	if len(g.Scenarios) > 1 {
+		each = " each"
+	}
+	switch {
+	case most == 0:
+		return ""
+	case least != most:
+		return fmt.Sprintf("%d to %d trials each", least, most)
+	}
+	return Plural(uint64(most), "trial") + each
+}
+
+// strategyNone is that of workloads that free nothing.
+const strategyNone = "none"
+
+// MetricsOnly tells whether a scenario has no deaths to tell of, only figures,
+// or not even these when it was interrupted.
+func MetricsOnly(s *results.Scenario) bool {
+	for _, t := range s.Trials {
+		if t.Puts > 0 || t.Expected > 0 {
+			return false
+		}
+	}
+	return len(s.Phases) == 0 && (len(s.Metrics) > 0 || s.Strategy.Requested == strategyNone)
+}
+
+// MetricsOnly tells whether that is so of all the scenarios.
+func (g *Group) MetricsOnly() bool {
+	return !slices.ContainsFunc(g.Scenarios, func(s *results.Scenario) bool { return !MetricsOnly(s) })
+}
+
+// JoinKernels puts what differs in nothing but the kernel into one group, where
+// there are only figures: they fit into one table.
+func JoinKernels(list []*Group) []*Group {
+	var out []*Group
+	byKey := map[string]*Group{}
+	for _, g := range list {
+		if !g.MetricsOnly() {
+			out = append(out, g)
+			continue
+		}
+		key := g.Workload + "\x00" + g.Params
+		if g.Target != nil {
+			key += fmt.Sprintf("\x00%s\x00%s\x00%s\x00%d\x00%d", g.Target.Kind, g.Target.Accel, g.Target.Clock, g.Target.CPUs, g.Target.MemoryBytes)
+		}
+		if have := byKey[key]; have != nil {
+			have.Scenarios = append(have.Scenarios, g.Scenarios...)
+			continue
+		}
+		joined := *g
+		joined.ByKernel = true
+		byKey[key] = &joined
+		out = append(out, &joined)
+	}
+	return out
+}
+
+// RowName names a scenario within its group: the strategy, or the kernel where
+// there is no other difference.
+func (g *Group) RowName(s *results.Scenario) string {
+	if g.ByKernel {
+		return analyze.SafeName(s.KernelName())
+	}
+	return StrategyName(s)
+}

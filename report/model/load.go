@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	pprof "github.com/google/pprof/profile"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Loaded is a run as the pages need it: run.json, the curves of its
+// histograms, and its profile. The deaths file is never read: a page costs the
+// same for a thousand deaths and for a million. It is not changed after Load,
+// and may be used by several goroutines.
+type Loaded struct {
+	Name    string // of the directory
+	Run     *results.Run
+	Profile *pprof.Profile // nil: there is none
+	// Notes say what of the run could not be read, and is missing therefore.
+	Notes []string
+
+	curves map[string]map[string]*Curve // scenario → phase
+}
+
+// Load reads a run directory. A run.json that can't be read is an error; other
+// files that can't are noted.
+func Load(path string) (*Loaded, error) {
+	dir, err := results.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open run %s: %w", path, err)
+	}
+	l := &Loaded{Name: analyze.SafeName(filepath.Base(abs)), Run: dir.Run}
+	if l.curves, err = curvesOf(dir); err != nil {
+		l.note("histograms", err)
+	}
+	if l.Profile, err = profileOf(dir); err != nil {
+		l.note("profile", err)
+	}
+	return l, nil
+}
+
+func (l *Loaded) note(what string, err error) {
+	l.Notes = append(l.Notes, fmt.Sprintf("the %s of this run can't be shown: %v", what, WithoutPath(l.Name, err)))
+}
+
+// WithoutPath names a damaged file by its run and not by its place: pages are
+// for others to read, and its place on this machine is none of their business.
+func WithoutPath(run string, err error) error {
+	var corrupt *results.CorruptError
+	if errors.As(err, &corrupt) {
+		return &results.CorruptError{File: filepath.Join(run, filepath.Base(corrupt.File)), Err: corrupt.Err}
+	}
+	return err
+}
+
+func profileOf(dir *results.Dir) (*pprof.Profile, error) {
+	f, err := os.Open(dir.ProfilePath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p, err := analyze.ReadProfile(f)
+	if err != nil {
+		return nil, &results.CorruptError{File: results.ProfileFile, Err: err}
+	}
+	return p, nil
+}

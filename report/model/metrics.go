@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/results"
+)
+
+// LookupPrefix starts the metrics that are the cost of one lookup by a path.
+const LookupPrefix = "lookup."
+
+// LookupCost is what a lookup by one path costs.
+type LookupCost struct {
+	Path   string
+	Metric results.Metric
+}
+
+// LookupCosts lists the paths that were measured, the cheapest first.
+func LookupCosts(s *results.Scenario) []LookupCost {
+	var costs []LookupCost
+	for name, m := range s.Metrics {
+		if path, ok := strings.CutPrefix(name, LookupPrefix); ok && m.N > 0 && !strings.Contains(path, ".") {
+			costs = append(costs, LookupCost{path, m})
+		}
+	}
+	slices.SortFunc(costs, func(a, b LookupCost) int {
+		return cmp.Or(cmp.Compare(a.Metric.P50, b.Metric.P50), strings.Compare(a.Path, b.Path))
+	})
+	return costs
+}
+
+// MetricName says a metric's unit where its cells don't.
+func MetricName(name string, m results.Metric) string {
+	name = analyze.SafeName(name)
+	switch m.Unit {
+	case "ns", "bytes", "":
+		return name
+	case "ns/op":
+		return name + " (per op)"
+	}
+	return name + " (" + analyze.SafeName(m.Unit) + ")"
+}
+
+// MetricCells are a metric's p50, p90, p99 and maximum.
+func MetricCells(m results.Metric) []string {
+	if m.N == 0 {
+		return []string{None, None, None, None}
+	}
+	out := make([]string, 0, 4)
+	for _, v := range []float64{m.P50, m.P90, m.P99, m.Max} {
+		out = append(out, MetricCell(m, v))
+	}
+	return out
+}
+
+// MetricCell is one of its values.
+func MetricCell(m results.Metric, v float64) string {
+	switch m.Unit {
+	case "ns", "ns/op":
+		return FormatDuration(v)
+	case "bytes":
+		return FormatBytes(v)
+	}
+	return Significant(v, false)
+}
+
+// Measurement is how some metrics were measured.
+type Measurement struct{ Names, Method string }
+
+// MeasurementsOf lists how the metrics were measured, those alike together; where the
+// kernels differ, the last one's words stand.
+func MeasurementsOf(scenarios []*results.Scenario) []Measurement {
+	how := map[string]string{}
+	for _, s := range scenarios {
+		for name, m := range s.Metrics {
+			if m.How != "" {
+				how[name] = m.How
+			}
+		}
+	}
+	names := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(how)) {
+		names[how[name]] = append(names[how[name]], analyze.SafeName(name))
+	}
+	said := slices.SortedFunc(maps.Keys(names), func(a, b string) int { return strings.Compare(names[a][0], names[b][0]) })
+	out := make([]Measurement, 0, len(said))
+	for _, h := range said {
+		out = append(out, Measurement{strings.Join(names[h], ", "), analyze.SafeText(h)})
+	}
+	return out
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package term
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report/model"
+)
+
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Skipped  int         `xml:"skipped,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Failure *junitMessage `xml:"failure"`
+	Error   *junitMessage `xml:"error"`
+	Skipped *junitMessage `xml:"skipped"`
+	Out     string        `xml:"system-out,omitempty"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+	Type    string `xml:"type,attr,omitempty"`
+}
+
+// WriteJUnit writes a verdict as JUnit XML: a blocking metric is a test case
+// that fails on a regression and errs when nothing can be said; what only
+// advises is skipped and says why. The runs themselves are a case too, which
+// errs where nothing can be concluded from them.
+func WriteJUnit(w io.Writer, v *analyze.Verdict) error {
+	s := junitSuite{Name: "mapprof gate"}
+	runs := junitCase{Class: "mapprof gate", Name: "the runs can be judged"}
+	if len(v.Reasons) > 0 {
+		var reasons []string
+		for _, r := range v.Reasons {
+			reasons = append(reasons, analyze.SafeText(r))
+		}
+		runs.Error = &junitMessage{Message: strings.Join(reasons, "; "), Type: analyze.VerdictInconclusive}
+		s.Errors++
+	}
+	s.Cases = append(s.Cases, runs)
+	for _, c := range v.Checks {
+		jc := junitCase{Class: analyze.SafeName(c.Group), Name: analyze.SafeName(c.Metric), Out: outcomeText(c)}
+		switch {
+		case c.Action != analyze.ActionBlock:
+			jc.Skipped = &junitMessage{Message: "only advises: " + c.Result}
+			s.Skipped++
+		case c.Result == analyze.VerdictRegression:
+			jc.Failure = &junitMessage{Message: outcomeText(c), Type: c.Result}
+			s.Failures++
+		case c.Result == analyze.VerdictInconclusive:
+			jc.Error = &junitMessage{Message: outcomeText(c), Type: c.Result}
+			s.Errors++
+		}
+		s.Cases = append(s.Cases, jc)
+	}
+	s.Tests = len(s.Cases)
+	data, err := xml.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write junit: %w", err)
+	}
+	_, err = io.WriteString(w, xml.Header+string(data)+"\n")
+	return err
+}
+
+// outcomeText says in a line what became of a metric.
+func outcomeText(c analyze.Check) string {
+	text := fmt.Sprintf("%s %s: %s → %s", analyze.SafeName(c.Group), metricText(c.Metric, c.Unit),
+		figureText(c.Base.Median, c.Base.N, c.Unit), figureText(c.Candidate.Median, c.Candidate.N, c.Unit))
+	if c.Delta != nil {
+		text += fmt.Sprintf(" (%s, limit %s)", relativeText(c.Relative, c.Base.Median, c.Method == analyze.MethodSpread), limitText(c))
+	}
+	if c.Reason != "" {
+		text += ": " + analyze.SafeText(c.Reason)
+	}
+	return text
+}
+
+// GitHub shows ten annotations of a kind for each step, and no more.
+const maxAnnotations = 10
+
+// WriteAnnotations writes a verdict as GitHub workflow commands: an error for
+// every blocking metric that got worse, a warning for what is inconclusive,
+// and one notice for all that only advises.
+func WriteAnnotations(w io.Writer, v *analyze.Verdict) error {
+	var b bytes.Buffer
+	count := map[string]int{}
+	var advice []string
+	annotate := func(command, title, text string) {
+		if count[command]++; count[command] <= maxAnnotations {
+			fmt.Fprintf(&b, "::%s title=%s::%s\n", command, escapeProperty(title), escapeData(text))
+		}
+	}
+	for _, r := range v.Reasons {
+		annotate("error", "mapprof gate is inconclusive", analyze.SafeText(r))
+	}
+	for _, c := range v.Checks {
+		switch {
+		case c.Result == analyze.VerdictRegression && c.Action == analyze.ActionBlock:
+			annotate("error", "mapprof gate: "+analyze.SafeName(c.Metric)+" got worse", outcomeText(c))
+		case c.Result == analyze.VerdictRegression:
+			advice = append(advice, analyze.SafeName(c.Metric))
+		case c.Result == analyze.VerdictInconclusive && c.Action == analyze.ActionBlock:
+			annotate("warning", "mapprof gate: "+analyze.SafeName(c.Metric)+" is inconclusive", outcomeText(c))
+		}
+	}
+	if len(advice) > 0 {
+		annotate("notice", "mapprof gate: advice", model.Plural(uint64(len(advice)), "metric")+" that only advise got worse: "+strings.Join(advice, ", "))
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// escapeData and escapeProperty are GitHub's rules for what stands after the
+// second and the first pair of colons (actions/toolkit, command.ts).
+func escapeData(s string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
+}
+
+func escapeProperty(s string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace(s)
+}

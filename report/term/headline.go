@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package term
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/results"
+)
+
+// strategyText is "requested → observed".
+func strategyText(s *results.Scenario) string {
+	observed := analyze.SafeName(s.Strategy.Observed)
+	if observed == "" {
+		observed = model.None
+	}
+	return analyze.SafeName(s.Strategy.Requested) + " → " + observed
+}
+
+// strategyTitles lists "requested → observed" with the number of deaths.
+func strategyTitles(g *model.Group) string {
+	var parts []string
+	for _, s := range g.Scenarios {
+		parts = append(parts, model.NoBreak(strategyTitle(s)))
+	}
+	return strings.Join(parts, model.NBSP+"· ")
+}
+
+func strategyTitle(s *results.Scenario) string {
+	return strategyText(s) + ", " + model.Plural(model.Deaths(s), "death")
+}
+
+// limboHeadline says in one sentence how long a freed map stays, by strategy.
+func limboHeadline(g *model.Group) string {
+	type entry struct {
+		name string
+		p50  int64
+	}
+	var list []entry
+	for _, s := range g.Scenarios {
+		limbo := s.Phases[results.PhaseLimbo]
+		if limbo.N == 0 {
+			continue
+		}
+		name := model.StrategyName(s)
+		if o := analyze.SafeName(s.Strategy.Observed); o != "" && o != name {
+			name += " (observed: " + o + ")"
+		}
+		list = append(list, entry{name, limbo.P50NS})
+	}
+	if len(list) == 0 {
+		return g.Kernel() + ": no map was seen to be freed"
+	}
+	sort.SliceStable(list, func(a, b int) bool { return list[a].p50 > list[b].p50 })
+	text := g.Kernel() + ": a freed map stays in memory "
+	for i, e := range list {
+		if i > 0 {
+			text += ", "
+		}
+		text += model.NoBreak(model.FormatDuration(float64(e.p50)))
+		if i == 0 {
+			text += model.NBSP + "(p50)"
+		}
+		text += " with " + e.name
+	}
+	last := list[len(list)-1]
+	switch {
+	case len(list) == 2 && last.p50 > 0:
+		text += ": " + model.FormatRatio(float64(list[0].p50)/float64(last.p50))
+	case len(list) > 2 && last.p50 > 0:
+		text += ": " + model.FormatRatio(float64(list[0].p50)/float64(last.p50)) + " from first to last"
+	case len(list) == 1 && len(g.Scenarios) == 1:
+		if phase, share := model.LongestPhase(g.Scenarios[0].Phases); phase != "" {
+			text += ", " + model.FormatShare(share) + " of it in " + phase
+		}
+	}
+	return text
+}
+
+// costHeadline says in one sentence what a lookup costs, the cheapest path
+// first.
+func costHeadline(g *model.Group) string {
+	var parts []string
+	for _, s := range g.Scenarios {
+		costs := model.LookupCosts(s)
+		if len(costs) == 0 {
+			continue
+		}
+		var each []string
+		for i, c := range costs {
+			text := model.MetricCells(c.Metric)[0]
+			if i == 0 && !strings.HasPrefix(c.Metric.Unit, "ns") {
+				text += " " + strings.TrimSuffix(c.Metric.Unit, "/op")
+			}
+			if i == 0 {
+				text += " (p50)"
+			}
+			each = append(each, model.NoBreak(text)+" "+analyze.SafeName(c.Path))
+		}
+		parts = append(parts, analyze.SafeName(s.KernelName())+": a lookup costs "+strings.Join(each, ", "))
+	}
+	if len(parts) == 0 {
+		return g.Kernel() + ": no lookup was measured"
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package term
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Options say how to print.
+type Options struct {
+	// Width is what lines should fit in; 0 means 100. Tables choose another
+	// layout when it's narrow, down to about 60.
+	Width int
+	// Color allows terminal colours.
+	Color bool
+	// Dir is where the run directory is; empty: it isn't mentioned.
+	Dir string
+}
+
+const (
+	defaultWidth = 100
+	indent       = 16 // of the notes under the tables
+)
+
+// WriteTable prints a run for a person: where the kernel did otherwise than
+// was asked first, then for each kernel and workload a sentence and the tables
+// with the strategies side by side, then what was lost, what is still pending,
+// warnings, and where it all is.
+func WriteTable(w io.Writer, run *results.Run, o Options) error {
+	if o.Width <= 0 {
+		o.Width = defaultWidth
+	}
+	p := &printer{o: o}
+	mismatches := analyze.Mismatches(run)
+	for _, m := range mismatches {
+		p.alert(m)
+	}
+	if run.Partial {
+		p.alert("partial: " + cmp.Or(run.PartialReason, "not everything that was asked for was done"))
+	}
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			if err := t.Balance(); err != nil {
+				p.alert(fmt.Sprintf("%s: %v", s.ID, err))
+			}
+			for _, f := range t.Failures {
+				p.alert(fmt.Sprintf("%s trial %d: %s", s.ID, t.Index, f))
+			}
+		}
+	}
+	for _, g := range model.JoinKernels(model.GroupsOf(run)) {
+		p.group(g)
+	}
+	if len(run.Scenarios) == 0 {
+		p.paragraph("no scenario was run")
+	}
+	p.notes(run, mismatches)
+	_, err := w.Write(p.buf.Bytes())
+	return err
+}
+
+type printer struct {
+	o   Options
+	buf bytes.Buffer
+}
+
+func (p *printer) line(s string) {
+	p.buf.WriteString(strings.TrimRight(s, " "))
+	p.buf.WriteByte('\n')
+}
+
+func (p *printer) blankLine() {
+	if p.buf.Len() > 0 {
+		p.buf.WriteByte('\n')
+	}
+}
+
+func (p *printer) alert(s string) {
+	s = wrap("! "+analyze.SafeText(s), p.o.Width, 2)
+	if p.o.Color {
+		s = yellow(s)
+	}
+	p.line(s)
+}
+
+func (p *printer) paragraph(s string) {
+	p.blankLine()
+	p.line(wrap(s, p.o.Width, 2))
+}
+
+func (p *printer) grid(g *grid) {
+	p.blankLine()
+	for _, l := range g.lines() {
+		p.line(l)
+	}
+}
+
+func (p *printer) group(g *model.Group) {
+	p.blankLine()
+	text := limboHeadline(g)
+	if g.MetricsOnly() {
+		text = costHeadline(g)
+	}
+	headline := wrap(text, p.o.Width, 2)
+	if p.o.Color {
+		headline = bold(headline)
+	}
+	p.line(headline)
+	p.line(wrap(g.Subtitle(), p.o.Width, 2))
+	if g.MetricsOnly() {
+		if t := besideDeathGrid(g, p.o); t != nil {
+			p.grid(t)
+		}
+		return
+	}
+	note, grids := phaseGrids(g, p.o)
+	if note != "" {
+		p.line(wrap(note, p.o.Width, 2))
+	}
+	for _, t := range append(grids, memoryGrids(g, p.o)...) {
+		p.grid(t)
+	}
+	if t := besideDeathGrid(g, p.o); t != nil {
+		p.grid(t)
+	}
+}
+
+// note prints a named line under the tables.
+func (p *printer) note(name, s string) {
+	text := wrap(s, max(20, p.o.Width-indent), 0)
+	p.line(fmt.Sprintf("%-*s", indent, name) + strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", indent)))
+}
+
+func (p *printer) notes(run *results.Run, mismatches []string) {
+	p.blankLine()
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			if t.Pending != nil && t.Pending.N > 0 {
+				p.note("pending", fmt.Sprintf("%s trial %d: %s still in limbo when the trial ended: pending ≥ %s, the oldest ≥ %s",
+					analyze.SafeName(s.ID), t.Index, model.Plural(t.Pending.N, "map"),
+					model.FormatDuration(float64(t.Pending.MinNS)), model.FormatDuration(float64(t.Pending.MaxNS))))
+			}
+		}
+	}
+	p.findings(run)
+	p.measurements(run)
+	p.counts(run)
+	var said []string
+	warn := func(prefix string, warnings []string) {
+		for _, w := range warnings {
+			if !slices.Contains(mismatches, w) && !slices.Contains(said, w) {
+				said = append(said, w)
+				p.note("warning", analyze.SafeText(prefix+w))
+			}
+		}
+	}
+	warn("", run.Warnings)
+	for _, s := range run.Scenarios {
+		warn(s.ID+": ", s.Warnings)
+		for _, t := range s.Trials {
+			warn(fmt.Sprintf("%s trial %d: ", s.ID, t.Index), t.Warnings)
+		}
+	}
+	if p.o.Dir != "" {
+		p.note("run directory", analyze.SafeText(p.o.Dir))
+		p.note("next", "mapprof pprof "+analyze.SafeText(shellQuote(p.o.Dir))+" -http=:")
+	}
+}
+
+// counts prints what was lost, by scenario and kind, and what was left out
+// because it was the tracer's own.
+func (p *printer) counts(run *results.Run) {
+	lost := false
+	excluded := map[string]uint64{}
+	for _, s := range run.Scenarios {
+		if text := results.LossText(s.Loss); text != "none" {
+			lost = true
+			p.note("loss", analyze.SafeText(s.ID+": "+text))
+		}
+		for _, t := range s.Trials {
+			for k, v := range t.Excluded {
+				excluded[k] += v
+			}
+		}
+	}
+	if !lost {
+		p.note("loss", "none")
+	}
+	p.note("excluded", analyze.SafeText(results.LossText(excluded)))
+}
+
+// shellQuote makes s one word of a command line that can be pasted.
+func shellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,=", r)
+	}) {
+		if s[0] == '-' {
+			return "./" + s
+		}
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func (p *printer) measurements(run *results.Run) {
+	scenarios := make([]*results.Scenario, len(run.Scenarios))
+	for i := range run.Scenarios {
+		scenarios[i] = &run.Scenarios[i]
+	}
+	for _, h := range model.MeasurementsOf(scenarios) {
+		p.note("how", h.Names+": "+h.Method)
+	}
+}
+
+// findings prints what the workload found to be so.
+func (p *printer) findings(run *results.Run) {
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			for _, f := range t.Findings {
+				p.note("found", analyze.SafeText(fmt.Sprintf("%s trial %d: %s", s.ID, t.Index, f)))
+			}
+		}
+	}
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"net"
+	"net/http"
+	"strings"
+)
+
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// guard lets through what only reads, and only what is asked of a name that
+// this server goes by: a page from elsewhere can make a name of its own lead
+// here, and would read the answers as its own.
+func guard(next http.Handler, allowed func(host string) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", pagePolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if !allowed(r.Host) {
+			http.Error(w, "this host name isn't served (use the address that mapprof web printed)", http.StatusForbidden)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "this server only reads", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// allowedHosts accepts the Host headers of a server that listens on addr. On
+// loopback these are loopback's names. Elsewhere they are addresses too, since
+// no name that somebody made up is one, and the name that was asked for. The
+// port is always the server's.
+func allowedHosts(addr net.Addr, name string) func(string) bool {
+	loopback, port := true, ""
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		loopback = tcp.IP.IsLoopback()
+		_, port, _ = net.SplitHostPort(tcp.String())
+	}
+	return func(hostport string) bool {
+		host, p, err := net.SplitHostPort(hostport)
+		if err != nil {
+			host, p = strings.Trim(hostport, "[]"), "80"
+		}
+		if p != port {
+			return false
+		}
+		if strings.EqualFold(host, "localhost") {
+			return true
+		}
+		ip := net.ParseIP(host)
+		if loopback {
+			return ip != nil && ip.IsLoopback()
+		}
+		return ip != nil || name != "" && strings.EqualFold(host, name)
+	}
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Bounds on what the server looks at and keeps.
+const (
+	maxScanDepth = 4 // directories below one that was given
+	maxRuns      = 2000
+	maxCached    = 8
+)
+
+// foundRun is a run directory that was found, as the list shows it.
+type foundRun struct {
+	ID   string // opaque; the same as long as the directory has its place
+	Name string // relative to the directory that was given
+	Err  string // why it can't be shown
+
+	Started    time.Time
+	Workloads  []string
+	Kernels    []string
+	Strategies []string
+	MapTypes   []string
+	Trials     int
+	Deaths     uint64
+	Shortest   int64 // p50 of limbo, over scenarios
+	Longest    int64
+	Bad        []string
+	Warnings   int
+
+	path  string
+	stamp string
+}
+
+// runStore finds the runs under some directories, and loads them. It follows
+// no symbolic link and reads nothing but regular files, so that nothing
+// outside of the directories is ever shown. Its methods may be called from
+// any goroutine.
+type runStore struct {
+	roots []string
+
+	mu     sync.Mutex
+	found  map[string]*foundRun
+	loaded []cachedRun // the last used last
+}
+
+type cachedRun struct {
+	id, stamp string
+	run       *model.Loaded
+}
+
+// errNoRun is returned for an ID that no run has.
+var errNoRun = errors.New("no such run")
+
+func newRunStore(dirs []string) (*runStore, error) {
+	s := &runStore{found: map[string]*foundRun{}}
+	for _, d := range dirs {
+		abs, err := filepath.Abs(d)
+		if err == nil {
+			// The directory itself may be a link: the user named it.
+			abs, err = filepath.EvalSymlinks(abs)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", d, err)
+		}
+		st, err := os.Stat(abs)
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", d, err)
+		}
+		if !st.IsDir() {
+			return nil, fmt.Errorf("watch %s: not a directory", d)
+		}
+		if !slices.Contains(s.roots, abs) {
+			s.roots = append(s.roots, abs)
+		}
+	}
+	return s, nil
+}
+
+// list looks for runs, and returns them, the newest first, with a name for
+// this state of things.
+func (s *runStore) list() ([]*foundRun, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := map[string]*foundRun{}
+	for _, root := range s.roots {
+		s.scan(root, root, 0, now)
+	}
+	s.found = now
+	out := make([]*foundRun, 0, len(now))
+	for _, r := range now {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b *foundRun) int {
+		return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	h := sha256.New()
+	for _, r := range out {
+		fmt.Fprintf(h, "%s %s\n", r.ID, r.stamp)
+	}
+	return out, hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func (s *runStore) scan(root, dir string, depth int, now map[string]*foundRun) {
+	if len(now) >= maxRuns {
+		return
+	}
+	if stamp, ok := regularStamp(filepath.Join(dir, results.RunFile)); ok {
+		id := runID(dir)
+		if old := s.found[id]; old != nil && old.stamp == stamp {
+			now[id] = old
+		} else {
+			now[id] = examineRun(root, dir, id, stamp)
+		}
+		return
+	}
+	if depth == maxScanDepth {
+		return
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // unreadable: nothing to show
+	}
+	for _, e := range entries {
+		// A run that is being written is in a hidden directory.
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			s.scan(root, filepath.Join(dir, e.Name()), depth+1, now)
+		}
+	}
+}
+
+func runID(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:8])
+}
+
+// regularStamp tells one state of a file from another; false where it is no
+// regular file.
+func regularStamp(path string) (string, bool) {
+	st, err := os.Lstat(path)
+	if err != nil || !st.Mode().IsRegular() {
+		return "", false
+	}
+	return fmt.Sprintf("%d-%d", st.ModTime().UnixNano(), st.Size()), true
+}
+
+func examineRun(root, dir, id, stamp string) *foundRun {
+	name, err := filepath.Rel(root, dir)
+	if err != nil || name == "." {
+		name = filepath.Base(dir)
+	}
+	f := &foundRun{ID: id, Name: analyze.SafeName(name), path: dir, stamp: stamp}
+	d, err := openInside(dir)
+	if err != nil {
+		f.Err = analyze.SafeText(strings.ReplaceAll(err.Error(), dir, f.Name))
+		return f
+	}
+	r := d.Run
+	f.Started, f.Warnings = r.Started, len(r.Warnings)
+	add := func(list *[]string, v string) {
+		if v != "" && !slices.Contains(*list, v) {
+			*list = append(*list, v)
+		}
+	}
+	if r.Partial {
+		f.Bad = append(f.Bad, "partial")
+	}
+	lost, unbalanced, failed := false, false, false
+	for i := range r.Scenarios {
+		sc := &r.Scenarios[i]
+		add(&f.Workloads, sc.Workload)
+		add(&f.Kernels, sc.KernelName())
+		add(&f.Strategies, sc.Strategy.Requested)
+		for _, m := range model.MapTypes(sc) {
+			add(&f.MapTypes, m)
+		}
+		lost = lost || results.LossText(sc.Loss) != "none"
+		for _, t := range sc.Trials {
+			f.Trials++
+			lost, unbalanced = lost || t.Lost > 0, unbalanced || t.Balance() != nil
+			failed = failed || len(t.Failures) > 0
+		}
+		if l := sc.Phases[results.PhaseLimbo]; l.N > 0 {
+			f.Deaths += l.N
+			if f.Shortest == 0 || l.P50NS < f.Shortest {
+				f.Shortest = l.P50NS
+			}
+			f.Longest = max(f.Longest, l.P50NS)
+		}
+	}
+	if lost {
+		f.Bad = append(f.Bad, "loss")
+	}
+	if failed {
+		f.Bad = append(f.Bad, "failed")
+	}
+	if unbalanced {
+		f.Bad = append(f.Bad, "no balance")
+	}
+	return f
+}
+
+// openInside opens a run all of whose files are regular ones.
+func openInside(dir string) (*results.Dir, error) {
+	for _, name := range []string{results.RunFile, results.HistogramsFile, results.ProfileFile, results.DeathsFile} {
+		st, err := os.Lstat(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) && name != results.RunFile {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open run: %w", err)
+		}
+		if !st.Mode().IsRegular() {
+			return nil, fmt.Errorf("open run: %s is not a regular file (links are not followed)", name)
+		}
+	}
+	return results.Open(dir)
+}
+
+// find returns the run with that ID.
+func (s *runStore) find(id string) (*foundRun, error) {
+	s.mu.Lock()
+	r := s.found[id]
+	s.mu.Unlock()
+	if r == nil {
+		s.list()
+		s.mu.Lock()
+		r = s.found[id]
+		s.mu.Unlock()
+	}
+	if r == nil {
+		return nil, errNoRun
+	}
+	return r, nil
+}
+
+// load returns the run with that ID, loaded.
+func (s *runStore) load(id string) (*model.Loaded, *foundRun, error) {
+	f, err := s.find(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range s.loaded {
+		if c.id == id && c.stamp == f.stamp {
+			s.loaded = append(slices.Delete(s.loaded, i, i+1), c)
+			return c.run, f, nil
+		}
+	}
+	if _, err := openInside(f.path); err != nil {
+		return nil, f, err
+	}
+	l, err := model.Load(f.path)
+	if err != nil {
+		return nil, f, err
+	}
+	l.Name = f.Name
+	s.loaded = append(s.loaded, cachedRun{id, f.stamp, l})
+	if len(s.loaded) > maxCached {
+		s.loaded = slices.Delete(s.loaded, 0, 1)
+	}
+	return l, f, nil
+}
