@@ -10,17 +10,17 @@ import (
 
 const nsPerSecond = 1_000_000_000
 
-// byteTime is an exact sum of bytes × nanoseconds in 128 bits: a float would
+// ByteTime is an exact sum of bytes × nanoseconds in 128 bits: a float would
 // make the total depend on the order of the deaths.
-type byteTime struct{ hi, lo uint64 }
+type ByteTime struct{ hi, lo uint64 }
 
-// add adds bytes × ns; ns must not be negative. It reports overflow.
-func (t *byteTime) add(bytes uint64, ns int64) bool {
+// Add adds bytes × ns; ns must not be negative. It reports overflow.
+func (t *ByteTime) Add(bytes uint64, ns int64) bool {
 	hi, lo := bits.Mul64(bytes, uint64(ns))
-	return t.plus(byteTime{hi, lo})
+	return t.plus(ByteTime{hi, lo})
 }
 
-func (t *byteTime) plus(o byteTime) bool {
+func (t *ByteTime) plus(o ByteTime) bool {
 	var carry uint64
 	t.lo, carry = bits.Add64(t.lo, o.lo, 0)
 	t.hi, carry = bits.Add64(t.hi, o.hi, carry)
@@ -28,7 +28,7 @@ func (t *byteTime) plus(o byteTime) bool {
 }
 
 // split returns whole byte-seconds and the rest in byte-nanoseconds.
-func (t byteTime) split() (whole int64, rest uint64, ok bool) {
+func (t ByteTime) split() (whole int64, rest uint64, ok bool) {
 	if t.hi >= nsPerSecond {
 		return 0, 0, false
 	}
@@ -37,16 +37,16 @@ func (t byteTime) split() (whole int64, rest uint64, ok bool) {
 }
 
 // seconds returns byte-seconds.
-func (t byteTime) seconds() float64 {
+func (t ByteTime) seconds() float64 {
 	if whole, rest, ok := t.split(); ok {
 		return float64(whole) + float64(rest)/nsPerSecond
 	}
 	return (float64(t.hi)*(1<<64) + float64(t.lo)) / nsPerSecond
 }
 
-// apportion rounds each part to whole byte-seconds such that their sum is the
+// Apportion rounds each part to whole byte-seconds such that their sum is the
 // rounded total: the largest rests are rounded up, ties by position.
-func apportion(parts []byteTime) ([]int64, bool) {
+func Apportion(parts []ByteTime) ([]int64, bool) {
 	out := make([]int64, len(parts))
 	rests := make([]uint64, len(parts))
 	order := make([]int, len(parts))

@@ -47,13 +47,13 @@ type limboStep struct {
 // otherwise that many intervals of one length, each with its maximum.
 func LimboOf(spans []Span) (results.Limbo, []results.LimboPoint) {
 	var limbo results.Limbo
-	var held byteTime
+	var held ByteTime
 	steps := make([]limboStep, 0, 2*len(spans))
 	for _, s := range spans {
 		if s.EndNS <= s.PutNS {
 			continue
 		}
-		held.add(s.Bytes, s.EndNS-s.PutNS)
+		held.Add(s.Bytes, s.EndNS-s.PutNS)
 		steps = append(steps, limboStep{s.PutNS, s.Bytes, true}, limboStep{s.EndNS, s.Bytes, false})
 	}
 	if len(steps) == 0 {

@@ -51,7 +51,7 @@ func Merge(dst, part *results.Run) error {
 			dst.PartialReason += "; " + part.PartialReason
 		}
 	}
-	dst.Warnings = appendNew(dst.Warnings, part.Warnings...)
+	dst.Warnings = AppendNew(dst.Warnings, part.Warnings...)
 	dst.SumLoss()
 	return nil
 }
@@ -83,8 +83,8 @@ func checkPart(dst, part *results.Run) error {
 func mergeTarget(dst *results.Run, t *results.Target) int {
 	for i := range dst.Targets {
 		if have := &dst.Targets[i]; sameTarget(have, t) {
-			if !reflect.DeepEqual(attached(have), attached(t)) {
-				dst.Warnings = appendNew(dst.Warnings,
+			if !reflect.DeepEqual(Attached(have), Attached(t)) {
+				dst.Warnings = AppendNew(dst.Warnings,
 					fmt.Sprintf("%s: the probes didn't attach alike in every trial", t.Kernel.Release))
 			}
 			return i
@@ -103,7 +103,7 @@ func sameTarget(a, b *results.Target) bool {
 		ka.Requested == kb.Requested && ka.Release == kb.Release && ka.Build == kb.Build && ka.SHA256 == kb.SHA256
 }
 
-func attached(t *results.Target) map[string]string {
+func Attached(t *results.Target) map[string]string {
 	m := map[string]string{}
 	for _, p := range t.Probes {
 		m[p.Name+"\x00"+p.Function] = p.Mechanism
@@ -115,26 +115,26 @@ func mergeScenario(dst *results.Run, s results.Scenario) {
 	have := dst.Find(s.ID)
 	if have == nil {
 		s.Trials = slices.Clone(s.Trials)
-		s.Warnings = appendNew(nil, s.Warnings...)
+		s.Warnings = AppendNew(nil, s.Warnings...)
 		dst.Scenarios = append(dst.Scenarios, s)
 		have = &dst.Scenarios[len(dst.Scenarios)-1]
 	} else {
 		have.Trials = append(have.Trials, s.Trials...)
-		have.Warnings = appendNew(have.Warnings, s.Warnings...)
+		have.Warnings = AppendNew(have.Warnings, s.Warnings...)
 	}
 	slices.SortStableFunc(have.Trials, func(a, b results.Trial) int { return a.Index - b.Index })
-	fromTrials(have)
+	SumTrials(have)
 }
 
-// fromTrials derives what a scenario has from its trials, phases aside.
-func fromTrials(s *results.Scenario) {
+// SumTrials derives what a scenario has from its trials, phases aside.
+func SumTrials(s *results.Scenario) {
 	s.Loss = map[string]uint64{}
 	s.Limbo = results.Limbo{}
 	s.Strategy.Paths = map[string]uint64{}
 	metrics := map[string][]results.Metric{}
 	for _, t := range s.Trials {
-		addCounts(s.Loss, t.Loss)
-		addCounts(s.Strategy.Paths, t.Paths)
+		AddCounts(s.Loss, t.Loss)
+		AddCounts(s.Strategy.Paths, t.Paths)
 		s.Limbo.PeakBytes = max(s.Limbo.PeakBytes, t.Limbo.PeakBytes)
 		s.Limbo.PeakMaps = max(s.Limbo.PeakMaps, t.Limbo.PeakMaps)
 		s.Limbo.ByteSeconds += t.Limbo.ByteSeconds
@@ -190,14 +190,14 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-func addCounts(dst, src map[string]uint64) {
+func AddCounts(dst, src map[string]uint64) {
 	for k, v := range src {
 		dst[k] += v
 	}
 }
 
-// appendNew appends what isn't there yet.
-func appendNew(dst []string, more ...string) []string {
+// AppendNew appends what isn't there yet.
+func AppendNew(dst []string, more ...string) []string {
 	for _, s := range more {
 		if !slices.Contains(dst, s) {
 			dst = append(dst, s)

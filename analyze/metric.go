@@ -36,14 +36,14 @@ func MetricOfHistogram(h *hdrhistogram.Histogram, e Exact, how string) results.M
 	return results.Metric{
 		N: s.N, Unit: "ns/op", How: how, P50: float64(s.P50NS), P90: float64(s.P90NS), P99: float64(s.P99NS),
 		Min: float64(s.MinNS), Max: float64(s.MaxNS), Mean: s.MeanNS,
-		BucketWidth: bucketWidth(int(h.SignificantFigures())),
+		BucketWidth: BucketWidth(int(h.SignificantFigures())),
 	}
 }
 
-// bucketWidth is the widest relative step of a histogram with so many
+// BucketWidth is the widest relative step of a histogram with so many
 // significant digits. Each doubling has half as many buckets as there are
 // single units at the start, the next power of two from 2 · 10^digits.
-func bucketWidth(digits int) float64 {
+func BucketWidth(digits int) float64 {
 	return 2 / math.Exp2(math.Ceil(math.Log2(2*math.Pow10(digits))))
 }
 

@@ -14,7 +14,7 @@ import (
 // value.
 func TestBucketWidth(t *testing.T) {
 	for digits, want := range map[int]float64{1: 1. / 16, 2: 1. / 128, 3: 1. / 1024, 4: 1. / 16384} {
-		if got := bucketWidth(digits); got != want {
+		if got := BucketWidth(digits); got != want {
 			t.Errorf("%d digits: %v, want %v", digits, got, want)
 		}
 		h := hdrhistogram.New(1, 1<<36-1, digits)

@@ -57,7 +57,7 @@ func (s *Summer) AddHistogram(scenario, phase string, trial int, h *hdrhistogram
 func (s *Summer) Finish(run *results.Run) error {
 	for i := range run.Scenarios {
 		sc := &run.Scenarios[i]
-		fromTrials(sc)
+		SumTrials(sc)
 		exact := map[string]Exact{}
 		for _, t := range sc.Trials {
 			for phase, stats := range t.Phases {
@@ -78,6 +78,6 @@ func (s *Summer) Finish(run *results.Run) error {
 		}
 	}
 	run.SumLoss()
-	run.Warnings = appendNew(Mismatches(run), run.Warnings...)
+	run.Warnings = AppendNew(Mismatches(run), run.Warnings...)
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -56,7 +57,7 @@ func TestStatsOf(t *testing.T) {
 }
 
 func TestShare(t *testing.T) {
-	deaths := analyze.RandomDeaths(2, 400)
+	deaths := synthetic.Deaths(2, 400)
 	ds, err := analyze.DistributionsOf(deaths)
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +230,7 @@ func trialRun(t *testing.T, id, kernel, requested string, index int, deaths []re
 			Strategy: results.Strategy{Requested: requested}, Phases: trial.Phases, Trials: []results.Trial{trial},
 			Warnings: []string{"said in every trial"},
 		}},
-		Stacks:   analyze.DeathStacks,
+		Stacks:   synthetic.Stacks,
 		Warnings: []string{"said in every run"},
 	}, hs
 }
@@ -251,7 +252,7 @@ func TestMergeAndFinish(t *testing.T) {
 	run, sum := &results.Run{Tool: results.Tool{Name: "mapprof"}}, analyze.NewSummer()
 	all := map[string][]results.Death{}
 	add := func(id, kernel, requested string, index int, seed uint64) {
-		deaths := analyze.RandomDeaths(seed, 200)
+		deaths := synthetic.Deaths(seed, 200)
 		all[id] = append(all[id], deaths...)
 		part, hs := trialRun(t, id, kernel, requested, index, deaths)
 		if err := analyze.Merge(run, part); err != nil {
@@ -326,7 +327,7 @@ func TestMergeAndFinish(t *testing.T) {
 
 func TestMergeErrors(t *testing.T) {
 	run := &results.Run{}
-	first, _ := trialRun(t, "a", "6.12.117", "rcu", 0, analyze.RandomDeaths(1, 5))
+	first, _ := trialRun(t, "a", "6.12.117", "rcu", 0, synthetic.Deaths(1, 5))
 	if err := analyze.Merge(run, first); err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +339,7 @@ func TestMergeErrors(t *testing.T) {
 		"other":   {func(r *results.Run) { r.Scenarios[0].Params["outer"] = "hash-of-maps" }, "merge trial: scenario a isn't the one of that name"},
 		"targets": {func(r *results.Run) { r.Scenarios[0].TargetIx = 1 }, "merge trial: scenario a names target 1 of 1"},
 	} {
-		part, _ := trialRun(t, "a", "6.12.117", "rcu", 0, analyze.RandomDeaths(1, 5))
+		part, _ := trialRun(t, "a", "6.12.117", "rcu", 0, synthetic.Deaths(1, 5))
 		c.change(part)
 		if err := analyze.Merge(run, part); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -350,7 +351,7 @@ func TestMergeErrors(t *testing.T) {
 }
 
 func TestSummerErrors(t *testing.T) {
-	deaths := analyze.RandomDeaths(1, 5)
+	deaths := synthetic.Deaths(1, 5)
 	run, hs := trialRun(t, "a", "6.12.117", "rcu", 0, deaths)
 	if err := analyze.NewSummer().Finish(run); err == nil || !strings.Contains(err.Error(), "holds 0 values, its trial counted") {
 		t.Errorf("histograms missing: %v", err)

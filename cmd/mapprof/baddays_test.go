@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -97,17 +97,17 @@ func profileFor(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := analyze.NewProfileBuilder()
+	b := profile.NewBuilder()
 	err = d.Deaths(b.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := b.Build(nil, analyze.MetaOf(d.Run))
+	p, err := b.Build(nil, profile.MetaOf(d.Run))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var gz bytes.Buffer
-	if err := analyze.WriteProfile(&gz, p); err != nil {
+	if err := profile.Write(&gz, p); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(d.ProfilePath(), gz.Bytes(), 0o644); err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -74,7 +74,7 @@ func probeCostHost(cmd *cobra.Command, f *probeCostFlags) error {
 		if kind == eventCosts {
 			decodeErr = json.Unmarshal(payload, &costs)
 			for i := range costs {
-				costs[i].Attached = analyze.SafeName(costs[i].Attached)
+				costs[i].Attached = safetext.Name(costs[i].Attached)
 			}
 		}
 	}

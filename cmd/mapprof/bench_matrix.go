@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 )
@@ -107,13 +107,13 @@ func matrixTable(rows []matrixRow) (text string, failed int) {
 		result, limbo := "pass", "–"
 		if r.err != "" {
 			failed++
-			result = "FAIL: " + analyze.SafeText(strings.ReplaceAll(r.err, "\n", "; "))
+			result = "FAIL: " + safetext.Text(strings.ReplaceAll(r.err, "\n", "; "))
 		}
 		if r.limbo.N > 0 {
 			limbo = shortTime(r.limbo.P50NS)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d of %d | %s | %s |\n", analyze.SafeText(r.kernel), r.strategy, result,
-			analyze.SafeText(r.observed), r.deaths, r.expected, limbo, results.LossText(r.loss))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d of %d | %s | %s |\n", safetext.Text(r.kernel), r.strategy, result,
+			safetext.Text(r.observed), r.deaths, r.expected, limbo, results.LossText(r.loss))
 	}
 	return b.String(), failed
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -77,7 +77,7 @@ func TestVMBigArray(t *testing.T) {
 					t.Errorf("%s: the probe timed %d calls, %d values of its cost", path, timed.N, probe.N)
 				}
 			}
-			if _, err := analyze.FiguresOf(&s); err != nil {
+			if _, err := compare.FiguresOf(&s); err != nil {
 				t.Error(err)
 			}
 			// Beside the elements there are the map's struct and vmalloc's

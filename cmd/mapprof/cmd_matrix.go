@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/spf13/cobra"
 )
 
@@ -28,7 +28,7 @@ func newBenchMatrixCmd() *cobra.Command {
 				if ctx.Err() != nil {
 					return errors.New("interrupted")
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", analyze.SafeText(kernel))
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", safetext.Text(kernel))
 				rows = append(rows, matrixOf(ctx, kernel, count, offline, limit)...)
 			}
 			text, failed := matrixTable(rows)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
@@ -21,7 +21,7 @@ func printRun(cmd *cobra.Command, flags *runFlags, run *results.Run) error {
 	if err := term.WriteTable(w, run, tableOptions(w, flags.out)); err != nil || len(run.Targets) < 2 {
 		return err
 	}
-	c, err := analyze.Compare([]analyze.Input{{Name: flags.out, Run: run}}, analyze.CompareOptions{By: analyze.ByKernel, Alpha: analyze.DefaultCompareAlpha})
+	c, err := compare.Runs([]compare.Input{{Name: flags.out, Run: run}}, compare.Options{By: compare.ByKernel, Alpha: compare.DefaultAlpha})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -79,7 +80,7 @@ func (f *selfTestFlags) check() error {
 	return nil
 }
 
-func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy analyze.Policy, format string) error {
+func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, format string) error {
 	ctx, stop, cancel := withInterrupt(cmd.Context())
 	defer cancel()
 	dir := flags.keep
@@ -100,7 +101,7 @@ func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy analyze.Policy
 		OnPair: func(done, of int, workload string) {
 			fmt.Fprintf(stderr, "self-test: %d of %d groups of pairs done (%s)\n", done, of, workload)
 		},
-		OnWrongVerdict: func(kind string, v *analyze.Verdict) {
+		OnWrongVerdict: func(kind string, v *gate.Verdict) {
 			fmt.Fprintf(stderr, "%s:\n", kind)
 			_ = printVerdict(stderr, v, "table") // it only explains the exit code
 		},
@@ -146,7 +147,7 @@ func (f *selfTestFlags) boot(ctx context.Context, stop <-chan struct{}, r RealRu
 	return err
 }
 
-func printSelfTest(cmd *cobra.Command, rates []analyze.GateRate, failure error, flags *selfTestFlags, format string) error {
+func printSelfTest(cmd *cobra.Command, rates []selftest.Rate, failure error, flags *selfTestFlags, format string) error {
 	w := cmd.OutOrStdout()
 	if format == "json" {
 		return term.WriteSelfTestJSON(w, rates, failure)

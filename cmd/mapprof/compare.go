@@ -12,7 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 )
@@ -56,9 +57,9 @@ Exit code 0, whatever changed; see mapprof gate for one that tells.`,
 	fs.StringVar(&flags.by, "by", "", "compare by run, strategy, kernel or workload (default: run; of a single run, what varies in it)")
 	fs.StringVar(&flags.format, "format", "table", "table, json, markdown or csv")
 	fs.StringVar(&flags.pprof, "pprof", "", "write the difference of the two profiles, of the scenarios that both runs have, to this file, for go tool pprof")
-	fs.Float64Var(&flags.alpha, "alpha", analyze.DefaultCompareAlpha, "chance of even one false change in the table")
+	fs.Float64Var(&flags.alpha, "alpha", compare.DefaultAlpha, "chance of even one false change in the table")
 	fs.Float64Var(&flags.threshold, "threshold", 0, fmt.Sprintf("smallest change that counts, in percent (default %g; %g with --clock icount)",
-		100*analyze.DefaultWallThreshold, 100*analyze.DefaultExactThreshold))
+		100*compare.DefaultWallThreshold, 100*compare.DefaultExactThreshold))
 	fs.BoolVar(&flags.force, "force", false, "compare what is not comparable, and mark it")
 	return cmd
 }
@@ -66,7 +67,7 @@ Exit code 0, whatever changed; see mapprof gate for one that tells.`,
 var compareFormats = []string{"table", "json", "markdown", "csv"}
 
 func (f *compareFlags) check(n int) error {
-	known := []string{"", analyze.ByRun, analyze.ByStrategy, analyze.ByKernel, analyze.ByWorkload}
+	known := []string{"", compare.ByRun, compare.ByStrategy, compare.ByKernel, compare.ByWorkload}
 	switch {
 	case !slices.Contains(known, f.by):
 		return &usageError{fmt.Errorf("--by %q is not one of run, strategy, kernel, workload", f.by)}
@@ -76,7 +77,7 @@ func (f *compareFlags) check(n int) error {
 		return &usageError{errors.New("--alpha must be between 0 and 1")}
 	case !(f.threshold >= 0 && f.threshold <= 1000):
 		return &usageError{errors.New("--threshold must be from 0 to 1000 percent")}
-	case f.by == analyze.ByRun && n < 2:
+	case f.by == compare.ByRun && n < 2:
 		return &usageError{errors.New("--by run needs two run directories")}
 	case f.pprof != "" && n != 2:
 		return &usageError{errors.New("--pprof needs exactly two run directories")}
@@ -88,18 +89,18 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 	if err := flags.check(len(args)); err != nil {
 		return err
 	}
-	dirs, inputs, err := analyze.OpenRuns(args)
+	dirs, inputs, err := compare.Open(args)
 	if err != nil {
 		return err
 	}
 	by := flags.by
 	if by == "" {
-		by = analyze.ByRun
+		by = compare.ByRun
 		if len(inputs) == 1 {
-			by = analyze.DefaultGrouping(inputs[0].Run)
+			by = compare.DefaultGrouping(inputs[0].Run)
 		}
 	}
-	c, err := analyze.Compare(inputs, analyze.CompareOptions{By: by, Alpha: flags.alpha, Threshold: flags.threshold / 100, Force: flags.force})
+	c, err := compare.Runs(inputs, compare.Options{By: by, Alpha: flags.alpha, Threshold: flags.threshold / 100, Force: flags.force})
 	if err != nil {
 		return err
 	}
@@ -111,8 +112,8 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 	return printComparison(cmd.OutOrStdout(), c, flags.format)
 }
 
-func printComparison(w io.Writer, c *analyze.Comparison, format string) error {
-	return writers[*analyze.Comparison]{
+func printComparison(w io.Writer, c *compare.Comparison, format string) error {
+	return writers[*compare.Comparison]{
 		json: term.WriteComparisonJSON, markdown: term.WriteComparisonMarkdown,
 		csv: term.WriteComparisonCSV, table: term.WriteComparison,
 	}.print(w, c, format)
@@ -137,21 +138,21 @@ func (f writers[T]) print(w io.Writer, v T, format string) error {
 }
 
 // writeProfileDiff writes candidate − base of two runs.
-func writeProfileDiff(path string, dirs []*results.Dir, inputs []analyze.Input) error {
-	var runs [2]analyze.ProfiledRun
+func writeProfileDiff(path string, dirs []*results.Dir, inputs []compare.Input) error {
+	var runs [2]profile.Run
 	for i := range runs {
 		p, err := openProfile(dirs[i].Path)
 		if err != nil {
 			return err
 		}
-		runs[i] = analyze.ProfiledRun{Name: inputs[i].Name, Run: inputs[i].Run, Profile: p}
+		runs[i] = profile.Run{Name: inputs[i].Name, Run: inputs[i].Run, Profile: p}
 	}
-	diff, err := analyze.DiffProfiles(runs[0], runs[1])
+	diff, err := profile.Diff(runs[0], runs[1])
 	if err != nil {
 		return err
 	}
 	var gz bytes.Buffer
-	if err := analyze.WriteProfile(&gz, diff); err != nil {
+	if err := profile.Write(&gz, diff); err != nil {
 		return err
 	}
 	return writeWhole(path, gz.String())

@@ -10,14 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/export"
 	"github.com/mapprof/mapprof/results"
 )
 
 func newExportCmd() *cobra.Command {
 	var format, out string
 	var help strings.Builder
-	for _, e := range analyze.Exports() {
+	for _, e := range export.All() {
 		fmt.Fprintf(&help, "  %-12s %s\n", e.Name, e.Summary)
 	}
 	cmd := &cobra.Command{
@@ -36,7 +36,7 @@ func newExportCmd() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := analyze.LookupExport(format)
+			e, err := export.Find(format)
 			if err != nil {
 				return &usageError{fmt.Errorf("--format: %w", err)}
 			}

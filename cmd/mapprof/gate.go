@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/report/term"
 )
 
@@ -113,24 +113,24 @@ func (f *gateFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-func (f *gateFlags) readPolicy() (analyze.Policy, error) {
+func (f *gateFlags) readPolicy() (gate.Policy, error) {
 	if f.policy == "" {
-		return analyze.DefaultPolicy(), nil
+		return gate.DefaultPolicy(), nil
 	}
 	file, err := os.Open(f.policy)
 	if err != nil {
-		return analyze.Policy{}, fmt.Errorf("read policy: %w", err)
+		return gate.Policy{}, fmt.Errorf("read policy: %w", err)
 	}
 	defer file.Close()
-	p, err := analyze.ReadPolicy(file)
+	p, err := gate.ReadPolicy(file)
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", f.policy, err)
 	}
 	return p, nil
 }
 
-func runGate(cmd *cobra.Command, flags *gateFlags, policy analyze.Policy) error {
-	v := analyze.GateRuns(flags.baseline, flags.candidate, flags.confirm, policy)
+func runGate(cmd *cobra.Command, flags *gateFlags, policy gate.Policy) error {
+	v := gate.JudgeRuns(flags.baseline, flags.candidate, flags.confirm, policy)
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	errs := []error{printVerdict(stdout, v, flags.format)}
 	if flags.junit != "" {
@@ -144,24 +144,24 @@ func runGate(cmd *cobra.Command, flags *gateFlags, policy analyze.Policy) error 
 }
 
 // verdictError is the exit code of a verdict.
-func verdictError(v *analyze.Verdict) error {
+func verdictError(v *gate.Verdict) error {
 	switch v.Verdict {
-	case analyze.VerdictPass:
+	case gate.VerdictPass:
 		return nil
-	case analyze.VerdictRegression:
+	case gate.VerdictRegression:
 		return &exitError{code: exitRegression}
 	}
 	return &exitError{code: exitInconclusive}
 }
 
-func printVerdict(w io.Writer, v *analyze.Verdict, format string) error {
-	return writers[*analyze.Verdict]{
+func printVerdict(w io.Writer, v *gate.Verdict, format string) error {
+	return writers[*gate.Verdict]{
 		json: term.WriteVerdictJSON, markdown: term.WriteVerdictMarkdown,
 		csv: term.WriteVerdictCSV, table: term.WriteVerdict,
 	}.print(w, v, format)
 }
 
-func writeJUnit(path string, v *analyze.Verdict) error {
+func writeJUnit(path string, v *gate.Verdict) error {
 	var b bytes.Buffer
 	if err := term.WriteJUnit(&b, v); err != nil {
 		return err
@@ -172,7 +172,7 @@ func writeJUnit(path string, v *analyze.Verdict) error {
 // tellGitHub adds the verdict to the step's summary and annotations, where
 // there are such things. The runner reads commands from standard error too,
 // which leaves standard output to the verdict.
-func tellGitHub(stderr io.Writer, v *analyze.Verdict) error {
+func tellGitHub(stderr io.Writer, v *gate.Verdict) error {
 	if os.Getenv("GITHUB_ACTIONS") == "true" {
 		if err := term.WriteAnnotations(stderr, v); err != nil {
 			return err

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/gate/selftest"
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -17,7 +20,7 @@ const cutPlaces = 20
 
 // cuts takes things from a good run, first bytes, then what leaves a valid
 // run.json; whatever is missing must not pass.
-func (s *SelfTest) cuts() ([]analyze.GateRate, error) {
+func (s *SelfTest) cuts() ([]selftest.Rate, error) {
 	run, err := s.whole()
 	if err != nil {
 		return nil, err
@@ -26,7 +29,7 @@ func (s *SelfTest) cuts() ([]analyze.GateRate, error) {
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := analyze.CutRun(data, s.Policy)
+	kinds, err := selftest.CutsOf(data, s.Policy)
 	if err != nil {
 		return nil, err
 	}
@@ -40,16 +43,16 @@ func (s *SelfTest) cuts() ([]analyze.GateRate, error) {
 	if err := os.WriteFile(filepath.Join(whole, results.RunFile), data, 0o644); err != nil {
 		return nil, err
 	}
-	bytes := analyze.GateRate{Kind: "run.json cut off", Source: analyze.SourceCut, Want: analyze.VerdictInconclusive, Note: "at as many places; of the candidate"}
+	bytes := selftest.Rate{Kind: "run.json cut off", Source: selftest.SourceCut, Want: gate.VerdictInconclusive, Note: "at as many places; of the candidate"}
 	for i := range cutPlaces {
 		if err := os.WriteFile(filepath.Join(cut, results.RunFile), data[:len(data)*i/cutPlaces], 0o644); err != nil {
 			return nil, err
 		}
-		bytes.Count(analyze.GateRuns(whole, cut, "", s.Policy))
+		bytes.Count(gate.JudgeRuns(whole, cut, "", s.Policy))
 	}
-	rates := []analyze.GateRate{bytes}
+	rates := []selftest.Rate{bytes}
 	for _, k := range kinds {
-		rate := analyze.GateRate{Kind: k.Kind, Source: analyze.SourceCut, Want: k.Want, Note: k.Note}
+		rate := selftest.Rate{Kind: k.Kind, Source: selftest.SourceCut, Want: k.Want, Note: k.Note}
 		for _, c := range k.Cuts {
 			left, err := json.Marshal(c.Run)
 			if err != nil {
@@ -58,9 +61,9 @@ func (s *SelfTest) cuts() ([]analyze.GateRate, error) {
 			if err := os.WriteFile(filepath.Join(cut, results.RunFile), left, 0o644); err != nil {
 				return rates, err
 			}
-			verdicts := []*analyze.Verdict{analyze.GateRuns(whole, cut, "", s.Policy)}
+			verdicts := []*gate.Verdict{gate.JudgeRuns(whole, cut, "", s.Policy)}
 			if k.BothSides {
-				verdicts = append(verdicts, analyze.GateRuns(cut, whole, "", s.Policy))
+				verdicts = append(verdicts, gate.JudgeRuns(cut, whole, "", s.Policy))
 			}
 			for _, v := range verdicts {
 				rate.Count(v)
@@ -89,7 +92,7 @@ func (s *SelfTest) whole() (*results.Run, error) {
 	if s.Run == nil {
 		r := rand.New(rand.NewPCG(4, 0x637574))
 		for _, w := range selfTestWorkloads {
-			part := analyze.SyntheticRun(s.Trials, syntheticSpread, 1, results.ClockICount, r)
+			part := synthetic.Run(s.Trials, syntheticSpread, 1, results.ClockICount, r)
 			part.Scenarios[0].ID, part.Scenarios[0].Workload = w.name, w.name
 			if err := add(part); err != nil {
 				return nil, err

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 )
@@ -56,17 +58,17 @@ var selfTestWorkloads = []selfTestWorkload{
 		name: "churn", strategy: workloads.StrategyRCU,
 		args: func(count int) []string { return []string{fmt.Sprintf("--count=%d", count)} },
 		kinds: []plantedKind{
-			{"churn, unchanged", analyze.VerdictPass, nil},
-			{"churn, delay in the workload", analyze.VerdictRegression, plantArgs("--inject-delay=8000000")},
-			{"churn, longer-held reader", analyze.VerdictRegression, plantArgs("--inject-reader=24")},
+			{"churn, unchanged", gate.VerdictPass, nil},
+			{"churn, delay in the workload", gate.VerdictRegression, plantArgs("--inject-delay=8000000")},
+			{"churn, longer-held reader", gate.VerdictRegression, plantArgs("--inject-reader=24")},
 		},
 	},
 	{
 		name: "lookup", strategy: workloads.StrategyNone,
 		args: func(int) []string { return []string{"--path=syscall,helper", "--count=20480"} },
 		kinds: []plantedKind{
-			{"lookup, unchanged", analyze.VerdictPass, nil},
-			{"lookup, +1 % instructions", analyze.VerdictRegression, plantInLookups},
+			{"lookup, unchanged", gate.VerdictPass, nil},
+			{"lookup, +1 % instructions", gate.VerdictRegression, plantInLookups},
 		},
 	},
 }
@@ -106,7 +108,7 @@ type SelfTest struct {
 	Count     int      // operations in a trial of churn
 	Synthetic int      // pairs of each kind that are made up or drawn from real trials
 	Jobs      int      // runs at a time
-	Policy    analyze.Policy
+	Policy    gate.Policy
 	Dir       string // an existing directory for the runs
 	// Run makes a real run; nil: only made-up pairs, which prove the arithmetic
 	// and not this machine. Called from several goroutines.
@@ -114,27 +116,27 @@ type SelfTest struct {
 	// OnPair is told of progress, OnWrongVerdict of each verdict that is not
 	// the one that is wanted. Called from one goroutine at a time.
 	OnPair         func(done, of int, workload string)
-	OnWrongVerdict func(kind string, v *analyze.Verdict)
+	OnWrongVerdict func(kind string, v *gate.Verdict)
 
-	mu    sync.Mutex                   // of what follows
-	pools map[string]*results.Run      // by workload: the trials of all runs in which nothing is planted
-	rates map[string]*analyze.GateRate // of the real pairs, by kind
-	first map[string]string            // by workload: a run that is as it should be
-	done  int                          // pairs
+	mu    sync.Mutex                // of what follows
+	pools map[string]*results.Run   // by workload: the trials of all runs in which nothing is planted
+	rates map[string]*selftest.Rate // of the real pairs, by kind
+	first map[string]string         // by workload: a run that is as it should be
+	done  int                       // pairs
 }
 
 // Do does everything, and returns what it measured until an error.
-func (s *SelfTest) Do(ctx context.Context) ([]analyze.GateRate, error) {
+func (s *SelfTest) Do(ctx context.Context) ([]selftest.Rate, error) {
 	n, trials := s.Synthetic, s.Trials
-	rates := []analyze.GateRate{
-		analyze.SyntheticGateRate(n, trials, syntheticSpread, 0, s.Policy, 1),
-		analyze.SyntheticGateRate(n, trials, syntheticSpread, plantedChange, s.Policy, 2),
+	rates := []selftest.Rate{
+		selftest.SyntheticRate(n, trials, syntheticSpread, 0, s.Policy, 1),
+		selftest.SyntheticRate(n, trials, syntheticSpread, plantedChange, s.Policy, 2),
 	}
 	if s.Run == nil {
 		cuts, err := s.cuts()
 		return append(rates, cuts...), err
 	}
-	s.pools, s.rates, s.first = map[string]*results.Run{}, map[string]*analyze.GateRate{}, map[string]string{}
+	s.pools, s.rates, s.first = map[string]*results.Run{}, map[string]*selftest.Rate{}, map[string]string{}
 	failure := s.realPairs(ctx)
 	for _, w := range selfTestWorkloads {
 		for _, kind := range w.kinds {
@@ -146,7 +148,7 @@ func (s *SelfTest) Do(ctx context.Context) ([]analyze.GateRate, error) {
 	if failure != nil {
 		return rates, fmt.Errorf("self-test: %w", failure)
 	}
-	for _, more := range []func() ([]analyze.GateRate, error){s.resample, s.cuts} {
+	for _, more := range []func() ([]selftest.Rate, error){s.resample, s.cuts} {
 		r, err := more()
 		rates = append(rates, r...)
 		if err != nil {
@@ -229,11 +231,11 @@ func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, d
 }
 
 // count adds a verdict to its kind, and shows one that is wrong.
-func (s *SelfTest) count(kind plantedKind, v *analyze.Verdict) {
+func (s *SelfTest) count(kind plantedKind, v *gate.Verdict) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rates[kind.name] == nil {
-		s.rates[kind.name] = &analyze.GateRate{Kind: kind.name, Source: analyze.SourceReal, Want: kind.want,
+		s.rates[kind.name] = &selftest.Rate{Kind: kind.name, Source: selftest.SourceReal, Want: kind.want,
 			Note: fmt.Sprintf("%d boots a side", s.Trials)}
 	}
 	s.rates[kind.name].Count(v)
@@ -244,8 +246,8 @@ func (s *SelfTest) count(kind plantedKind, v *analyze.Verdict) {
 
 // judge gates two runs as if nothing had been planted: the parameter that
 // plants it would make them not comparable.
-func (s *SelfTest) judge(base, candidate string) (*analyze.Verdict, error) {
-	_, inputs, err := analyze.OpenRuns([]string{base, candidate})
+func (s *SelfTest) judge(base, candidate string) (*gate.Verdict, error) {
+	_, inputs, err := compare.Open([]string{base, candidate})
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +258,7 @@ func (s *SelfTest) judge(base, candidate string) (*analyze.Verdict, error) {
 			}
 		}
 	}
-	return analyze.Gate(inputs[0], inputs[1], nil, s.Policy), nil
+	return gate.Judge(inputs[0], inputs[1], nil, s.Policy), nil
 }
 
 // keep adds an unchanged run's trials to its workload's pool.
@@ -283,13 +285,13 @@ func (s *SelfTest) keep(w *selfTestWorkload, dir string) (*results.Run, error) {
 	return d.Run, nil
 }
 
-func (s *SelfTest) resample() (rates []analyze.GateRate, err error) {
+func (s *SelfTest) resample() (rates []selftest.Rate, err error) {
 	for _, w := range selfTestWorkloads {
 		if s.pools[w.name] == nil {
 			continue
 		}
 		for _, change := range []float64{0, plantedChange} {
-			r, err := analyze.ResampleGateRate(s.pools[w.name], s.Synthetic, s.Trials, change, s.Policy, 3)
+			r, err := selftest.ResampledRate(s.pools[w.name], s.Synthetic, s.Trials, change, s.Policy, 3)
 			if err != nil {
 				return rates, err
 			}

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/gate/selftest"
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -22,7 +24,7 @@ var madeUp atomic.Int64
 // should be.
 func saveMadeUp(t *testing.T, dir string, factor float64, change func(*results.Run)) {
 	t.Helper()
-	run := analyze.SeededSynthetic(3, 0.0001, factor, results.ClockICount, uint64(1000*factor))
+	run := synthetic.Seeded(3, 0.0001, factor, results.ClockICount, uint64(1000*factor))
 	run.Started = time.Unix(madeUp.Add(1), 0)
 	run.Ended = run.Started.Add(time.Second)
 	change(run)
@@ -67,8 +69,8 @@ func TestSelfTest(t *testing.T) {
 			return errors.New("the VM is on fire")
 		}},
 	} {
-		s := &SelfTest{Workloads: SelfTestWorkloads(), Pairs: 2, Trials: 3, Synthetic: 10, Jobs: 2, Policy: analyze.DefaultPolicy(), Dir: t.TempDir(),
-			Run: c.run, OnPair: func(int, int, string) {}, OnWrongVerdict: func(string, *analyze.Verdict) {}}
+		s := &SelfTest{Workloads: SelfTestWorkloads(), Pairs: 2, Trials: 3, Synthetic: 10, Jobs: 2, Policy: gate.DefaultPolicy(), Dir: t.TempDir(),
+			Run: c.run, OnPair: func(int, int, string) {}, OnWrongVerdict: func(string, *gate.Verdict) {}}
 		rates, err := s.Do(t.Context())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
@@ -82,7 +84,7 @@ func TestSelfTest(t *testing.T) {
 		}
 		for _, r := range rates {
 			wrong := r.Hits() != r.Pairs
-			if wrong != (c.bad != "" && r.Source == analyze.SourceReal && r.Want == analyze.VerdictRegression) {
+			if wrong != (c.bad != "" && r.Source == selftest.SourceReal && r.Want == gate.VerdictRegression) {
 				t.Errorf("%s: %s", name, fmt.Sprintf("%+v", r))
 			}
 		}

@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -30,7 +33,7 @@ var runsSaved atomic.Int64
 // be.
 func saveRun(t *testing.T, dir string, factor float64, change func(*results.Run)) string {
 	t.Helper()
-	run := analyze.SyntheticRun(3, 0.0001, factor, results.ClockICount, rand.New(rand.NewPCG(uint64(1000*factor), 1)))
+	run := synthetic.Run(3, 0.0001, factor, results.ClockICount, rand.New(rand.NewPCG(uint64(1000*factor), 1)))
 	run.Started = time.Unix(runsSaved.Add(1), 0)
 	run.Ended = run.Started.Add(time.Second)
 	if change != nil {
@@ -74,7 +77,7 @@ func TestGateExitCodes(t *testing.T) {
 	saveRun(t, in("lossy"), 1.0002, func(r *results.Run) { r.Scenarios[0].Trials[0].Loss = map[string]uint64{"ring_full": 50} })
 	saveRun(t, in("wall"), 1.0003, func(r *results.Run) { r.Targets[0].Clock = "wall" })
 	saveRun(t, in("few"), 1.0004, func(r *results.Run) {
-		r.Scenarios = analyze.SyntheticRun(1, 0.0001, 1, results.ClockICount, rand.New(rand.NewPCG(1, 1))).Scenarios
+		r.Scenarios = synthetic.Run(1, 0.0001, 1, results.ClockICount, rand.New(rand.NewPCG(1, 1))).Scenarios
 	})
 	saveRun(t, in("fewer"), 1.0005, func(r *results.Run) { r.Scenarios[0].Trials = r.Scenarios[0].Trials[:2] })
 	if err := os.Mkdir(in("empty"), 0o755); err != nil {
@@ -185,8 +188,8 @@ func TestGateOutputs(t *testing.T) {
 	if code != exitRegression {
 		t.Errorf("exit code %d", code)
 	}
-	var v analyze.Verdict
-	if err := json.Unmarshal([]byte(stdout), &v); err != nil || v.Verdict != analyze.VerdictRegression {
+	var v gate.Verdict
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || v.Verdict != gate.VerdictRegression {
 		t.Errorf("%v %s", err, stdout)
 	}
 	if strings.Count(stderr, "::error title=") != 4 {
@@ -230,7 +233,7 @@ func TestCompareAMillionDeaths(t *testing.T) {
 	const deaths, trials = 1_000_000, 10
 	work := t.TempDir()
 	first := filepath.Join(work, "a")
-	run := analyze.SyntheticRun(trials, 0.0001, 1, results.ClockICount, rand.New(rand.NewPCG(1, 1)))
+	run := synthetic.Run(trials, 0.0001, 1, results.ClockICount, rand.New(rand.NewPCG(1, 1)))
 	for i := range run.Scenarios[0].Trials {
 		tr := &run.Scenarios[0].Trials[i]
 		tr.Puts, tr.Freed, tr.Expected = deaths/trials, deaths/trials, deaths/trials
@@ -243,7 +246,7 @@ func TestCompareAMillionDeaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Abort()
-	b := analyze.NewProfileBuilder()
+	b := profile.NewBuilder()
 	d := results.Death{Scenario: "synthetic", Path: "rcu", MapType: "Array", MapName: "mp_inner", MemBytes: 392, Comm: "mapprof", Stack: "s"}
 	for i := range int64(deaths) {
 		d.Trial, d.MapID = int(i%trials), uint32(i)
@@ -255,12 +258,12 @@ func TestCompareAMillionDeaths(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p, err := b.Build(nil, analyze.ProfileMeta{})
+	p, err := b.Build(nil, profile.Meta{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var gz bytes.Buffer
-	if err := analyze.WriteProfile(&gz, p); err != nil {
+	if err := profile.Write(&gz, p); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(w.Profile(gz.Bytes()), w.Finish(run)); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/target"
 )
@@ -114,7 +114,7 @@ func kernelsOptions(cmd *cobra.Command, offline bool) target.KernelOptions {
 	stderr := cmd.ErrOrStderr()
 	return target.KernelOptions{
 		Offline:  offline,
-		Progress: func(line string) { fmt.Fprintln(stderr, analyze.SafeText(line)) },
+		Progress: func(line string) { fmt.Fprintln(stderr, safetext.Text(line)) },
 	}
 }
 
@@ -172,7 +172,7 @@ func writeKernelList(w io.Writer, list target.KernelList) error {
 		out = t.Render() + "\n"
 	}
 	for _, n := range list.Notes {
-		out += "note: " + analyze.SafeText(n) + "\n"
+		out += "note: " + safetext.Text(n) + "\n"
 	}
 	if _, err := io.WriteString(w, out); err != nil {
 		return fmt.Errorf("write kernels: %w", err)

@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/report/web"
 	"github.com/mapprof/mapprof/results"
 )
@@ -197,7 +197,7 @@ func openProfile(path string) (*pprof.Profile, error) {
 		return nil, fmt.Errorf("open profile: %w", err)
 	}
 	defer file.Close()
-	p, err := analyze.ReadProfile(file)
+	p, err := profile.Read(file)
 	if err != nil {
 		return nil, &results.CorruptError{File: path, Err: err}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/google/pprof/driver"
 	pprof "github.com/google/pprof/profile"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -56,7 +56,7 @@ func writeRun(t *testing.T, name string, n int, gpNS int64) string {
 		Scenarios: []results.Scenario{{ID: "a", Kernel: "6.12.117", Strategy: results.Strategy{Requested: "rcu"}}},
 	}
 	stacks := map[string][]results.Frame{"x": {{Function: "bpf_map_free_id"}, {Function: "bpf_map_put"}, {Function: "bpf_map_update_value"}}}
-	b := analyze.NewProfileBuilder()
+	b := profile.NewBuilder()
 	for range n {
 		err := b.Add(&results.Death{Scenario: "a", Path: "rcu", Stack: "x", MapType: "Array", MemBytes: 4096,
 			PutNS: 1000, EnqueueNS: 2000, RCUEndNS: 2000 + gpNS, FreeNS: 3000 + gpNS, FreedNS: 4000 + gpNS})
@@ -64,12 +64,12 @@ func writeRun(t *testing.T, name string, n int, gpNS int64) string {
 			t.Fatal(err)
 		}
 	}
-	p, err := b.Build(stacks, analyze.MetaOf(run))
+	p, err := b.Build(stacks, profile.MetaOf(run))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var gz bytes.Buffer
-	if err := analyze.WriteProfile(&gz, p); err != nil {
+	if err := profile.Write(&gz, p); err != nil {
 		t.Fatal(err)
 	}
 	w, err := results.Create(dir)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -86,7 +86,7 @@ func safeLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {
 		text := strings.TrimLeft(line, "\t")
-		lines[i] = line[:len(line)-len(text)] + analyze.SafeText(text)
+		lines[i] = line[:len(line)-len(text)] + safetext.Text(text)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -19,6 +19,8 @@ import (
 	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -167,11 +169,11 @@ func verify(run *results.Run) error {
 	for _, s := range run.Scenarios {
 		for _, t := range s.Trials {
 			for _, f := range t.Failures {
-				errs = append(errs, fmt.Errorf("%s trial %d: %s", s.ID, t.Index, analyze.SafeText(f)))
+				errs = append(errs, fmt.Errorf("%s trial %d: %s", s.ID, t.Index, safetext.Text(f)))
 			}
 			if n := t.Loss["unmatched_free"]; n > 0 {
 				errs = append(errs, fmt.Errorf("%s trial %d: %d of %d maps were freed whose last put was not recorded: %s (see mapprof doctor; where inflight_full counts, give it more --in-flight)",
-					s.ID, t.Index, n, t.Puts, analyze.SafeText(results.LossText(t.Loss))))
+					s.ID, t.Index, n, t.Puts, safetext.Text(results.LossText(t.Loss))))
 			}
 			if t.Puts != t.Expected {
 				errs = append(errs, fmt.Errorf("%s trial %d: the workload dropped %d last references, the probes saw %d (see mapprof doctor; the figures above are of those seen)",
@@ -188,10 +190,10 @@ func (r *runner) finish() error {
 	}
 	r.whole.Ended = time.Now()
 	if r.profile != nil {
-		meta := analyze.MetaOf(r.whole)
+		meta := profile.MetaOf(r.whole)
 		r.profile.Comments, r.profile.TimeNanos, r.profile.DurationNanos = meta.Comments, meta.Started.UnixNano(), meta.Duration.Nanoseconds()
 		var gz bytes.Buffer
-		if err := analyze.WriteProfile(&gz, r.profile); err != nil {
+		if err := profile.Write(&gz, r.profile); err != nil {
 			return err
 		}
 		if err := r.Out.Profile(gz.Bytes()); err != nil {
@@ -267,7 +269,7 @@ func (r *runner) fold(part *results.Dir) error {
 		return fmt.Errorf("read the trial's profile: %w", err)
 	}
 	defer f.Close()
-	p, err := analyze.ReadProfile(f)
+	p, err := profile.Read(f)
 	if err != nil {
 		return fmt.Errorf("read the trial's profile: %w", err)
 	}
@@ -275,7 +277,7 @@ func (r *runner) fold(part *results.Dir) error {
 		r.profile = p
 		return nil
 	}
-	r.profile, err = analyze.MergeProfiles([]*pprof.Profile{r.profile, p})
+	r.profile, err = profile.Merge([]*pprof.Profile{r.profile, p})
 	return err
 }
 
@@ -307,7 +309,7 @@ func (r *runner) foldHistograms(part *results.Dir) error {
 // foldDeath keeps a death of the one trial of a part.
 func (r *runner) foldDeath(part *results.Run, d *results.Death) error {
 	if s := &part.Scenarios[0]; d.Scenario != s.ID || d.Trial != s.Trials[0].Index {
-		return fmt.Errorf("read what the trial gave: a death of %s, trial %d, is not of this trial", analyze.SafeName(d.Scenario), d.Trial)
+		return fmt.Errorf("read what the trial gave: a death of %s, trial %d, is not of this trial", safetext.Name(d.Scenario), d.Trial)
 	}
 	return r.Out.Death(d)
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/target"
 )
@@ -125,7 +125,7 @@ func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) ([]target.K
 	for _, name := range names {
 		k, err := target.ResolveKernel(ctx, name, target.KernelOptions{
 			Offline:  f.offline,
-			Progress: func(line string) { fmt.Fprintln(stderr, analyze.SafeText(line)) },
+			Progress: func(line string) { fmt.Fprintln(stderr, safetext.Text(line)) },
 		})
 		var unknown *target.UnknownKernelError
 		var notKernel *target.NotKernelError

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
@@ -63,7 +63,7 @@ func decodeProgress(payload []byte) (e progressEvent, ok bool) {
 	if json.Unmarshal(payload, &e) != nil {
 		return progressEvent{}, false
 	}
-	e.Stage = analyze.SafeName(e.Stage)
+	e.Stage = safetext.Name(e.Stage)
 	return e, true
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -100,10 +101,10 @@ func (t *trial) metrics() map[string]results.Metric {
 // lookupCosts are the samples of the trial's profile. Without stacks there is
 // one for each path; with them the time is shared out by calls, the last place
 // getting what is left.
-func (t *trial) lookupCosts() []analyze.LookupCost {
-	var out []analyze.LookupCost
+func (t *trial) lookupCosts() []profile.LookupCost {
+	var out []profile.LookupCost
 	for _, l := range t.lookups {
-		cost := analyze.LookupCost{
+		cost := profile.LookupCost{
 			Scenario: t.job.Scenario, Path: l.name, Function: l.function,
 			Lookups: l.counts.Count, SumNS: int64(l.counts.SumNS),
 		}

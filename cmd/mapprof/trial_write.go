@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
@@ -51,7 +52,7 @@ func (t *trial) write(w *results.Writer) error {
 			return err
 		}
 	}
-	builder := analyze.NewProfileBuilder()
+	builder := profile.NewBuilder()
 	if !t.job.NoDeaths {
 		if err := w.KeepDeaths(); err != nil {
 			return err
@@ -71,15 +72,15 @@ func (t *trial) write(w *results.Writer) error {
 	}
 	var p *pprof.Profile
 	if len(t.lookups) > 0 && builder.N() == 0 {
-		p, err = analyze.LookupProfile(t.lookupCosts(), analyze.MetaOf(run))
+		p, err = profile.OfLookups(t.lookupCosts(), profile.MetaOf(run))
 	} else {
-		p, err = builder.Build(t.outcome.Stacks, analyze.MetaOf(run))
+		p, err = builder.Build(t.outcome.Stacks, profile.MetaOf(run))
 	}
 	if err != nil {
 		return err
 	}
 	var gz bytes.Buffer
-	if err := analyze.WriteProfile(&gz, p); err != nil {
+	if err := profile.Write(&gz, p); err != nil {
 		return err
 	}
 	if err := w.Profile(gz.Bytes()); err != nil {

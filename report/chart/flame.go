@@ -10,7 +10,8 @@ import (
 
 	pprof "github.com/google/pprof/profile"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -29,7 +30,7 @@ const (
 // time, number of deaths.
 type flameValues [3]int64
 
-var flameTypes = [3]string{results.PhaseLimbo, analyze.SampleLimboByteSeconds, analyze.SampleDeaths}
+var flameTypes = [3]string{results.PhaseLimbo, profile.SampleLimboByteSeconds, profile.SampleDeaths}
 
 // Flame is the profiles of all shown runs: stacks from the outermost frame
 // to the phase, each with its values by entry.
@@ -65,7 +66,7 @@ func NewFlame(entries []*model.Entry) *Flame {
 			byRun[e.Loaded] = map[string]int{}
 			runs = append(runs, e.Loaded)
 		}
-		byRun[e.Loaded][analyze.SafeName(e.Scenario.ID)] = i
+		byRun[e.Loaded][safetext.Name(e.Scenario.ID)] = i
 	}
 	for _, l := range runs {
 		if l.Profile == nil {
@@ -116,10 +117,10 @@ func stackOf(s *pprof.Sample) []string {
 		for j := len(l.Line) - 1; j >= 0; j-- {
 			name := "[unknown]"
 			if fn := l.Line[j].Function; fn != nil && fn.Name != "" {
-				name = analyze.SafeName(fn.Name)
+				name = safetext.Name(fn.Name)
 			}
 			if m := l.Mapping; m != nil && m.File != "[kernel]" && m.File != "[mapprof]" {
-				name += " " + analyze.SafeName(m.File)
+				name += " " + safetext.Name(m.File)
 			}
 			out = append(out, name)
 		}

@@ -4,13 +4,12 @@ package chart
 
 import (
 	"fmt"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"html"
 	"html/template"
 	"math"
 	"strconv"
 	"strings"
-
-	"github.com/mapprof/mapprof/analyze"
 )
 
 // markup builds HTML and SVG. Whatever comes from a run goes through text or
@@ -29,7 +28,7 @@ func (m *markup) text(s string) { m.b.WriteString(escape(s)) }
 func (m *markup) html() template.HTML { return template.HTML(m.b.String()) }
 
 // escape makes text fit for an element and for a quoted attribute.
-func escape(s string) string { return html.EscapeString(analyze.SafeText(s)) }
+func escape(s string) string { return html.EscapeString(safetext.Text(s)) }
 
 // num prints a coordinate with at most one digit behind the point.
 func num(v float64) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -71,7 +72,7 @@ func statusesOf(entries []*model.Entry) []Status {
 func alertsOf(runs []*model.Loaded, entries []*model.Entry) []Status {
 	var out []Status
 	add := func(level, run, text string) {
-		s := Status{Level: level, Text: analyze.SafeText(text)}
+		s := Status{Level: level, Text: safetext.Text(text)}
 		if len(runs) > 1 {
 			s.Name = run
 		}

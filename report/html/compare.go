@@ -11,7 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 )
 
@@ -74,7 +75,7 @@ func comparisonsOf(runs []*model.Loaded, entries []*model.Entry) []comparison {
 	if len(entries) < 2 {
 		return nil
 	}
-	inputs := make([]analyze.Input, 0, len(runs))
+	inputs := make([]compare.Input, 0, len(runs))
 	for ri, l := range runs {
 		run := *l.Run
 		run.Scenarios = nil
@@ -84,14 +85,14 @@ func comparisonsOf(runs []*model.Loaded, entries []*model.Entry) []comparison {
 			}
 		}
 		if len(run.Scenarios) > 0 {
-			inputs = append(inputs, analyze.Input{Name: model.ShortRuns(entries)[ri], Run: &run})
+			inputs = append(inputs, compare.Input{Name: model.ShortRuns(entries)[ri], Run: &run})
 		}
 	}
 	if len(inputs) > 1 {
-		return []comparison{compareBy(inputs, analyze.ByRun, "Runs", model.ShortKernels(entries))}
+		return []comparison{compareBy(inputs, compare.ByRun, "Runs", model.ShortKernels(entries))}
 	}
 	var out []comparison
-	for _, by := range []struct{ by, title string }{{analyze.ByStrategy, "Strategies"}, {analyze.ByKernel, "Kernels"}, {analyze.ByWorkload, "Workloads"}} {
+	for _, by := range []struct{ by, title string }{{compare.ByStrategy, "Strategies"}, {compare.ByKernel, "Kernels"}, {compare.ByWorkload, "Workloads"}} {
 		if c := compareBy(inputs, by.by, by.title, model.ShortKernels(entries)); c.Problem == "" {
 			out = append(out, c)
 		}
@@ -100,10 +101,10 @@ func comparisonsOf(runs []*model.Loaded, entries []*model.Entry) []comparison {
 }
 
 // compareBy compares, and calls kernels by the names in short.
-func compareBy(inputs []analyze.Input, by, title string, short map[string]string) comparison {
+func compareBy(inputs []compare.Input, by, title string, short map[string]string) comparison {
 	out := comparison{Title: title}
-	c, err := analyze.Compare(inputs, analyze.CompareOptions{By: by, Force: true})
-	var inc *analyze.IncomparableError
+	c, err := compare.Runs(inputs, compare.Options{By: by, Force: true})
+	var inc *compare.IncomparableError
 	switch {
 	case errors.As(err, &inc):
 		out.Problem = "Nothing here can be compared: " + strings.Join(inc.Reasons, "; ") + "."
@@ -157,13 +158,13 @@ func kernelNames(short map[string]string) *strings.Replacer {
 	slices.SortFunc(releases, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	var pairs []string
 	for _, k := range releases {
-		pairs = append(pairs, analyze.SafeName(k), short[k])
+		pairs = append(pairs, safetext.Name(k), short[k])
 	}
 	return strings.NewReplacer(pairs...)
 }
 
 // methodText says how verdicts are reached, and how many could not be.
-func methodText(c *analyze.Comparison) string {
+func methodText(c *compare.Comparison) string {
 	text := fmt.Sprintf("Medians of trials with 95%% confidence intervals where there are enough of them. A verdict needs p ≤ %s after Holm's correction over %s, and a difference above %s.",
 		strconv.FormatFloat(c.Alpha, 'g', 3, 64), model.Plural(uint64(max(0, c.Tests)), "test"), thresholdText(c))
 	few, all, need := 0, 0, 0
@@ -171,7 +172,7 @@ func methodText(c *analyze.Comparison) string {
 		for _, r := range g.Rows {
 			for _, cell := range r.Cells {
 				all++
-				if cell.Effect == analyze.EffectFew {
+				if cell.Effect == compare.EffectFew {
 					few++
 					need = max(need, cell.Need)
 				}
@@ -188,7 +189,7 @@ func methodText(c *analyze.Comparison) string {
 	return text
 }
 
-func thresholdText(c *analyze.Comparison) string {
+func thresholdText(c *compare.Comparison) string {
 	var texts []string
 	for _, g := range c.Groups {
 		if t := strconv.FormatFloat(g.Threshold*100, 'g', 3, 64) + "%"; !slices.Contains(texts, t) {
@@ -231,27 +232,27 @@ func (c *comparison) overview() {
 	}
 }
 
-func compareCellOf(c analyze.ComparedCell, r analyze.ComparedRow) compareCell {
+func compareCellOf(c compare.Cell, r compare.Row) compareCell {
 	out := compareCell{Value: model.FormatFigure(c.Center.Median, c.Center.N, r.Unit), CI: interval(c.Center, r.Unit), Class: c.Effect}
 	if c.Relative != nil {
 		out.Delta = formatDelta(*c.Relative, r.Base.Median)
 	}
 	var why []string
 	switch c.Effect {
-	case analyze.EffectWorse, analyze.EffectBetter:
+	case compare.EffectWorse, compare.EffectBetter:
 		out.Verdict = c.Effect
-	case analyze.EffectFew:
+	case compare.EffectFew:
 		why = append(why, "too few trials")
 		if c.Need > 0 {
 			why = append(why, fmt.Sprintf("%d on each side would be enough", c.Need))
 		}
-	case analyze.EffectAbsent:
+	case compare.EffectAbsent:
 		why = append(why, "absent on one side")
-	case analyze.EffectUnfit:
+	case compare.EffectUnfit:
 		why = append(why, "the units differ")
-	case analyze.EffectSame:
+	case compare.EffectSame:
 		why = append(why, "no difference shown")
-	case analyze.EffectSmall:
+	case compare.EffectSmall:
 		why = append(why, "below the threshold")
 	}
 	if c.PHolm != nil {
@@ -287,7 +288,7 @@ func formatDelta(d, base float64) string {
 }
 
 // interval prints a median's confidence interval, where there is one.
-func interval(c analyze.Center, unit string) string {
+func interval(c compare.Center, unit string) string {
 	if c.Lo == nil || c.Hi == nil {
 		return ""
 	}

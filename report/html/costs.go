@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -50,13 +50,13 @@ func costSentence(list []*model.Entry, kernel string) (out []span, blame string)
 			}
 			text := model.MetricCells(c.Metric)[0]
 			if !strings.HasPrefix(c.Metric.Unit, "ns") {
-				text += "\u00a0" + analyze.SafeName(strings.TrimSuffix(c.Metric.Unit, "/op"))
+				text += "\u00a0" + safetext.Name(strings.TrimSuffix(c.Metric.Unit, "/op"))
 			}
 			out = append(out, span{Text: start},
 				span{Text: text, Figure: true, Value: strconv.FormatFloat(c.Metric.P50, 'g', -1, 64), Scenario: e.Scenario.ID, Class: e.Color},
-				span{Text: " by path " + analyze.SafeName(c.Path)})
+				span{Text: " by path " + safetext.Name(c.Path)})
 			if m := e.Scenario.Metrics[probePrefix+c.Path]; m.N > 0 {
-				added = append(added, fmt.Sprintf("%s to path %s", model.MetricCells(m)[0], analyze.SafeName(c.Path)))
+				added = append(added, fmt.Sprintf("%s to path %s", model.MetricCells(m)[0], safetext.Name(c.Path)))
 			}
 		}
 	}
@@ -77,7 +77,7 @@ func findingsOf(s *results.Scenario) []string {
 		for _, f := range t.Findings {
 			if !seen[f] {
 				seen[f] = true
-				out = append(out, analyze.SafeText(f))
+				out = append(out, safetext.Text(f))
 			}
 		}
 	}

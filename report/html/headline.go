@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -98,7 +99,7 @@ func headlinesOf(entries []*model.Entry, runs int) []headline {
 
 // workloadText names the maps; subtitle names the workload itself.
 func workloadText(s *results.Scenario) string {
-	inner, outer := analyze.SafeName(s.Params["inner"]), analyze.SafeName(s.Params["outer"])
+	inner, outer := safetext.Name(s.Params["inner"]), safetext.Name(s.Params["outer"])
 	switch {
 	case inner != "" && outer != "":
 		return inner + " in " + outer
@@ -128,7 +129,7 @@ func sentence(list []*model.Entry, kernel string) (out []span, blame string) {
 			words = "with " + model.StrategyName(e.Scenario)
 		}
 		if o := e.Scenario.Strategy.Observed; o != e.Scenario.Strategy.Requested && o != "" {
-			words += " (the kernel took the way of " + analyze.SafeName(o) + ")"
+			words += " (the kernel took the way of " + safetext.Name(o) + ")"
 		}
 		out = append(out, span{Text: " " + words})
 	}
@@ -164,7 +165,7 @@ func phaseNoun(phase string) string {
 func headlineRowOf(e *model.Entry) headlineRow {
 	l := e.Scenario.Phases[results.PhaseLimbo]
 	r := headlineRow{Label: model.StrategyName(e.Scenario), Color: e.Color, N: strconv.FormatUint(l.N, 10), P50: model.None, P99: model.None, Max: model.None, Peak: model.None, Maps: model.None,
-		Observed: analyze.SafeName(e.Scenario.Strategy.Observed)}
+		Observed: safetext.Name(e.Scenario.Strategy.Observed)}
 	if l.N > 0 {
 		r.P50, r.P99, r.Max = model.FormatDuration(float64(l.P50NS)), model.FormatDuration(float64(l.P99NS)), model.FormatDuration(float64(l.MaxNS))
 		r.Peak, r.Maps = model.FormatBytes(float64(e.Scenario.Limbo.PeakBytes)), strconv.FormatUint(e.Scenario.Limbo.PeakMaps, 10)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 )
 
@@ -24,7 +24,7 @@ func WriteLive(w io.Writer, runs []*model.Loaded, f model.Filter, facetBy string
 
 // WriteNote writes a page that is only a message.
 func WriteNote(w io.Writer, title, text string) error {
-	if err := pageTemplate.ExecuteTemplate(w, "note", Fact{Name: title, Value: analyze.SafeText(text)}); err != nil {
+	if err := pageTemplate.ExecuteTemplate(w, "note", Fact{Name: title, Value: safetext.Text(text)}); err != nil {
 		return fmt.Errorf("write message: %w", err)
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/chart"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
@@ -93,10 +93,10 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 		p.Hidden += len(l.Run.Scenarios)
 	}
 	p.Hidden -= len(entries)
-	p.Tool = analyze.SafeText(strings.TrimSpace(runs[0].Run.Tool.Name + " " + runs[0].Run.Tool.Version))
+	p.Tool = safetext.Text(strings.TrimSpace(runs[0].Run.Tool.Name + " " + runs[0].Run.Tool.Version))
 	for _, c := range p.Comparisons {
 		for _, w := range c.Forced {
-			p.Alerts = append(p.Alerts, Status{Level: "warn", Text: "Compared all the same, although it isn't comparable: " + analyze.SafeText(w)})
+			p.Alerts = append(p.Alerts, Status{Level: "warn", Text: "Compared all the same, although it isn't comparable: " + safetext.Text(w)})
 		}
 	}
 	// Problems are always in sight; of warnings, a page full of them would

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -172,10 +172,10 @@ func targetsOf(runs []*model.Loaded, entries []*model.Entry) []targetInfo {
 }
 
 func targetOf(t *results.Target) targetInfo {
-	info := targetInfo{Title: analyze.SafeName(t.Kernel.Release)}
+	info := targetInfo{Title: safetext.Name(t.Kernel.Release)}
 	add := func(name, value string) {
 		if value != "" {
-			info.Facts = append(info.Facts, Fact{name, analyze.SafeText(value)})
+			info.Facts = append(info.Facts, Fact{name, safetext.Text(value)})
 		}
 	}
 	add("kind", t.Kind)
@@ -194,10 +194,10 @@ func targetOf(t *results.Target) targetInfo {
 	}
 	slices.Sort(names)
 	for _, k := range names {
-		info.Knobs = append(info.Knobs, Fact{analyze.SafeName(k), analyze.SafeText(t.Kernel.Knobs[k])})
+		info.Knobs = append(info.Knobs, Fact{safetext.Name(k), safetext.Text(t.Kernel.Knobs[k])})
 	}
 	for _, p := range t.Probes {
-		r := probeRow{analyze.SafeName(p.Name), analyze.SafeName(p.Function), analyze.SafeName(p.Mechanism), analyze.SafeText(p.Reason), p.Required}
+		r := probeRow{safetext.Name(p.Name), safetext.Name(p.Function), safetext.Name(p.Mechanism), safetext.Text(p.Reason), p.Required}
 		if r.Mechanism == "" {
 			info.Missing++
 		}
@@ -219,7 +219,7 @@ func runInfos(runs []*model.Loaded) []runInfo {
 		info := runInfo{Name: l.Name}
 		add := func(name, value string) {
 			if value != "" {
-				info.Facts = append(info.Facts, Fact{name, analyze.SafeText(value)})
+				info.Facts = append(info.Facts, Fact{name, safetext.Text(value)})
 			}
 		}
 		if !r.Started.IsZero() {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -155,19 +156,19 @@ func paramNames(entries []*Entry) []string {
 func (e *Entry) attributes(kernel, run string, params []string) []attribute {
 	out := []attribute{
 		{"run", run},
-		{"workload", analyze.SafeName(e.Scenario.Workload)},
+		{"workload", safetext.Name(e.Scenario.Workload)},
 		{FacetKernel, kernel},
 	}
 	for _, p := range params {
-		out = append(out, attribute{analyze.SafeName(p), analyze.SafeName(e.Scenario.Params[p])})
+		out = append(out, attribute{safetext.Name(p), safetext.Name(e.Scenario.Params[p])})
 	}
 	if e.Target != nil {
-		out = append(out, attribute{"accel", analyze.SafeName(e.Target.Accel)}, attribute{"clock", analyze.SafeName(e.Target.Clock)},
+		out = append(out, attribute{"accel", safetext.Name(e.Target.Accel)}, attribute{"clock", safetext.Name(e.Target.Clock)},
 			attribute{"CPUs", strconv.Itoa(e.Target.CPUs)})
 	} else {
 		out = append(out, attribute{"accel", ""}, attribute{"clock", ""}, attribute{"CPUs", ""})
 	}
-	return append(out, attribute{FacetStrategy, analyze.SafeName(e.Scenario.Strategy.Requested)})
+	return append(out, attribute{FacetStrategy, safetext.Name(e.Scenario.Strategy.Requested)})
 }
 
 func (a attribute) text() string {

@@ -3,10 +3,10 @@
 package model
 
 import (
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"strconv"
 	"strings"
-
-	"github.com/mapprof/mapprof/analyze"
 )
 
 // FormatFigure prints a median over n trials in its unit.
@@ -15,14 +15,14 @@ func FormatFigure(v float64, n int, unit string) string {
 		return None
 	}
 	switch unit {
-	case analyze.UnitNS, "ns/op":
+	case compare.UnitNS, "ns/op":
 		return FormatDuration(v)
-	case analyze.UnitBytes:
+	case compare.UnitBytes:
 		return FormatBytes(v)
-	case analyze.UnitByteSeconds:
+	case compare.UnitByteSeconds:
 		return FormatByteSeconds(v)
 	}
-	return strings.TrimSpace(Significant(v, false) + " " + analyze.SafeName(unit))
+	return strings.TrimSpace(Significant(v, false) + " " + safetext.Name(unit))
 }
 
 // FormatP prints a p value with three digits and without the zero in front.

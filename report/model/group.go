@@ -8,7 +8,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -50,7 +50,7 @@ func ParamsText(params map[string]string) string {
 	var parts []string
 	for k, v := range params {
 		if v != "" {
-			parts = append(parts, analyze.SafeName(k)+"="+analyze.SafeName(v))
+			parts = append(parts, safetext.Name(k)+"="+safetext.Name(v))
 		}
 	}
 	sort.Strings(parts)
@@ -58,13 +58,13 @@ func ParamsText(params map[string]string) string {
 }
 
 // Kernel is the release of the group's first scenario.
-func (g *Group) Kernel() string { return analyze.SafeName(g.Scenarios[0].KernelName()) }
+func (g *Group) Kernel() string { return safetext.Name(g.Scenarios[0].KernelName()) }
 
 // Deaths is how many maps were seen to be freed.
 func Deaths(s *results.Scenario) uint64 { return s.Phases[results.PhaseLimbo].N }
 
 // StrategyName names a scenario within its group: the strategy that was asked for.
-func StrategyName(s *results.Scenario) string { return analyze.SafeName(s.Strategy.Requested) }
+func StrategyName(s *results.Scenario) string { return safetext.Name(s.Strategy.Requested) }
 
 // PhasesOf lists those that at least one of the scenarios has, in order.
 func (g *Group) PhasesOf(candidates []string) []string {
@@ -75,21 +75,21 @@ func (g *Group) PhasesOf(candidates []string) []string {
 
 // Subtitle says what ran and where.
 func (g *Group) Subtitle() string {
-	parts := []string{analyze.SafeName(g.Workload)}
+	parts := []string{safetext.Name(g.Workload)}
 	if g.Params != "" {
 		parts[0] += " " + g.Params
 	}
 	if g.Loop != "" {
-		parts = append(parts, analyze.SafeName(g.Loop)+" loop")
+		parts = append(parts, safetext.Name(g.Loop)+" loop")
 	}
 	if t := g.Target; t != nil {
-		where := "target " + analyze.SafeName(t.Kind)
+		where := "target " + safetext.Name(t.Kind)
 		if t.Accel != "" && t.Accel != "none" {
-			where += " (" + analyze.SafeName(t.Accel) + ")"
+			where += " (" + safetext.Name(t.Accel) + ")"
 		}
 		parts = append(parts, where)
 		if t.Clock != "" {
-			parts = append(parts, analyze.SafeName(t.Clock)+" clock")
+			parts = append(parts, safetext.Name(t.Clock)+" clock")
 		}
 		if t.CPUs > 0 {
 			parts = append(parts, NoBreak(Plural(uint64(t.CPUs), "CPU")))
@@ -172,7 +172,7 @@ func JoinKernels(list []*Group) []*Group {
 // there is no other difference.
 func (g *Group) RowName(s *results.Scenario) string {
 	if g.ByKernel {
-		return analyze.SafeName(s.KernelName())
+		return safetext.Name(s.KernelName())
 	}
 	return StrategyName(s)
 }

@@ -3,16 +3,15 @@
 package model
 
 import (
+	"github.com/mapprof/mapprof/internal/safetext"
 	"regexp"
-
-	"github.com/mapprof/mapprof/analyze"
 )
 
 var versionPattern = regexp.MustCompile(`^\d+(\.\d+)*(-rc\d+)?(-\d+)?`)
 
 // KernelVersion is the version in a release; empty: there is none.
 func KernelVersion(release string) string {
-	return versionPattern.FindString(analyze.SafeName(release))
+	return versionPattern.FindString(safetext.Name(release))
 }
 
 // ShortKernels maps releases to their versions ("6.12.117" of
@@ -28,7 +27,7 @@ func ShortKernels(entries []*Entry) map[string]string {
 		if v == "" || taken[v] {
 			// One collision makes all of them long.
 			for _, e := range entries {
-				short[e.Scenario.KernelName()] = analyze.SafeName(e.Scenario.KernelName())
+				short[e.Scenario.KernelName()] = safetext.Name(e.Scenario.KernelName())
 			}
 			return short
 		}

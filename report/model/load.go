@@ -10,7 +10,8 @@ import (
 
 	pprof "github.com/google/pprof/profile"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -39,7 +40,7 @@ func Load(path string) (*Loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open run %s: %w", path, err)
 	}
-	l := &Loaded{Name: analyze.SafeName(filepath.Base(abs)), Run: dir.Run}
+	l := &Loaded{Name: safetext.Name(filepath.Base(abs)), Run: dir.Run}
 	if l.curves, err = curvesOf(dir); err != nil {
 		l.note("histograms", err)
 	}
@@ -72,7 +73,7 @@ func profileOf(dir *results.Dir) (*pprof.Profile, error) {
 		return nil, err
 	}
 	defer f.Close()
-	p, err := analyze.ReadProfile(f)
+	p, err := profile.Read(f)
 	if err != nil {
 		return nil, &results.CorruptError{File: results.ProfileFile, Err: err}
 	}

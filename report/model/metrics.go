@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -37,14 +37,14 @@ func LookupCosts(s *results.Scenario) []LookupCost {
 
 // MetricName says a metric's unit where its cells don't.
 func MetricName(name string, m results.Metric) string {
-	name = analyze.SafeName(name)
+	name = safetext.Name(name)
 	switch m.Unit {
 	case "ns", "bytes", "":
 		return name
 	case "ns/op":
 		return name + " (per op)"
 	}
-	return name + " (" + analyze.SafeName(m.Unit) + ")"
+	return name + " (" + safetext.Name(m.Unit) + ")"
 }
 
 // MetricCells are a metric's p50, p90, p99 and maximum.
@@ -86,12 +86,12 @@ func MeasurementsOf(scenarios []*results.Scenario) []Measurement {
 	}
 	names := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(how)) {
-		names[how[name]] = append(names[how[name]], analyze.SafeName(name))
+		names[how[name]] = append(names[how[name]], safetext.Name(name))
 	}
 	said := slices.SortedFunc(maps.Keys(names), func(a, b string) int { return strings.Compare(names[a][0], names[b][0]) })
 	out := make([]Measurement, 0, len(said))
 	for _, h := range said {
-		out = append(out, Measurement{strings.Join(names[h], ", "), analyze.SafeText(h)})
+		out = append(out, Measurement{strings.Join(names[h], ", "), safetext.Text(h)})
 	}
 	return out
 }

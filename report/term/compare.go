@@ -11,20 +11,21 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 )
 
 // effectWords are the effects as a person reads them, in the order in which
 // they are summed up.
 var effectWords = []struct{ effect, word string }{
-	{analyze.EffectWorse, "worse"},
-	{analyze.EffectBetter, "better"},
-	{analyze.EffectSmall, "changed, but under the threshold"},
-	{analyze.EffectSame, "without a difference"},
-	{analyze.EffectFew, "with too few trials"},
-	{analyze.EffectAbsent, "absent on one side"},
-	{analyze.EffectUnfit, "in another unit"},
+	{compare.EffectWorse, "worse"},
+	{compare.EffectBetter, "better"},
+	{compare.EffectSmall, "changed, but under the threshold"},
+	{compare.EffectSame, "without a difference"},
+	{compare.EffectFew, "with too few trials"},
+	{compare.EffectAbsent, "absent on one side"},
+	{compare.EffectUnfit, "in another unit"},
 }
 
 // sideName is A for the first side, then B, C …
@@ -36,7 +37,7 @@ func sideName(i int) string {
 }
 
 // verdictLines sum a comparison up, one line for each side that is compared.
-func verdictLines(c *analyze.Comparison) []string {
+func verdictLines(c *compare.Comparison) []string {
 	sides := 0
 	for _, g := range c.Groups {
 		sides = max(sides, len(g.Sides))
@@ -58,10 +59,10 @@ func verdictLines(c *analyze.Comparison) []string {
 // plainName makes a stranger's name fit for a terminal and for the log of a
 // CI runner, which takes lines with these marks for commands.
 func plainName(s string) string {
-	return strings.NewReplacer("::", ": :", "##[", "## [").Replace(analyze.SafeName(s))
+	return strings.NewReplacer("::", ": :", "##[", "## [").Replace(safetext.Name(s))
 }
 
-func sideLine(i int, s analyze.ComparedSide) string {
+func sideLine(i int, s compare.Side) string {
 	observed := cmp.Or(plainName(s.Observed), model.None)
 	return fmt.Sprintf("%s  %s · kernel %s · %s → %s · %s clock · %s", sideName(i), plainName(s.Label), plainName(s.Kernel),
 		plainName(s.Requested), observed, plainName(s.Clock), model.Plural(uint64(s.Trials), "trial"))
@@ -69,7 +70,7 @@ func sideLine(i int, s analyze.ComparedSide) string {
 
 // WriteComparison prints a comparison for a person: what changed in a line,
 // then a table for every group of scenarios.
-func WriteComparison(w io.Writer, c *analyze.Comparison, o Options) error {
+func WriteComparison(w io.Writer, c *compare.Comparison, o Options) error {
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
@@ -97,7 +98,7 @@ func WriteComparison(w io.Writer, c *analyze.Comparison, o Options) error {
 	return err
 }
 
-func (p *printer) comparisonNotes(c *analyze.Comparison) {
+func (p *printer) comparisonNotes(c *compare.Comparison) {
 	p.blankLine()
 	for _, l := range methodLines(c) {
 		p.note("method", l)
@@ -109,14 +110,14 @@ func (p *printer) comparisonNotes(c *analyze.Comparison) {
 		p.note("left out", plainName(u))
 	}
 	for _, w := range c.Warnings {
-		p.note("warning", analyze.SafeText(w))
+		p.note("warning", safetext.Text(w))
 	}
 }
 
-func methodLines(c *analyze.Comparison) []string {
+func methodLines(c *compare.Comparison) []string {
 	var out []string
 	for _, deterministic := range []bool{true, false} {
-		i := slices.IndexFunc(c.Groups, func(g analyze.ComparedGroup) bool { return g.Deterministic == deterministic })
+		i := slices.IndexFunc(c.Groups, func(g compare.Group) bool { return g.Deterministic == deterministic })
 		if i < 0 {
 			continue
 		}
@@ -131,12 +132,12 @@ func methodLines(c *analyze.Comparison) []string {
 }
 
 // needLine says how many trials would be enough, where there are too few.
-func needLine(c *analyze.Comparison) string {
+func needLine(c *compare.Comparison) string {
 	need, n := 0, 0
 	for _, g := range c.Groups {
 		for _, r := range g.Rows {
 			for _, cell := range r.Cells {
-				if cell.Effect == analyze.EffectFew {
+				if cell.Effect == compare.EffectFew {
 					need, n = max(need, cell.Need), n+1
 				}
 			}
@@ -148,7 +149,7 @@ func needLine(c *analyze.Comparison) string {
 	return fmt.Sprintf("too few to say anything about %s: %d on each side would be enough (--trials %d)", model.Plural(uint64(n), "change"), need, need)
 }
 
-func comparisonGrid(g *analyze.ComparedGroup, o Options) *grid {
+func comparisonGrid(g *compare.Group, o Options) *grid {
 	last := "p"
 	if g.Deterministic {
 		last = "spread"
@@ -169,7 +170,7 @@ func comparisonGrid(g *analyze.ComparedGroup, o Options) *grid {
 		row := []string{metricText(r.Metric, r.Unit), figureText(r.Base.Median, r.Base.N, r.Unit), precision(r.Base)}
 		for i := range r.Cells {
 			c := &r.Cells[i]
-			if c.Effect == analyze.EffectWorse || c.Effect == analyze.EffectBetter {
+			if c.Effect == compare.EffectWorse || c.Effect == compare.EffectBetter {
 				t.bold[len(t.rows)] = true
 			}
 			row = append(row, bar, figureText(c.Center.Median, c.Center.N, r.Unit), precision(c.Center), changeText(c, r.Base.Median, g.Deterministic), certainty(c))
@@ -183,7 +184,7 @@ func comparisonGrid(g *analyze.ComparedGroup, o Options) *grid {
 func metricText(metric, unit string) string {
 	name := plainName(metric)
 	switch unit {
-	case analyze.UnitNS, analyze.UnitBytes, analyze.UnitByteSeconds, "":
+	case compare.UnitNS, compare.UnitBytes, compare.UnitByteSeconds, "":
 		return name
 	case "ns/op":
 		return name + " (per op)"
@@ -194,14 +195,14 @@ func metricText(metric, unit string) string {
 // figureText is a figure whose unit, unless it scales, stands with the metric.
 func figureText(v float64, n int, unit string) string {
 	switch unit {
-	case analyze.UnitNS, analyze.UnitBytes, analyze.UnitByteSeconds, "ns/op":
+	case compare.UnitNS, compare.UnitBytes, compare.UnitByteSeconds, "ns/op":
 		return model.FormatFigure(v, n, unit)
 	}
 	return model.FormatFigure(v, n, "")
 }
 
 // precision is the confidence interval around a median, as a share of it.
-func precision(c analyze.Center) string {
+func precision(c compare.Center) string {
 	switch {
 	case c.N < 2:
 		return ""
@@ -225,18 +226,18 @@ func precision(c analyze.Center) string {
 	return strconv.FormatFloat(100*v, 'f', 0, 64) + "%"
 }
 
-func changeText(c *analyze.ComparedCell, base float64, deterministic bool) string {
+func changeText(c *compare.Cell, base float64, deterministic bool) string {
 	change := relativeText(c.Relative, base, deterministic)
 	switch c.Effect {
-	case analyze.EffectAbsent:
+	case compare.EffectAbsent:
 		return "absent"
-	case analyze.EffectUnfit:
+	case compare.EffectUnfit:
 		return "other unit"
-	case analyze.EffectSame:
+	case compare.EffectSame:
 		return "~"
-	case analyze.EffectFew:
+	case compare.EffectFew:
 		return change + " ?"
-	case analyze.EffectSmall:
+	case compare.EffectSmall:
 		return change + " small"
 	}
 	return change + " " + c.Effect
@@ -266,11 +267,11 @@ func relativeText(r *float64, base float64, deterministic bool) string {
 }
 
 // certainty is p on a wall clock and the spread on a deterministic one.
-func certainty(c *analyze.ComparedCell) string {
+func certainty(c *compare.Cell) string {
 	switch {
-	case c.Method == analyze.MethodSpread && c.Spread != nil:
-		return precision(analyze.Center{N: 2, Median: 1, Lo: ptr(1 - *c.Spread), Hi: ptr(1 + *c.Spread)})
-	case c.Method == analyze.MethodMannWhitney && c.PHolm != nil && c.Effect != analyze.EffectFew:
+	case c.Method == compare.MethodSpread && c.Spread != nil:
+		return precision(compare.Center{N: 2, Median: 1, Lo: ptr(1 - *c.Spread), Hi: ptr(1 + *c.Spread)})
+	case c.Method == compare.MethodMannWhitney && c.PHolm != nil && c.Effect != compare.EffectFew:
 		return model.FormatP(*c.PHolm)
 	}
 	return ""

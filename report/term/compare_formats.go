@@ -9,15 +9,17 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/export"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 )
 
 // WriteComparisonJSON prints a comparison with every digit.
-func WriteComparisonJSON(w io.Writer, c *analyze.Comparison) error { return model.WriteJSON(w, c) }
+func WriteComparisonJSON(w io.Writer, c *compare.Comparison) error { return model.WriteJSON(w, c) }
 
 // WriteComparisonMarkdown prints what WriteComparison does for a page.
-func WriteComparisonMarkdown(w io.Writer, c *analyze.Comparison) error {
+func WriteComparisonMarkdown(w io.Writer, c *compare.Comparison) error {
 	var b bytes.Buffer
 	for _, l := range verdictLines(c) {
 		b.WriteString("**" + markdown(l) + "**  \n")
@@ -82,7 +84,7 @@ func markdownTable(b *bytes.Buffer, g *grid) {
 // HTML, link, mention or emphasis begins.
 func markdown(s string) string {
 	var b strings.Builder
-	for _, r := range analyze.SafeText(s) {
+	for _, r := range safetext.Text(s) {
 		switch r {
 		case '&':
 			b.WriteString("&amp;")
@@ -104,7 +106,7 @@ func markdown(s string) string {
 
 // WriteComparisonCSV prints one line for each figure and side that is
 // compared, with every digit.
-func WriteComparisonCSV(w io.Writer, c *analyze.Comparison) error {
+func WriteComparisonCSV(w io.Writer, c *compare.Comparison) error {
 	cw := csv.NewWriter(w)
 	_ = cw.Write([]string{"group", "metric", "unit", "base", "base_n", "base_median", "base_lo", "base_hi",
 		"other", "other_n", "other_median", "other_lo", "other_hi", "relative", "method", "p", "p_holm", "spread", "effect", "need_trials", "forced"})
@@ -114,7 +116,7 @@ func WriteComparisonCSV(w io.Writer, c *analyze.Comparison) error {
 		}
 		return strconv.FormatFloat(*v, 'g', -1, 64)
 	}
-	center := func(c analyze.Center) []string {
+	center := func(c compare.Center) []string {
 		if c.N == 0 {
 			return []string{"0", "", "", ""}
 		}
@@ -123,8 +125,8 @@ func WriteComparisonCSV(w io.Writer, c *analyze.Comparison) error {
 	for _, g := range c.Groups {
 		for _, r := range g.Rows {
 			for i, cell := range r.Cells {
-				line := []string{analyze.CSVCell(g.Name), analyze.CSVCell(r.Metric), analyze.CSVCell(r.Unit), analyze.CSVCell(g.Sides[0].Label)}
-				line = append(append(line, center(r.Base)...), analyze.CSVCell(g.Sides[i+1].Label))
+				line := []string{export.CSVCell(g.Name), export.CSVCell(r.Metric), export.CSVCell(r.Unit), export.CSVCell(g.Sides[0].Label)}
+				line = append(append(line, center(r.Base)...), export.CSVCell(g.Sides[i+1].Label))
 				line = append(append(line, center(cell.Center)...), number(cell.Relative), cell.Method, number(cell.P), number(cell.PHolm),
 					number(cell.Spread), cell.Effect, needText(cell.Need), strconv.FormatBool(len(c.Forced) > 0))
 				_ = cw.Write(line)

@@ -10,25 +10,26 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/report/internal/fixture"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
 
 // compared makes runs with equal seeds: their figures never change.
-func comparedInputs(trials int, clock string, factors ...float64) []analyze.Input {
-	var in []analyze.Input
+func comparedInputs(trials int, clock string, factors ...float64) []compare.Input {
+	var in []compare.Input
 	for i, f := range factors {
-		run := analyze.SyntheticRun(trials, 0.0001, f, clock, rand.New(rand.NewPCG(uint64(i), 1)))
-		in = append(in, analyze.Input{Name: []string{"before", "after", "third"}[i], Run: run})
+		run := synthetic.Run(trials, 0.0001, f, clock, rand.New(rand.NewPCG(uint64(i), 1)))
+		in = append(in, compare.Input{Name: []string{"before", "after", "third"}[i], Run: run})
 	}
 	return in
 }
 
-func mustCompare(t *testing.T, in []analyze.Input, o analyze.CompareOptions) *analyze.Comparison {
+func mustCompare(t *testing.T, in []compare.Input, o compare.Options) *compare.Comparison {
 	t.Helper()
-	c, err := analyze.Compare(in, o)
+	c, err := compare.Runs(in, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func mustCompare(t *testing.T, in []analyze.Input, o analyze.CompareOptions) *an
 }
 
 // comparisons are the tables that are shown, by the name of their golden file.
-func comparisons(t *testing.T) map[string]*analyze.Comparison {
+func comparisons(t *testing.T) map[string]*compare.Comparison {
 	absent := comparedInputs(3, "icount", 1, 1.02)
 	for i := range absent[1].Run.Scenarios[0].Trials {
 		delete(absent[1].Run.Scenarios[0].Trials[i].Phases, results.PhaseUpdateWait)
@@ -47,12 +48,12 @@ func comparisons(t *testing.T) map[string]*analyze.Comparison {
 		s.Kernel = "::error::\x1b[31m##[group]|<b>@me"
 		s.Params["|"] = strings.Repeat("x", i)
 	}
-	return map[string]*analyze.Comparison{
-		"compare-three":  mustCompare(t, comparedInputs(3, "icount", 1, 1.02, 0.9), analyze.CompareOptions{}),
-		"compare-wall":   mustCompare(t, comparedInputs(10, "wall", 1, 1.2), analyze.CompareOptions{}),
-		"compare-few":    mustCompare(t, comparedInputs(4, "wall", 1, 1.2), analyze.CompareOptions{}),
-		"compare-absent": mustCompare(t, absent, analyze.CompareOptions{}),
-		"compare-forced": mustCompare(t, evil, analyze.CompareOptions{Force: true}),
+	return map[string]*compare.Comparison{
+		"compare-three":  mustCompare(t, comparedInputs(3, "icount", 1, 1.02, 0.9), compare.Options{}),
+		"compare-wall":   mustCompare(t, comparedInputs(10, "wall", 1, 1.2), compare.Options{}),
+		"compare-few":    mustCompare(t, comparedInputs(4, "wall", 1, 1.2), compare.Options{}),
+		"compare-absent": mustCompare(t, absent, compare.Options{}),
+		"compare-forced": mustCompare(t, evil, compare.Options{Force: true}),
 	}
 }
 
@@ -80,11 +81,11 @@ func TestWriteComparison(t *testing.T) {
 }
 
 func TestPrecisionAndChange(t *testing.T) {
-	center := func(lo, median, hi float64) analyze.Center {
-		return analyze.Center{N: 3, Median: median, Lo: &lo, Hi: &hi}
+	center := func(lo, median, hi float64) compare.Center {
+		return compare.Center{N: 3, Median: median, Lo: &lo, Hi: &hi}
 	}
 	for _, c := range []struct {
-		center analyze.Center
+		center compare.Center
 		want   string
 	}{
 		{center(90, 100, 110), "10%"},
@@ -95,7 +96,7 @@ func TestPrecisionAndChange(t *testing.T) {
 		{center(-100, -100, -100), "0%"},
 		{center(0, 0, 0), "0%"},
 		{center(-5, 0, 5), model.None},
-		{analyze.Center{N: 3, Median: -100}, "∞"},
+		{compare.Center{N: 3, Median: -100}, "∞"},
 	} {
 		if got := precision(c.center); got != c.want {
 			t.Errorf("±%s around %v from %v to %v, want %s", got, c.center.Median, c.center.Lo, c.center.Hi, c.want)
@@ -141,7 +142,7 @@ func TestComparisonData(t *testing.T) {
 		if err := WriteComparisonJSON(&b, c); err != nil {
 			t.Fatal(err)
 		}
-		var back analyze.Comparison
+		var back compare.Comparison
 		if err := json.Unmarshal(b.Bytes(), &back); err != nil || len(back.Groups) != len(c.Groups) || back.Tests != c.Tests {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -25,19 +25,19 @@ func WriteDoctor(w io.Writer, t *results.Target, phases, warnings []string, o Op
 	one := &model.Group{Target: t, Workload: "kernel " + t.Kernel.Release, Scenarios: []*results.Scenario{{}}}
 	p.line(wrap(one.Subtitle(), o.Width, 2))
 	if t.Kernel.Build != "" {
-		p.line(wrap(analyze.SafeText(t.Kernel.Build), o.Width, 2))
+		p.line(wrap(safetext.Text(t.Kernel.Build), o.Width, 2))
 	}
 
 	g := &grid{header: []string{"probe", "function", "mechanism", "note"}, left: map[int]bool{0: true, 1: true, 2: true, 3: true}, color: o.Color}
 	for _, pr := range t.Probes {
-		mechanism, note := analyze.SafeName(pr.Mechanism), analyze.SafeName(pr.Reason)
+		mechanism, note := safetext.Name(pr.Mechanism), safetext.Name(pr.Reason)
 		if mechanism == "" {
 			mechanism = model.None
 			if pr.Required {
 				mechanism = "MISSING"
 			}
 		}
-		g.add(analyze.SafeName(pr.Name), analyze.SafeName(pr.Function), mechanism, note)
+		g.add(safetext.Name(pr.Name), safetext.Name(pr.Function), mechanism, note)
 	}
 	if len(g.rows) > 0 {
 		g.fitLast(o.Width)
@@ -63,7 +63,7 @@ func WriteDoctor(w io.Writer, t *results.Target, phases, warnings []string, o Op
 		}
 	}
 	for _, warning := range warnings {
-		p.note("warning", analyze.SafeText(warning))
+		p.note("warning", safetext.Text(warning))
 	}
 	_, err := w.Write(p.buf.Bytes())
 	return err

@@ -11,33 +11,36 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/export"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 )
 
 // verdictHeadline is the first thing that is read.
-func verdictHeadline(v *analyze.Verdict) string {
+func verdictHeadline(v *gate.Verdict) string {
 	blocking, worse, open, advised := 0, 0, 0, 0
 	for _, c := range v.Checks {
 		switch {
-		case c.Action == analyze.ActionBlock && c.Result == analyze.VerdictRegression:
+		case c.Action == gate.ActionBlock && c.Result == gate.VerdictRegression:
 			worse++
-		case c.Action == analyze.ActionBlock && c.Result == analyze.VerdictInconclusive:
+		case c.Action == gate.ActionBlock && c.Result == gate.VerdictInconclusive:
 			open++
-		case c.Action == analyze.ActionAdvise && c.Result == analyze.VerdictRegression:
+		case c.Action == gate.ActionAdvise && c.Result == gate.VerdictRegression:
 			advised++
 		}
-		if c.Action == analyze.ActionBlock {
+		if c.Action == gate.ActionBlock {
 			blocking++
 		}
 	}
 	var text string
 	switch {
-	case v.Verdict == analyze.VerdictRegression:
+	case v.Verdict == gate.VerdictRegression:
 		text = fmt.Sprintf("REGRESSION: %d of %s got worse", worse, model.Plural(uint64(blocking), "blocking metric"))
-	case v.Verdict == analyze.VerdictPass && blocking == 0:
+	case v.Verdict == gate.VerdictPass && blocking == 0:
 		text = "PASS: nothing here blocks"
-	case v.Verdict == analyze.VerdictPass:
+	case v.Verdict == gate.VerdictPass:
 		text = fmt.Sprintf("PASS: none of %s got worse", model.Plural(uint64(blocking), "blocking metric"))
 	case len(v.Reasons) > 0:
 		text = "INCONCLUSIVE: " + plainName(v.Reasons[0])
@@ -54,7 +57,7 @@ func verdictHeadline(v *analyze.Verdict) string {
 }
 
 // WriteVerdict prints a gate's verdict for a person, the verdict first.
-func WriteVerdict(w io.Writer, v *analyze.Verdict, o Options) error {
+func WriteVerdict(w io.Writer, v *gate.Verdict, o Options) error {
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
@@ -72,7 +75,7 @@ func WriteVerdict(w io.Writer, v *analyze.Verdict, o Options) error {
 		}
 	}
 	for _, group := range checkGroups(v) {
-		for _, action := range []string{analyze.ActionBlock, analyze.ActionAdvise} {
+		for _, action := range []string{gate.ActionBlock, gate.ActionAdvise} {
 			if g := verdictGrid(v, group, action, o); len(g.rows) > 0 {
 				p.blankLine()
 				p.line(actionTitle(group, action))
@@ -98,10 +101,10 @@ func WriteVerdict(w io.Writer, v *analyze.Verdict, o Options) error {
 }
 
 func plainText(s string) string {
-	return strings.NewReplacer("::", ": :", "##[", "## [").Replace(analyze.SafeText(s))
+	return strings.NewReplacer("::", ": :", "##[", "## [").Replace(safetext.Text(s))
 }
 
-func subjectLine(v *analyze.Verdict) string {
+func subjectLine(v *gate.Verdict) string {
 	text := fmt.Sprintf("candidate %s against baseline %s", plainName(v.Candidate), plainName(v.Baseline))
 	if v.Clock != "" {
 		text += ", " + plainName(v.Clock) + " clock"
@@ -110,7 +113,7 @@ func subjectLine(v *analyze.Verdict) string {
 }
 
 // checkGroups lists the groups of scenarios, in order.
-func checkGroups(v *analyze.Verdict) []string {
+func checkGroups(v *gate.Verdict) []string {
 	var out []string
 	for _, c := range v.Checks {
 		if !slices.Contains(out, c.Group) {
@@ -121,7 +124,7 @@ func checkGroups(v *analyze.Verdict) []string {
 }
 
 func actionTitle(group, action string) string {
-	if action == analyze.ActionBlock {
+	if action == gate.ActionBlock {
 		return plainName(group) + ": what blocks"
 	}
 	return plainName(group) + ": what advises, as far as it changed"
@@ -129,19 +132,19 @@ func actionTitle(group, action string) string {
 
 // verdictGrid has every metric that blocks, and of those that advise the ones
 // that changed.
-func verdictGrid(v *analyze.Verdict, group, action string, o Options) *grid {
+func verdictGrid(v *gate.Verdict, group, action string, o Options) *grid {
 	t := &grid{header: []string{"metric", "verdict", "baseline", "candidate", "change", "limit", "p", "n"},
 		left: map[int]bool{0: true, 1: true}, bold: map[int]bool{}, color: o.Color}
 	for _, c := range v.Checks {
-		if c.Action != action || c.Group != group || action == analyze.ActionAdvise && quiet(c) {
+		if c.Action != action || c.Group != group || action == gate.ActionAdvise && quiet(c) {
 			continue
 		}
-		if c.Result == analyze.VerdictRegression {
+		if c.Result == gate.VerdictRegression {
 			t.bold[len(t.rows)] = true
 		}
 		change, p := model.None, ""
 		if c.Delta != nil {
-			change = relativeText(c.Relative, c.Base.Median, c.Method == analyze.MethodSpread)
+			change = relativeText(c.Relative, c.Base.Median, c.Method == compare.MethodSpread)
 		}
 		if c.PHolm != nil {
 			p = model.FormatP(*c.PHolm)
@@ -156,19 +159,19 @@ func verdictGrid(v *analyze.Verdict, group, action string, o Options) *grid {
 	return t
 }
 
-func quiet(c analyze.Check) bool {
-	return c.Result == analyze.VerdictPass || c.Result == analyze.VerdictInconclusive
+func quiet(c gate.Check) bool {
+	return c.Result == gate.VerdictPass || c.Result == gate.VerdictInconclusive
 }
 
 // quietText counts the metrics that advise and found nothing.
-func quietText(v *analyze.Verdict) string {
+func quietText(v *gate.Verdict) string {
 	pass, open := 0, 0
 	for _, c := range v.Checks {
 		switch {
-		case c.Action != analyze.ActionAdvise:
-		case c.Result == analyze.VerdictPass:
+		case c.Action != gate.ActionAdvise:
+		case c.Result == gate.VerdictPass:
 			pass++
-		case c.Result == analyze.VerdictInconclusive:
+		case c.Result == gate.VerdictInconclusive:
 			open++
 		}
 	}
@@ -192,10 +195,10 @@ func (r *checkReason) text() string {
 	return strings.Join(r.metrics, ", ") + ": " + plainText(r.reason)
 }
 
-func checkReasons(v *analyze.Verdict) []*checkReason {
+func checkReasons(v *gate.Verdict) []*checkReason {
 	var out []*checkReason
 	for _, c := range v.Checks {
-		if c.Reason == "" || c.Action != analyze.ActionBlock {
+		if c.Reason == "" || c.Action != gate.ActionBlock {
 			continue
 		}
 		name := plainName(c.Metric)
@@ -213,7 +216,7 @@ func checkReasons(v *analyze.Verdict) []*checkReason {
 }
 
 // limitText is what a change must exceed.
-func limitText(c analyze.Check) string {
+func limitText(c gate.Check) string {
 	text := "±" + strconv.FormatFloat(100*c.Threshold.Relative, 'g', 3, 64) + "%"
 	if c.Threshold.Absolute > 0 {
 		text += ", " + figureText(c.Threshold.Absolute, 1, c.Unit)
@@ -222,12 +225,12 @@ func limitText(c analyze.Check) string {
 }
 
 // WriteVerdictJSON prints a verdict with every digit.
-func WriteVerdictJSON(w io.Writer, v *analyze.Verdict) error { return model.WriteJSON(w, v) }
+func WriteVerdictJSON(w io.Writer, v *gate.Verdict) error { return model.WriteJSON(w, v) }
 
 // WriteVerdictMarkdown prints a verdict for a page: a step summary, a comment.
-func WriteVerdictMarkdown(w io.Writer, v *analyze.Verdict) error {
+func WriteVerdictMarkdown(w io.Writer, v *gate.Verdict) error {
 	var b bytes.Buffer
-	mark := map[string]string{analyze.VerdictPass: "✅", analyze.VerdictRegression: "❌", analyze.VerdictInconclusive: "⚠️"}[v.Verdict]
+	mark := map[string]string{gate.VerdictPass: "✅", gate.VerdictRegression: "❌", gate.VerdictInconclusive: "⚠️"}[v.Verdict]
 	b.WriteString("## " + mark + " mapprof gate: " + markdown(verdictHeadline(v)) + "\n\n" + markdown(subjectLine(v)) + "\n")
 	if len(v.Reasons) > 0 {
 		b.WriteByte('\n')
@@ -236,7 +239,7 @@ func WriteVerdictMarkdown(w io.Writer, v *analyze.Verdict) error {
 		b.WriteString("- " + markdown(r) + "\n")
 	}
 	for _, group := range checkGroups(v) {
-		for _, action := range []string{analyze.ActionBlock, analyze.ActionAdvise} {
+		for _, action := range []string{gate.ActionBlock, gate.ActionAdvise} {
 			if g := verdictGrid(v, group, action, Options{}); len(g.rows) > 0 {
 				b.WriteString("\n### " + markdown(actionTitle(group, action)) + "\n\n")
 				markdownTable(&b, g)
@@ -258,7 +261,7 @@ func WriteVerdictMarkdown(w io.Writer, v *analyze.Verdict) error {
 }
 
 // WriteVerdictCSV prints one line for each metric; the verdict is in each.
-func WriteVerdictCSV(w io.Writer, v *analyze.Verdict) error {
+func WriteVerdictCSV(w io.Writer, v *gate.Verdict) error {
 	cw := csv.NewWriter(w)
 	_ = cw.Write([]string{"verdict", "group", "metric", "unit", "action", "result", "base_n", "base_median", "candidate_n", "candidate_median", "relative", "p", "p_holm", "reason"})
 	number := func(p *float64) string {
@@ -267,20 +270,20 @@ func WriteVerdictCSV(w io.Writer, v *analyze.Verdict) error {
 		}
 		return strconv.FormatFloat(*p, 'g', -1, 64)
 	}
-	center := func(c analyze.Center) (string, string) {
+	center := func(c compare.Center) (string, string) {
 		if c.N == 0 {
 			return "0", ""
 		}
 		return strconv.Itoa(c.N), number(&c.Median)
 	}
 	for _, r := range v.Reasons {
-		_ = cw.Write([]string{v.Verdict, "", "", "", "", analyze.VerdictInconclusive, "", "", "", "", "", "", "", analyze.CSVCell(r)})
+		_ = cw.Write([]string{v.Verdict, "", "", "", "", gate.VerdictInconclusive, "", "", "", "", "", "", "", export.CSVCell(r)})
 	}
 	for _, c := range v.Checks {
 		bn, bm := center(c.Base)
 		cn, cm := center(c.Candidate)
-		_ = cw.Write([]string{v.Verdict, analyze.CSVCell(c.Group), analyze.CSVCell(c.Metric), analyze.CSVCell(c.Unit), c.Action, c.Result,
-			bn, bm, cn, cm, number(c.Relative), number(c.P), number(c.PHolm), analyze.CSVCell(c.Reason)})
+		_ = cw.Write([]string{v.Verdict, export.CSVCell(c.Group), export.CSVCell(c.Metric), export.CSVCell(c.Unit), c.Action, c.Result,
+			bn, bm, cn, cm, number(c.Relative), number(c.P), number(c.PHolm), export.CSVCell(c.Reason)})
 	}
 	cw.Flush()
 	return cw.Error()

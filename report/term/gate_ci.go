@@ -9,7 +9,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 )
 
@@ -41,28 +43,28 @@ type junitMessage struct {
 // that fails on a regression and errs when nothing can be said; what only
 // advises is skipped and says why. The runs themselves are a case too, which
 // errs where nothing can be concluded from them.
-func WriteJUnit(w io.Writer, v *analyze.Verdict) error {
+func WriteJUnit(w io.Writer, v *gate.Verdict) error {
 	s := junitSuite{Name: "mapprof gate"}
 	runs := junitCase{Class: "mapprof gate", Name: "the runs can be judged"}
 	if len(v.Reasons) > 0 {
 		var reasons []string
 		for _, r := range v.Reasons {
-			reasons = append(reasons, analyze.SafeText(r))
+			reasons = append(reasons, safetext.Text(r))
 		}
-		runs.Error = &junitMessage{Message: strings.Join(reasons, "; "), Type: analyze.VerdictInconclusive}
+		runs.Error = &junitMessage{Message: strings.Join(reasons, "; "), Type: gate.VerdictInconclusive}
 		s.Errors++
 	}
 	s.Cases = append(s.Cases, runs)
 	for _, c := range v.Checks {
-		jc := junitCase{Class: analyze.SafeName(c.Group), Name: analyze.SafeName(c.Metric), Out: outcomeText(c)}
+		jc := junitCase{Class: safetext.Name(c.Group), Name: safetext.Name(c.Metric), Out: outcomeText(c)}
 		switch {
-		case c.Action != analyze.ActionBlock:
+		case c.Action != gate.ActionBlock:
 			jc.Skipped = &junitMessage{Message: "only advises: " + c.Result}
 			s.Skipped++
-		case c.Result == analyze.VerdictRegression:
+		case c.Result == gate.VerdictRegression:
 			jc.Failure = &junitMessage{Message: outcomeText(c), Type: c.Result}
 			s.Failures++
-		case c.Result == analyze.VerdictInconclusive:
+		case c.Result == gate.VerdictInconclusive:
 			jc.Error = &junitMessage{Message: outcomeText(c), Type: c.Result}
 			s.Errors++
 		}
@@ -78,14 +80,14 @@ func WriteJUnit(w io.Writer, v *analyze.Verdict) error {
 }
 
 // outcomeText says in a line what became of a metric.
-func outcomeText(c analyze.Check) string {
-	text := fmt.Sprintf("%s %s: %s → %s", analyze.SafeName(c.Group), metricText(c.Metric, c.Unit),
+func outcomeText(c gate.Check) string {
+	text := fmt.Sprintf("%s %s: %s → %s", safetext.Name(c.Group), metricText(c.Metric, c.Unit),
 		figureText(c.Base.Median, c.Base.N, c.Unit), figureText(c.Candidate.Median, c.Candidate.N, c.Unit))
 	if c.Delta != nil {
-		text += fmt.Sprintf(" (%s, limit %s)", relativeText(c.Relative, c.Base.Median, c.Method == analyze.MethodSpread), limitText(c))
+		text += fmt.Sprintf(" (%s, limit %s)", relativeText(c.Relative, c.Base.Median, c.Method == compare.MethodSpread), limitText(c))
 	}
 	if c.Reason != "" {
-		text += ": " + analyze.SafeText(c.Reason)
+		text += ": " + safetext.Text(c.Reason)
 	}
 	return text
 }
@@ -96,7 +98,7 @@ const maxAnnotations = 10
 // WriteAnnotations writes a verdict as GitHub workflow commands: an error for
 // every blocking metric that got worse, a warning for what is inconclusive,
 // and one notice for all that only advises.
-func WriteAnnotations(w io.Writer, v *analyze.Verdict) error {
+func WriteAnnotations(w io.Writer, v *gate.Verdict) error {
 	var b bytes.Buffer
 	count := map[string]int{}
 	var advice []string
@@ -106,16 +108,16 @@ func WriteAnnotations(w io.Writer, v *analyze.Verdict) error {
 		}
 	}
 	for _, r := range v.Reasons {
-		annotate("error", "mapprof gate is inconclusive", analyze.SafeText(r))
+		annotate("error", "mapprof gate is inconclusive", safetext.Text(r))
 	}
 	for _, c := range v.Checks {
 		switch {
-		case c.Result == analyze.VerdictRegression && c.Action == analyze.ActionBlock:
-			annotate("error", "mapprof gate: "+analyze.SafeName(c.Metric)+" got worse", outcomeText(c))
-		case c.Result == analyze.VerdictRegression:
-			advice = append(advice, analyze.SafeName(c.Metric))
-		case c.Result == analyze.VerdictInconclusive && c.Action == analyze.ActionBlock:
-			annotate("warning", "mapprof gate: "+analyze.SafeName(c.Metric)+" is inconclusive", outcomeText(c))
+		case c.Result == gate.VerdictRegression && c.Action == gate.ActionBlock:
+			annotate("error", "mapprof gate: "+safetext.Name(c.Metric)+" got worse", outcomeText(c))
+		case c.Result == gate.VerdictRegression:
+			advice = append(advice, safetext.Name(c.Metric))
+		case c.Result == gate.VerdictInconclusive && c.Action == gate.ActionBlock:
+			annotate("warning", "mapprof gate: "+safetext.Name(c.Metric)+" is inconclusive", outcomeText(c))
 		}
 	}
 	if len(advice) > 0 {

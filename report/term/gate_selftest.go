@@ -7,13 +7,14 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/report/model"
 )
 
 // WriteSelfTest prints what a gate said of pairs of which the right answer is
 // known: the rates of false positives and of detection.
-func WriteSelfTest(w io.Writer, rates []analyze.GateRate, failure error, syntheticOnly bool, o Options) error {
+func WriteSelfTest(w io.Writer, rates []selftest.Rate, failure error, syntheticOnly bool, o Options) error {
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
@@ -47,14 +48,14 @@ func WriteSelfTest(w io.Writer, rates []analyze.GateRate, failure error, synthet
 	}
 	// What was made up says less than what was measured, so each source has
 	// rates of its own.
-	for _, source := range []string{analyze.SourceReal, analyze.SourceResampled, analyze.SourceSynthetic} {
+	for _, source := range []string{selftest.SourceReal, selftest.SourceResampled, selftest.SourceSynthetic} {
 		unchanged, falseAlarms, planted, caught := 0, 0, 0, 0
 		for _, r := range rates {
 			switch {
 			case r.Source != source:
-			case r.Want == analyze.VerdictPass:
+			case r.Want == gate.VerdictPass:
 				unchanged, falseAlarms = unchanged+r.Pairs, falseAlarms+r.Regression
-			case r.Want == analyze.VerdictRegression:
+			case r.Want == gate.VerdictRegression:
 				planted, caught = planted+r.Pairs, caught+r.Regression
 			}
 		}
@@ -75,10 +76,10 @@ func share(n, of int) string {
 }
 
 // WriteSelfTestJSON prints the same with every figure.
-func WriteSelfTestJSON(w io.Writer, rates []analyze.GateRate, failure error) error {
+func WriteSelfTestJSON(w io.Writer, rates []selftest.Rate, failure error) error {
 	out := struct {
-		Rates   []analyze.GateRate `json:"rates"`
-		Failure string             `json:"failure,omitempty"`
+		Rates   []selftest.Rate `json:"rates"`
+		Failure string          `json:"failure,omitempty"`
 	}{Rates: rates}
 	if failure != nil {
 		out.Failure = failure.Error()

@@ -10,15 +10,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/report/internal/fixture"
 	"github.com/mapprof/mapprof/results"
 )
 
 // verdicts are those that are shown, by the name of their golden file.
-func verdicts(t *testing.T) map[string]*analyze.Verdict {
-	gate := func(in []analyze.Input) *analyze.Verdict {
-		return analyze.Gate(in[0], in[1], nil, analyze.DefaultPolicy())
+func verdicts(t *testing.T) map[string]*gate.Verdict {
+	judge := func(in []compare.Input) *gate.Verdict {
+		return gate.Judge(in[0], in[1], nil, gate.DefaultPolicy())
 	}
 	missing := comparedInputs(3, "icount", 1, 1)
 	for i := range missing[1].Run.Scenarios[0].Trials {
@@ -29,19 +31,19 @@ func verdicts(t *testing.T) map[string]*analyze.Verdict {
 		evil[i].Run.Scenarios[0].Workload = "::error::\x1b[31m##[group]|<b>@me"
 		evil[i].Run.Scenarios[0].Strategy.Requested = "50%,\"x\": y"
 	}
-	return map[string]*analyze.Verdict{
-		"gate-pass":         gate(comparedInputs(3, "icount", 1, 1)),
-		"gate-regression":   gate(comparedInputs(3, "icount", 1, 1.01)),
-		"gate-missing":      gate(missing),
-		"gate-few":          gate(comparedInputs(2, "icount", 1, 1)),
-		"gate-advice":       gate(comparedInputs(10, "wall", 1, 1.2)),
-		"gate-evil":         gate(evil),
-		"gate-inconclusive": analyze.Inconclusive("a", "b", "read b/run.json: unexpected end of JSON input (the file is damaged or truncated)", "open run a: no such directory"),
+	return map[string]*gate.Verdict{
+		"gate-pass":         judge(comparedInputs(3, "icount", 1, 1)),
+		"gate-regression":   judge(comparedInputs(3, "icount", 1, 1.01)),
+		"gate-missing":      judge(missing),
+		"gate-few":          judge(comparedInputs(2, "icount", 1, 1)),
+		"gate-advice":       judge(comparedInputs(10, "wall", 1, 1.2)),
+		"gate-evil":         judge(evil),
+		"gate-inconclusive": gate.Inconclusive("a", "b", "read b/run.json: unexpected end of JSON input (the file is damaged or truncated)", "open run a: no such directory"),
 	}
 }
 
 func TestWriteVerdict(t *testing.T) {
-	first := map[string]string{analyze.VerdictPass: "PASS: ", analyze.VerdictRegression: "REGRESSION: ", analyze.VerdictInconclusive: "INCONCLUSIVE: "}
+	first := map[string]string{gate.VerdictPass: "PASS: ", gate.VerdictRegression: "REGRESSION: ", gate.VerdictInconclusive: "INCONCLUSIVE: "}
 	for name, v := range verdicts(t) {
 		var b bytes.Buffer
 		if err := WriteVerdict(&b, v, Options{}); err != nil {
@@ -67,7 +69,7 @@ func TestVerdictData(t *testing.T) {
 		if err := WriteVerdictJSON(&b, v); err != nil {
 			t.Fatal(err)
 		}
-		var back analyze.Verdict
+		var back gate.Verdict
 		if err := json.Unmarshal(b.Bytes(), &back); err != nil || back.Verdict != v.Verdict || len(back.Checks) != len(v.Checks) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -99,7 +101,7 @@ func TestWriteJUnit(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		failed, erred := s.Failures > 0, s.Errors > 0
-		if failed != (v.Verdict == analyze.VerdictRegression) || v.Verdict == analyze.VerdictInconclusive && !erred || v.Verdict == analyze.VerdictPass && erred {
+		if failed != (v.Verdict == gate.VerdictRegression) || v.Verdict == gate.VerdictInconclusive && !erred || v.Verdict == gate.VerdictPass && erred {
 			t.Errorf("%s: %d failures, %d errors", name, s.Failures, s.Errors)
 		}
 		if s.Tests != len(s.Cases) || s.Tests != 1+len(v.Checks) {
@@ -142,10 +144,10 @@ func TestWriteAnnotations(t *testing.T) {
 }
 
 func TestWriteSelfTest(t *testing.T) {
-	rates := []analyze.GateRate{
-		{Kind: "unchanged", Source: analyze.SourceReal, Want: analyze.VerdictPass, Pairs: 50, Pass: 50, Note: "3 boots a side"},
-		{Kind: "figures +1 %", Source: analyze.SourceSynthetic, Want: analyze.VerdictRegression, Pairs: 50, Regression: 50},
-		{Kind: "trials removed", Source: analyze.SourceCut, Want: analyze.VerdictInconclusive, Pairs: 20, Inconclusive: 20, Note: "one, all but one, all; of either side"},
+	rates := []selftest.Rate{
+		{Kind: "unchanged", Source: selftest.SourceReal, Want: gate.VerdictPass, Pairs: 50, Pass: 50, Note: "3 boots a side"},
+		{Kind: "figures +1 %", Source: selftest.SourceSynthetic, Want: gate.VerdictRegression, Pairs: 50, Regression: 50},
+		{Kind: "trials removed", Source: selftest.SourceCut, Want: gate.VerdictInconclusive, Pairs: 20, Inconclusive: 20, Note: "one, all but one, all; of either side"},
 	}
 	var b bytes.Buffer
 	if err := WriteSelfTest(&b, rates, nil, false, Options{}); err != nil {

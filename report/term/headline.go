@@ -6,18 +6,18 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
 
 // strategyText is "requested → observed".
 func strategyText(s *results.Scenario) string {
-	observed := analyze.SafeName(s.Strategy.Observed)
+	observed := safetext.Name(s.Strategy.Observed)
 	if observed == "" {
 		observed = model.None
 	}
-	return analyze.SafeName(s.Strategy.Requested) + " → " + observed
+	return safetext.Name(s.Strategy.Requested) + " → " + observed
 }
 
 // strategyTitles lists "requested → observed" with the number of deaths.
@@ -46,7 +46,7 @@ func limboHeadline(g *model.Group) string {
 			continue
 		}
 		name := model.StrategyName(s)
-		if o := analyze.SafeName(s.Strategy.Observed); o != "" && o != name {
+		if o := safetext.Name(s.Strategy.Observed); o != "" && o != name {
 			name += " (observed: " + o + ")"
 		}
 		list = append(list, entry{name, limbo.P50NS})
@@ -98,9 +98,9 @@ func costHeadline(g *model.Group) string {
 			if i == 0 {
 				text += " (p50)"
 			}
-			each = append(each, model.NoBreak(text)+" "+analyze.SafeName(c.Path))
+			each = append(each, model.NoBreak(text)+" "+safetext.Name(c.Path))
 		}
-		parts = append(parts, analyze.SafeName(s.KernelName())+": a lookup costs "+strings.Join(each, ", "))
+		parts = append(parts, safetext.Name(s.KernelName())+": a lookup costs "+strings.Join(each, ", "))
 	}
 	if len(parts) == 0 {
 		return g.Kernel() + ": no lookup was measured"

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -120,7 +120,7 @@ func besideDeathGrid(g *model.Group, o Options) *grid {
 	for _, phase := range g.PhasesOf([]string{results.PhaseUpdateWait, results.PhaseOp}) {
 		name := phase
 		if phase == results.PhaseOp && g.Loop != "" {
-			name += " (" + analyze.SafeName(g.Loop) + " loop)"
+			name += " (" + safetext.Name(g.Loop) + " loop)"
 		}
 		for _, s := range g.Scenarios {
 			if v, ok := s.Phases[phase]; ok {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -85,7 +86,7 @@ func (p *printer) blankLine() {
 }
 
 func (p *printer) alert(s string) {
-	s = wrap("! "+analyze.SafeText(s), p.o.Width, 2)
+	s = wrap("! "+safetext.Text(s), p.o.Width, 2)
 	if p.o.Color {
 		s = yellow(s)
 	}
@@ -146,7 +147,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 		for _, t := range s.Trials {
 			if t.Pending != nil && t.Pending.N > 0 {
 				p.note("pending", fmt.Sprintf("%s trial %d: %s still in limbo when the trial ended: pending ≥ %s, the oldest ≥ %s",
-					analyze.SafeName(s.ID), t.Index, model.Plural(t.Pending.N, "map"),
+					safetext.Name(s.ID), t.Index, model.Plural(t.Pending.N, "map"),
 					model.FormatDuration(float64(t.Pending.MinNS)), model.FormatDuration(float64(t.Pending.MaxNS))))
 			}
 		}
@@ -159,7 +160,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 		for _, w := range warnings {
 			if !slices.Contains(mismatches, w) && !slices.Contains(said, w) {
 				said = append(said, w)
-				p.note("warning", analyze.SafeText(prefix+w))
+				p.note("warning", safetext.Text(prefix+w))
 			}
 		}
 	}
@@ -171,8 +172,8 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 		}
 	}
 	if p.o.Dir != "" {
-		p.note("run directory", analyze.SafeText(p.o.Dir))
-		p.note("next", "mapprof pprof "+analyze.SafeText(shellQuote(p.o.Dir))+" -http=:")
+		p.note("run directory", safetext.Text(p.o.Dir))
+		p.note("next", "mapprof pprof "+safetext.Text(shellQuote(p.o.Dir))+" -http=:")
 	}
 }
 
@@ -184,7 +185,7 @@ func (p *printer) counts(run *results.Run) {
 	for _, s := range run.Scenarios {
 		if text := results.LossText(s.Loss); text != "none" {
 			lost = true
-			p.note("loss", analyze.SafeText(s.ID+": "+text))
+			p.note("loss", safetext.Text(s.ID+": "+text))
 		}
 		for _, t := range s.Trials {
 			for k, v := range t.Excluded {
@@ -195,7 +196,7 @@ func (p *printer) counts(run *results.Run) {
 	if !lost {
 		p.note("loss", "none")
 	}
-	p.note("excluded", analyze.SafeText(results.LossText(excluded)))
+	p.note("excluded", safetext.Text(results.LossText(excluded)))
 }
 
 // shellQuote makes s one word of a command line that can be pasted.
@@ -226,7 +227,7 @@ func (p *printer) findings(run *results.Run) {
 	for _, s := range run.Scenarios {
 		for _, t := range s.Trials {
 			for _, f := range t.Findings {
-				p.note("found", analyze.SafeText(fmt.Sprintf("%s trial %d: %s", s.ID, t.Index, f)))
+				p.note("found", safetext.Text(fmt.Sprintf("%s trial %d: %s", s.ID, t.Index, f)))
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
 )
@@ -20,7 +20,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	kernel, strategy, mapType := q.Get("kernel"), q.Get("strategy"), q.Get("map")
 	p := html.Index{Version: version, Total: len(found)}
 	for _, root := range s.store.roots {
-		p.Roots = append(p.Roots, analyze.SafeText(root))
+		p.Roots = append(p.Roots, safetext.Text(root))
 	}
 	var kernels, strategies, types []string
 	for _, f := range found {
@@ -56,7 +56,7 @@ func indexRowOf(f *foundRun) html.IndexRow {
 	for _, k := range f.Kernels {
 		short := model.KernelVersion(k)
 		if short == "" {
-			short = analyze.SafeName(k)
+			short = safetext.Name(k)
 		}
 		row.Kernels = append(row.Kernels, short)
 	}

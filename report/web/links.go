@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
 )
@@ -17,7 +17,7 @@ import (
 func newChoice(name, label, all, selected string, values []string) (html.Choice, bool) {
 	c := html.Choice{Name: name, Label: label, Options: []html.Option{{Text: all, Selected: selected == ""}}}
 	for _, v := range values {
-		c.Options = append(c.Options, html.Option{Value: v, Text: analyze.SafeName(v), Selected: v == selected})
+		c.Options = append(c.Options, html.Option{Value: v, Text: safetext.Name(v), Selected: v == selected})
 	}
 	return c, len(values) > 1 || selected != ""
 }
@@ -85,7 +85,7 @@ func liveLinksOf(at *url.URL, runs []*model.Loaded, found []*foundRun, f model.F
 func addActions(l *html.LiveLinks, runs []*model.Loaded, found []*foundRun, f model.Filter) {
 	query := "?si=limbo"
 	if f.Scenario != "" && len(found) == 1 {
-		query += "&tf=" + url.QueryEscape("scenario=^"+regexp.QuoteMeta(analyze.SafeName(f.Scenario))+"$")
+		query += "&tf=" + url.QueryEscape("scenario=^"+regexp.QuoteMeta(safetext.Name(f.Scenario))+"$")
 	}
 	if len(found) == 1 {
 		base := "/run/" + url.PathEscape(found[0].ID)

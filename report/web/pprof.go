@@ -23,7 +23,7 @@ import (
 	"github.com/google/pprof/driver"
 	pprof "github.com/google/pprof/profile"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -98,7 +98,7 @@ func HarmlessViews(views map[string]http.Handler) map[string]http.Handler {
 func HarmlessProfile(p *pprof.Profile) *pprof.Profile {
 	p = p.Copy()
 	clean := strings.NewReplacer("<", "‹", ">", "›", `"`, "”", "'", "’", "&", "＆")
-	safe := func(s string) string { return clean.Replace(analyze.SafeName(s)) }
+	safe := func(s string) string { return clean.Replace(safetext.Name(s)) }
 	for _, f := range p.Function {
 		f.Name, f.SystemName, f.Filename, f.StartLine = safe(f.Name), safe(f.SystemName), "", 0
 	}
@@ -225,7 +225,7 @@ func servePprof(w http.ResponseWriter, r *http.Request, views map[string]http.Ha
 			"img-src 'self' data:; connect-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
 		body = bytes.ReplaceAll(body, []byte("<script"), []byte(`<script nonce="`+nonce+`"`))
 		body = bytes.Replace(body, []byte(`<div class="header">`), []byte(`<div class="header"><a style="padding:0 16px;white-space:nowrap;font-weight:bold" href="`+
-			html.EscapeString(analyze.SafeText(back))+`" title="`+html.EscapeString(analyze.SafeText(backText))+`">← mapprof</a>`), 1)
+			html.EscapeString(safetext.Text(back))+`" title="`+html.EscapeString(safetext.Text(backText))+`">← mapprof</a>`), 1)
 	}
 	w.WriteHeader(rec.status)
 	_, _ = w.Write(body)

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -166,10 +166,10 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 	if err != nil || name == "." {
 		name = filepath.Base(dir)
 	}
-	f := &foundRun{ID: id, Name: analyze.SafeName(name), path: dir, stamp: stamp}
+	f := &foundRun{ID: id, Name: safetext.Name(name), path: dir, stamp: stamp}
 	d, err := openInside(dir)
 	if err != nil {
-		f.Err = analyze.SafeText(strings.ReplaceAll(err.Error(), dir, f.Name))
+		f.Err = safetext.Text(strings.ReplaceAll(err.Error(), dir, f.Name))
 		return f
 	}
 	r := d.Run

@@ -19,7 +19,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/export"
+	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
@@ -112,7 +114,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 		notePage(http.StatusUnprocessableEntity, "This run can't be read", schema.Error()).ServeHTTP(w, r)
 	case errors.As(err, &corrupt):
 		notePage(http.StatusUnprocessableEntity, "This run can't be read", model.WithoutPath("", err).Error()).ServeHTTP(w, r)
-	case errors.Is(err, analyze.ErrNothingMatched):
+	case errors.Is(err, compare.ErrNothingMatched):
 		notePage(http.StatusUnprocessableEntity, "Nothing here can be compared", err.Error()).ServeHTTP(w, r)
 	default:
 		notePage(http.StatusInternalServerError, "This can't be shown", err.Error()).ServeHTTP(w, r)
@@ -246,7 +248,7 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := &lateWriter{w: w, begin: func() { attach(w, f, "trace.json", "application/json") }}
-	err = analyze.WriteTrace(out, dir)
+	err = export.WriteTrace(out, dir)
 	switch {
 	case err == nil:
 	case out.begun:
@@ -326,9 +328,9 @@ func (s *Server) pprofDiff(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	views, err := s.views(bf.ID+" "+bf.stamp+" "+f.ID+" "+f.stamp, func() (map[string]http.Handler, error) {
-		b, c, err := analyze.AlignProfiles(
-			analyze.ProfiledRun{Name: base.Name, Run: base.Run, Profile: base.Profile},
-			analyze.ProfiledRun{Name: l.Name, Run: l.Run, Profile: l.Profile})
+		b, c, err := profile.Align(
+			profile.Run{Name: base.Name, Run: base.Run, Profile: base.Profile},
+			profile.Run{Name: l.Name, Run: l.Run, Profile: l.Profile})
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package export
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/perf/benchfmt"
+
+	"github.com/mapprof/mapprof/analyze/synthetic"
+	"github.com/mapprof/mapprof/results"
+)
+
+// exportDir writes a run with histograms and two trials.
+func exportDir(t *testing.T, run *results.Run) *results.Dir {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	for _, s := range run.Scenarios {
+		for _, tr := range s.Trials {
+			h := results.NewHistogram()
+			for i := range int64(100) {
+				if err := h.RecordValue(1000 * (i + 1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Histogram(results.Tag(s.ID, tr.Index, "limbo"), h, time.Unix(1000, 0), time.Unix(1001, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Finish(run); err != nil {
+		t.Fatal(err)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func export(t *testing.T, format string, d *results.Dir) string {
+	t.Helper()
+	e, err := Find(format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := e.Write(d, &b); err != nil {
+		t.Fatalf("%s: %v", format, err)
+	}
+	return b.String()
+}
+
+// evil is a run whose names come from somebody who means harm.
+func evil(t *testing.T) *results.Run {
+	run := synthetic.Seeded(2, 0, 1, results.ClockICount, 1)
+	run.Targets[0].Kernel.Release = "6.12\"\\\n\x1b[31m"
+	s := &run.Scenarios[0]
+	s.Kernel = "6.12\"\\\n\x1b[31m"
+	s.Workload = "=cmd()"
+	s.Strategy.Requested = "a b/c=d"
+	s.Phases = s.Trials[0].Phases
+	s.Metrics = s.Trials[0].Metrics
+	s.Loss = map[string]uint64{"ring\"full": 2}
+	return run
+}
+
+func TestExportBenchfmt(t *testing.T) {
+	text := export(t, "benchfmt", exportDir(t, evil(t)))
+	r := benchfmt.NewReader(strings.NewReader(text), "x")
+	lines := 0
+	for r.Scan() {
+		switch rec := r.Result().(type) {
+		case *benchfmt.SyntaxError:
+			t.Errorf("%v", rec)
+		case *benchfmt.Result:
+			lines++
+			// Keys that aren't of the file would be lost.
+			if rec.GetConfig("clock") != "icount" || rec.GetConfig("target") != "vm" {
+				t.Errorf("config %v", rec.Config)
+			}
+			if strings.HasSuffix(rec.Name.String(), "/phase=limbo") {
+				if v, ok := rec.Value("p50-sec"); !ok || v < 0.0119 || v > 0.0121 || rec.Iters != 100 {
+					t.Errorf("%v", rec)
+				}
+			}
+		}
+	}
+	if err := r.Err(); err != nil || lines != 2*6 {
+		t.Errorf("%d lines, %v:\n%s", lines, err, text)
+	}
+	if !strings.Contains(text, "Benchmark=cmd()/strategy=a_b_c_d") && !strings.Contains(text, "Benchmark_cmd()/strategy=a_b_c_d/phase=limbo 100 ") {
+		t.Errorf("%s", text)
+	}
+}
+
+// benchstat itself reads what is written.
+func TestBenchstatReadsExport(t *testing.T) {
+	benchstat := filepath.Join(t.TempDir(), "benchstat")
+	if out, err := exec.Command("go", "build", "-o", benchstat, "golang.org/x/perf/cmd/benchstat").CombinedOutput(); err != nil {
+		t.Fatalf("build benchstat: %v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	for name, factor := range map[string]float64{"before.txt": 1, "after.txt": 1.5} {
+		d := exportDir(t, synthetic.Seeded(8, 0.001, factor, results.ClockWall, uint64(factor*10)))
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(export(t, "benchfmt", d)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(benchstat, "before.txt", "after.txt")
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"before.txt", "after.txt", "p50-sec", "clock: wall", "Synthetic/strategy=rcu/phase=limbo", "p=0.000 n=8", "+50.", "byte-seconds", "mean-instructions/op"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("benchstat lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestExportCSV(t *testing.T) {
+	rows, err := csv.NewReader(strings.NewReader(export(t, "csv", exportDir(t, evil(t))))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 1+2*21 {
+		t.Errorf("%d rows", len(rows))
+	}
+	if got := strings.Join(rows[1], "|"); !strings.HasPrefix(got, `synthetic|'=cmd()|6.12"\ |a b/c=d|rcu|icount|0|rcu_gp/p50|ns|119`) {
+		t.Error(got)
+	}
+}
+
+func TestExportHlog(t *testing.T) {
+	d := exportDir(t, synthetic.Seeded(3, 0, 1, results.ClockWall, 1))
+	r := hdrhistogram.NewHistogramLogReader(strings.NewReader(export(t, "hlog", d)))
+	n := 0
+	for {
+		h, err := r.NextIntervalHistogram()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h == nil {
+			break
+		}
+		n++
+		if h.TotalCount() != 100 || h.ValueAtPercentile(50) < 50000 || h.ValueAtPercentile(50) > 50100 || !strings.HasSuffix(h.Tag(), "/limbo") {
+			t.Errorf("%s: %d values, p50 %d", h.Tag(), h.TotalCount(), h.ValueAtPercentile(50))
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d histograms", n)
+	}
+	path := filepath.Join(d.Path, results.HistogramsFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data[:len(data)-40], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e, _ := Find("hlog")
+	var b bytes.Buffer
+	if err := e.Write(d, &b); err == nil || b.Len() > 0 {
+		t.Errorf("a truncated log is exported: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Write(d, &b); err == nil {
+		t.Error("a log that isn't there is exported")
+	}
+}
+
+func TestExportOpenMetrics(t *testing.T) {
+	text := export(t, "openmetrics", exportDir(t, evil(t)))
+	if !strings.HasSuffix(text, "\n# EOF\n") || strings.Count(text, "# EOF") != 1 || strings.Contains(text, "\x1b") {
+		t.Errorf("%q", text[max(0, len(text)-80):])
+	}
+	family, seen := "", map[string]bool{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			family, _, _ = strings.Cut(rest, " ")
+			if seen[family] {
+				t.Errorf("family %s stands in two places", family)
+			}
+			seen[family] = true
+			continue
+		}
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !strings.HasPrefix(line, family) || !strings.Contains(line, "} ") {
+			t.Errorf("line %q in family %s", line, family)
+		}
+	}
+	for _, want := range []string{
+		`mapprof_phase_seconds{scenario="synthetic",workload="=cmd()",kernel="6.12\"\\ ",strategy="a b/c=d",observed="rcu",phase="limbo",quantile="0.5"} 0.01`,
+		`phase="limbo"} 100`, `mapprof_maps_total{`, `state="freed"} 200`, `kind="ring\"full"} 2`, `stat="mean"} 3286`, "# UNIT mapprof_phase_seconds seconds",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("lacks %s in\n%s", want, text)
+		}
+	}
+}
+
+func TestLookupExport(t *testing.T) {
+	var names []string
+	for _, e := range All() {
+		names = append(names, e.Name)
+	}
+	for _, want := range []string{"benchfmt", "csv", "hlog", "openmetrics"} {
+		if _, err := Find(want); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := Find("punchcards")
+	var unknown *UnknownError
+	if !errors.As(err, &unknown) || !strings.Contains(err.Error(), strings.Join(names, ", ")) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/results"
+)
+
+// What a gate can say, of a whole run and of one metric.
+const (
+	VerdictPass         = "pass"
+	VerdictRegression   = "regression"
+	VerdictInconclusive = "inconclusive"
+	// ResultImprovement is only ever said of a metric.
+	ResultImprovement = "improvement"
+)
+
+// Verdict is what a gate says.
+type Verdict struct {
+	Verdict   string `json:"verdict"`
+	Baseline  string `json:"baseline"`
+	Candidate string `json:"candidate"`
+	Clock     string `json:"clock,omitempty"`
+	// Reasons say why nothing can be concluded from the runs as they are.
+	Reasons []string `json:"reasons,omitempty"`
+	Checks  []Check  `json:"checks"`
+	Notes   []string `json:"notes,omitempty"`
+}
+
+// Check is one metric of one group of scenarios.
+type Check struct {
+	Group     string         `json:"group"`
+	Metric    string         `json:"metric"`
+	Unit      string         `json:"unit"`
+	Better    string         `json:"better"`
+	Action    string         `json:"action"`
+	Result    string         `json:"result"`
+	Reason    string         `json:"reason,omitempty"`
+	Base      compare.Center `json:"base"`
+	Candidate compare.Center `json:"candidate"`
+	Delta     *float64       `json:"delta"`
+	Relative  *float64       `json:"relative"`
+	Method    string         `json:"method,omitempty"`
+	P         *float64       `json:"p"`
+	PHolm     *float64       `json:"p_holm"`
+	Spread    *float64       `json:"spread"`
+	Threshold CheckThreshold `json:"threshold"`
+}
+
+// CheckThreshold is what a change must exceed to count.
+type CheckThreshold struct {
+	Relative  float64 `json:"relative"`
+	Absolute  float64 `json:"absolute,omitempty"`
+	Alpha     float64 `json:"alpha"`
+	MinTrials int     `json:"min_trials"`
+}
+
+// Inconclusive is the verdict where there is nothing to judge.
+func Inconclusive(baseline, candidate string, reasons ...string) *Verdict {
+	return &Verdict{Verdict: VerdictInconclusive, Baseline: safetext.Name(baseline), Candidate: safetext.Name(candidate), Reasons: reasons, Checks: []Check{}}
+}
+
+// Judge judges a candidate against a baseline. confirm is a second run of the
+// candidate, or nil. Whatever is wrong with the runs makes the verdict
+// inconclusive: missing data never passes.
+func Judge(baseline, candidate compare.Input, confirm *compare.Input, p Policy) *Verdict {
+	v := Inconclusive(baseline.Name, candidate.Name)
+	for _, in := range []compare.Input{baseline, candidate} {
+		v.Reasons = append(v.Reasons, notEvidence(in, p)...)
+	}
+	if b, c := baseline.Run, candidate.Run; !b.Started.IsZero() && b.Started.Equal(c.Started) && b.Ended.Equal(c.Ended) {
+		v.Reasons = append(v.Reasons, "the candidate is the baseline: one run, held against itself, always passes")
+	}
+	if len(v.Reasons) > 0 {
+		return v
+	}
+	c, err := compare.Runs([]compare.Input{baseline, candidate}, compare.Options{})
+	if err != nil {
+		var incomparable *compare.IncomparableError
+		if errors.As(err, &incomparable) {
+			for _, r := range incomparable.Reasons {
+				v.Reasons = append(v.Reasons, "not comparable: "+r)
+			}
+			return v
+		}
+		v.Reasons = append(v.Reasons, err.Error())
+		return v
+	}
+	v.Notes = append(v.Notes, c.Warnings...)
+	v.missing(c, baseline, candidate)
+	g := &gate{verdict: v, policy: p, hits: make([]bool, len(p.Rules))}
+	for i := range c.Groups {
+		g.collect(&c.Groups[i])
+	}
+	g.judge(ActionBlock)
+	g.judge(ActionAdvise)
+	g.unmatchedRules()
+	if p.Confirm {
+		g.confirm(baseline, confirm)
+	}
+	v.conclude(g.mayBlock)
+	return v
+}
+
+// notEvidence lists why a run proves nothing.
+func notEvidence(in compare.Input, p Policy) []string {
+	var out []string
+	say := func(format string, args ...any) {
+		out = append(out, safetext.Name(in.Name)+": "+fmt.Sprintf(format, args...))
+	}
+	if in.Run.Partial {
+		say("the run is partial: %s", safetext.Text(compare.OrNone(in.Run.PartialReason)))
+	}
+	if len(in.Run.Scenarios) == 0 {
+		say("the run has no scenarios")
+	}
+	for i := range in.Run.Scenarios {
+		s := &in.Run.Scenarios[i]
+		whole := len(compare.WholeTrials(s))
+		if whole == 0 {
+			say("%s has no whole trial", safetext.Name(s.ID))
+		}
+		if n := len(s.Trials) - whole; n > 0 {
+			say("%s: %d of %d trials are partial", safetext.Name(s.ID), n, len(s.Trials))
+		}
+		for _, gap := range missingData(s) {
+			say("%s: %s", safetext.Name(s.ID), gap)
+		}
+		var puts, pending uint64
+		for _, t := range s.Trials {
+			if err := t.Balance(); err != nil {
+				say("%s: %v", safetext.Name(s.ID), err)
+			}
+			if t.Puts != t.Expected {
+				say("%s trial %d: %d last references were dropped, %d were seen", safetext.Name(s.ID), t.Index, t.Expected, t.Puts)
+			}
+			puts += t.Puts
+			if t.Pending != nil {
+				pending += t.Pending.N
+			}
+		}
+		for _, text := range tooMuchLost(s, p.MaxLoss) {
+			say("%s %s", safetext.Name(s.ID), text)
+		}
+		if share := float64(pending) / float64(max(1, puts)); share > float64(p.MaxPending) {
+			say("%s: %d of %d deaths were still pending, above the limit of %.3g %%", safetext.Name(s.ID), pending, puts, 100*float64(p.MaxPending))
+		}
+	}
+	return out
+}
+
+// missingData says what a scenario must have had and no longer has: its trials
+// are numbered from 0, and its counts are the sums over them.
+func missingData(s *results.Scenario) []string {
+	var out []string
+	seen := map[int]bool{}
+	paths, loss := map[string]uint64{}, map[string]uint64{}
+	phases, metrics := map[string]uint64{}, map[string]uint64{}
+	for _, t := range s.Trials {
+		seen[t.Index] = true
+		analyze.AddCounts(paths, t.Paths)
+		analyze.AddCounts(loss, t.Loss)
+		for name, stats := range t.Phases {
+			phases[name] += stats.N
+		}
+		for name, m := range t.Metrics {
+			metrics[name] += m.N
+		}
+	}
+	for i := range s.Trials {
+		if !seen[i] {
+			out = append(out, fmt.Sprintf("its %d trials are not numbers 0 to %d", len(s.Trials), len(s.Trials)-1))
+			break
+		}
+	}
+	total := func(what string, n, sum uint64) {
+		if n != sum {
+			out = append(out, fmt.Sprintf("it counts %d %s, its trials %d", n, what, sum))
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(s.Strategy.Paths)) {
+		total("deaths by path "+safetext.Name(path), s.Strategy.Paths[path], paths[path])
+	}
+	for _, kind := range slices.Sorted(maps.Keys(s.Loss)) {
+		total("lost by "+safetext.Name(kind), s.Loss[kind], loss[kind])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Phases)) {
+		total("values of "+safetext.Name(name), s.Phases[name].N, phases[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Metrics)) {
+		total("values of "+safetext.Name(name), s.Metrics[name].N, metrics[name])
+	}
+	return out
+}
+
+// missing names the baseline's scenarios that the candidate lacks.
+func (v *Verdict) missing(c *compare.Comparison, baseline, candidate compare.Input) {
+	compared := map[string]bool{}
+	for _, g := range c.Groups {
+		for _, s := range g.Sides {
+			compared[fmt.Sprint(s.Input)+s.Scenario] = true
+		}
+	}
+	for _, s := range baseline.Run.Scenarios {
+		if !compared["0"+s.ID] {
+			v.Reasons = append(v.Reasons, fmt.Sprintf("%s: %s has no counterpart in the candidate", v.Baseline, safetext.Name(s.ID)))
+		}
+	}
+	for _, s := range candidate.Run.Scenarios {
+		if !compared["1"+s.ID] {
+			v.Notes = append(v.Notes, fmt.Sprintf("%s: %s is new, so there is nothing to hold it against", v.Candidate, safetext.Name(s.ID)))
+		}
+	}
+}
+
+type gate struct {
+	verdict  *Verdict
+	policy   Policy
+	hits     []bool // of the rules: something matched
+	open     []openCheck
+	mayBlock bool // the policy has a rule that could have blocked
+	clocks   []string
+}
+
+// openCheck is a check that is not decided yet.
+type openCheck struct {
+	check compare.Cell
+	out   Check
+	rule  *Rule
+	clock ClockPolicy
+	whole [2]int // trials of each side, with the metric or without
+}
+
+func (g *gate) collect(group *compare.Group) {
+	clock, cp := g.policy.clock(group.Deterministic)
+	g.verdict.Clock = clock
+	if !slices.Contains(g.clocks, clock) {
+		g.clocks = append(g.clocks, clock)
+	}
+	for i := range g.policy.Rules {
+		r := &g.policy.Rules[i]
+		g.mayBlock = g.mayBlock || r.applies(clock) && g.policy.action(r, clock) == ActionBlock
+	}
+	for _, row := range group.Rows {
+		i := slices.IndexFunc(g.policy.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(row.Metric) })
+		if i < 0 {
+			continue
+		}
+		g.hits[i] = true
+		rule := &g.policy.Rules[i]
+		better := row.Better
+		if rule.Direction != "" {
+			better = rule.Direction
+		}
+		cell := row.Cells[0]
+		whole := [2]int{group.Sides[0].Trials, group.Sides[1].Trials}
+		g.open = append(g.open, openCheck{check: cell, rule: rule, clock: cp, whole: whole, out: Check{
+			Group: group.Name, Metric: safetext.Name(row.Metric), Unit: safetext.Name(row.Unit), Better: better,
+			Action: g.policy.action(rule, clock), Base: row.Base, Candidate: cell.Center,
+			Delta: cell.Delta, Relative: cell.Relative, Method: cell.Method, P: cell.P, Spread: cell.Spread,
+			Threshold: CheckThreshold{Relative: float64(rule.Relative), Absolute: float64(rule.Absolute), Alpha: cp.Alpha, MinTrials: cp.minTrials(rule)},
+		}})
+	}
+}
+
+// judge decides the checks of one action: what only advises doesn't make it
+// harder to see what blocks.
+func (g *gate) judge(action string) {
+	var mine []*openCheck
+	var ps []float64
+	tests := 0
+	for i := range g.open {
+		if o := &g.open[i]; o.out.Action == action {
+			p := math.NaN()
+			if o.check.Method != "" {
+				tests++
+				p = o.check.Test.P
+			}
+			mine, ps = append(mine, o), append(ps, p)
+		}
+	}
+	for i, p := range compare.Holm(ps) {
+		mine[i].check.PHolm = nil
+		if !math.IsNaN(p) {
+			mine[i].check.PHolm = &p
+			mine[i].out.PHolm = &p
+		}
+	}
+	for _, o := range mine {
+		o.decide(tests)
+		g.verdict.Checks = append(g.verdict.Checks, o.out)
+	}
+}
+
+func (o *openCheck) decide(tests int) {
+	c, out := &o.check, &o.out
+	c.Decide(out.Base.N, out.Better, compare.Criteria{Alpha: o.clock.Alpha, Tests: tests,
+		Relative: out.Threshold.Relative, Absolute: out.Threshold.Absolute})
+	fewest := min(out.Base.N, out.Candidate.N)
+	visible, hidden := o.clock.hides(c, out.Base.Median, tests)
+	out.Result = VerdictInconclusive
+	switch {
+	case c.Effect == compare.EffectAbsent && out.Base.N == 0:
+		out.Reason = "the baseline has no such values"
+	case c.Effect == compare.EffectAbsent:
+		out.Reason = "the candidate has no such values"
+	case c.Effect == compare.EffectUnfit:
+		out.Reason = c.Note
+	case fewest < out.Threshold.MinTrials || c.Effect == compare.EffectFew:
+		out.Reason = fmt.Sprintf("too few trials: %d and %d, %d on each side would be enough",
+			out.Base.N, out.Candidate.N, max(c.Need, out.Threshold.MinTrials))
+	case out.Action == ActionBlock && out.Base.N != o.whole[0]:
+		out.Reason = fmt.Sprintf("%d of the baseline's %d trials have no such values", o.whole[0]-out.Base.N, o.whole[0])
+	case out.Action == ActionBlock && out.Candidate.N != o.whole[1]:
+		out.Reason = fmt.Sprintf("%d of the candidate's %d trials have no such values", o.whole[1]-out.Candidate.N, o.whole[1])
+	case c.Effect == compare.EffectWorse:
+		out.Result = VerdictRegression
+	case c.Effect == compare.EffectBetter:
+		out.Result = ResultImprovement
+	case c.Effect == compare.EffectSame && hidden:
+		out.Reason = fmt.Sprintf("the trials are %.2g %% apart, which hides changes up to %.2g %% (%.2g %% must be seen; more trials help)",
+			100*c.Test.Spread, 100*visible, 100*float64(o.clock.Resolve))
+	default:
+		out.Result = VerdictPass
+		if c.Effect == compare.EffectSmall {
+			out.Reason = "a real change, under the threshold"
+		}
+	}
+}
+
+// unmatchedRules makes a rule that must match something and didn't count.
+func (g *gate) unmatchedRules() {
+	for i := range g.policy.Rules {
+		r := &g.policy.Rules[i]
+		if g.hits[i] || r.Optional || !slices.ContainsFunc(g.clocks, r.applies) {
+			continue
+		}
+		g.verdict.Reasons = append(g.verdict.Reasons,
+			fmt.Sprintf("rule %d of the policy (%s) matches no metric of these runs", i+1, safetext.Name(fmt.Sprint(r.Metrics))))
+	}
+}
+
+// confirm holds every wall-clock regression that blocks against the second
+// run of the candidate.
+func (g *gate) confirm(baseline compare.Input, second *compare.Input) {
+	var again *Verdict
+	for i := range g.verdict.Checks {
+		c := &g.verdict.Checks[i]
+		if c.Action != ActionBlock || c.Result != VerdictRegression || c.Method != compare.MethodMannWhitney {
+			continue
+		}
+		if second == nil {
+			c.Result, c.Reason = VerdictInconclusive, "worse, but not confirmed (run the candidate again and give it with --confirm)"
+			continue
+		}
+		if again == nil {
+			p := g.policy
+			p.Confirm = false
+			again = Judge(baseline, *second, nil, p)
+			for _, r := range again.Reasons {
+				g.verdict.Reasons = append(g.verdict.Reasons, "confirming run: "+r)
+			}
+		}
+		j := slices.IndexFunc(again.Checks, func(o Check) bool { return o.Group == c.Group && o.Metric == c.Metric })
+		switch {
+		case j < 0 || again.Checks[j].Result == VerdictInconclusive:
+			c.Result, c.Reason = VerdictInconclusive, "worse, and the confirming run says nothing about it"
+		case again.Checks[j].Result == VerdictRegression:
+			c.Reason = "confirmed by the second run"
+		default:
+			c.Result, c.Reason = VerdictPass, "worse, but not in the confirming run"
+		}
+	}
+}
+
+// conclude makes one verdict of everything. What is wrong with a run outweighs
+// what was found in it.
+func (v *Verdict) conclude(mayBlock bool) {
+	compared, blocking := false, false
+	v.Verdict = VerdictPass
+	for _, c := range v.Checks {
+		decided := c.Result != VerdictInconclusive
+		compared = compared || decided
+		if c.Action != ActionBlock {
+			continue
+		}
+		blocking = true
+		switch {
+		case c.Result == VerdictRegression:
+			v.Verdict = VerdictRegression
+		case !decided && v.Verdict == VerdictPass:
+			v.Verdict = VerdictInconclusive
+		}
+	}
+	switch {
+	case len(v.Checks) == 0:
+		v.Reasons = append(v.Reasons, "no metric was compared")
+	case mayBlock && !blocking:
+		v.Reasons = append(v.Reasons, "no metric that blocks was compared")
+	case !mayBlock && !compared:
+		v.Reasons = append(v.Reasons, "no metric could be judged")
+	}
+	if !mayBlock {
+		note := "nothing here blocks: the policy only advises"
+		if v.Clock != results.ClockICount {
+			note = "nothing here blocks: a wall clock on a shared host only advises (host: dedicated in the policy changes that; --clock icount is better)"
+		}
+		v.Notes = append(v.Notes, note)
+	}
+	if len(v.Reasons) > 0 {
+		v.Verdict = VerdictInconclusive
+	}
+}
+
+// Failing lists the checks that made the verdict what it is.
+func (v *Verdict) Failing() []Check {
+	return slices.DeleteFunc(slices.Clone(v.Checks), func(c Check) bool {
+		return c.Action != ActionBlock || c.Result != v.Verdict || v.Verdict == VerdictPass
+	})
+}

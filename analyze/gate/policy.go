@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/results"
+	"go.yaml.in/yaml/v3"
+)
+
+// What a rule does when its metric got worse.
+const (
+	ActionBlock  = "block"
+	ActionAdvise = "advise"
+)
+
+// Hosts: on a shared one nothing that a wall clock measured blocks.
+const (
+	HostShared    = "shared"
+	HostDedicated = "dedicated"
+)
+
+const maxPolicyBytes = 1 << 20
+
+// Policy is what a gate goes by.
+type Policy struct {
+	Version int    `yaml:"version"`
+	Host    string `yaml:"host"`
+	// Confirm wants a wall-clock regression to be seen in a second run of the
+	// candidate before it blocks.
+	Confirm bool `yaml:"confirm"`
+	// MaxLoss and MaxPending are fractions of the deaths: above them a run
+	// proves nothing.
+	MaxLoss       Ratio       `yaml:"max_loss"`
+	MaxPending    Ratio       `yaml:"max_pending"`
+	Deterministic ClockPolicy `yaml:"deterministic"`
+	Wall          ClockPolicy `yaml:"wall"`
+	Rules         []Rule      `yaml:"rules"`
+}
+
+// ClockPolicy is what is asked of the trials on one kind of clock.
+type ClockPolicy struct {
+	// Alpha is the chance of a false regression, over all blocking metrics
+	// together.
+	Alpha     float64 `yaml:"alpha"`
+	MinTrials int     `yaml:"min_trials"`
+	// Resolve is the change that the trials must be able to show: where their
+	// spread hides one of this size, the metric is inconclusive. 0: any will do.
+	Resolve Ratio `yaml:"resolve"`
+}
+
+// Rule is for the metrics that one of its patterns matches and that no rule
+// before it does.
+type Rule struct {
+	// Metrics are patterns: * is anything but a slash, ** anything.
+	Metrics []string `yaml:"metrics"`
+	// Clock is "icount" or "wall"; empty: both.
+	Clock string `yaml:"clock"`
+	// Direction is what is better: "lower" or "higher". Empty: as the metric
+	// says.
+	Direction string `yaml:"direction"`
+	// Relative and Absolute must both be exceeded. Absolute is in the
+	// metric's unit.
+	Relative  Ratio  `yaml:"relative"`
+	Absolute  Amount `yaml:"absolute"`
+	Action    string `yaml:"action"`
+	MinTrials int    `yaml:"min_trials"` // 0: the clock's
+	// Optional: the rule may match nothing. A metric that only one side has
+	// is never fine.
+	Optional bool `yaml:"optional"`
+
+	patterns []*regexp.Regexp
+}
+
+// Ratio is a fraction, written as 0.05 or 5%.
+type Ratio float64
+
+// UnmarshalYAML reads a ratio.
+func (r *Ratio) UnmarshalYAML(n *yaml.Node) error {
+	text, percent := strings.CutSuffix(strings.TrimSpace(n.Value), "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if n.Kind != yaml.ScalarNode || err != nil || !compare.Finite(v) || v < 0 {
+		return fmt.Errorf("line %d: %q is not a ratio (5%% or 0.05)", n.Line, safetext.Name(n.Value))
+	}
+	if percent {
+		v /= 100
+	}
+	*r = Ratio(v)
+	return nil
+}
+
+// Amount is a number in a metric's unit, or a time (10us) or memory (4KiB).
+type Amount float64
+
+var memoryUnits = []struct {
+	name  string
+	bytes float64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}}
+
+// UnmarshalYAML reads an amount.
+func (a *Amount) UnmarshalYAML(n *yaml.Node) error {
+	text := strings.TrimSpace(n.Value)
+	v, err := strconv.ParseFloat(text, 64)
+	for _, u := range memoryUnits {
+		if number, ok := strings.CutSuffix(text, u.name); ok && err != nil {
+			if v, err = strconv.ParseFloat(strings.TrimSpace(number), 64); err == nil {
+				v *= u.bytes
+			}
+		}
+	}
+	if err != nil {
+		var d time.Duration
+		if d, err = time.ParseDuration(text); err == nil {
+			v = float64(d.Nanoseconds())
+		}
+	}
+	if n.Kind != yaml.ScalarNode || err != nil || !compare.Finite(v) || v < 0 {
+		return fmt.Errorf("line %d: %q is not an amount (10us, 4KiB, or a number in the metric's unit)", n.Line, safetext.Name(n.Value))
+	}
+	*a = Amount(v)
+	return nil
+}
+
+// DefaultPolicy is the gate without a file. On the deterministic clock the
+// centres of what a user feels, and of what a workload measures of its own,
+// block; tails, single phases and memory, which one grace period more or less
+// moves by percents, advise. On a wall clock nothing blocks unless the host is
+// dedicated.
+func DefaultPolicy() Policy {
+	p := Policy{
+		Version: 1, Host: HostShared, MaxLoss: 0.001, MaxPending: 0.01,
+		Deterministic: ClockPolicy{Alpha: 0.01, MinTrials: 3, Resolve: 0.02},
+		Wall:          ClockPolicy{Alpha: 0.001, MinTrials: 10, Resolve: 0.25},
+		Rules:         defaultRules(),
+	}
+	if err := p.check(); err != nil {
+		panic(err) // tested
+	}
+	return p
+}
+
+func defaultRules() []Rule {
+	felt := []string{
+		"limbo/p50", "update_wait/p50", "op/p50",
+		"lookup.*/p50", "update.*/p50", "probe.*/p50",
+		"create*/p50", "mmap/p50", "touch/p50", "zero/p50", "free.*/p50",
+	}
+	return []Rule{
+		{Metrics: felt, Clock: results.ClockICount, Relative: 0.005, Action: ActionBlock, Optional: true},
+		{Metrics: []string{"**"}, Clock: results.ClockICount, Relative: 0.02, Action: ActionAdvise, Optional: true},
+		{Metrics: felt, Clock: results.ClockWall, Relative: 0.05, Action: ActionBlock, Optional: true},
+		{Metrics: []string{"**"}, Clock: results.ClockWall, Relative: 0.05, Action: ActionAdvise, Optional: true},
+	}
+}
+
+// ReadPolicy reads a policy in YAML. What it leaves out is as in
+// DefaultPolicy; rules, when given, replace the default ones. A key that is
+// not known is an error.
+func ReadPolicy(r io.Reader) (Policy, error) {
+	p := DefaultPolicy()
+	p.Version = 0
+	rules := p.Rules
+	p.Rules = nil
+	data, err := io.ReadAll(io.LimitReader(r, maxPolicyBytes+1))
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("read policy: %w", err)
+	case len(data) > maxPolicyBytes:
+		return p, fmt.Errorf("read policy: larger than %d bytes", maxPolicyBytes)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&p); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it is empty")
+		}
+		return p, fmt.Errorf("read policy: %w", err)
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return p, errors.New("read policy: there is more than one document in it")
+	}
+	if p.Rules == nil {
+		p.Rules = rules
+	}
+	if err := p.check(); err != nil {
+		return p, fmt.Errorf("read policy: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Policy) check() error {
+	oneOf := func(what, value string, known ...string) error {
+		if slices.Contains(known, value) {
+			return nil
+		}
+		return fmt.Errorf("%s %q is not one of %s", what, safetext.Name(value), strings.Join(known, ", "))
+	}
+	if p.Version != 1 {
+		return fmt.Errorf("version is %d; this mapprof knows version 1 (write version: 1)", p.Version)
+	}
+	errs := []error{oneOf("host", p.Host, HostShared, HostDedicated)}
+	for _, c := range []struct {
+		name string
+		ClockPolicy
+	}{{"deterministic", p.Deterministic}, {"wall", p.Wall}} {
+		if !(c.Alpha > 0 && c.Alpha < 1) {
+			errs = append(errs, fmt.Errorf("%s: alpha %v is not between 0 and 1", c.name, c.Alpha))
+		}
+		if c.MinTrials < 2 || c.MinTrials > 10000 {
+			errs = append(errs, fmt.Errorf("%s: min_trials %d is not from 2 to 10000", c.name, c.MinTrials))
+		}
+	}
+	if p.MaxLoss > 1 || p.MaxPending > 1 {
+		errs = append(errs, errors.New("max_loss and max_pending are at most 100%"))
+	}
+	if len(p.Rules) == 0 {
+		errs = append(errs, errors.New("there are no rules, so nothing could ever be found"))
+	}
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		name := fmt.Sprintf("rule %d: ", i+1)
+		errs = append(errs, oneOf(name+"action", r.Action, ActionBlock, ActionAdvise),
+			oneOf(name+"clock", r.Clock, "", results.ClockICount, results.ClockWall),
+			oneOf(name+"direction", r.Direction, "", compare.BetterLower, compare.BetterHigher))
+		if r.MinTrials < 0 || r.MinTrials == 1 || r.MinTrials > 10000 {
+			errs = append(errs, fmt.Errorf("%smin_trials %d is not from 2 to 10000", name, r.MinTrials))
+		}
+		if len(r.Metrics) == 0 {
+			errs = append(errs, errors.New(name+"it names no metrics"))
+		}
+		r.patterns = nil
+		for _, m := range r.Metrics {
+			if m == "" || len(m) > 200 {
+				errs = append(errs, fmt.Errorf("%spattern %q is empty or too long", name, safetext.Name(m)))
+				continue
+			}
+			r.patterns = append(r.patterns, globPattern(m))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func globPattern(glob string) *regexp.Regexp {
+	var b strings.Builder
+	for rest := glob; rest != ""; {
+		switch {
+		case strings.HasPrefix(rest, "**"):
+			b.WriteString(".*")
+			rest = rest[2:]
+		case rest[0] == '*':
+			b.WriteString("[^/]*")
+			rest = rest[1:]
+		default:
+			n := strings.IndexByte(rest, '*')
+			if n < 0 {
+				n = len(rest)
+			}
+			b.WriteString(regexp.QuoteMeta(rest[:n]))
+			rest = rest[n:]
+		}
+	}
+	return regexp.MustCompile("^(?s:" + b.String() + ")$")
+}
+
+func (r *Rule) applies(clock string) bool { return r.Clock == "" || r.Clock == clock }
+
+func (r *Rule) matches(metric string) bool {
+	return slices.ContainsFunc(r.patterns, func(p *regexp.Regexp) bool { return p.MatchString(metric) })
+}
+
+// Blocks tells whether the policy blocks on a figure, on a clock that is
+// deterministic or not: whether the first rule that matches it does.
+func (p *Policy) Blocks(figure string, deterministic bool) bool {
+	clock, _ := p.clock(deterministic)
+	i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(figure) })
+	return i >= 0 && p.action(&p.Rules[i], clock) == ActionBlock
+}
+
+// action is what a rule does on a clock.
+func (p *Policy) action(r *Rule, clock string) string {
+	if clock != results.ClockICount && p.Host != HostDedicated {
+		return ActionAdvise
+	}
+	return r.Action
+}
+
+func (p *Policy) clock(deterministic bool) (string, ClockPolicy) {
+	if deterministic {
+		return results.ClockICount, p.Deterministic
+	}
+	return results.ClockWall, p.Wall
+}
+
+func (c ClockPolicy) minTrials(r *Rule) int {
+	if r.MinTrials > 0 {
+		return r.MinTrials
+	}
+	return c.MinTrials
+}
+
+// hides says whether a difference of the size that must be seen would not have
+// been.
+func (c ClockPolicy) hides(cell *compare.Cell, center float64, tests int) (float64, bool) {
+	if c.Resolve == 0 || center == 0 {
+		return 0, false
+	}
+	visible := cell.Test.Visible(c.Alpha/float64(max(1, tests))) / math.Abs(center)
+	return visible, visible > float64(c.Resolve) || math.IsNaN(visible)
+}

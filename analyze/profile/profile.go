@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package profile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	pprof "github.com/google/pprof/profile"
+
+	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/results"
+)
+
+// Sample types beside those that are named as their phase.
+const (
+	SampleDeaths           = "deaths"
+	SampleLimboBytes       = "limbo_bytes"
+	SampleLimboByteSeconds = "limbo_byte_seconds"
+)
+
+// Indexes into Sample.Value. The phases' values lie between, in the order of
+// results.DeathPhases.
+const (
+	valueDeaths = iota
+	valueLimbo
+	valueFirstPhase
+)
+
+var (
+	deathPhases      = results.DeathPhases()
+	valueLimboBytes  = valueFirstPhase + len(deathPhases)
+	valueByteSeconds = valueLimboBytes + 1
+	valueCount       = valueByteSeconds + 1
+)
+
+// Meta is what a profile says beside its samples.
+type Meta struct {
+	// Scenarios gives the labels of a scenario's deaths, by scenario ID. A
+	// death of another scenario gets no kernel and no requested strategy.
+	Scenarios map[string]ScenarioMeta
+	Started   time.Time
+	Duration  time.Duration
+	Comments  []string
+}
+
+// ScenarioMeta is what the labels need to know of a scenario.
+type ScenarioMeta struct {
+	Kernel            string // release
+	StrategyRequested string
+}
+
+// MetaOf takes a run's ProfileMeta from the run: labels, time, and comments
+// with the command, the targets, the number of deaths and the loss.
+func MetaOf(run *results.Run) Meta {
+	m := Meta{
+		Scenarios: make(map[string]ScenarioMeta, len(run.Scenarios)),
+		Started:   run.Started,
+		Duration:  run.Ended.Sub(run.Started),
+	}
+	loss := map[string]uint64{}
+	var deaths uint64
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			deaths += t.Freed
+		}
+		m.Scenarios[s.ID] = ScenarioMeta{Kernel: s.KernelName(), StrategyRequested: s.Strategy.Requested}
+		for k, v := range s.Loss {
+			loss[k] += v
+		}
+	}
+	if len(run.Command) > 0 {
+		m.Comments = append(m.Comments, "command: "+strings.Join(run.Command, " "))
+	}
+	for _, t := range run.Targets {
+		m.Comments = append(m.Comments, fmt.Sprintf("kernel: %s %s (target %s, accelerator %s, clock %s, %d CPUs)",
+			t.Kernel.Release, t.Kernel.Build, t.Kind, t.Accel, t.Clock, t.CPUs))
+	}
+	m.Comments = append(m.Comments, fmt.Sprintf("deaths: %d", deaths), "loss: "+results.LossText(loss))
+	if run.Partial {
+		m.Comments = append(m.Comments, "partial: "+run.PartialReason)
+	}
+	m.Comments = append(m.Comments,
+		"limbo is split by the [phase] leaf frames; a death and its limbo_bytes are counted once, at its longest phase")
+	for i, c := range m.Comments {
+		m.Comments[i] = safetext.Text(c)
+	}
+	return m
+}
+
+// Builder sums deaths up into a pprof profile. What it keeps grows with
+// the number of different stacks and labels, not with the number of deaths.
+//
+// A death becomes one sample per phase, its stack with the frame "[phase]
+// NAME" as the leaf. That sample's limbo and its phase's own sample type are
+// the phase's time, its limbo_byte_seconds the map's memory × that time. A
+// death itself and its limbo_bytes are counted once: at the phase that lasted
+// longest (the earlier of equals). So the sum of every sample type over all
+// samples is its exact total, and deaths by leaf say how many deaths each
+// phase is to blame for.
+type Builder struct {
+	groups map[groupKey]*[numPhases]phaseSum
+	n      int64
+	last   groupKey
+	cached *[numPhases]phaseSum
+	bytes  uint64
+	limbo  int64
+}
+
+const numPhases = 5
+
+// groupKey is what tells samples apart, phase aside.
+type groupKey struct {
+	scenario, strategy, mapType, mapName, outer, comm, stack string
+}
+
+func (k groupKey) compare(o groupKey) int {
+	return cmp.Or(cmp.Compare(k.scenario, o.scenario), cmp.Compare(k.strategy, o.strategy),
+		cmp.Compare(k.mapType, o.mapType), cmp.Compare(k.mapName, o.mapName),
+		cmp.Compare(k.outer, o.outer), cmp.Compare(k.comm, o.comm), cmp.Compare(k.stack, o.stack))
+}
+
+type phaseSum struct {
+	ns, deaths, bytes int64
+	held              analyze.ByteTime
+}
+
+// NewBuilder returns an empty builder.
+func NewBuilder() *Builder {
+	return &Builder{groups: map[groupKey]*[numPhases]phaseSum{}}
+}
+
+// Add counts a death, of which it keeps nothing but strings. A death whose
+// times go backwards, or that makes a total overflow, is an error and is not
+// counted.
+func (b *Builder) Add(d *results.Death) error {
+	times := d.PhaseNS()
+	var ns [numPhases]int64
+	longest := numPhases - 1 // free always exists
+	for i, phase := range deathPhases {
+		t, ok := times[phase]
+		if t < 0 {
+			return fmt.Errorf("profile death of map %d in %s: phase %s ends %d ns before it begins", d.MapID, d.Scenario, phase, -t)
+		}
+		ns[i] = t
+		if ok && (t > ns[longest] || t == ns[longest] && i < longest) {
+			longest = i
+		}
+	}
+	// The totals bound every part: nothing else can overflow.
+	limbo := times[results.PhaseLimbo]
+	if limbo < 0 || b.limbo > math.MaxInt64-limbo || d.MemBytes > math.MaxInt64-b.bytes {
+		return fmt.Errorf("profile death of map %d in %s: %d bytes in limbo for %d ns make the total overflow", d.MapID, d.Scenario, d.MemBytes, limbo)
+	}
+	b.limbo += limbo
+	b.bytes += d.MemBytes
+	b.n++
+	g := b.group(groupKey{d.Scenario, analyze.StrategyOf(d.Path), d.MapType, d.MapName, d.Outer, d.Comm, d.Stack})
+	for i, t := range ns {
+		g[i].ns += t
+		// < 2^63 bytes × < 2^63 ns in all: 128 bits are enough.
+		g[i].held.Add(d.MemBytes, t)
+	}
+	g[longest].deaths++
+	g[longest].bytes += int64(d.MemBytes)
+	return nil
+}
+
+// Deaths of one trial come one after the other and mostly are alike.
+func (b *Builder) group(k groupKey) *[numPhases]phaseSum {
+	if b.cached != nil && b.last == k {
+		return b.cached
+	}
+	g := b.groups[k]
+	if g == nil {
+		g = new([numPhases]phaseSum)
+		b.groups[k] = g
+	}
+	b.last, b.cached = k, g
+	return g
+}
+
+// N is how many deaths were counted.
+func (b *Builder) N() int64 { return b.n }
+
+// Build returns the profile. stacks holds frames innermost first by
+// results.Death.Stack; a stack that is not in it shows as "[no stack]". Equal
+// input gives an equal profile, whatever the order of the deaths.
+func (b *Builder) Build(stacks map[string][]results.Frame, meta Meta) (*pprof.Profile, error) {
+	p := &pprof.Profile{
+		SampleType:        sampleTypes(),
+		DefaultSampleType: results.PhaseLimbo,
+		PeriodType:        &pprof.ValueType{Type: SampleDeaths, Unit: "count"},
+		Period:            1,
+		DurationNanos:     max(0, meta.Duration.Nanoseconds()),
+	}
+	if !meta.Started.IsZero() {
+		p.TimeNanos = meta.Started.UnixNano()
+	}
+	for _, c := range meta.Comments {
+		p.Comments = append(p.Comments, safetext.Text(c))
+	}
+
+	keys := make([]groupKey, 0, len(b.groups))
+	for k := range b.groups {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, groupKey.compare)
+	var held []analyze.ByteTime
+	for _, k := range keys {
+		for _, s := range b.groups[k] {
+			held = append(held, s.held)
+		}
+	}
+	byteSeconds, ok := analyze.Apportion(held)
+	if !ok {
+		return nil, errors.New("build profile: limbo_byte_seconds overflows")
+	}
+	l := newLocations(p)
+	for g, k := range keys {
+		labels := meta.labels(k)
+		stack := l.stack(k.stack, stacks)
+		for i, s := range b.groups[k] {
+			v := make([]int64, valueCount)
+			v[valueDeaths], v[valueLimbo], v[valueFirstPhase+i] = s.deaths, s.ns, s.ns
+			v[valueLimboBytes], v[valueByteSeconds] = s.bytes, byteSeconds[g*numPhases+i]
+			if !slices.ContainsFunc(v, func(v int64) bool { return v != 0 }) {
+				continue
+			}
+			p.Sample = append(p.Sample, &pprof.Sample{
+				Location: append([]*pprof.Location{l.phase(deathPhases[i])}, stack...),
+				Value:    v,
+				Label:    labels,
+			})
+		}
+	}
+	if err := p.CheckValid(); err != nil {
+		return nil, fmt.Errorf("build profile: %w", err)
+	}
+	return p, nil
+}
+
+// Profile builds the profile of deaths.
+func Profile(deaths iter.Seq[results.Death], stacks map[string][]results.Frame, meta Meta) (*pprof.Profile, error) {
+	b := NewBuilder()
+	for d := range deaths {
+		if err := b.Add(&d); err != nil {
+			return nil, err
+		}
+	}
+	return b.Build(stacks, meta)
+}
+
+func sampleTypes() []*pprof.ValueType {
+	types := []*pprof.ValueType{
+		{Type: SampleDeaths, Unit: "count"},
+		{Type: results.PhaseLimbo, Unit: "nanoseconds"},
+	}
+	for _, phase := range deathPhases {
+		types = append(types, &pprof.ValueType{Type: phase, Unit: "nanoseconds"})
+	}
+	return append(types,
+		&pprof.ValueType{Type: SampleLimboBytes, Unit: "bytes"},
+		// pprof scales bytes and times but not their product.
+		&pprof.ValueType{Type: SampleLimboByteSeconds, Unit: "count"})
+}
+
+func (m Meta) labels(k groupKey) map[string][]string {
+	s := m.Scenarios[k.scenario]
+	labels := map[string][]string{}
+	for name, v := range map[string]string{
+		"kernel":             s.Kernel,
+		"strategy":           k.strategy,
+		"strategy_requested": s.StrategyRequested,
+		"map_type":           k.mapType,
+		"map_name":           k.mapName,
+		"outer":              k.outer,
+		"scenario":           k.scenario,
+		"comm":               k.comm,
+	} {
+		if v != "" {
+			labels[name] = []string{safetext.Name(v)}
+		}
+	}
+	return labels
+}

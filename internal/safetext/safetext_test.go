@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package safetext
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSafeName(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                  "",
+		"mp_inner":                          "mp_inner",
+		"süß ≥ 1":                           "süß ≥ 1",
+		"\x1b[31mred\x1b[0m":                "red",
+		"a\x1b]8;;http://x\x1b\\b\x1b]0;t":  "ab",
+		"\u009b2Jx\u009dtitle\u009cy":       "xy",
+		"one\ntwo\tthree\rfour":             "one two three four",
+		"\u202eevil\u200b":                  "evil",
+		"bad\xff\xfe":                       "bad\uFFFD",
+		"\x1bcreset\x7f\x00":                "reset",
+		strings.Repeat("x", 300):            strings.Repeat("x", 199) + "…",
+		strings.Repeat("é", 300):            strings.Repeat("é", 199) + "…",
+		"<script>alert(1)</script>":         "<script>alert(1)</script>",
+		"\x1b[" + strings.Repeat("9", 5000): "",
+	} {
+		if got := Name(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
