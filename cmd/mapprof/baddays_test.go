@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -204,7 +205,7 @@ func TestUnprivileged(t *testing.T) {
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		_ = cmd.Run()
-		fmt.Fprintf(&text, "$ mapprof %s\n[exit %d] %s\n", command, cmd.ProcessState.ExitCode(), masked(messageOf(stderr.String()), release(), "RELEASE"))
+		fmt.Fprintf(&text, "$ mapprof %s\n[exit %d] %s\n", command, cmd.ProcessState.ExitCode(), masked(messageOf(stderr.String()), trial.Release(), "RELEASE"))
 	}
 	golden(t, "unprivileged.golden", text.String())
 	left, err := filepath.Glob(filepath.Join(home, "[^.]*")) // but for the cache

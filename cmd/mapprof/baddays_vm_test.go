@@ -22,6 +22,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -154,7 +156,7 @@ func left(t *testing.T, parent string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := verify(d.Run); err != nil {
+	if err := engine.Verify(d.Run); err != nil {
 		t.Error(err)
 	}
 	if !d.Run.Partial {
@@ -454,7 +456,7 @@ func init() {
 	// A reader that no tasks-trace grace period can pass by before the
 	// machine is off, from before the trial's probes attach.
 	guestMains["held-reader"] = func(args []string) error {
-		w, _, err := (&job{Workload: "churn", Strategy: "tasks-trace", Args: []string{"--count=1", "--hold-reader=tasks-trace=60s"}}).load()
+		w, _, err := (&trial.Job{Workload: "churn", Strategy: "tasks-trace", Args: []string{"--count=1", "--hold-reader=tasks-trace=60s"}}).Load()
 		if err != nil {
 			return err
 		}
@@ -464,7 +466,7 @@ func init() {
 			return err
 		}
 		go func() { _, _ = instance.Run(ctx, func(_, _ uint64) {}) }() // it doesn't come to its end
-		return runGuest(ctx, args[0])
+		return trial.RunGuest(ctx, args[0])
 	}
 }
 

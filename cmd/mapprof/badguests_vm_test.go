@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -43,7 +44,7 @@ func init() {
 				_, err = console.Write(line)
 			}
 		}()
-		return runGuest(context.Background(), args[0])
+		return trial.RunGuest(context.Background(), args[0])
 	}
 	guestMains["garbage"] = func([]string) error { return toPort([]byte("this is no frame, as anybody can see")) }
 	guestMains["oversized-frame"] = func([]string) error { return toPort(frame(frameEvent, 1<<20, nil)) }
@@ -54,7 +55,7 @@ func init() {
 	guestMains["endless"] = func([]string) error {
 		ch, err := target.OpenGuestChannel()
 		for err == nil {
-			err = ch.Send(eventProgress, make([]byte, 60<<10))
+			err = ch.Send(trial.EventProgress, make([]byte, 60<<10))
 		}
 		return err
 	}
@@ -106,8 +107,8 @@ func frame(kind byte, size int, payload []byte) []byte {
 // as it is: a message with a hint, the exit code, and nothing left behind.
 func TestVMBadGuests(t *testing.T) {
 	ownCache(t)
-	defer func(l target.Limits) { guestLimits = l }(guestLimits)
-	guestLimits.TotalBytes = 512 << 10 // the default would take half an hour
+	defer func(l target.Limits) { trial.GuestLimits = l }(trial.GuestLimits)
+	trial.GuestLimits.TotalBytes = 512 << 10 // the default would take half an hour
 	var text strings.Builder
 	for _, args := range []string{
 		"--append " + guestMainArg + "panic",

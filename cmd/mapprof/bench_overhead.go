@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/spf13/cobra"
 )
 
@@ -27,7 +28,7 @@ func newOverheadCmd() *cobra.Command {
 			}
 			took := make([]time.Duration, 0, runs)
 			for range runs {
-				d, err := runOverhead(cmd.Context(), kernel, accel)
+				d, err := bench.RunOverhead(cmd.Context(), kernel, accel)
 				if err != nil {
 					return err
 				}

@@ -3,182 +3,62 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/target"
+	"github.com/spf13/cobra"
 )
 
-// leastThroughput is what the default churn must keep of its throughput under
-// the probes.
-const leastThroughput = 0.97
-
-// watchedChurn is one workload that is run with and without probes.
-type watchedChurn struct {
-	Name     string
-	Strategy string
-	Args     []string
-	Batch    uint64
-	Rounds   int
-	// Required: the throughput must not fall below leastThroughput. The
-	// others wait for no grace period, and show what a death costs at most.
-	Required bool
-}
-
-// watchedChurns are in the order of the table.
-func watchedChurns(rounds int) []watchedChurn {
-	return []watchedChurn{
-		{Name: "churn, as by default", Strategy: "rcu", Batch: 1, Rounds: rounds, Required: true},
-		{Name: "churn --strategy tasks-trace", Strategy: "tasks-trace", Batch: 1, Rounds: rounds, Required: true},
-		{Name: "churn, batches of 32 in a hash", Strategy: "rcu", Batch: 32, Rounds: rounds,
-			Args: []string{"--outer=hash-of-maps-noprealloc", "--slots=32", "--batch=32", "--count=30"}},
-		{Name: "churn --strategy immediate (full rate)", Strategy: "immediate", Batch: 1, Rounds: rounds,
-			Args: []string{"--count=5000"}},
+func newBenchWatchingCmd() *cobra.Command {
+	var vm bench.VM
+	var out, only string
+	var rounds int
+	cmd := &cobra.Command{
+		Use:   "watching",
+		Short: "Measure churn with probes and without, in turns",
+		Args:  cobra.NoArgs,
 	}
-}
-
-// watchedRound is one run: operations and what became of the maps.
-type watchedRound struct {
-	Ops, DurationNS   uint64
-	MedianNS          int64
-	Puts, Freed, Lost uint64 // Lost: those that did not end too
-}
-
-// watchedResult has the rounds of one workload in the order in which they
-// took turns.
-type watchedResult struct {
-	Without, With []watchedRound
-}
-
-// measureWatching runs in the guest.
-func measureWatching(churns []watchedChurn, say progressSink) ([]watchedResult, error) {
-	out := make([]watchedResult, len(churns))
-	for i, c := range churns {
-		for round := range c.Rounds {
-			say(fmt.Sprintf("%s: round %d of %d", c.Name, round+1, c.Rounds))
-			order := []bool{true, false}
-			if round%2 == 1 {
-				slices.Reverse(order) // A B B A: neither is always the first
+	fs := cmd.Flags()
+	addBenchFlags(&vm, fs, defaultKernel)
+	fs.StringVar(&vm.Clock, "clock", target.ClockWall, "wall, or icount: one CPU whose clock counts instructions, and no noise")
+	fs.IntVar(&rounds, "rounds", 10, "rounds of each workload, each with probes and without")
+	fs.StringVar(&only, "only", "", "leave out the workloads whose name doesn't contain this")
+	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if target.InGuestJob() {
+			return bench.InGuest(bench.MeasureWatching)
+		}
+		if vm.Clock != target.ClockWall && vm.Clock != target.ClockICount {
+			return &usageError{fmt.Errorf("--clock %q is not one of wall, icount", vm.Clock)}
+		}
+		if rounds < 1 || rounds > 1000 {
+			return &usageError{errors.New("--rounds must be from 1 to 1000")}
+		}
+		ctx, stop := withSignals(cmd.Context())
+		defer stop()
+		churns := slices.DeleteFunc(bench.WatchedChurns(rounds), func(c bench.WatchedChurn) bool { return !strings.Contains(c.Name, only) })
+		if len(churns) == 0 {
+			return &usageError{fmt.Errorf("--only %q leaves no workload", only)}
+		}
+		var text strings.Builder
+		var errs []error
+		for _, kernel := range vm.Kernels {
+			var measured []bench.WatchedResult
+			o, err := vm.Run(ctx, progressTo(cmd), kernel, "watching", churns, &measured)
+			if err == nil && len(measured) != len(churns) {
+				err = errors.New("the guest sent another number of workloads")
 			}
-			for _, without := range order {
-				r, err := watchedRun(&c, without)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", c.Name, err)
-				}
-				if without {
-					out[i].Without = append(out[i].Without, r)
-				} else {
-					out[i].With = append(out[i].With, r)
-				}
+			if err != nil {
+				return fmt.Errorf("%s: %w", kernel, err)
 			}
+			errs = append(errs, bench.WriteWatching(&text, o, churns, measured))
 		}
+		text.WriteString(measuredBy(cmd))
+		return errors.Join(printBench(cmd, out, text.String()), errors.Join(errs...))
 	}
-	return out, nil
-}
-
-func watchedRun(c *watchedChurn, without bool) (watchedRound, error) {
-	// What the run before left behind, maps and programs, is freed first.
-	time.Sleep(500 * time.Millisecond)
-	t, err := measureJob(context.Background(), &job{Workload: "churn", Strategy: c.Strategy, Args: c.Args,
-		NoProbes: without, DrainTimeout: 30 * time.Second})
-	if err != nil {
-		return watchedRound{}, err
-	}
-	slices.Sort(t.result.OpNS)
-	o := t.outcome
-	r := watchedRound{Ops: t.result.Ops, DurationNS: uint64(t.measured.Nanoseconds()), MedianNS: t.result.OpNS[len(t.result.OpNS)/2],
-		Puts: o.Puts, Freed: o.Freed, Lost: o.Lost + o.InFlight}
-	if !without && (o.Puts != t.result.LastPuts || o.Puts != o.Freed+o.Lost+o.InFlight) {
-		return r, fmt.Errorf("%d last references dropped, %d puts = %d freed + %d in flight + %d lost does not balance",
-			t.result.LastPuts, o.Puts, o.Freed, o.InFlight, o.Lost)
-	}
-	return r, nil
-}
-
-// rates are a workload's figures over its rounds.
-type rates struct {
-	PerSecond [2]float64 // maps, without and with probes
-	MedianNS  [2]int64   // of an operation: the median of the rounds' medians
-	Ratio     float64    // of the throughput
-	Error     float64    // of Ratio: its standard error over the rounds
-	Puts      uint64
-	Lost      uint64
-}
-
-func (r watchedResult) rates(batch uint64) rates {
-	var out rates
-	var relative [2]float64 // squared standard errors
-	for i, rounds := range [][]watchedRound{r.Without, r.With} {
-		var ops, ns uint64
-		var medians []int64
-		var perOp []float64
-		for _, round := range rounds {
-			ops, ns = ops+round.Ops, ns+round.DurationNS
-			medians = append(medians, round.MedianNS)
-			perOp = append(perOp, float64(round.DurationNS)/float64(round.Ops))
-			out.Puts, out.Lost = out.Puts+round.Puts, out.Lost+round.Lost
-		}
-		slices.Sort(medians)
-		out.PerSecond[i] = float64(ops*batch) / float64(ns) * 1e9
-		out.MedianNS[i] = medians[len(medians)/2]
-		relative[i] = squaredError(perOp)
-	}
-	out.Ratio = out.PerSecond[1] / out.PerSecond[0]
-	out.Error = out.Ratio * math.Sqrt(relative[0]+relative[1])
-	return out
-}
-
-// squaredError is the square of the mean's relative standard error.
-func squaredError(v []float64) float64 {
-	if len(v) < 2 {
-		return math.NaN()
-	}
-	var mean, sum float64
-	for _, x := range v {
-		mean += x / float64(len(v))
-	}
-	for _, x := range v {
-		sum += (x - mean) * (x - mean)
-	}
-	return sum / float64(len(v)-1) / float64(len(v)) / (mean * mean)
-}
-
-// writeWatching writes the table of one kernel and says what is not as it
-// must be.
-func writeWatching(w *strings.Builder, o target.Outcome, churns []watchedChurn, measured []watchedResult) error {
-	var errs []error
-	fmt.Fprintf(w, "%s, CPUs: %d, QEMU %s, %s, %s clock; one boot, rounds with probes and without take turns; ± is one standard error over the rounds:\n\n",
-		o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel), o.Clock)
-	w.WriteString("| workload | maps/s without | with | throughput kept | required | median op without | with | deaths | lost |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
-	for i, c := range churns {
-		r := measured[i].rates(c.Batch)
-		required := "–"
-		if c.Required {
-			required = fmt.Sprintf("≥ %.2f", leastThroughput)
-			if r.Ratio < leastThroughput {
-				errs = append(errs, fmt.Errorf("%s: %s keeps %.3f of its throughput, less than %.2f", o.Release, c.Name, r.Ratio, leastThroughput))
-			}
-		}
-		if r.Lost > 0 {
-			errs = append(errs, fmt.Errorf("%s: %s: %d of %d deaths were lost or did not end", o.Release, c.Name, r.Lost, r.Puts))
-		}
-		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.3f ± %.3f | %s | %s | %s | %d | %d |\n", c.Name, r.PerSecond[0], r.PerSecond[1],
-			r.Ratio, r.Error, required, shortTime(r.MedianNS[0]), shortTime(r.MedianNS[1]), r.Puts, r.Lost)
-	}
-	w.WriteString("\n")
-	return errors.Join(errs...)
-}
-
-func shortTime(ns int64) string {
-	switch {
-	case ns >= 1e6:
-		return fmt.Sprintf("%.2f ms", float64(ns)/1e6)
-	default:
-		return fmt.Sprintf("%.1f µs", float64(ns)/1e3)
-	}
+	return cmd
 }

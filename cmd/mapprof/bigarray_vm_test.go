@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -167,7 +168,7 @@ func init() {
 		defer keepHostBusy()()
 		defer keepHostBusy()()
 		defer keepHostBusy()()
-		return runGuest(context.Background(), args[0])
+		return trial.RunGuest(context.Background(), args[0])
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
 )
@@ -46,7 +48,7 @@ map's death can therefore be told apart, and what is missing and why.
 }
 
 // showDiagnoses prints what was found; what went wrong is its error.
-func showDiagnoses(w io.Writer, found []diagnosis, format string) error {
+func showDiagnoses(w io.Writer, found []trial.Diagnosis, format string) error {
 	if format == "json" {
 		if err := model.WriteJSON(w, found); err != nil {
 			return err
@@ -67,7 +69,7 @@ func showDiagnoses(w io.Writer, found []diagnosis, format string) error {
 }
 
 // examine diagnoses every kernel that the flags name.
-func examine(cmd *cobra.Command, flags *targetFlags) ([]diagnosis, error) {
+func examine(cmd *cobra.Command, flags *targetFlags) ([]trial.Diagnosis, error) {
 	ctx, stop := withSignals(cmd.Context())
 	defer stop()
 	kernels, err := flags.resolve(ctx, cmd.ErrOrStderr())
@@ -75,11 +77,11 @@ func examine(cmd *cobra.Command, flags *targetFlags) ([]diagnosis, error) {
 		return nil, err
 	}
 	if kernels == nil {
-		return []diagnosis{diagnose()}, nil
+		return []trial.Diagnosis{trial.Diagnose()}, nil
 	}
-	var found []diagnosis
+	var found []trial.Diagnosis
 	for _, k := range kernels {
-		d, err := diagnoseVM(ctx, flags.vm(k))
+		d, err := engine.DiagnoseVM(ctx, flags.vm(k))
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -41,12 +43,12 @@ func init() {
 	guestMains[besideGuest] = func(args []string) error { return inFtraceGuest(args[0], ftraceBeside) }
 }
 
-func inFtraceGuest(path string, f func(*job, *target.GuestChannel) error) error {
+func inFtraceGuest(path string, f func(*trial.Job, *target.GuestChannel) error) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	j, err := decodeJob(data)
+	j, err := trial.DecodeJob(data)
 	if err != nil {
 		return err
 	}
@@ -68,16 +70,16 @@ func sendSeen(ch *target.GuestChannel, kind string, seen ftraced) error {
 }
 
 // ftraceBeside runs in the guest: a whole trial, and the function tracer.
-func ftraceBeside(j *job, ch *target.GuestChannel) error {
-	if err := startFtrace(ftraceFunctions...); err != nil {
+func ftraceBeside(j *trial.Job, ch *target.GuestChannel) error {
+	if err := bench.StartFtrace(ftraceFunctions...); err != nil {
 		return err
 	}
-	t, err := measureJob(context.Background(), j)
+	t, err := bench.MeasureJob(context.Background(), j)
 	if err != nil {
 		return err
 	}
 	var ours ftraced
-	for _, d := range t.outcome.Deaths {
+	for _, d := range t.Outcome.Deaths {
 		ours.Enqueue, ours.Free = append(ours.Enqueue, d.EnqueueNS), append(ours.Free, d.FreeNS)
 	}
 	if err := sendSeen(ch, eventWatched, ours); err != nil {
@@ -97,8 +99,8 @@ type ftraced struct {
 }
 
 // ftraceChurn runs in the guest: a job's workload under the function tracer.
-func ftraceChurn(j *job, ch *target.GuestChannel) error {
-	w, _, err := j.load()
+func ftraceChurn(j *trial.Job, ch *target.GuestChannel) error {
+	w, _, err := j.Load()
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func ftraceChurn(j *job, ch *target.GuestChannel) error {
 		return err
 	}
 	defer instance.Close()
-	if err := startFtrace(ftraceFunctions...); err != nil {
+	if err := bench.StartFtrace(ftraceFunctions...); err != nil {
 		return err
 	}
 	res, err := instance.Run(context.Background(), func(_, _ uint64) {})
@@ -130,7 +132,7 @@ func ftraceChurn(j *job, ch *target.GuestChannel) error {
 // readFtrace sorts the calls by what they mean for a death.
 func readFtrace() (ftraced, error) {
 	var seen ftraced
-	calls, err := ftraceCalls()
+	calls, err := bench.FtraceCalls()
 	for _, c := range calls {
 		switch {
 		case c.Function == "bpf_map_free_deferred":
@@ -172,7 +174,7 @@ func TestVMFtraceAgrees(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			seen, _ := ftraceRun(t, ftraceGuest, kernel, job{Workload: "churn", Strategy: strategy, Args: []string{fmt.Sprintf("--count=%d", count), ftraceRate}})
+			seen, _ := ftraceRun(t, ftraceGuest, kernel, trial.Job{Workload: "churn", Strategy: strategy, Args: []string{fmt.Sprintf("--count=%d", count), ftraceRate}})
 			if len(seen.Free) != count || len(ours) != count || len(seen.Enqueue) != count || seen.Expected != count {
 				t.Fatalf("frees: ftrace %d, mapprof %d; calls of call_rcu*: ftrace %d; expected %d", len(seen.Free), len(ours), len(seen.Enqueue), seen.Expected)
 			}
@@ -205,7 +207,7 @@ func TestVMFtraceBeside(t *testing.T) {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			const count = 150
-			seen, ours := ftraceRun(t, besideGuest, kernel, job{Workload: "churn", Strategy: strategy, DrainTimeout: 10 * time.Second, Args: []string{fmt.Sprintf("--count=%d", count)}})
+			seen, ours := ftraceRun(t, besideGuest, kernel, trial.Job{Workload: "churn", Strategy: strategy, DrainTimeout: 10 * time.Second, Args: []string{fmt.Sprintf("--count=%d", count)}})
 			for what, times := range map[string][2][]int64{"call_rcu*": {ours.Enqueue, seen.Enqueue}, "bpf_map_free_deferred": {ours.Free, seen.Free}} {
 				off, err := pairTimes(times[0], times[1])
 				if err != nil || len(off) != count {
@@ -247,7 +249,7 @@ func pairTimes(times, calls []int64) ([]int64, error) {
 }
 
 // ftraceRun runs a guest of this file; watched is empty where it traces alone.
-func ftraceRun(t *testing.T, guest string, kernel target.Kernel, j job) (seen, watched ftraced) {
+func ftraceRun(t *testing.T, guest string, kernel target.Kernel, j trial.Job) (seen, watched ftraced) {
 	t.Helper()
 	data, err := json.Marshal(j)
 	if err != nil {
@@ -256,7 +258,7 @@ func ftraceRun(t *testing.T, guest string, kernel target.Kernel, j job) (seen, w
 	var decodeErr error
 	vm := target.VM{Kernel: kernel, Clock: target.ClockICount, Timeout: 5 * time.Minute}
 	out, err := vm.Run(t.Context(), target.Job{
-		Args: []string{guest, guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: t.TempDir(),
+		Args: []string{guest, trial.GuestJobPath}, Files: map[string][]byte{trial.GuestJobPath: data}, OutDir: t.TempDir(),
 		Event: func(kind string, payload []byte) {
 			switch kind {
 			case eventFtrace:

@@ -4,300 +4,155 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
+	"io"
+	"os"
+	"runtime"
 	"slices"
-	"strings"
-	"sync"
+	"time"
 
-	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/gatetest"
+	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/target"
 )
 
-// What is planted: the smallest change that the gate must see, as a factor on
-// figures, and the two slowdowns of a real kernel, which its ticks round up to
-// whole ones.
-const (
-	plantedChange   = 0.01
-	syntheticSpread = 0.0002 // what a deterministic clock is known to repeat to, doubled
-)
+// selfTestFlagNames mean nothing without --self-test.
+var selfTestFlagNames = []string{"kernel", "workloads", "pairs", "trials", "count", "synthetic", "jobs", "no-vm", "offline", "keep", "timeout"}
 
-// selfTestWorkload is a workload that real pairs are run of.
-type selfTestWorkload struct {
-	name     string
-	strategy string
-	args     func(count int) []string
-	kinds    []plantedKind
+// selfTestFlags are those of mapprof gate --self-test.
+type selfTestFlags struct {
+	kernel        string
+	workloads     []string
+	pairs, trials int
+	count         int
+	synthetic     int
+	jobs          int
+	noVM, offline bool
+	keep          string
+	timeout       time.Duration
 }
 
-// plantedKind is a kind of candidates; the first of a workload is unchanged.
-type plantedKind struct {
-	name  string
-	want  string
-	plant func(base *results.Run) []string // the flags that plant it; nil: nothing is
+func (f *selfTestFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.kernel, "kernel", defaultKernel, "--self-test: kernel to boot")
+	fs.StringSliceVar(&f.workloads, "workloads", []string{"churn", "lookup"}, "--self-test: what to run: churn,lookup")
+	fs.IntVar(&f.pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs four times --trials boots of churn and three times of lookup")
+	fs.IntVar(&f.trials, "trials", 3, "--self-test: trials on each side of a pair")
+	fs.IntVar(&f.count, "count", 60, "--self-test: operations in a trial of churn")
+	fs.IntVar(&f.synthetic, "synthetic", 200, "--self-test: pairs of each kind that are made up or drawn from real trials")
+	fs.IntVar(&f.jobs, "jobs", min(4, runtime.NumCPU()), "--self-test: VMs at a time; the deterministic clock doesn't mind")
+	fs.BoolVar(&f.noVM, "no-vm", false, "--self-test: only made-up pairs; then it proves the arithmetic and not this machine")
+	fs.BoolVar(&f.offline, "offline", false, "--self-test: never use the network: only cached kernels")
+	fs.StringVar(&f.keep, "keep", "", "--self-test: keep the runs in this new directory")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Minute, "--self-test: limit on one boot of the VM")
 }
 
-func plantArgs(args ...string) func(*results.Run) []string {
-	return func(*results.Run) []string { return args }
-}
-
-// SelfTestWorkloads names the workloads that real pairs are run of.
-func SelfTestWorkloads() []string {
-	var names []string
-	for _, w := range selfTestWorkloads {
-		names = append(names, w.name)
+func (f *selfTestFlags) check() error {
+	switch {
+	case f.pairs < 1 || f.pairs > 1000:
+		return &usageError{errors.New("--pairs must be from 1 to 1000")}
+	case f.trials < 2 || f.trials > 1000:
+		return &usageError{errors.New("--trials must be from 2 to 1000")}
+	case f.count < 10 || f.count > 1e6:
+		return &usageError{errors.New("--count must be from 10 to 1000000")}
+	case f.synthetic < 1 || f.synthetic > 100000:
+		return &usageError{errors.New("--synthetic must be from 1 to 100000")}
+	case f.jobs < 1 || f.jobs > 1000:
+		return &usageError{errors.New("--jobs must be from 1 to 1000")}
+	case len(f.workloads) == 0:
+		return &usageError{errors.New("--workloads names none")}
+	case f.timeout <= 0:
+		return &usageError{errors.New("--timeout must be more than 0")}
 	}
-	return names
-}
-
-var selfTestWorkloads = []selfTestWorkload{
-	{
-		name: "churn", strategy: workloads.StrategyRCU,
-		args: func(count int) []string { return []string{fmt.Sprintf("--count=%d", count)} },
-		kinds: []plantedKind{
-			{"churn, unchanged", gate.VerdictPass, nil},
-			{"churn, delay in the workload", gate.VerdictRegression, plantArgs("--inject-delay=8000000")},
-			{"churn, longer-held reader", gate.VerdictRegression, plantArgs("--inject-reader=24")},
-		},
-	},
-	{
-		name: "lookup", strategy: workloads.StrategyNone,
-		args: func(int) []string { return []string{"--path=syscall,helper", "--count=20480"} },
-		kinds: []plantedKind{
-			{"lookup, unchanged", gate.VerdictPass, nil},
-			{"lookup, +1 % instructions", gate.VerdictRegression, plantInLookups},
-		},
-	},
-}
-
-// plantInLookups makes every lookup longer by the planted share of what the
-// baseline's take.
-func plantInLookups(base *results.Run) []string {
-	var parts []string
-	for _, path := range []string{"syscall", "helper"} {
-		cost := base.Scenarios[0].Metrics["lookup."+path].P50
-		parts = append(parts, fmt.Sprintf("%s=%g", path, cost*plantedChange))
-	}
-	return []string{"--inject-instructions=" + strings.Join(parts, ",")}
-}
-
-// plantedFlags make runs incomparable, which must not be how the gate finds
-// out.
-var plantedFlags = []string{"inject-delay", "inject-reader", "inject-instructions"}
-
-// RealRun is one run of a self-test, on the deterministic clock.
-type RealRun struct {
-	Workload, Strategy string
-	Args               []string // the workload's flags
-	Planted            []string // more of them: a slowdown
-	Trials             int
-	Seed               uint64
-	Dir                string // to create
-}
-
-// SelfTest proves the gate where it runs: unchanged pairs of runs must pass,
-// planted slowdowns must fail, and a run of which a part is missing must be
-// inconclusive.
-type SelfTest struct {
-	Workloads []string // of SelfTestWorkloads
-	Pairs     int      // of real runs, of each kind
-	Trials    int      // on each side of a pair
-	Count     int      // operations in a trial of churn
-	Synthetic int      // pairs of each kind that are made up or drawn from real trials
-	Jobs      int      // runs at a time
-	Policy    gate.Policy
-	Dir       string // an existing directory for the runs
-	// Run makes a real run; nil: only made-up pairs, which prove the arithmetic
-	// and not this machine. Called from several goroutines.
-	Run func(ctx context.Context, r RealRun) error
-	// OnPair is told of progress, OnWrongVerdict of each verdict that is not
-	// the one that is wanted. Called from one goroutine at a time.
-	OnPair         func(done, of int, workload string)
-	OnWrongVerdict func(kind string, v *gate.Verdict)
-
-	mu    sync.Mutex                // of what follows
-	pools map[string]*results.Run   // by workload: the trials of all runs in which nothing is planted
-	rates map[string]*selftest.Rate // of the real pairs, by kind
-	first map[string]string         // by workload: a run that is as it should be
-	done  int                       // pairs
-}
-
-// Do does everything, and returns what it measured until an error.
-func (s *SelfTest) Do(ctx context.Context) ([]selftest.Rate, error) {
-	n, trials := s.Synthetic, s.Trials
-	rates := []selftest.Rate{
-		selftest.SyntheticRate(n, trials, syntheticSpread, 0, s.Policy, 1),
-		selftest.SyntheticRate(n, trials, syntheticSpread, plantedChange, s.Policy, 2),
-	}
-	if s.Run == nil {
-		cuts, err := s.cuts()
-		return append(rates, cuts...), err
-	}
-	s.pools, s.rates, s.first = map[string]*results.Run{}, map[string]*selftest.Rate{}, map[string]string{}
-	failure := s.realPairs(ctx)
-	for _, w := range selfTestWorkloads {
-		for _, kind := range w.kinds {
-			if r := s.rates[kind.name]; r != nil {
-				rates = append(rates, *r)
-			}
+	for i, name := range f.workloads {
+		if !slices.Contains(gatetest.Workloads(), name) {
+			return &usageError{fmt.Errorf("--workloads: %q is not one of churn, lookup", name)}
+		}
+		if slices.Contains(f.workloads[:i], name) {
+			return &usageError{fmt.Errorf("--workloads names %s twice", name)}
 		}
 	}
-	if failure != nil {
-		return rates, fmt.Errorf("self-test: %w", failure)
-	}
-	for _, more := range []func() ([]selftest.Rate, error){s.resample, s.cuts} {
-		r, err := more()
-		rates = append(rates, r...)
-		if err != nil {
-			return rates, err
-		}
-	}
-	return rates, nil
-}
-
-// realPairs runs --jobs pairs at a time.
-func (s *SelfTest) realPairs(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	slots := make(chan struct{}, s.Jobs)
-	var wg sync.WaitGroup
-	for pair := range s.Pairs {
-		for i := range selfTestWorkloads {
-			w := &selfTestWorkloads[i]
-			if !slices.Contains(s.Workloads, w.name) {
-				continue
-			}
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				if ctx.Err() != nil {
-					return
-				}
-				if err := s.realPair(ctx, w, pair); err != nil {
-					cancel(err)
-				}
-			})
-		}
-	}
-	wg.Wait()
-	return context.Cause(ctx)
-}
-
-// realPair holds a candidate of every kind against one baseline. Each run has a
-// seed of its own: a pair that met the same ticks would be too equal.
-func (s *SelfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) error {
-	seed := uint64(pair)*uint64(len(w.kinds)+1) + 1
-	base := filepath.Join(s.Dir, fmt.Sprintf("%s-pair%d-baseline", w.name, pair+1))
-	if err := s.make(ctx, w, seed, base, nil); err != nil {
-		return err
-	}
-	run, err := s.keep(w, base)
-	if err != nil {
-		return err
-	}
-	for i, kind := range w.kinds {
-		dir := filepath.Join(s.Dir, fmt.Sprintf("%s-pair%d-candidate%d", w.name, pair+1, i))
-		var planted []string
-		if kind.plant != nil {
-			planted = kind.plant(run)
-		}
-		if err := s.make(ctx, w, seed+uint64(i)+1, dir, planted); err != nil {
-			return err
-		}
-		if kind.plant == nil {
-			if _, err := s.keep(w, dir); err != nil {
-				return err
-			}
-		}
-		v, err := s.judge(base, dir)
-		if err != nil {
-			return err
-		}
-		s.count(kind, v)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.done++
-	s.OnPair(s.done, s.Pairs*len(s.Workloads), w.name)
 	return nil
 }
 
-// make makes one real run.
-func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, planted []string) error {
-	return s.Run(ctx, RealRun{Workload: w.name, Strategy: w.strategy, Args: w.args(s.Count), Planted: planted, Trials: s.Trials, Seed: seed, Dir: dir})
+func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, format string) error {
+	ctx, stop, cancel := withInterrupt(cmd.Context())
+	defer cancel()
+	dir := flags.keep
+	if dir == "" {
+		tmp, err := os.MkdirTemp("", "mapprof-self-test-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(tmp)
+		dir = tmp
+	} else if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("keep the runs: %w", err)
+	}
+	stderr := cmd.ErrOrStderr()
+	s := &gatetest.SelfTest{
+		Workloads: flags.workloads, Pairs: flags.pairs, Trials: flags.trials, Count: flags.count, Synthetic: flags.synthetic, Jobs: flags.jobs,
+		Policy: policy, Dir: dir,
+		OnPair: func(done, of int, workload string) {
+			fmt.Fprintf(stderr, "self-test: %d of %d groups of pairs done (%s)\n", done, of, workload)
+		},
+		OnWrongVerdict: func(kind string, v *gate.Verdict) {
+			fmt.Fprintf(stderr, "%s:\n", kind)
+			_ = printVerdict(stderr, v, "table") // it only explains the exit code
+		},
+	}
+	if !flags.noVM {
+		s.Run = func(ctx context.Context, r gatetest.Run) error { return flags.boot(ctx, stop, r) }
+	}
+	// An interrupt ends what boots.
+	runCtx, cancelRun := whileNotStopped(ctx, stop)
+	defer cancelRun()
+	rates, failure := s.Do(runCtx)
+	if err := printSelfTest(cmd, rates, failure, flags, format); err != nil {
+		return err
+	}
+	if failure != nil {
+		return &exitError{code: exitInconclusive, err: failure}
+	}
+	for i := range rates {
+		if rates[i].Hits() != rates[i].Pairs {
+			return &exitError{code: exitFailure, err: errors.New("self-test: the gate did not say what it should have")}
+		}
+	}
+	return nil
 }
 
-// count adds a verdict to its kind, and shows one that is wrong.
-func (s *SelfTest) count(kind plantedKind, v *gate.Verdict) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.rates[kind.name] == nil {
-		s.rates[kind.name] = &selftest.Rate{Kind: kind.name, Source: selftest.SourceReal, Want: kind.want,
-			Note: fmt.Sprintf("%d boots a side", s.Trials)}
-	}
-	s.rates[kind.name].Count(v)
-	if v.Verdict != kind.want {
-		s.OnWrongVerdict(kind.name, v)
-	}
-}
-
-// judge gates two runs as if nothing had been planted: the parameter that
-// plants it would make them not comparable.
-func (s *SelfTest) judge(base, candidate string) (*gate.Verdict, error) {
-	_, inputs, err := compare.Open([]string{base, candidate})
+// boot makes a real run: each trial is a boot.
+func (f *selfTestFlags) boot(ctx context.Context, stop <-chan struct{}, r gatetest.Run) error {
+	where := targetFlags{target: targetVM, kernels: []string{f.kernel}, clock: target.ClockICount, offline: f.offline, timeout: f.timeout}
+	kernels, err := where.resolve(ctx, io.Discard)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, in := range inputs {
-		for i := range in.Run.Scenarios {
-			for _, name := range plantedFlags {
-				delete(in.Run.Scenarios[i].Params, name)
-			}
-		}
-	}
-	return gate.Judge(inputs[0], inputs[1], nil, s.Policy), nil
-}
-
-// keep adds an unchanged run's trials to its workload's pool.
-func (s *SelfTest) keep(w *selfTestWorkload, dir string) (*results.Run, error) {
-	d, err := results.Open(dir)
+	out, err := results.Create(r.Dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.first[w.name] == "" {
-		s.first[w.name] = dir
-	}
-	pool := s.pools[w.name]
-	if pool == nil {
-		s.pools[w.name] = d.Run
-		return d.Run, nil
-	}
-	for i := range d.Run.Scenarios {
-		if have := pool.Find(d.Run.Scenarios[i].ID); have != nil {
-			have.Trials = append(have.Trials, d.Run.Scenarios[i].Trials...)
-		}
-	}
-	return d.Run, nil
+	defer out.Abort()
+	_, err = engine.Run(ctx, engine.Plan{
+		Workload: r.Workload, WorkloadArgs: append(r.Args, r.Planted...), Strategies: []string{r.Strategy}, Trials: r.Trials, Seed: r.Seed, Out: out,
+		Command: append([]string{"mapprof"}, os.Args[1:]...), Kernels: kernels, Machine: where.vm(target.Kernel{}), NoDeaths: true,
+		RingBytes: 4 << 20, InFlight: 65536, DrainTimeout: 30 * time.Second, Stop: stop, Progress: engine.NoProgress{},
+	})
+	return err
 }
 
-func (s *SelfTest) resample() (rates []selftest.Rate, err error) {
-	for _, w := range selfTestWorkloads {
-		if s.pools[w.name] == nil {
-			continue
-		}
-		for _, change := range []float64{0, plantedChange} {
-			r, err := selftest.ResampledRate(s.pools[w.name], s.Synthetic, s.Trials, change, s.Policy, 3)
-			if err != nil {
-				return rates, err
-			}
-			r.Kind = w.name + ", " + r.Kind
-			rates = append(rates, r)
-		}
+func printSelfTest(cmd *cobra.Command, rates []selftest.Rate, failure error, flags *selfTestFlags, format string) error {
+	w := cmd.OutOrStdout()
+	if format == "json" {
+		return term.WriteSelfTestJSON(w, rates, failure)
 	}
-	return rates, nil
+	return term.WriteSelfTest(w, rates, failure, flags.noVM, tableOptions(w, ""))
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"os/signal"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,7 @@ func newGuestCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 			defer stop()
-			return runGuest(ctx, args[0])
+			return trial.RunGuest(ctx, args[0])
 		},
 	}
 }

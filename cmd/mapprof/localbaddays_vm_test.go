@@ -24,6 +24,9 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -104,7 +107,7 @@ func lockDown(level string) error {
 }
 
 func init() {
-	guestMains[localGuest] = func([]string) error { return inBenchGuest(localBadDays) }
+	guestMains[localGuest] = func([]string) error { return bench.InGuest(localBadDays) }
 	guestMains[localCase] = func(args []string) error {
 		runtime.LockOSThread()
 		for _, w := range localWorlds {
@@ -118,16 +121,16 @@ func init() {
 		return fmt.Errorf("no case %q", args[0])
 	}
 	guestMains[byKprobes] = func([]string) error {
-		j := job{Scenario: "s", Workload: "churn", Strategy: "immediate", Args: []string{"--count=5"},
+		j := trial.Job{Scenario: "s", Workload: "churn", Strategy: "immediate", Args: []string{"--count=5"},
 			DrainTimeout: 10 * time.Second, Mechanisms: []string{probes.MechanismKprobe}}
-		if err := runTrial(context.Background(), &trial{job: &j, say: func(progressEvent) {}}, localRunDir); err != nil {
+		if err := trial.Run(context.Background(), &trial.Trial{Job: &j, OnProgress: func(trial.Progress) {}}, localRunDir); err != nil {
 			return err
 		}
 		d, err := results.Open(localRunDir)
 		if err != nil {
 			return err
 		}
-		return verify(d.Run)
+		return engine.Verify(d.Run)
 	}
 }
 
@@ -140,7 +143,7 @@ type localResult struct {
 	Left          []string // beside the run directory, in the cache, in the kernel
 }
 
-func localBadDays(_ any, say progressSink) (all []localResult, err error) {
+func localBadDays(_ any, say bench.ProgressSink) (all []localResult, err error) {
 	for _, w := range localWorlds {
 		say(w.name)
 		r := localResult{Name: w.name, Command: w.args}
@@ -199,7 +202,7 @@ func killed(cmd *exec.Cmd) (exit string, err error) {
 	}
 	measures := false
 	for sc := bufio.NewScanner(stderr); !measures && sc.Scan(); {
-		measures = strings.Contains(sc.Text(), stageMeasure)
+		measures = strings.Contains(sc.Text(), trial.StageMeasure)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		return "", err
@@ -270,9 +273,9 @@ func TestVMLocalBadDays(t *testing.T) {
 	var all []localResult
 	var decodeErr error
 	out, err := target.VM{Kernel: kernel, Timeout: 5 * time.Minute}.Run(t.Context(), target.Job{
-		Args: []string{localGuest}, Files: map[string][]byte{guestJobPath: []byte("{}")},
+		Args: []string{localGuest}, Files: map[string][]byte{trial.GuestJobPath: []byte("{}")},
 		Event: func(kind string, payload []byte) {
-			if kind == eventBench {
+			if kind == bench.EventBench {
 				decodeErr = json.Unmarshal(payload, &all)
 			}
 		},

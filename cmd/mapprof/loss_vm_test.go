@@ -18,6 +18,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -30,7 +32,7 @@ import (
 const lossGuest = "guest-loss"
 
 func init() {
-	guestMains[lossGuest] = func([]string) error { return inBenchGuest(provokeLosses) }
+	guestMains[lossGuest] = func([]string) error { return bench.InGuest(provokeLosses) }
 }
 
 // lossCase is one provocation.
@@ -98,7 +100,7 @@ func recursionCases() []lossCase {
 	}
 }
 
-func provokeLosses(cases []lossCase, say progressSink) ([]lossResult, error) {
+func provokeLosses(cases []lossCase, say bench.ProgressSink) ([]lossResult, error) {
 	out := make([]lossResult, len(cases))
 	for i := range cases {
 		for range max(cases[i].Repeat, 1) {
@@ -262,9 +264,9 @@ func testLosses(t *testing.T, cases []lossCase, parameters ...string) {
 	}
 	var got []lossResult
 	out, err := target.VM{Kernel: kernel, Timeout: 10 * time.Minute, Append: parameters}.Run(t.Context(), target.Job{
-		Args: []string{lossGuest}, Files: map[string][]byte{guestJobPath: data},
+		Args: []string{lossGuest}, Files: map[string][]byte{trial.GuestJobPath: data},
 		Event: func(kind string, payload []byte) {
-			if kind == eventBench {
+			if kind == bench.EventBench {
 				err = json.Unmarshal(payload, &got)
 			}
 		},

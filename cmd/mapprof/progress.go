@@ -10,11 +10,13 @@ import (
 	"time"
 
 	bar "github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/trial"
 	"golang.org/x/term"
 )
 
 // newProgress draws bars on a terminal and writes plain lines elsewhere.
-func newProgress(w io.Writer) Progress {
+func newProgress(w io.Writer) engine.Progress {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		return newBars(w)
 	}
@@ -40,7 +42,7 @@ func (l *lines) Begin(i, n int, label string) {
 	l.prefix, l.last, l.began = fmt.Sprintf("[%d/%d] %s", i+1, n, label), "", time.Now()
 }
 
-func (l *lines) Stage(e progressEvent) {
+func (l *lines) Stage(e trial.Progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e.Stage == l.last && time.Since(l.at) < lineInterval {
@@ -50,7 +52,7 @@ func (l *lines) Stage(e progressEvent) {
 	fmt.Fprintf(l.w, "%s: %s%s\n", l.prefix, e.Stage, counts(e))
 }
 
-func counts(e progressEvent) string {
+func counts(e trial.Progress) string {
 	switch {
 	case e.Total > 0:
 		return fmt.Sprintf(" %d/%d", e.Done, e.Total)
@@ -108,7 +110,7 @@ func (b *bars) Begin(i, n int, label string) {
 	b.writer.AppendTracker(b.tracker)
 }
 
-func (b *bars) Stage(e progressEvent) {
+func (b *bars) Stage(e trial.Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.tracker == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/target"
 )
@@ -110,7 +111,7 @@ machine's, or any kernel image booted under QEMU.
 Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       toolInfo().Version,
+		Version:       trial.ToolInfo().Version,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newRunCmd(args), newDoctorCmd(), newKernelsCmd(), newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newGateCmd(), newExportCmd(), newBenchCmd(), newGuestCmd())

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 	xterm "golang.org/x/term"
 
+	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -230,8 +231,8 @@ func withInterrupt(ctx context.Context) (context.Context, <-chan struct{}, conte
 }
 
 // plan is what the flags ask for.
-func (f *runFlags) plan(workloadArgs []string, kernels []target.Kernel, out *results.Writer, stop <-chan struct{}, p Progress) Plan {
-	return Plan{
+func (f *runFlags) plan(workloadArgs []string, kernels []target.Kernel, out *results.Writer, stop <-chan struct{}, p engine.Progress) engine.Plan {
+	return engine.Plan{
 		Workload: f.workload, WorkloadArgs: workloadArgs, Strategies: f.strategies, Trials: f.trials, Seed: f.seed,
 		Out: out, Command: append([]string{"mapprof"}, os.Args[1:]...),
 		Kernels: kernels, Machine: f.vm(target.Kernel{}),
@@ -277,7 +278,7 @@ func runRun(cmd *cobra.Command, flags *runFlags, workloadArgs []string) error {
 		return err
 	}
 	progress := newProgress(stderr)
-	run, failure := runPlan(ctx, flags.plan(workloadArgs, kernels, out, stop, progress))
+	run, failure := engine.Run(ctx, flags.plan(workloadArgs, kernels, out, stop, progress))
 	progress.Finish()
 	if run != nil {
 		return errors.Join(failure, printRun(cmd, flags, run))

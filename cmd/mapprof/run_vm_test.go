@@ -16,6 +16,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -277,7 +278,7 @@ func TestVMDoctor(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s", code, stderr)
 	}
-	var found []diagnosis
+	var found []trial.Diagnosis
 	if err := json.Unmarshal([]byte(stdout), &found); err != nil || len(found) != 2 {
 		t.Fatalf("%v in %s", err, stdout)
 	}

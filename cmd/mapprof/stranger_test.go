@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -25,7 +27,7 @@ func TestErrorsAreHarmless(t *testing.T) {
 		Puts: 5, Freed: 5, Expected: 6, Failures: []string{evilWords + "x\ny"}, Loss: map[string]uint64{"unmatched_free": 1, evilWords: 2},
 	}}}}}
 	var out, shown bytes.Buffer
-	found := []diagnosis{{Error: evilWords + "not root", Phases: []string{evilWords}, Warnings: []string{evilWords},
+	found := []trial.Diagnosis{{Error: evilWords + "not root", Phases: []string{evilWords}, Warnings: []string{evilWords},
 		Target: results.Target{Kernel: results.Kernel{Release: evilWords, Build: evilWords, Cmdline: evilWords},
 			Probes: []results.Probe{{Name: evilWords, Function: evilWords, Reason: evilWords, Required: true}}}}}
 	for name, c := range map[string]struct {
@@ -34,8 +36,8 @@ func TestErrorsAreHarmless(t *testing.T) {
 	}{
 		"several":  {errors.Join(errors.New("one"+evilWords), errors.New("two\rthree")), "mapprof: onered\ntwo three\n"},
 		"console":  {&target.GuestError{Kernel: "6.12", ConsoleTail: "a" + evilWords + "\nb"}, "the end of the guest's console:\n  ared\n  b\n"},
-		"failures": {verify(run), "mapprof: s trial 0: redx y\n"},
-		"loss":     {verify(run), "was not recorded: red 2, unmatched_free 1 (see"},
+		"failures": {engine.Verify(run), "mapprof: s trial 0: redx y\n"},
+		"loss":     {engine.Verify(run), "was not recorded: red 2, unmatched_free 1 (see"},
 		"doctor":   {showDiagnoses(&shown, found, "table"), "mapprof: rednot root\n"},
 		"as JSON":  {showDiagnoses(&shown, found, "json"), "mapprof: rednot root\n"},
 	} {
@@ -52,11 +54,11 @@ func TestErrorsAreHarmless(t *testing.T) {
 }
 
 func TestProgressIsHarmless(t *testing.T) {
-	e, ok := decodeProgress([]byte(`{"stage":"mea\u001b[2Jsure\u009b1m\n\r","done":3,"total":5}`))
-	if want := (progressEvent{Stage: "measure  ", Done: 3, Total: 5}); !ok || e != want {
+	e, ok := trial.DecodeProgress([]byte(`{"stage":"mea\u001b[2Jsure\u009b1m\n\r","done":3,"total":5}`))
+	if want := (trial.Progress{Stage: "measure  ", Done: 3, Total: 5}); !ok || e != want {
 		t.Errorf("%+v %v, want %+v", e, ok, want)
 	}
-	if e, ok := decodeProgress([]byte(`{"stage":"x","done":-1}`)); ok || e != (progressEvent{}) {
+	if e, ok := trial.DecodeProgress([]byte(`{"stage":"x","done":-1}`)); ok || e != (trial.Progress{}) {
 		t.Errorf("%+v %v", e, ok)
 	}
 	var out bytes.Buffer

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/mapprof/mapprof/engine"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,7 +143,7 @@ func TestHelpNamesTheWorkloadsFlags(t *testing.T) {
 }
 
 func TestTagSafe(t *testing.T) {
-	if got := tagSafe("churn/6.12 evil,\x00\x1b[31m\nré/rcu"); strings.ContainsAny(got, " ,\n\x00\x1b") {
+	if got := engine.TagSafe("churn/6.12 evil,\x00\x1b[31m\nré/rcu"); strings.ContainsAny(got, " ,\n\x00\x1b") {
 		t.Errorf("%q", got)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package trial
 
 import (
 	"runtime"
@@ -11,7 +11,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-func toolInfo() results.Tool {
+func ToolInfo() results.Tool {
 	t := results.Tool{Name: "mapprof", Version: "devel", Go: runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		t.Version = info.Main.Version
@@ -19,11 +19,11 @@ func toolInfo() results.Tool {
 	return t
 }
 
-func hostInfo() results.Host {
-	return results.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, Kernel: release(), CPUs: runtime.NumCPU(), MemoryBytes: memTotal()}
+func HostInfo() results.Host {
+	return results.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, Kernel: Release(), CPUs: runtime.NumCPU(), MemoryBytes: memTotal()}
 }
 
-func release() string {
+func Release() string {
 	return unameString(func(u *unix.Utsname) []byte { return u.Release[:] })
 }
 

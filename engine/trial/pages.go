@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package trial
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 
 // PageTime implements workloads.Tracer. What can't be timed is said in the
 // result.
-func (t *trial) PageTime(functions []workloads.PageFunction, try func() (uint64, error), f func(workloads.Watch) (uint64, error)) (out workloads.PageTime, err error) {
+func (t *Trial) PageTime(functions []workloads.PageFunction, try func() (uint64, error), f func(workloads.Watch) (uint64, error)) (out workloads.PageTime, err error) {
 	p, function, why, err := pageProbe(functions, try)
 	if err != nil {
 		return out, err

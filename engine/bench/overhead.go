@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package bench
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// runOverhead is the wall time of one mapprof run, less its measured part.
-func runOverhead(ctx context.Context, kernel, accel string) (time.Duration, error) {
+// RunOverhead is the wall time of one mapprof run, less its measured part.
+func RunOverhead(ctx context.Context, kernel, accel string) (time.Duration, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package engine
 
 import (
 	"bytes"
@@ -8,37 +8,38 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
 
-func diagnoseVM(ctx context.Context, vm target.VM) (diagnosis, error) {
+func DiagnoseVM(ctx context.Context, vm target.VM) (trial.Diagnosis, error) {
 	k := vm.Kernel
-	data, err := json.Marshal(job{Doctor: true})
+	data, err := json.Marshal(trial.Job{Doctor: true})
 	if err != nil {
-		return diagnosis{}, err
+		return trial.Diagnosis{}, err
 	}
 	var said []byte
 	out, err := vm.Run(ctx, target.Job{
-		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data},
+		Args: []string{"guest", trial.GuestJobPath}, Files: map[string][]byte{trial.GuestJobPath: data},
 		Event: func(kind string, payload []byte) {
-			if kind == eventDoctor {
+			if kind == trial.EventDoctor {
 				said = bytes.Clone(payload)
 			}
 		},
 	})
 	if err != nil {
-		return diagnosis{}, err
+		return trial.Diagnosis{}, err
 	}
 	if out.ExitCode != 0 {
-		return diagnosis{}, fmt.Errorf("examine %s: %s", k.Requested, out.Message)
+		return trial.Diagnosis{}, fmt.Errorf("examine %s: %s", k.Requested, out.Message)
 	}
 	if said == nil {
-		return diagnosis{}, fmt.Errorf("examine %s: the guest said nothing", k.Requested)
+		return trial.Diagnosis{}, fmt.Errorf("examine %s: the guest said nothing", k.Requested)
 	}
-	var d diagnosis
+	var d trial.Diagnosis
 	if err := json.Unmarshal(said, &d); err != nil {
-		return diagnosis{}, fmt.Errorf("examine %s: %w", k.Requested, err)
+		return trial.Diagnosis{}, fmt.Errorf("examine %s: %w", k.Requested, err)
 	}
 	describeVM(&d.Target, k, out)
 	d.Warnings = out.Warnings

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package trial
 
 import (
 	"context"
@@ -19,9 +19,9 @@ import (
 	"github.com/mapprof/mapprof/workloads"
 )
 
-// job is one trial, as it is handed to whoever runs it: this process on a
+// Job is one trial, as it is handed to whoever runs it: this process on a
 // local target, the same binary in a guest on a VM.
-type job struct {
+type Job struct {
 	Scenario string   `json:"scenario"`
 	Trial    int      `json:"trial"`
 	Workload string   `json:"workload"`
@@ -43,32 +43,32 @@ type job struct {
 const (
 	stageSetup   = "set up"
 	stageAttach  = "attach"
-	stageMeasure = "measure"
+	StageMeasure = "measure"
 	stageDrain   = "drain"
 	stageWrite   = "write"
 )
 
-// progressEvent says where a trial is.
-type progressEvent struct {
+// Progress says where a trial is.
+type Progress struct {
 	Stage string `json:"stage"`
 	Done  uint64 `json:"done"`
 	Total uint64 `json:"total"`
 	AtNS  int64  `json:"at_ns"` // since the trial's begin
 }
 
-const eventProgress = "progress"
+const EventProgress = "progress"
 
-// decodeProgress reads what a guest says of its progress.
-func decodeProgress(payload []byte) (e progressEvent, ok bool) {
+// DecodeProgress reads what a guest says of its progress.
+func DecodeProgress(payload []byte) (e Progress, ok bool) {
 	if json.Unmarshal(payload, &e) != nil {
-		return progressEvent{}, false
+		return Progress{}, false
 	}
 	e.Stage = safetext.Name(e.Stage)
 	return e, true
 }
 
-// load finds the job's workload and parses its flags.
-func (j *job) load() (workloads.Workload, *pflag.FlagSet, error) {
+// Load finds the job's workload and parses its flags.
+func (j *Job) Load() (workloads.Workload, *pflag.FlagSet, error) {
 	d, err := workloads.Find(j.Workload)
 	if err != nil {
 		return nil, nil, err
@@ -82,38 +82,38 @@ func (j *job) load() (workloads.Workload, *pflag.FlagSet, error) {
 	return w, fs, w.Check(j.Strategy)
 }
 
-// trial is one job under way.
-type trial struct {
-	job      *job
-	say      func(progressEvent)
-	begin    time.Time
-	result   workloads.Result
-	outcome  *collect.Outcome
-	measured time.Duration
-	warnings []string
-	lookups  []timedLookups
+// Trial is one job under way.
+type Trial struct {
+	Job        *Job
+	OnProgress func(Progress)
+	Begin      time.Time
+	Result     workloads.Result
+	Outcome    *collect.Outcome
+	Measured   time.Duration
+	warnings   []string
+	lookups    []timedLookups
 	// lastAct: the machine goes off after it, and the probes with it. To
 	// detach them one by one takes seconds.
-	lastAct bool
-	kept    *probes.Probes    // attached until then
-	lost    map[string]uint64 // by the lookup probes
-	probes  []probes.Attachment
-	knobs   map[string]string
+	PowersOffAfter bool
+	attached       *probes.Probes    // attached until then
+	lost           map[string]uint64 // by the lookup probes
+	Probes         []probes.Attachment
+	knobs          map[string]string
 }
 
-func (t *trial) stage(name string, done, total uint64) {
-	t.say(progressEvent{Stage: name, Done: done, Total: total, AtNS: time.Since(t.begin).Nanoseconds()})
+func (t *Trial) stage(name string, done, total uint64) {
+	t.OnProgress(Progress{Stage: name, Done: done, Total: total, AtNS: time.Since(t.Begin).Nanoseconds()})
 }
 
-// measure sets the workload up, attaches the probes, runs, and drains. When
+// Measure sets the workload up, attaches the probes, runs, and drains. When
 // ctx is done it stops early and keeps what it has.
-func (t *trial) measure(ctx context.Context) (err error) {
-	w, _, err := t.job.load()
+func (t *Trial) Measure(ctx context.Context) (err error) {
+	w, _, err := t.Job.Load()
 	if err != nil {
 		return err
 	}
 	t.stage(stageSetup, 0, 0)
-	instance, err := w.Setup(ctx, t.job.Strategy)
+	instance, err := w.Setup(ctx, t.Job.Strategy)
 	if err != nil {
 		return err
 	}
@@ -122,35 +122,35 @@ func (t *trial) measure(ctx context.Context) (err error) {
 		t.warnings = append(t.warnings, n)
 	}
 
-	if traced, ok := instance.(workloads.Traced); ok && !t.job.NoProbes {
+	if traced, ok := instance.(workloads.Traced); ok && !t.Job.NoProbes {
 		traced.SetTracer(t)
 	}
 	t.knobs = readKnobs()
-	if t.job.NoProbes {
+	if t.Job.NoProbes {
 		return t.unwatched(ctx, instance)
 	}
 	if instance.WatchPrefix() == "" {
-		t.outcome = &collect.Outcome{Loss: map[string]uint64{}}
+		t.Outcome = &collect.Outcome{Loss: map[string]uint64{}}
 		return t.run(ctx, instance)
 	}
 	return t.watch(ctx, instance)
 }
 
 // watch runs the workload while the deaths of its maps are watched.
-func (t *trial) watch(ctx context.Context, instance workloads.Instance) (err error) {
+func (t *Trial) watch(ctx context.Context, instance workloads.Instance) (err error) {
 	t.stage(stageAttach, 0, 0)
 	p, attachments, err := probes.Attach(probes.Config{
 		WatchPrefix: instance.WatchPrefix(),
 		WaitTGID:    uint32(os.Getpid()),
-		RingBytes:   t.job.RingBytes,
-		InFlight:    t.job.InFlight,
-		Mechanisms:  t.job.Mechanisms,
+		RingBytes:   t.Job.RingBytes,
+		InFlight:    t.Job.InFlight,
+		Mechanisms:  t.Job.Mechanisms,
 	})
-	t.probes = attachments
+	t.Probes = attachments
 	if err != nil {
 		return err
 	}
-	if t.kept = p; !t.lastAct {
+	if t.attached = p; !t.PowersOffAfter {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
 	c, err := collect.Start(p)
@@ -167,38 +167,38 @@ func (t *trial) watch(ctx context.Context, instance workloads.Instance) (err err
 		return err
 	}
 	t.stage(stageDrain, 0, 0)
-	timeout := t.job.DrainTimeout
-	if t.result.Interrupted {
+	timeout := t.Job.DrainTimeout
+	if t.Result.Interrupted {
 		timeout = min(timeout, 2*time.Second)
 	}
 	if err := c.Drain(context.WithoutCancel(ctx), timeout); err != nil {
 		return err
 	}
-	t.outcome, err = c.Finish()
+	t.Outcome, err = c.Finish()
 	return err
 }
 
 // run does the measured part.
-func (t *trial) run(ctx context.Context, instance workloads.Instance) (err error) {
-	t.stage(stageMeasure, 0, 0)
-	time.Sleep(t.job.StartPhase)
+func (t *Trial) run(ctx context.Context, instance workloads.Instance) (err error) {
+	t.stage(StageMeasure, 0, 0)
+	time.Sleep(t.Job.StartPhase)
 	began := time.Now()
 	last := began
-	t.result, err = instance.Run(ctx, func(done, total uint64) {
+	t.Result, err = instance.Run(ctx, func(done, total uint64) {
 		if now := time.Now(); now.Sub(last) > time.Second {
 			last = now
-			t.stage(stageMeasure, done, total)
+			t.stage(StageMeasure, done, total)
 		}
 	})
-	t.measured = time.Since(began)
+	t.Measured = time.Since(began)
 	return err
 }
 
-// runTrial runs a job and leaves a run directory of one scenario with one
+// Run runs a job and leaves a run directory of one scenario with one
 // trial at dir.
-func runTrial(ctx context.Context, t *trial, dir string) error {
-	t.begin = time.Now()
-	if err := t.measure(ctx); err != nil {
+func Run(ctx context.Context, t *Trial, dir string) error {
+	t.Begin = time.Now()
+	if err := t.Measure(ctx); err != nil {
 		return err
 	}
 	t.addLoss()
@@ -211,8 +211,8 @@ func runTrial(ctx context.Context, t *trial, dir string) error {
 	return t.write(w)
 }
 
-func decodeJob(data []byte) (*job, error) {
-	j := new(job)
+func DecodeJob(data []byte) (*Job, error) {
+	j := new(Job)
 	if err := json.Unmarshal(data, j); err != nil {
 		return nil, fmt.Errorf("read job: %w", err)
 	}

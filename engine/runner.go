@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package engine
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -29,7 +30,7 @@ import (
 // give into one run directory.
 type runner struct {
 	Plan
-	whole    *results.Run
+	result   *results.Run
 	summer   *analyze.Summer
 	profile  *pprof.Profile
 	timedOut bool // the last trial, by the machine's timeout
@@ -37,16 +38,16 @@ type runner struct {
 
 // planned is one trial to do.
 type planned struct {
-	job    job
+	job    trial.Job
 	kernel *target.Kernel // nil: locally
 	label  string
 }
 
-// runPlan does what a plan says. The run that it returns is written and may be
+// Run does what a plan says. The run that it returns is written and may be
 // partial; the error says what the exit code should tell.
-func runPlan(ctx context.Context, p Plan) (*results.Run, error) {
-	r := &runner{Plan: p, summer: analyze.NewSummer(), whole: &results.Run{
-		Tool: toolInfo(), Host: hostInfo(), Command: p.Command,
+func Run(ctx context.Context, p Plan) (*results.Run, error) {
+	r := &runner{Plan: p, summer: analyze.NewSummer(), result: &results.Run{
+		Tool: trial.ToolInfo(), Host: trial.HostInfo(), Command: p.Command,
 		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{},
 	}}
 	return r.run(ctx)
@@ -56,7 +57,7 @@ func runPlan(ctx context.Context, p Plan) (*results.Run, error) {
 func (r *runner) plan() []planned {
 	kernels := r.Kernels
 	if len(kernels) == 0 {
-		kernels = []target.Kernel{{Release: release()}}
+		kernels = []target.Kernel{{Release: trial.Release()}}
 	}
 	names := make([]string, len(kernels))
 	seen := map[string]int{}
@@ -72,8 +73,8 @@ func (r *runner) plan() []planned {
 		for i := range kernels {
 			for _, strategy := range r.Strategies {
 				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, n)}
-				p.job = job{
-					Scenario: tagSafe(r.Workload + "/" + names[i] + "/" + strategy), Trial: n,
+				p.job = trial.Job{
+					Scenario: TagSafe(r.Workload + "/" + names[i] + "/" + strategy), Trial: n,
 					Workload: r.Workload, Args: r.WorkloadArgs, Strategy: strategy, NoDeaths: r.NoDeaths, Stacks: r.Stacks, NoProbes: r.NoProbes,
 					RingBytes: r.RingBytes, InFlight: r.InFlight, DrainTimeout: r.DrainTimeout,
 				}
@@ -99,9 +100,9 @@ func startPhase(seed uint64, n int) time.Duration {
 	return time.Duration(rand.New(rand.NewPCG(seed, uint64(n))).Int64N(int64(within)))
 }
 
-// tagSafe replaces what a histogram tag can't hold: a kernel's release comes
+// TagSafe replaces what a histogram tag can't hold: a kernel's release comes
 // from a file.
-func tagSafe(s string) string {
+func TagSafe(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c <= ' ' || c == ',' || c > '~' {
 			return '_'
@@ -145,17 +146,17 @@ func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 		}
 		return nil, failure
 	}
-	if r.stopped() && failure == nil && r.whole.Partial {
+	if r.stopped() && failure == nil && r.result.Partial {
 		failure = errors.New("interrupted")
 	}
 	if failure != nil {
-		r.whole.Partial = true
-		r.whole.PartialReason = fmt.Sprintf("%d of %d trials: %v", done, len(plan), failure)
+		r.result.Partial = true
+		r.result.PartialReason = fmt.Sprintf("%d of %d trials: %v", done, len(plan), failure)
 	}
 	if err := r.finish(); err != nil {
 		return nil, errors.Join(failure, err)
 	}
-	return r.whole, errors.Join(failure, verify(r.whole))
+	return r.result, errors.Join(failure, Verify(r.result))
 }
 
 // errTimedOut is a trial that --timeout ended.
@@ -163,8 +164,8 @@ func (r *runner) errTimedOut() error {
 	return fmt.Errorf("not done in %v (give it a longer --timeout)", r.Machine.Timeout)
 }
 
-// verify holds the run against its own arithmetic.
-func verify(run *results.Run) error {
+// Verify holds the run against its own arithmetic.
+func Verify(run *results.Run) error {
 	errs := []error{analyze.CheckBalance(run)}
 	for _, s := range run.Scenarios {
 		for _, t := range s.Trials {
@@ -185,12 +186,12 @@ func verify(run *results.Run) error {
 }
 
 func (r *runner) finish() error {
-	if err := r.summer.Finish(r.whole); err != nil {
+	if err := r.summer.Finish(r.result); err != nil {
 		return err
 	}
-	r.whole.Ended = time.Now()
+	r.result.Ended = time.Now()
 	if r.profile != nil {
-		meta := profile.MetaOf(r.whole)
+		meta := profile.MetaOf(r.result)
 		r.profile.Comments, r.profile.TimeNanos, r.profile.DurationNanos = meta.Comments, meta.Started.UnixNano(), meta.Duration.Nanoseconds()
 		var gz bytes.Buffer
 		if err := profile.Write(&gz, r.profile); err != nil {
@@ -200,7 +201,7 @@ func (r *runner) finish() error {
 			return err
 		}
 	}
-	return r.Out.Finish(r.whole)
+	return r.Out.Finish(r.result)
 }
 
 // trial does one trial and folds its result into the whole.
@@ -250,7 +251,7 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 var errNothingMeasured = errors.New("interrupted before anything was measured")
 
 func (r *runner) fold(part *results.Dir) error {
-	if err := analyze.Merge(r.whole, part.Run); err != nil {
+	if err := analyze.Merge(r.result, part.Run); err != nil {
 		return err
 	}
 	if err := r.foldHistograms(part); err != nil {
@@ -302,7 +303,7 @@ func (r *runner) foldHistograms(part *results.Dir) error {
 				return err
 			}
 		}
-		return r.Out.Histogram(h.Tag(), h, r.whole.Started, time.Now())
+		return r.Out.Histogram(h.Tag(), h, r.result.Started, time.Now())
 	})
 }
 
@@ -332,7 +333,7 @@ func (r *runner) local(ctx context.Context, p *planned, dir string) error {
 		case <-ctx.Done():
 		}
 	}()
-	return runTrial(ctx, &trial{job: &p.job, say: r.Progress.Stage}, dir)
+	return trial.Run(ctx, &trial.Trial{Job: &p.job, OnProgress: r.Progress.Stage}, dir)
 }
 
 // vm boots the kernel and runs the trial there.
@@ -341,15 +342,15 @@ func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcom
 	if err != nil {
 		return nil, err
 	}
-	r.Progress.Stage(progressEvent{Stage: stageBoot})
+	r.Progress.Stage(trial.Progress{Stage: stageBoot})
 	out, err := r.machine(*p.kernel).Run(ctx, target.Job{
-		Args: []string{"guest", guestJobPath}, Files: map[string][]byte{guestJobPath: data}, OutDir: dir,
-		Limits: guestLimits, Stop: r.Stop,
+		Args: []string{"guest", trial.GuestJobPath}, Files: map[string][]byte{trial.GuestJobPath: data}, OutDir: dir,
+		Limits: trial.GuestLimits, Stop: r.Stop,
 		Event: func(kind string, payload []byte) {
-			if kind != eventProgress {
+			if kind != trial.EventProgress {
 				return
 			}
-			if e, ok := decodeProgress(payload); ok {
+			if e, ok := trial.DecodeProgress(payload); ok {
 				r.Progress.Stage(e)
 			}
 		},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package trial
 
 import (
 	"bytes"
@@ -22,19 +22,19 @@ import (
 )
 
 // write turns what was measured into a run directory.
-func (t *trial) write(w *results.Writer) error {
+func (t *Trial) write(w *results.Writer) error {
 	scenario, dists, err := t.scenario()
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	run := &results.Run{
-		Tool: toolInfo(), Host: hostInfo(), Started: t.begin, Ended: now,
-		Stacks: t.outcome.Stacks, Scenarios: []results.Scenario{scenario}, Warnings: []string{},
+		Tool: ToolInfo(), Host: HostInfo(), Started: t.Begin, Ended: now,
+		Stacks: t.Outcome.Stacks, Scenarios: []results.Scenario{scenario}, Warnings: []string{},
 		Targets: []results.Target{t.target()},
 	}
 	run.Target = run.Targets[0]
-	if t.result.Interrupted {
+	if t.Result.Interrupted {
 		run.Partial, run.PartialReason = true, "interrupted"
 	}
 	run.SumLoss()
@@ -43,27 +43,27 @@ func (t *trial) write(w *results.Writer) error {
 		if d == nil {
 			continue
 		}
-		if err := w.Histogram(results.Tag(t.job.Scenario, t.job.Trial, phase), d.Histogram, t.begin, now); err != nil {
+		if err := w.Histogram(results.Tag(t.Job.Scenario, t.Job.Trial, phase), d.Histogram, t.Begin, now); err != nil {
 			return err
 		}
 	}
 	for _, l := range t.lookups {
-		if err := w.Histogram(results.Tag(t.job.Scenario, t.job.Trial, l.name), l.histogram, t.begin, now); err != nil {
+		if err := w.Histogram(results.Tag(t.Job.Scenario, t.Job.Trial, l.name), l.histogram, t.Begin, now); err != nil {
 			return err
 		}
 	}
 	builder := profile.NewBuilder()
-	if !t.job.NoDeaths {
+	if !t.Job.NoDeaths {
 		if err := w.KeepDeaths(); err != nil {
 			return err
 		}
 	}
-	for i := range t.outcome.Deaths {
-		d := &t.outcome.Deaths[i]
+	for i := range t.Outcome.Deaths {
+		d := &t.Outcome.Deaths[i]
 		if err := builder.Add(d); err != nil {
 			return err
 		}
-		if t.job.NoDeaths {
+		if t.Job.NoDeaths {
 			continue
 		}
 		if err := w.Death(d); err != nil {
@@ -74,7 +74,7 @@ func (t *trial) write(w *results.Writer) error {
 	if len(t.lookups) > 0 && builder.N() == 0 {
 		p, err = profile.OfLookups(t.lookupCosts(), profile.MetaOf(run))
 	} else {
-		p, err = builder.Build(t.outcome.Stacks, profile.MetaOf(run))
+		p, err = builder.Build(t.Outcome.Stacks, profile.MetaOf(run))
 	}
 	if err != nil {
 		return err
@@ -91,18 +91,18 @@ func (t *trial) write(w *results.Writer) error {
 
 // scenario makes the scenario with its one trial, and the distributions that
 // stand behind its figures.
-func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, error) {
-	_, flags, err := t.job.load()
+func (t *Trial) scenario() (results.Scenario, map[string]*analyze.Distribution, error) {
+	_, flags, err := t.Job.Load()
 	if err != nil {
 		return results.Scenario{}, nil, err
 	}
-	params, o := workloads.Params(flags), t.outcome
+	params, o := workloads.Params(flags), t.Outcome
 	for i := range o.Deaths {
-		o.Deaths[i].Scenario, o.Deaths[i].Trial = t.job.Scenario, t.job.Trial
+		o.Deaths[i].Scenario, o.Deaths[i].Trial = t.Job.Scenario, t.Job.Trial
 		// The suffix keeps instances apart and says nothing.
 		o.Deaths[i].MapName = strings.TrimRight(o.Deaths[i].MapName, "0123456789abcdef")
 		o.Deaths[i].MapName = strings.TrimSuffix(o.Deaths[i].MapName, "_")
-		if t.job.Strategy != workloads.StrategyImmediate {
+		if t.Job.Strategy != workloads.StrategyImmediate {
 			o.Deaths[i].Outer = params["outer"]
 		}
 	}
@@ -112,7 +112,7 @@ func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 	}
 	err = errors.Join(
 		addDistribution(dists, results.PhaseUpdateWait, o.UpdateWaitNS),
-		addDistribution(dists, results.PhaseOp, t.result.OpNS))
+		addDistribution(dists, results.PhaseOp, t.Result.OpNS))
 	if err != nil {
 		return results.Scenario{}, nil, err
 	}
@@ -122,14 +122,14 @@ func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 	}
 	limbo, timeline := analyze.LimboOf(analyze.SpansOf(o.Deaths, o.Pending, o.AtNS))
 	tr := results.Trial{
-		Index: t.job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
-		Expected: t.result.LastPuts, Excluded: o.Excluded, Ops: t.result.Ops,
-		DurationNS: uint64(t.measured.Nanoseconds()), StartPhaseNS: t.job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
+		Index: t.Job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
+		Expected: t.Result.LastPuts, Excluded: o.Excluded, Ops: t.Result.Ops,
+		DurationNS: uint64(t.Measured.Nanoseconds()), StartPhaseNS: t.Job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
 		GracePeriods: o.GracePeriods[:min(len(o.GracePeriods), results.MaxGracePeriods)],
-		Paths:        o.Paths, Loss: o.Loss, Warnings: t.warnings, Partial: t.result.Interrupted,
+		Paths:        o.Paths, Loss: o.Loss, Warnings: t.warnings, Partial: t.Result.Interrupted,
 	}
-	tr.Failures, tr.Findings, tr.Metrics = t.result.Failures, t.result.Findings, t.metrics()
-	tr.Warnings = append(tr.Warnings, t.result.Warnings...)
+	tr.Failures, tr.Findings, tr.Metrics = t.Result.Failures, t.Result.Findings, t.metrics()
+	tr.Warnings = append(tr.Warnings, t.Result.Warnings...)
 	if n := len(o.Pending); n > 0 {
 		tr.Pending = &results.Pending{N: uint64(n), MinNS: 1 << 62}
 		for _, d := range o.Pending {
@@ -138,8 +138,8 @@ func (t *trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 		}
 	}
 	s := results.Scenario{
-		ID: t.job.Scenario, Workload: t.job.Workload, Params: params, Loop: t.result.Loop, Kernel: release(),
-		Strategy: results.Strategy{Requested: t.job.Strategy, Observed: analyze.Observed(o.Paths), Paths: o.Paths},
+		ID: t.Job.Scenario, Workload: t.Job.Workload, Params: params, Loop: t.Result.Loop, Kernel: Release(),
+		Strategy: results.Strategy{Requested: t.Job.Strategy, Observed: analyze.Observed(o.Paths), Paths: o.Paths},
 		Phases:   phases, Limbo: limbo, Metrics: tr.Metrics, Trials: []results.Trial{tr}, Loss: o.Loss, Warnings: tr.Warnings,
 	}
 	return s, dists, nil
@@ -162,12 +162,12 @@ func addDistribution(dists map[string]*analyze.Distribution, phase string, value
 
 // target describes the kernel that this process runs on, as a local one; who
 // started a VM knows what else there is to say.
-func (t *trial) target() results.Target {
+func (t *Trial) target() results.Target {
 	return results.Target{
 		Kind: "local", Accel: "none", Clock: "wall", CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
-		Kernel: results.Kernel{Release: release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
+		Kernel: results.Kernel{Release: Release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
 			Cmdline: readLine("/proc/cmdline"), Knobs: t.knobs},
-		Probes: probeList(t.probes),
+		Probes: probeList(t.Probes),
 	}
 }
 

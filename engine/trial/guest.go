@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package trial
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 	"github.com/mapprof/mapprof/target"
 )
 
-func runGuest(ctx context.Context, path string) error {
+func RunGuest(ctx context.Context, path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read job: %w", err)
 	}
-	j, err := decodeJob(data)
+	j, err := DecodeJob(data)
 	if err != nil {
 		return err
 	}
@@ -29,23 +29,23 @@ func runGuest(ctx context.Context, path string) error {
 	}
 	defer ch.Close()
 	if j.Doctor {
-		d, err := json.Marshal(diagnose())
+		d, err := json.Marshal(Diagnose())
 		if err != nil {
 			return err
 		}
-		return ch.Send(eventDoctor, d)
+		return ch.Send(EventDoctor, d)
 	}
-	say := func(e progressEvent) {
+	say := func(e Progress) {
 		// Progress that can't be sent is no reason to stop; the results
 		// that can't be sent are.
 		if b, err := json.Marshal(e); err == nil {
-			_ = ch.Send(eventProgress, b)
+			_ = ch.Send(EventProgress, b)
 		}
 	}
 	dir := filepath.Join(os.TempDir(), "run")
-	t := &trial{job: j, say: say, lastAct: true}
+	t := &Trial{Job: j, OnProgress: say, PowersOffAfter: true}
 	defer runtime.KeepAlive(t) // its probes would be detached when they are collected
-	if err := runTrial(ctx, t, dir); err != nil {
+	if err := Run(ctx, t, dir); err != nil {
 		return err
 	}
 	for _, name := range runFiles {
@@ -60,12 +60,12 @@ func runGuest(ctx context.Context, path string) error {
 	return ch.Done()
 }
 
-// guestJobPath is where the host puts the job into the guest's initramfs.
-const guestJobPath = "/mapprof/job.json"
+// GuestJobPath is where the host puts the job into the guest's initramfs.
+const GuestJobPath = "/mapprof/job.json"
 
 // runFiles are what a guest may send, run.json last: with it the directory is
 // whole.
 var runFiles = []string{results.HistogramsFile, results.ProfileFile, results.DeathsFile, results.RunFile}
 
-// guestLimits bound what a trial's guest may send; tests make them smaller.
-var guestLimits = target.Limits{Names: runFiles}
+// GuestLimits bound what a trial's guest may send; tests make them smaller.
+var GuestLimits = target.Limits{Names: runFiles}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package trial
 
 import (
 	"errors"
@@ -32,13 +32,13 @@ const stageLookup = "lookup"
 
 // Time implements workloads.Tracer. A function that this kernel can't have
 // timed is a warning: the workload's own figures remain.
-func (t *trial) Time(name, function string, m *ebpf.Map, f func(workloads.Probe) (calls uint64, err error)) (err error) {
-	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.job.Stacks})
+func (t *Trial) Time(name, function string, m *ebpf.Map, f func(workloads.Probe) (calls uint64, err error)) (err error) {
+	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.Job.Stacks})
 	attached := probes.Attachment{Stage: stageLookup, Function: function, Mechanism: probes.MechanismFentry}
 	var unsupported *probes.UnsupportedError
 	if errors.As(err, &unsupported) {
 		attached.Mechanism, attached.Err = "", err
-		t.probes = append(t.probes, attached)
+		t.Probes = append(t.Probes, attached)
 		t.warnings = append(t.warnings, fmt.Sprintf("%s is not timed in the kernel: %v", name, err))
 		return nil
 	}
@@ -46,8 +46,8 @@ func (t *trial) Time(name, function string, m *ebpf.Map, f func(workloads.Probe)
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if !slices.ContainsFunc(t.probes, func(a probes.Attachment) bool { return a.Function == function }) {
-		t.probes = append(t.probes, attached)
+	if !slices.ContainsFunc(t.Probes, func(a probes.Attachment) bool { return a.Function == function }) {
+		t.Probes = append(t.Probes, attached)
 	}
 	calls, err := f(p)
 	if err != nil {
@@ -70,7 +70,7 @@ func (t *trial) Time(name, function string, m *ebpf.Map, f func(workloads.Probe)
 		return fmt.Errorf("time %s: the workload called %s %d times, the probe timed %d and missed %d", name, function, calls, counts.Count, missed)
 	}
 	l := timedLookups{name: name, function: function, counts: counts, histogram: h}
-	if t.job.Stacks {
+	if t.Job.Stacks {
 		if l.stacks, err = collect.LookupStacks(p); err != nil {
 			return err
 		}
@@ -80,9 +80,9 @@ func (t *trial) Time(name, function string, m *ebpf.Map, f func(workloads.Probe)
 }
 
 // metrics puts the workload's figures and the probes' into one form.
-func (t *trial) metrics() map[string]results.Metric {
+func (t *Trial) metrics() map[string]results.Metric {
 	out := map[string]results.Metric{}
-	for name, m := range t.result.Metrics {
+	for name, m := range t.Result.Metrics {
 		sum := analyze.MetricOf(m.Values, m.Unit, m.How)
 		sum.Difference = m.Difference
 		out[name] = sum
@@ -101,11 +101,11 @@ func (t *trial) metrics() map[string]results.Metric {
 // lookupCosts are the samples of the trial's profile. Without stacks there is
 // one for each path; with them the time is shared out by calls, the last place
 // getting what is left.
-func (t *trial) lookupCosts() []profile.LookupCost {
+func (t *Trial) lookupCosts() []profile.LookupCost {
 	var out []profile.LookupCost
 	for _, l := range t.lookups {
 		cost := profile.LookupCost{
-			Scenario: t.job.Scenario, Path: l.name, Function: l.function,
+			Scenario: t.Job.Scenario, Path: l.name, Function: l.function,
 			Lookups: l.counts.Count, SumNS: int64(l.counts.SumNS),
 		}
 		left := cost
@@ -127,7 +127,7 @@ func (t *trial) lookupCosts() []profile.LookupCost {
 }
 
 // outcomeLoss adds to what the trial lost.
-func (t *trial) outcomeLoss(kind string, n uint64) {
+func (t *Trial) outcomeLoss(kind string, n uint64) {
 	if t.lost == nil {
 		t.lost = map[string]uint64{}
 	}
@@ -135,14 +135,14 @@ func (t *trial) outcomeLoss(kind string, n uint64) {
 }
 
 // addLoss gives the outcome what the lookup probes lost beside it.
-func (t *trial) addLoss() {
+func (t *Trial) addLoss() {
 	for _, kind := range slices.Sorted(maps.Keys(t.lost)) {
-		t.outcome.Loss[kind] += t.lost[kind]
+		t.Outcome.Loss[kind] += t.lost[kind]
 	}
 }
 
 // Calls implements workloads.Tracer. What can't be timed is a warning.
-func (t *trial) Calls(functions map[string][]string, f func() error) (_ map[string]workloads.Calls, err error) {
+func (t *Trial) Calls(functions map[string][]string, f func() error) (_ map[string]workloads.Calls, err error) {
 	attached := map[string]*probes.CallProbe{}
 	out := map[string]workloads.Calls{}
 	defer func() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package bench
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -19,10 +20,10 @@ import (
 // TestCheckHolds: the calibration must be able to fail.
 func TestCheckHolds(t *testing.T) {
 	const ms = int64(time.Millisecond)
-	base := holdRow{Strategy: "rcu", Phase: results.PhaseRCUGP}.notHeld(nil, []int64{10 * ms, 14 * ms, 20 * ms, 22 * ms})
+	base := HoldRow{Strategy: "rcu", Phase: results.PhaseRCUGP}.notHeld(nil, []int64{10 * ms, 14 * ms, 20 * ms, 22 * ms})
 	held := []int64{30 * ms, 30 * ms, 31 * ms, 32 * ms}
 	// The operations wait for 1 ms before that is seen.
-	row := func(looked []int64, measured ...int64) holdRow {
+	row := func(looked []int64, measured ...int64) HoldRow {
 		left, ends := make([]int64, 4), make([]int64, 4)
 		for i := range measured {
 			measured[i] *= ms
@@ -32,18 +33,18 @@ func TestCheckHolds(t *testing.T) {
 		for i := range looked {
 			looked[i] *= ms
 		}
-		r := holdRow{Strategy: "rcu", Reader: "rcu", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
+		r := HoldRow{Strategy: "rcu", Reader: "rcu", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
 		return r.heldBy(held, left, measured, ends, looked)
 	}
-	other := func(measured ...int64) holdRow {
+	other := func(measured ...int64) HoldRow {
 		for i := range measured {
 			measured[i] *= ms
 		}
-		r := holdRow{Strategy: "rcu", Reader: "tasks-trace", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
+		r := HoldRow{Strategy: "rcu", Reader: "tasks-trace", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
 		return r.notHeld(held, measured)
 	}
 	for name, tt := range map[string]struct {
-		row    holdRow
+		row    HoldRow
 		want   string // in the error; empty: none
 		within string // in the table
 	}{
@@ -57,13 +58,13 @@ func TestCheckHolds(t *testing.T) {
 		"a reader of other kind":  {other(10, 14, 15, 20), "", "is not waited for"},
 		"of other kind, and seen": {other(40, 40, 45, 50), "not one that counts", "is not waited for"},
 	} {
-		rows := []holdRow{base, tt.row}
-		err := checkHolds(rows)
+		rows := []HoldRow{base, tt.row}
+		err := CheckHolds(rows)
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 		var text strings.Builder
-		writeHolds(&text, target.Outcome{}, rows)
+		WriteHolds(&text, target.Outcome{}, rows)
 		if !strings.Contains(text.String(), tt.within) {
 			t.Errorf("%s: %q is not in\n%s", name, tt.within, text.String())
 		}
@@ -79,9 +80,9 @@ func TestLooks(t *testing.T) {
 	}{
 		{[]string{"call_srcu"}, true}, {[]string{"call_srcu", "call_rcu_tasks_trace"}, false}, {[]string{"call_rcu_tasks_trace"}, false}, {nil, false},
 	} {
-		tr := &trial{probes: []probes.Attachment{{Function: "call_srcu"}, {Function: "call_rcu_tasks_trace"}}}
+		tr := &trial.Trial{Probes: []probes.Attachment{{Function: "call_srcu"}, {Function: "call_rcu_tasks_trace"}}}
 		for _, f := range tt.attached {
-			tr.probes = append(tr.probes, probes.Attachment{Function: f, Mechanism: "fentry"})
+			tr.Probes = append(tr.Probes, probes.Attachment{Function: f, Mechanism: "fentry"})
 		}
 		if got := onSRCU(tr); got != tt.want {
 			t.Errorf("%v: %v", tt.attached, got)
@@ -107,7 +108,7 @@ func TestParseFtrace(t *testing.T) {
 
 // TestWatchedRates: ratio and error by hand.
 func TestWatchedRates(t *testing.T) {
-	r := watchedResult{
+	r := WatchedResult{
 		Without: []watchedRound{{Ops: 100, DurationNS: 1e9, MedianNS: 5}, {Ops: 100, DurationNS: 1e9, MedianNS: 7}},
 		With:    []watchedRound{{Ops: 100, DurationNS: 2e9, MedianNS: 9, Puts: 100, Lost: 1}, {Ops: 100, DurationNS: 2e9, MedianNS: 9, Puts: 100}},
 	}.rates(2)
@@ -119,12 +120,12 @@ func TestWatchedRates(t *testing.T) {
 // TestByOperation: operations with a reader and without take turns, and each
 // has its own times.
 func TestByOperation(t *testing.T) {
-	tr := &trial{
-		result: workloads.Result{
+	tr := &trial.Trial{
+		Result: workloads.Result{
 			HeldUntilNS: []int64{0, 130, 0, 330},
 			Metrics:     map[string]workloads.Metric{workloads.MetricHold: {Values: []float64{20, 21}}},
 		},
-		outcome: &collect.Outcome{
+		Outcome: &collect.Outcome{
 			Puts: 4, UpdateWaitNS: []int64{1, 2, 3, 4}, UpdateWaitEndNS: []int64{11, 12, 13, 14},
 			Deaths: []results.Death{ // in the order of their ends
 				{PutNS: 200, RCUEndNS: 207}, {PutNS: 0, RCUEndNS: 5}, {PutNS: 300, RCUEndNS: 338}, {PutNS: 100, RCUEndNS: 136},
@@ -138,11 +139,11 @@ func TestByOperation(t *testing.T) {
 	if !slices.Equal(m.held, []int64{0, 20, 0, 21}) || !slices.Equal(m.phase, []int64{5, 36, 7, 38}) || !slices.Equal(m.ends, []int64{5, 136, 207, 338}) {
 		t.Errorf("%+v", m)
 	}
-	tr.result.Metrics = nil
+	tr.Result.Metrics = nil
 	if _, err := byOperation(tr, 4, workloads.StrategyRCU); err == nil {
 		t.Error("readers without times are taken")
 	}
-	tr.result.HeldUntilNS = nil
+	tr.Result.HeldUntilNS = nil
 	if _, err := byOperation(tr, 4, workloads.StrategyRCU); err == nil {
 		t.Error("ends of readers are missing, and nothing says so")
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package gatetest
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func saveMadeUp(t *testing.T, dir string, factor float64, change func(*results.R
 
 // TestSelfTest does a self-test whose runs are made up, well and badly.
 func TestSelfTest(t *testing.T) {
-	good := func(_ context.Context, run RealRun) error {
+	good := func(_ context.Context, run Run) error {
 		factor := 1.0
 		if run.Planted != nil {
 			factor = 1.5
@@ -56,20 +56,20 @@ func TestSelfTest(t *testing.T) {
 		return nil
 	}
 	for name, c := range map[string]struct {
-		run  func(context.Context, RealRun) error
+		run  func(context.Context, Run) error
 		want string
 		bad  string // the kind of pair that must not be right
 	}{
 		"good": {run: good},
-		"blind": {bad: "delay in the workload", run: func(ctx context.Context, r RealRun) error {
+		"blind": {bad: "delay in the workload", run: func(ctx context.Context, r Run) error {
 			r.Planted = nil
 			return good(ctx, r)
 		}},
-		"broken": {want: "the VM is on fire", run: func(context.Context, RealRun) error {
+		"broken": {want: "the VM is on fire", run: func(context.Context, Run) error {
 			return errors.New("the VM is on fire")
 		}},
 	} {
-		s := &SelfTest{Workloads: SelfTestWorkloads(), Pairs: 2, Trials: 3, Synthetic: 10, Jobs: 2, Policy: gate.DefaultPolicy(), Dir: t.TempDir(),
+		s := &SelfTest{Workloads: Workloads(), Pairs: 2, Trials: 3, Synthetic: 10, Jobs: 2, Policy: gate.DefaultPolicy(), Dir: t.TempDir(),
 			Run: c.run, OnPair: func(int, int, string) {}, OnWrongVerdict: func(string, *gate.Verdict) {}}
 		rates, err := s.Do(t.Context())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package bench
 
 import (
 	"bufio"
@@ -23,12 +23,12 @@ import (
 	"github.com/mapprof/mapprof/target"
 )
 
-// eventCosts is what the guest of a probe-cost benchmark sends.
-const eventCosts = "costs"
+// EventCosts is what the guest of a probe-cost benchmark sends.
+const EventCosts = "costs"
 
-// probeCost is what one lookup costs with one kind of probe attached. On the
+// ProbeCost is what one lookup costs with one kind of probe attached. On the
 // icount clock a nanosecond is an instruction.
-type probeCost struct {
+type ProbeCost struct {
 	Attached string `json:"attached"`
 	N        int    `json:"n"`
 	Median   int64  `json:"median"`
@@ -55,8 +55,8 @@ const bpftraceScript = `BEGIN { printf("attached\n"); }
 kfunc:vmlinux:` + benchFunction + ` { @start[tid] = nsecs; }
 kretfunc:vmlinux:` + benchFunction + ` /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }`
 
-// runProbeCosts measures one after the other in this boot.
-func runProbeCosts(bpftrace string) error {
+// MeasureProbeCosts measures one after the other in this boot.
+func MeasureProbeCosts(bpftrace string) error {
 	ch, err := target.OpenGuestChannel()
 	if err != nil {
 		return err
@@ -69,8 +69,8 @@ func runProbeCosts(bpftrace string) error {
 	defer m.Close()
 	debug.SetGCPercent(-1)
 	runtime.LockOSThread()
-	var costs []probeCost
-	add := func(name string, measure func() (probeCost, error)) error {
+	var costs []ProbeCost
+	add := func(name string, measure func() (ProbeCost, error)) error {
 		c, err := measure()
 		if err != nil {
 			return fmt.Errorf("measure with %s attached: %w", name, err)
@@ -79,17 +79,17 @@ func runProbeCosts(bpftrace string) error {
 		costs = append(costs, c)
 		return nil
 	}
-	plain := func() (probeCost, error) { return timeLookups(m) }
+	plain := func() (ProbeCost, error) { return timeLookups(m) }
 	if err := errors.Join(
 		add(benchNothing, plain),
-		add(benchEmpty, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{Empty: true}) }),
-		add(benchOwn, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{}) }),
-		add(benchOwnMany, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{ManyCPUs: true}) }),
+		add(benchEmpty, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{Empty: true}) }),
+		add(benchOwn, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{}) }),
+		add(benchOwnMany, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{ManyCPUs: true}) }),
 	); err != nil {
 		return err
 	}
 	if bpftrace != "" {
-		if err := add(benchBpftrace, func() (probeCost, error) { return withBpftrace(m, bpftrace) }); err != nil {
+		if err := add(benchBpftrace, func() (ProbeCost, error) { return withBpftrace(m, bpftrace) }); err != nil {
 			return err
 		}
 	}
@@ -101,14 +101,14 @@ func runProbeCosts(bpftrace string) error {
 	if err != nil {
 		return err
 	}
-	return ch.Send(eventCosts, data)
+	return ch.Send(EventCosts, data)
 }
 
-func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ probeCost, err error) {
+func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ ProbeCost, err error) {
 	cfg.Function, cfg.Map = benchFunction, m
 	p, err := probes.AttachLookup(cfg)
 	if err != nil {
-		return probeCost{}, err
+		return ProbeCost{}, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	c, err := timeLookups(m)
@@ -126,16 +126,16 @@ func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ probeCost, err err
 	return c, nil
 }
 
-func withBpftrace(m *ebpf.Map, path string) (_ probeCost, err error) {
+func withBpftrace(m *ebpf.Map, path string) (_ ProbeCost, err error) {
 	cmd := exec.Command(path, "-e", bpftraceScript)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return probeCost{}, err
+		return ProbeCost{}, err
 	}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
-		return probeCost{}, err
+		return ProbeCost{}, err
 	}
 	lines := bufio.NewReader(out)
 	for {
@@ -144,7 +144,7 @@ func withBpftrace(m *ebpf.Map, path string) (_ probeCost, err error) {
 			break
 		}
 		if err != nil {
-			return probeCost{}, fmt.Errorf("bpftrace ended before it was attached: %w", errors.Join(cmd.Wait(), errors.New(stderr.String())))
+			return ProbeCost{}, fmt.Errorf("bpftrace ended before it was attached: %w", errors.Join(cmd.Wait(), errors.New(stderr.String())))
 		}
 	}
 	c, err := timeLookups(m)
@@ -174,7 +174,7 @@ func withBpftrace(m *ebpf.Map, path string) (_ probeCost, err error) {
 }
 
 // timeLookups times each of many BPF_MAP_LOOKUP_ELEM calls by itself.
-func timeLookups(m *ebpf.Map) (probeCost, error) {
+func timeLookups(m *ebpf.Map) (ProbeCost, error) {
 	key, value := new(uint32), new(uint64)
 	attr := struct {
 		fd, pad    uint32
@@ -187,7 +187,7 @@ func timeLookups(m *ebpf.Map) (probeCost, error) {
 		_, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_MAP_LOOKUP_ELEM, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 		took := time.Since(begin)
 		if errno != 0 {
-			return probeCost{}, fmt.Errorf("look up: %w", errno)
+			return ProbeCost{}, fmt.Errorf("look up: %w", errno)
 		}
 		if i >= 0 { // the first are for warming up
 			times[i] = took.Nanoseconds()
@@ -196,5 +196,5 @@ func timeLookups(m *ebpf.Map) (probeCost, error) {
 	runtime.KeepAlive(key)
 	runtime.KeepAlive(value)
 	slices.Sort(times)
-	return probeCost{N: len(times), Median: times[len(times)/2], P99: times[len(times)*99/100]}, nil
+	return ProbeCost{N: len(times), Median: times[len(times)/2], P99: times[len(times)*99/100]}, nil
 }

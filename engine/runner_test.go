@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package engine
 
 import (
 	"path/filepath"
@@ -59,7 +59,7 @@ func TestFoldHistograms(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Abort()
-			r := &runner{Plan: Plan{Out: w}, whole: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
+			r := &runner{Plan: Plan{Out: w}, result: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
 			err = r.foldHistograms(partWith(t, c.tags))
 			if c.bad != "" {
 				if err == nil || !strings.Contains(err.Error(), c.bad+" is not of this trial") {
@@ -115,7 +115,7 @@ func TestFailedProofFailsTheRun(t *testing.T) {
 	run := &results.Run{Scenarios: []results.Scenario{{ID: "bigarray/6.0/rcu", Trials: []results.Trial{{
 		Failures: []string{"addressing: FAIL: index 536870912 answered with element 0"},
 	}}}}}
-	if err := verify(run); err == nil || !strings.Contains(err.Error(), "addressing: FAIL: index 536870912") {
+	if err := Verify(run); err == nil || !strings.Contains(err.Error(), "addressing: FAIL: index 536870912") {
 		t.Errorf("verify: %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package trial
 
 import (
 	"runtime"
@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const eventDoctor = "doctor"
+const EventDoctor = "doctor"
 
-// diagnosis is what doctor found on one kernel.
-type diagnosis struct {
+// Diagnosis is what doctor found on one kernel.
+type Diagnosis struct {
 	Target results.Target `json:"target"`
 	Phases []string       `json:"phases"` // that can be seen there
 	// Warnings are of the machine that it was examined on.
@@ -21,12 +21,12 @@ type diagnosis struct {
 	Error    string   `json:"error,omitempty"`
 }
 
-// diagnose attaches everything on this kernel, and detaches it again.
-func diagnose() diagnosis {
+// Diagnose attaches everything on this kernel, and detaches it again.
+func Diagnose() Diagnosis {
 	p, attachments, err := probes.Attach(probes.Config{})
-	d := diagnosis{Target: results.Target{
+	d := Diagnosis{Target: results.Target{
 		Kind: "local", Accel: "none", Clock: "wall", CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
-		Kernel: results.Kernel{Release: release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
+		Kernel: results.Kernel{Release: Release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
 			Cmdline: readLine("/proc/cmdline"), Knobs: readKnobs()},
 		Probes: probeList(attachments),
 	}}

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package engine
 
 import (
 	"time"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -48,7 +49,7 @@ func (p *Plan) stopped() bool {
 // goroutine.
 type Progress interface {
 	Begin(i, n int, label string)
-	Stage(e progressEvent)
+	Stage(e trial.Progress)
 	End(err error)
 	Finish()
 }
@@ -60,7 +61,7 @@ type NoProgress struct{}
 func (NoProgress) Begin(int, int, string) {}
 
 // Stage implements Progress.
-func (NoProgress) Stage(progressEvent) {}
+func (NoProgress) Stage(trial.Progress) {}
 
 // End implements Progress.
 func (NoProgress) End(error) {}

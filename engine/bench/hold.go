@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// HoldConfig says what the guest of mapprof bench hold measures.
+type HoldConfig struct {
+	Count int
+	// Lengths of the holds by the kind of the reader.
+	Lengths map[string][]time.Duration
+}
+
+// HoldRow compares a hold with what the probes measured meanwhile.
+type HoldRow struct {
+	Strategy string // that churn was asked for
+	Reader   string // kind of the held reader; empty: none
+	Length   time.Duration
+	Phase    string
+	N        int
+	// Held is for how long the reader stayed after the operation was seen to
+	// wait, by its own clock: minimum, median, maximum.
+	Held     [3]int64
+	Measured [3]int64
+	// Excess is from the reader's end, by its own clock, to the phase's, death
+	// by death; with no hold that could lengthen the phase it is Measured.
+	Excess [3]int64
+	Short  int // deaths whose phase is shorter than the hold
+	// Looked is by how much after the reader's end the kernel first looked
+	// for it, where it has to look: see srcuLook. Without a hold there is no
+	// such wait. Zero elsewhere.
+	Looked [3]int64
+	// Quartile: three quarters of the excesses less Looked, death by death,
+	// are at most this.
+	Quartile int64
+}
+
+// srcuLook is called when SRCU looks whether its readers have ended: nothing
+// tells it. It does so a jiffy and as long as the grace period has lasted after
+// the last time, at most 10 jiffies (srcu_get_delay(), SRCU_MAX_INTERVAL). The
+// function tracer sees it.
+const srcuLook = "process_srcu"
+
+// onSRCU: since 7.0 tasks-trace is built on it.
+func onSRCU(t *trial.Trial) bool {
+	attached := func(function string) bool {
+		return slices.ContainsFunc(t.Probes, func(a probes.Attachment) bool { return a.Function == function && a.Mechanism != "" })
+	}
+	return attached("call_srcu") && !attached("call_rcu_tasks_trace")
+}
+
+// lookedAfter is by how much after each reader's end the first look came; 0
+// where none came before the phase's end: then one that was under way saw it.
+// It means nothing where there was no reader.
+func lookedAfter(calls []ftraceCall, left, ends []int64) []int64 {
+	after := make([]int64, len(left))
+	for i := range left {
+		for _, c := range calls {
+			if c.Function == srcuLook && c.AtNS >= left[i] && c.AtNS <= ends[i] {
+				after[i] = c.AtNS - left[i]
+				break
+			}
+		}
+	}
+	return after
+}
+
+// settleTime lets a death end before the next hold begins: several grace
+// periods without a hold.
+var settleTime = map[string]time.Duration{
+	workloads.StrategyRCU: 150 * time.Millisecond, workloads.StrategyTasksTrace: 700 * time.Millisecond,
+}
+
+// holdPhases are where a hold of a kind must be found.
+var holdPhases = map[string]string{
+	workloads.StrategyRCU: results.PhaseRCUGP, workloads.StrategyTasksTrace: results.PhaseTasksTraceGP,
+}
+
+// MeasureHolds runs in the guest: no hold and each length, and a reader where
+// it must not show.
+func MeasureHolds(c HoldConfig, say ProgressSink) ([]HoldRow, error) {
+	if err := StartFtrace(srcuLook); err != nil {
+		return nil, err
+	}
+	var rows []HoldRow
+	add := func(strategy, reader string, lengths ...time.Duration) error {
+		say(fmt.Sprintf("strategy %s, reader %s held for %v in turn", strategy, reader, lengths))
+		more, err := measureHold(c.Count, strategy, reader, lengths)
+		rows = append(rows, more...)
+		return err
+	}
+	for _, kind := range []string{workloads.StrategyRCU, workloads.StrategyTasksTrace} {
+		if err := add(kind, kind, append([]time.Duration{0}, c.Lengths[kind]...)...); err != nil {
+			return nil, err
+		}
+	}
+	// An RCU grace period doesn't wait for a tasks-trace reader.
+	longest := slices.Max(c.Lengths[workloads.StrategyTasksTrace])
+	return rows, add(workloads.StrategyRCU, workloads.StrategyTasksTrace, longest)
+}
+
+// holdTrial is what one trial measured, by operation.
+type holdTrial struct {
+	held, left    []int64 // by the reader itself; held is 0 where none was
+	waits, waited []int64 // of the updates, and their ends
+	phase, ends   []int64
+	looked        []int64 // see lookedAfter; empty where the kernel is told
+}
+
+// measureHold lets the lengths take turns, death by death, so that what disturbs
+// the machine for a while disturbs all alike.
+func measureHold(count int, strategy, reader string, lengths []time.Duration) ([]HoldRow, error) {
+	// What the trial before has left to clean up (programs, trampolines) would
+	// keep RCU busy during the first deaths.
+	time.Sleep(2 * time.Second)
+	settle := max(settleTime[strategy], settleTime[reader])
+	var list []string
+	for _, l := range lengths {
+		list = append(list, l.String())
+	}
+	count *= len(lengths)
+	t, err := MeasureJob(context.Background(), &trial.Job{Workload: "churn", Strategy: strategy, DrainTimeout: 30 * time.Second, Args: []string{
+		fmt.Sprintf("--count=%d", count),
+		fmt.Sprintf("--rate=%f", 1/(slices.Max(lengths)+settle).Seconds()),
+		fmt.Sprintf("--hold-reader=%s=%s", reader, strings.Join(list, ",")),
+	}})
+	if err != nil {
+		return nil, err
+	}
+	m, err := byOperation(t, count, strategy)
+	if err != nil {
+		return nil, err
+	}
+	var rows []HoldRow
+	for turn, length := range lengths {
+		of := func(all []int64) []int64 {
+			var out []int64
+			for i := turn; i < len(all); i += len(lengths) {
+				out = append(out, all[i])
+			}
+			return out
+		}
+		row := HoldRow{Strategy: strategy, Reader: reader, Length: length, Phase: holdPhases[strategy]}
+		wait := row
+		wait.Phase = results.PhaseUpdateWait
+		switch {
+		case length == 0:
+			row.Reader, wait.Reader = "", ""
+			row, wait = row.notHeld(nil, of(m.phase)), wait.notHeld(nil, of(m.waits))
+		case reader != strategy:
+			row, wait = row.notHeld(of(m.held), of(m.phase)), wait.notHeld(of(m.held), of(m.waits))
+		default:
+			row = row.heldBy(of(m.held), of(m.left), of(m.phase), of(m.ends), of(m.looked))
+			wait = wait.heldBy(of(m.held), of(m.left), of(m.waits), of(m.waited), nil)
+		}
+		rows = append(rows, row)
+		if strategy == workloads.StrategyRCU { // else an update waits for something else
+			rows = append(rows, wait)
+		}
+	}
+	return rows, nil
+}
+
+// byOperation puts what a trial of churn measured in the order of its
+// operations, each of which causes one death.
+func byOperation(t *trial.Trial, count int, strategy string) (m holdTrial, err error) {
+	m.left, m.waits, m.waited = t.Result.HeldUntilNS, t.Outcome.UpdateWaitNS, t.Outcome.UpdateWaitEndNS
+	if n := len(t.Outcome.Deaths); n != count || t.Outcome.Puts != uint64(count) || len(m.waits) != count || len(m.waited) != count || len(m.left) != count {
+		return m, fmt.Errorf("%d operations: %d deaths of %d, %d update waits, %d ends of readers", count, n, t.Outcome.Puts, len(m.waits), len(m.left))
+	}
+	held := t.Result.Metrics[workloads.MetricHold].Values
+	m.held = make([]int64, count)
+	for i, left := range m.left {
+		if left == 0 {
+			continue
+		}
+		if len(held) == 0 {
+			return m, fmt.Errorf("%d operations: too few times of readers", count)
+		}
+		m.held[i], held = int64(held[0]), held[1:]
+	}
+	deaths := slices.SortedFunc(slices.Values(t.Outcome.Deaths), func(a, b results.Death) int { return cmp.Compare(a.PutNS, b.PutNS) })
+	for _, d := range deaths {
+		ns, ok := d.PhaseNS()[holdPhases[strategy]]
+		if !ok {
+			return m, fmt.Errorf("strategy %s: a death by way of %s has no %s", strategy, d.Path, holdPhases[strategy])
+		}
+		end := d.RCUEndNS
+		if strategy == workloads.StrategyTasksTrace {
+			end = d.TasksTraceEndNS
+		}
+		m.phase, m.ends = append(m.phase, ns), append(m.ends, end)
+	}
+	if strategy == workloads.StrategyTasksTrace && onSRCU(t) {
+		calls, err := FtraceCalls()
+		if err != nil {
+			return m, err
+		}
+		m.looked = lookedAfter(calls, m.left, m.ends)
+	}
+	return m, nil
+}
+
+// notHeld fills in what was measured in a phase that no hold lengthens; held
+// are those of a reader of another kind, if there is one.
+func (r HoldRow) notHeld(held, measured []int64) HoldRow {
+	r.N, r.Measured = len(measured), spread(measured)
+	r.Excess = r.Measured
+	if len(held) > 0 {
+		r.Held = spread(held)
+	}
+	return r
+}
+
+// heldBy fills in what was measured in the phase that the reader lengthens:
+// for each death how long the reader was held at least, when it left, the
+// phase's length and end, and what lookedAfter says, if anything.
+func (r HoldRow) heldBy(held, left, measured, ends, looked []int64) HoldRow {
+	excess := make([]int64, len(measured))
+	for i := range measured {
+		excess[i] = ends[i] - left[i]
+		if measured[i] < max(held[i], r.Length.Nanoseconds()) {
+			r.Short++
+		}
+	}
+	r.N, r.Held, r.Measured, r.Excess = len(measured), spread(held), spread(measured), spread(excess)
+	if len(looked) > 0 {
+		r.Looked = spread(looked)
+	}
+	for i := range looked {
+		excess[i] -= looked[i]
+	}
+	slices.Sort(excess)
+	r.Quartile = excess[(len(excess)-1)*3/4]
+	return r
+}
+
+// spread is the minimum, the median and the maximum.
+func spread(v []int64) [3]int64 {
+	s := slices.Sorted(slices.Values(v))
+	return [3]int64{s[0], s[len(s)/2], s[len(s)-1]}
+}
+
+// CheckHolds says what of the calibration does not hold.
+func CheckHolds(rows []HoldRow) error {
+	var errs []error
+	base := map[string]HoldRow{}
+	for _, r := range rows {
+		at := r.Strategy + " " + r.Phase
+		if r.Reader == "" {
+			base[at] = r
+			continue
+		}
+		name := fmt.Sprintf("strategy %s, %s reader held for %v, %s", r.Strategy, r.Reader, r.Length, r.Phase)
+		if r.Reader != r.Strategy {
+			if r.Measured[1] >= r.Length.Nanoseconds() {
+				errs = append(errs, fmt.Errorf("%s: a median of %v, though the reader is not one that counts", name, time.Duration(r.Measured[1])))
+			}
+			continue
+		}
+		if r.Short > 0 || r.Excess[0] < 0 {
+			errs = append(errs, fmt.Errorf("%s: %d of %d are shorter than the hold (they end from %v after the reader on)", name, r.Short, r.N, time.Duration(r.Excess[0])))
+		}
+		if !r.within(base[at]) {
+			errs = append(errs, fmt.Errorf("%s: the third quartile of the excess, %v, is beyond what the phase takes without a hold, %v to %v",
+				name, time.Duration(r.Quartile), time.Duration(base[at].Measured[0]), time.Duration(base[at].Measured[2])))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// within tells whether the excess is in the spread of those without a hold.
+// The maxima of two equal samples would differ one way or the other. That more
+// than a quarter of one, 6 of 20, is over the maximum of the other has a chance
+// of 1 in 99: those are the last 6 of 40, C(20,6)/C(40,6).
+func (r HoldRow) within(base HoldRow) bool {
+	return r.Quartile <= base.Measured[2]
+}
+
+func WriteHolds(w *strings.Builder, o target.Outcome, rows []HoldRow) {
+	fmt.Fprintf(w, "%s, %d CPUs, QEMU %s, %s; times in ms, `min / median / max`:\n\n", o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel))
+	w.WriteString("| strategy | reader held | deaths | phase | held, by the reader | measured | excess | of it until SRCU looked | shorter than the hold | excess within the spread without one |\n" +
+		"|---|---|---:|---|---|---|---|---|---:|---|\n")
+	base := map[string]HoldRow{}
+	for _, r := range rows {
+		at := r.Strategy + " " + r.Phase
+		if r.Reader == "" {
+			base[at] = r
+		}
+		reader, held, excess, looked, short, within := "–", "–", "–", "–", "–", "–"
+		if r.Reader != "" {
+			reader, held, short = fmt.Sprintf("%s, %v", r.Reader, r.Length), msSpread(r.Held), "is not waited for"
+		}
+		if r.Reader == r.Strategy {
+			excess, short, within = msSpread(r.Excess), fmt.Sprint(r.Short), "yes"
+			if r.Looked != [3]int64{} {
+				looked, within = msSpread(r.Looked), "yes, less that"
+			}
+			if !r.within(base[at]) {
+				within = fmt.Sprintf("no: third quartile %.1f", float64(r.Quartile)/1e6)
+			}
+		}
+		fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", r.Strategy, reader, r.N, r.Phase, held, msSpread(r.Measured), excess, looked, short, within)
+	}
+	w.WriteString("\n")
+}
+
+func msSpread(v [3]int64) string {
+	ms := func(ns int64) string { return fmt.Sprintf("%.1f", float64(ns)/1e6) }
+	return ms(v[0]) + " / " + ms(v[1]) + " / " + ms(v[2])
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/mapprof/mapprof/target"
+)
+
+// ProbeCostTable writes the costs as Markdown, with the command that measures
+// them again.
+func ProbeCostTable(costs []ProbeCost, out target.Outcome, k target.Kernel) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Instructions per `BPF_MAP_LOOKUP_ELEM` of an array, from Go, with probes on `%s`: median and p99 of n calls, all in one boot of %s (QEMU %s, TCG, `-icount`, 1 CPU).\n\n",
+		benchFunction, out.Release, out.QEMU)
+	b.WriteString("| attached | n | instructions | p99 | added |\n|---|---:|---:|---:|---:|\n")
+	base := costs[0].Median
+	for _, c := range costs {
+		added := ""
+		if !strings.HasPrefix(c.Attached, benchNothing) {
+			added = fmt.Sprint(c.Median - base)
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s |\n", c.Attached, c.N, c.Median, c.P99, added)
+	}
+	fmt.Fprintf(&b, "\nMeasured by:\n\n```console\n$ mapprof bench probe-cost --kernel %s\n```\n", k.Requested)
+	return b.String()
+}
+
+// GatherProgram puts a dynamic program and its shared libraries into files,
+// under the names by which it will look for them, and returns its path.
+func GatherProgram(ctx context.Context, name string, files map[string][]byte) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w (apt-get install bpftrace, or --bpftrace '' to leave it out)", name, err)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, "ldd", path).Output()
+	if err != nil {
+		return "", fmt.Errorf("list the libraries of %s: %w", path, err)
+	}
+	wanted := []string{path}
+	// "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)", "/lib64/ld-… (0x…)"
+	for line := range strings.Lines(string(out)) {
+		for _, word := range strings.Fields(line) {
+			if filepath.IsAbs(word) {
+				wanted = append(wanted, word)
+			}
+		}
+		if strings.Contains(line, "not found") {
+			return "", fmt.Errorf("list the libraries of %s: %s", path, strings.TrimSpace(line))
+		}
+	}
+	for _, w := range wanted {
+		if files[w], err = os.ReadFile(w); err != nil {
+			return "", fmt.Errorf("read library of %s: %w", path, err)
+		}
+	}
+	return path, nil
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gatetest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/analyze/gate/selftest"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// What is planted: the smallest change that the gate must see, as a factor on
+// figures, and the two slowdowns of a real kernel, which its ticks round up to
+// whole ones.
+const (
+	plantedChange   = 0.01
+	syntheticSpread = 0.0002 // what a deterministic clock is known to repeat to, doubled
+)
+
+// selfTestWorkload is a workload that real pairs are run of.
+type selfTestWorkload struct {
+	name     string
+	strategy string
+	args     func(count int) []string
+	kinds    []plantedKind
+}
+
+// plantedKind is a kind of candidates; the first of a workload is unchanged.
+type plantedKind struct {
+	name  string
+	want  string
+	plant func(base *results.Run) []string // the flags that plant it; nil: nothing is
+}
+
+func plantArgs(args ...string) func(*results.Run) []string {
+	return func(*results.Run) []string { return args }
+}
+
+// Workloads names the workloads that real pairs are run of.
+func Workloads() []string {
+	var names []string
+	for _, w := range selfTestWorkloads {
+		names = append(names, w.name)
+	}
+	return names
+}
+
+var selfTestWorkloads = []selfTestWorkload{
+	{
+		name: "churn", strategy: workloads.StrategyRCU,
+		args: func(count int) []string { return []string{fmt.Sprintf("--count=%d", count)} },
+		kinds: []plantedKind{
+			{"churn, unchanged", gate.VerdictPass, nil},
+			{"churn, delay in the workload", gate.VerdictRegression, plantArgs("--inject-delay=8000000")},
+			{"churn, longer-held reader", gate.VerdictRegression, plantArgs("--inject-reader=24")},
+		},
+	},
+	{
+		name: "lookup", strategy: workloads.StrategyNone,
+		args: func(int) []string { return []string{"--path=syscall,helper", "--count=20480"} },
+		kinds: []plantedKind{
+			{"lookup, unchanged", gate.VerdictPass, nil},
+			{"lookup, +1 % instructions", gate.VerdictRegression, plantInLookups},
+		},
+	},
+}
+
+// plantInLookups makes every lookup longer by the planted share of what the
+// baseline's take.
+func plantInLookups(base *results.Run) []string {
+	var parts []string
+	for _, path := range []string{"syscall", "helper"} {
+		cost := base.Scenarios[0].Metrics["lookup."+path].P50
+		parts = append(parts, fmt.Sprintf("%s=%g", path, cost*plantedChange))
+	}
+	return []string{"--inject-instructions=" + strings.Join(parts, ",")}
+}
+
+// plantedFlags make runs incomparable, which must not be how the gate finds
+// out.
+var plantedFlags = []string{"inject-delay", "inject-reader", "inject-instructions"}
+
+// Run is one run of a self-test, on the deterministic clock.
+type Run struct {
+	Workload, Strategy string
+	Args               []string // the workload's flags
+	Planted            []string // more of them: a slowdown
+	Trials             int
+	Seed               uint64
+	Dir                string // to create
+}
+
+// SelfTest proves the gate where it runs: unchanged pairs of runs must pass,
+// planted slowdowns must fail, and a run of which a part is missing must be
+// inconclusive.
+type SelfTest struct {
+	Workloads []string // of SelfTestWorkloads
+	Pairs     int      // of real runs, of each kind
+	Trials    int      // on each side of a pair
+	Count     int      // operations in a trial of churn
+	Synthetic int      // pairs of each kind that are made up or drawn from real trials
+	Jobs      int      // runs at a time
+	Policy    gate.Policy
+	Dir       string // an existing directory for the runs
+	// Run makes a real run; nil: only made-up pairs, which prove the arithmetic
+	// and not this machine. Called from several goroutines.
+	Run func(ctx context.Context, r Run) error
+	// OnPair is told of progress, OnWrongVerdict of each verdict that is not
+	// the one that is wanted. Called from one goroutine at a time.
+	OnPair         func(done, of int, workload string)
+	OnWrongVerdict func(kind string, v *gate.Verdict)
+
+	mu    sync.Mutex                // of what follows
+	pools map[string]*results.Run   // by workload: the trials of all runs in which nothing is planted
+	rates map[string]*selftest.Rate // of the real pairs, by kind
+	first map[string]string         // by workload: a run that is as it should be
+	done  int                       // pairs
+}
+
+// Do does everything, and returns what it measured until an error.
+func (s *SelfTest) Do(ctx context.Context) ([]selftest.Rate, error) {
+	n, trials := s.Synthetic, s.Trials
+	rates := []selftest.Rate{
+		selftest.SyntheticRate(n, trials, syntheticSpread, 0, s.Policy, 1),
+		selftest.SyntheticRate(n, trials, syntheticSpread, plantedChange, s.Policy, 2),
+	}
+	if s.Run == nil {
+		cuts, err := s.cuts()
+		return append(rates, cuts...), err
+	}
+	s.pools, s.rates, s.first = map[string]*results.Run{}, map[string]*selftest.Rate{}, map[string]string{}
+	failure := s.realPairs(ctx)
+	for _, w := range selfTestWorkloads {
+		for _, kind := range w.kinds {
+			if r := s.rates[kind.name]; r != nil {
+				rates = append(rates, *r)
+			}
+		}
+	}
+	if failure != nil {
+		return rates, fmt.Errorf("self-test: %w", failure)
+	}
+	for _, more := range []func() ([]selftest.Rate, error){s.resample, s.cuts} {
+		r, err := more()
+		rates = append(rates, r...)
+		if err != nil {
+			return rates, err
+		}
+	}
+	return rates, nil
+}
+
+// realPairs runs --jobs pairs at a time.
+func (s *SelfTest) realPairs(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slots := make(chan struct{}, s.Jobs)
+	var wg sync.WaitGroup
+	for pair := range s.Pairs {
+		for i := range selfTestWorkloads {
+			w := &selfTestWorkloads[i]
+			if !slices.Contains(s.Workloads, w.name) {
+				continue
+			}
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				if ctx.Err() != nil {
+					return
+				}
+				if err := s.realPair(ctx, w, pair); err != nil {
+					cancel(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// realPair holds a candidate of every kind against one baseline. Each run has a
+// seed of its own: a pair that met the same ticks would be too equal.
+func (s *SelfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) error {
+	seed := uint64(pair)*uint64(len(w.kinds)+1) + 1
+	base := filepath.Join(s.Dir, fmt.Sprintf("%s-pair%d-baseline", w.name, pair+1))
+	if err := s.make(ctx, w, seed, base, nil); err != nil {
+		return err
+	}
+	run, err := s.keep(w, base)
+	if err != nil {
+		return err
+	}
+	for i, kind := range w.kinds {
+		dir := filepath.Join(s.Dir, fmt.Sprintf("%s-pair%d-candidate%d", w.name, pair+1, i))
+		var planted []string
+		if kind.plant != nil {
+			planted = kind.plant(run)
+		}
+		if err := s.make(ctx, w, seed+uint64(i)+1, dir, planted); err != nil {
+			return err
+		}
+		if kind.plant == nil {
+			if _, err := s.keep(w, dir); err != nil {
+				return err
+			}
+		}
+		v, err := s.judge(base, dir)
+		if err != nil {
+			return err
+		}
+		s.count(kind, v)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done++
+	s.OnPair(s.done, s.Pairs*len(s.Workloads), w.name)
+	return nil
+}
+
+// make makes one real run.
+func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, planted []string) error {
+	return s.Run(ctx, Run{Workload: w.name, Strategy: w.strategy, Args: w.args(s.Count), Planted: planted, Trials: s.Trials, Seed: seed, Dir: dir})
+}
+
+// count adds a verdict to its kind, and shows one that is wrong.
+func (s *SelfTest) count(kind plantedKind, v *gate.Verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rates[kind.name] == nil {
+		s.rates[kind.name] = &selftest.Rate{Kind: kind.name, Source: selftest.SourceReal, Want: kind.want,
+			Note: fmt.Sprintf("%d boots a side", s.Trials)}
+	}
+	s.rates[kind.name].Count(v)
+	if v.Verdict != kind.want {
+		s.OnWrongVerdict(kind.name, v)
+	}
+}
+
+// judge gates two runs as if nothing had been planted: the parameter that
+// plants it would make them not comparable.
+func (s *SelfTest) judge(base, candidate string) (*gate.Verdict, error) {
+	_, inputs, err := compare.Open([]string{base, candidate})
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range inputs {
+		for i := range in.Run.Scenarios {
+			for _, name := range plantedFlags {
+				delete(in.Run.Scenarios[i].Params, name)
+			}
+		}
+	}
+	return gate.Judge(inputs[0], inputs[1], nil, s.Policy), nil
+}
+
+// keep adds an unchanged run's trials to its workload's pool.
+func (s *SelfTest) keep(w *selfTestWorkload, dir string) (*results.Run, error) {
+	d, err := results.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first[w.name] == "" {
+		s.first[w.name] = dir
+	}
+	pool := s.pools[w.name]
+	if pool == nil {
+		s.pools[w.name] = d.Run
+		return d.Run, nil
+	}
+	for i := range d.Run.Scenarios {
+		if have := pool.Find(d.Run.Scenarios[i].ID); have != nil {
+			have.Trials = append(have.Trials, d.Run.Scenarios[i].Trials...)
+		}
+	}
+	return d.Run, nil
+}
+
+func (s *SelfTest) resample() (rates []selftest.Rate, err error) {
+	for _, w := range selfTestWorkloads {
+		if s.pools[w.name] == nil {
+			continue
+		}
+		for _, change := range []float64{0, plantedChange} {
+			r, err := selftest.ResampledRate(s.pools[w.name], s.Synthetic, s.Trials, change, s.Policy, 3)
+			if err != nil {
+				return rates, err
+			}
+			r.Kind = w.name + ", " + r.Kind
+			rates = append(rates, r)
+		}
+	}
+	return rates, nil
+}
