@@ -3,56 +3,23 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/mapprof/mapprof/engine/trial"
-	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
-func DiagnoseVM(ctx context.Context, vm target.VM) (trial.Diagnosis, error) {
-	k := vm.Kernel
-	data, err := json.Marshal(trial.Job{Doctor: true})
+// Diagnose says what of one of a target's kernels can be seen.
+func Diagnose(ctx context.Context, t target.Target, kernel int) (trial.Diagnosis, error) {
+	d, done, err := target.Call[trial.Diagnosis](ctx, t, kernel, target.Work{Task: trial.TaskDoctor, Request: task.None{}})
 	if err != nil {
-		return trial.Diagnosis{}, err
+		return d, err
 	}
-	var said []byte
-	out, err := vm.Run(ctx, target.Job{
-		Args: []string{"guest", trial.GuestJobPath}, Files: map[string][]byte{trial.GuestJobPath: data},
-		Event: func(kind string, payload []byte) {
-			if kind == trial.EventDoctor {
-				said = bytes.Clone(payload)
-			}
-		},
-	})
-	if err != nil {
-		return trial.Diagnosis{}, err
-	}
-	if out.ExitCode != 0 {
-		return trial.Diagnosis{}, fmt.Errorf("examine %s: %s", k.Requested, out.Message)
-	}
-	if said == nil {
-		return trial.Diagnosis{}, fmt.Errorf("examine %s: the guest said nothing", k.Requested)
-	}
-	var d trial.Diagnosis
-	if err := json.Unmarshal(said, &d); err != nil {
-		return trial.Diagnosis{}, fmt.Errorf("examine %s: %w", k.Requested, err)
-	}
-	describeVM(&d.Target, k, out)
-	d.Warnings = out.Warnings
-	if out.AccelReason != "" {
-		d.Warnings = append(d.Warnings, out.AccelReason)
+	done.Describe(&d.Target)
+	d.Warnings = done.Outcome.Warnings
+	if reason := done.Outcome.AccelReason; reason != "" {
+		d.Warnings = append(d.Warnings, reason)
 	}
 	return d, nil
-}
-
-// describeVM adds to a guest's own description what only its host knows. How
-// many CPUs there are, the guest knows better: its kernel may use fewer.
-func describeVM(t *results.Target, k target.Kernel, out target.Outcome) {
-	t.Kind, t.Accel, t.Clock, t.QEMU = "vm", out.Accel, out.Clock, out.QEMU
-	t.MemoryBytes = out.MemoryBytes
-	t.Kernel.Requested, t.Kernel.SHA256 = k.Requested, k.SHA256
 }

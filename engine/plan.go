@@ -8,28 +8,26 @@ import (
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
-// Plan is what a run does: strategies × kernels × trials of one workload.
+// Plan is what a run does: strategies × kernels × trials of one workload, taking
+// turns.
 type Plan struct {
-	Workload     string
-	WorkloadArgs []string
-	Strategies   []string
-	Trials       int
+	Target     target.Target
+	Workload   string
+	Params     map[string]string // the workload's, by the name of its flag
+	Strategies []string
+	Trials     int
 	// Seed decides when each trial on the deterministic clock begins between
 	// the kernel's ticks: equal seeds give equal runs.
 	Seed    uint64
+	Options trial.Options
+	// Timeout is that of one boot, for the message of one that it ended.
+	Timeout time.Duration
 	Command []string // for run.json
 	// Out is the run directory, begun and empty. Who made it aborts it.
 	Out *results.Writer
-
-	Kernels []target.Kernel // none: this machine's
-	Machine target.VM       // to boot each of them on
-
-	NoDeaths, NoProbes, Stacks bool
-	RingBytes, InFlight        uint32
-	DrainTimeout               time.Duration
-
 	// Stop, when closed, ends the run early; what there is is kept.
 	Stop     <-chan struct{}
 	Progress Progress
@@ -48,9 +46,9 @@ func (p *Plan) stopped() bool {
 // Progress is told where a run is. Its methods may be called from any
 // goroutine.
 type Progress interface {
-	Begin(i, n int, label string)
-	Stage(e trial.Progress)
-	End(err error)
+	Begin(i, n int, label string) // of the i-th of n trials
+	Stage(p task.Progress)
+	End(err error) // of a trial
 	Finish()
 }
 
@@ -61,13 +59,10 @@ type NoProgress struct{}
 func (NoProgress) Begin(int, int, string) {}
 
 // Stage implements Progress.
-func (NoProgress) Stage(trial.Progress) {}
+func (NoProgress) Stage(task.Progress) {}
 
 // End implements Progress.
 func (NoProgress) End(error) {}
 
 // Finish implements Progress.
 func (NoProgress) Finish() {}
-
-// stageBoot is the host's: until the guest's own stages begin.
-const stageBoot = "boot"

@@ -5,7 +5,6 @@ package engine
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -39,7 +38,7 @@ type runner struct {
 // planned is one trial to do.
 type planned struct {
 	job    trial.Job
-	kernel *target.Kernel // nil: locally
+	kernel int // of the target's
 	label  string
 }
 
@@ -55,34 +54,16 @@ func Run(ctx context.Context, p Plan) (*results.Run, error) {
 
 // plan interleaves: every strategy on every kernel, then the next trial.
 func (r *runner) plan() []planned {
-	kernels := r.Kernels
-	if len(kernels) == 0 {
-		kernels = []target.Kernel{{Release: trial.Release()}}
-	}
-	names := make([]string, len(kernels))
-	seen := map[string]int{}
-	for i, k := range kernels {
-		names[i] = k.Release
-		if seen[k.Release]++; seen[k.Release] > 1 {
-			// Two builds of one release: the developer's before and after.
-			names[i] += fmt.Sprintf("#%d", seen[k.Release])
-		}
-	}
 	var plan []planned
 	for n := range r.Trials {
-		for i := range kernels {
+		for i, kernel := range r.Target.Kernels() {
 			for _, strategy := range r.Strategies {
-				p := planned{label: fmt.Sprintf("%s %s, trial %d", names[i], strategy, n)}
-				p.job = trial.Job{
-					Scenario: TagSafe(r.Workload + "/" + names[i] + "/" + strategy), Trial: n,
-					Workload: r.Workload, Args: r.WorkloadArgs, Strategy: strategy, NoDeaths: r.NoDeaths, Stacks: r.Stacks, NoProbes: r.NoProbes,
-					RingBytes: r.RingBytes, InFlight: r.InFlight, DrainTimeout: r.DrainTimeout,
-				}
-				if r.Machine.Clock == target.ClockICount {
+				p := planned{kernel: i, label: fmt.Sprintf("%s %s, trial %d", kernel, strategy, n), job: trial.Job{
+					Scenario: TagSafe(r.Workload + "/" + kernel + "/" + strategy), Trial: n,
+					Workload: r.Workload, Params: r.Params, Strategy: strategy, Options: r.Options,
+				}}
+				if r.Target.Clock() == results.ClockICount {
 					p.job.StartPhase = startPhase(r.Seed, n)
-				}
-				if kernels[i].Path != "" {
-					p.kernel = &kernels[i]
 				}
 				plan = append(plan, p)
 			}
@@ -161,7 +142,7 @@ func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 
 // errTimedOut is a trial that --timeout ended.
 func (r *runner) errTimedOut() error {
-	return fmt.Errorf("not done in %v (give it a longer --timeout)", r.Machine.Timeout)
+	return fmt.Errorf("not done in %v (give it a longer --timeout)", r.Timeout)
 }
 
 // Verify holds the run against its own arithmetic.
@@ -212,14 +193,10 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	defer scratch.Close()
 	dir := filepath.Join(scratch.Dir, "run")
-	var out *target.Outcome
-	if p.kernel == nil {
-		err = r.local(ctx, p, dir)
-	} else {
-		if err = os.Mkdir(dir, 0o700); err == nil {
-			out, err = r.vm(ctx, p, dir)
-		}
-	}
+	done, err := r.Target.Do(ctx, p.kernel, target.Work{
+		Task: trial.TaskRun, Request: p.job, Dir: dir, Stop: r.Stop, OnProgress: r.Progress.Stage,
+	})
+	r.timedOut = done.Outcome.TimedOut
 	if err != nil {
 		return err
 	}
@@ -234,15 +211,13 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	if t := &part.Run.Scenarios[0].Trials[0]; t.Partial && t.Ops == 0 && t.Puts == 0 && len(t.Metrics) == 0 {
 		return errNothingMeasured
 	}
-	if out != nil {
-		describeVM(&part.Run.Targets[0], *p.kernel, *out)
-		t := &part.Run.Scenarios[0].Trials[0]
-		t.Warnings = append(t.Warnings, out.Warnings...)
-		if out.Clock == target.ClockICount {
-			analyze.InInstructions(part.Run.Scenarios[0].Metrics)
-			analyze.InInstructions(part.Run.Scenarios[0].Trials[0].Metrics)
-		}
-		part.Run.Target = part.Run.Targets[0]
+	done.Describe(&part.Run.Targets[0])
+	part.Run.Target = part.Run.Targets[0]
+	t := &part.Run.Scenarios[0].Trials[0]
+	t.Warnings = append(t.Warnings, done.Outcome.Warnings...)
+	if r.Target.Clock() == results.ClockICount {
+		analyze.InInstructions(part.Run.Scenarios[0].Metrics)
+		analyze.InInstructions(t.Metrics)
 	}
 	return r.fold(part)
 }
@@ -257,7 +232,7 @@ func (r *runner) fold(part *results.Dir) error {
 	if err := r.foldHistograms(part); err != nil {
 		return err
 	}
-	if !r.NoDeaths {
+	if !r.Options.NoDeaths {
 		if err := r.Out.KeepDeaths(); err != nil {
 			return err
 		}
@@ -313,54 +288,4 @@ func (r *runner) foldDeath(part *results.Run, d *results.Death) error {
 		return fmt.Errorf("read what the trial gave: a death of %s, trial %d, is not of this trial", safetext.Name(d.Scenario), d.Trial)
 	}
 	return r.Out.Death(d)
-}
-
-// machine is what a kernel is booted on.
-func (r *runner) machine(k target.Kernel) target.VM {
-	vm := r.Machine
-	vm.Kernel = k
-	return vm
-}
-
-// local runs the trial in this process.
-func (r *runner) local(ctx context.Context, p *planned, dir string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-r.Stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return trial.Run(ctx, &trial.Trial{Job: &p.job, OnProgress: r.Progress.Stage}, dir)
-}
-
-// vm boots the kernel and runs the trial there.
-func (r *runner) vm(ctx context.Context, p *planned, dir string) (*target.Outcome, error) {
-	data, err := json.Marshal(p.job)
-	if err != nil {
-		return nil, err
-	}
-	r.Progress.Stage(trial.Progress{Stage: stageBoot})
-	out, err := r.machine(*p.kernel).Run(ctx, target.Job{
-		Args: []string{"guest", trial.GuestJobPath}, Files: map[string][]byte{trial.GuestJobPath: data}, OutDir: dir,
-		Limits: trial.GuestLimits, Stop: r.Stop,
-		Event: func(kind string, payload []byte) {
-			if kind != trial.EventProgress {
-				return
-			}
-			if e, ok := trial.DecodeProgress(payload); ok {
-				r.Progress.Stage(e)
-			}
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	r.timedOut = out.TimedOut
-	if out.ExitCode != 0 {
-		return nil, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(out.Message, "mapprof: "))
-	}
-	return &out, nil
 }

@@ -14,13 +14,14 @@ import (
 func TestStartPhase(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for seed := range uint64(3) {
-		r := &runner{Plan: Plan{Workload: "churn", Strategies: []string{"rcu", "tasks-trace"}, Trials: 4, Seed: seed}}
+		vm := &target.VMTarget{Images: []target.Kernel{{Release: "6.12"}}}
+		r := &runner{Plan: Plan{Target: vm, Workload: "churn", Strategies: []string{"rcu", "tasks-trace"}, Trials: 4, Seed: seed}}
 		for _, p := range r.plan() {
 			if p.job.StartPhase != 0 {
 				t.Errorf("wall clock: %s begins %v late", p.label, p.job.StartPhase)
 			}
 		}
-		r.Machine.Clock = target.ClockICount
+		vm.Machine.Clock = target.ClockICount
 		plan, again := r.plan(), r.plan()
 		for i, p := range plan {
 			if p.job.StartPhase != again[i].job.StartPhase || p.job.StartPhase < 0 || p.job.StartPhase >= 40*time.Millisecond {

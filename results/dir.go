@@ -23,6 +23,10 @@ const (
 	DeathsFile     = "deaths.jsonl.zst"
 )
 
+// Files are the files that a run directory may have, run.json last: with it the
+// directory is whole.
+func Files() []string { return []string{HistogramsFile, ProfileFile, DeathsFile, RunFile} }
+
 // Limits on what a reader takes from a file: a run directory may come from a
 // stranger. They are far above what mapprof writes.
 const (

@@ -98,6 +98,9 @@ type GuestError struct {
 	ConsoleTail string
 }
 
+// Console is what of the guest's console says most; empty: nothing.
+func (e *GuestError) Console() string { return e.ConsoleTail }
+
 func (e *GuestError) short() string {
 	if e.Detail == "" {
 		return e.Reason

@@ -230,10 +230,3 @@ var instances atomic.Uint32
 func uniqueName(base string) string {
 	return fmt.Sprintf("%.8s_%04x%02x", base, os.Getpid()&0xffff, instances.Add(1)&0xff)
 }
-
-// Params returns every flag's value of a workload, by name.
-func Params(fs *pflag.FlagSet) map[string]string {
-	m := map[string]string{}
-	fs.VisitAll(func(f *pflag.Flag) { m[f.Name] = f.Value.String() })
-	return m
-}

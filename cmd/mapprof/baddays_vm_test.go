@@ -25,6 +25,8 @@ import (
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // victim is a mapprof run in a process of its own.
@@ -455,18 +457,17 @@ func withoutBoots(table string) string {
 func init() {
 	// A reader that no tasks-trace grace period can pass by before the
 	// machine is off, from before the trial's probes attach.
-	guestMains["held-reader"] = func(args []string) error {
-		w, _, err := (&trial.Job{Workload: "churn", Strategy: "tasks-trace", Args: []string{"--count=1", "--hold-reader=tasks-trace=60s"}}).Load()
+	guestTasks["held-reader"] = func(ctx context.Context, env *task.Env, request []byte) (any, error) {
+		w, err := workloads.New("churn", map[string]string{"count": "1", "hold-reader": "tasks-trace=60s"})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		ctx := context.Background()
 		instance, err := w.Setup(ctx, "tasks-trace")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		go func() { _, _ = instance.Run(ctx, func(_, _ uint64) {}) }() // it doesn't come to its end
-		return trial.RunGuest(ctx, args[0])
+		return trial.Handlers()[trial.TaskRun](ctx, env, request)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
 func init() {
@@ -33,10 +34,10 @@ func init() {
 			keep = append(keep, bytes.Repeat([]byte{1}, 16<<20))
 		}
 	}
-	guestMains["flood"] = func(args []string) error {
+	guestTasks["flood"] = func(ctx context.Context, env *task.Env, request []byte) (any, error) {
 		console, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		go func() {
 			line := []byte(strings.Repeat(floodText, 10) + "\n")
@@ -44,7 +45,7 @@ func init() {
 				_, err = console.Write(line)
 			}
 		}()
-		return trial.RunGuest(context.Background(), args[0])
+		return trial.Handlers()[trial.TaskRun](ctx, env, request)
 	}
 	guestMains["garbage"] = func([]string) error { return toPort([]byte("this is no frame, as anybody can see")) }
 	guestMains["oversized-frame"] = func([]string) error { return toPort(frame(frameEvent, 1<<20, nil)) }
@@ -55,7 +56,7 @@ func init() {
 	guestMains["endless"] = func([]string) error {
 		ch, err := target.OpenGuestChannel()
 		for err == nil {
-			err = ch.Send(trial.EventProgress, make([]byte, 60<<10))
+			err = ch.Send("progress", make([]byte, 60<<10))
 		}
 		return err
 	}
@@ -107,8 +108,8 @@ func frame(kind byte, size int, payload []byte) []byte {
 // as it is: a message with a hint, the exit code, and nothing left behind.
 func TestVMBadGuests(t *testing.T) {
 	ownCache(t)
-	defer func(l target.Limits) { trial.GuestLimits = l }(trial.GuestLimits)
-	trial.GuestLimits.TotalBytes = 512 << 10 // the default would take half an hour
+	defer func(l target.Limits) { guestLimits = l }(guestLimits)
+	guestLimits.TotalBytes = 512 << 10 // the default would take half an hour
 	var text strings.Builder
 	for _, args := range []string{
 		"--append " + guestMainArg + "panic",

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -34,7 +36,7 @@ func newBenchMatrixCmd() *cobra.Command {
 			}
 			text, failed := bench.MatrixTable(rows)
 			text += "\n" + measuredBy(cmd, kernels...)
-			if err := printBench(cmd, out, text); err != nil {
+			if err := (&benchFlags{out: out}).print(cmd, text); err != nil {
 				return err
 			}
 			if failed > 0 {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -7,15 +9,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
-	"github.com/spf13/cobra"
 )
 
 func newBenchWatchingCmd() *cobra.Command {
-	var vm bench.VM
-	var out, only string
+	var f benchFlags
+	var only string
 	var rounds int
 	cmd := &cobra.Command{
 		Use:   "watching",
@@ -23,17 +28,14 @@ func newBenchWatchingCmd() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	fs := cmd.Flags()
-	addBenchFlags(&vm, fs, defaultKernel)
-	fs.StringVar(&vm.Clock, "clock", target.ClockWall, "wall, or icount: one CPU whose clock counts instructions, and no noise")
+	f.add(fs, 20*time.Minute, defaultKernel)
+	f.addAccel(fs)
+	fs.StringVar(&f.machine.Clock, "clock", results.ClockWall, "wall, or icount: one CPU whose clock counts instructions, and no noise")
 	fs.IntVar(&rounds, "rounds", 10, "rounds of each workload, each with probes and without")
 	fs.StringVar(&only, "only", "", "leave out the workloads whose name doesn't contain this")
-	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if target.InGuestJob() {
-			return bench.InGuest(bench.MeasureWatching)
-		}
-		if vm.Clock != target.ClockWall && vm.Clock != target.ClockICount {
-			return &usageError{fmt.Errorf("--clock %q is not one of wall, icount", vm.Clock)}
+		if err := checkClock(f.machine.Clock); err != nil {
+			return err
 		}
 		if rounds < 1 || rounds > 1000 {
 			return &usageError{errors.New("--rounds must be from 1 to 1000")}
@@ -45,20 +47,24 @@ func newBenchWatchingCmd() *cobra.Command {
 			return &usageError{fmt.Errorf("--only %q leaves no workload", only)}
 		}
 		var text strings.Builder
-		var errs []error
-		for _, kernel := range vm.Kernels {
-			var measured []bench.WatchedResult
-			o, err := vm.Run(ctx, progressTo(cmd), kernel, "watching", churns, &measured)
+		var wrong []error
+		err := f.each(ctx, func(t target.Target, kernel string) error {
+			measured, done, err := bench.Watch(ctx, t, 0, churns, progressTo(cmd.ErrOrStderr()))
 			if err == nil && len(measured) != len(churns) {
 				err = errors.New("the guest sent another number of workloads")
 			}
 			if err != nil {
-				return fmt.Errorf("%s: %w", kernel, err)
+				return err
 			}
-			errs = append(errs, bench.WriteWatching(&text, o, churns, measured))
+			warn(cmd.ErrOrStderr(), kernel, done)
+			wrong = append(wrong, bench.WriteWatching(&text, done.Outcome, churns, measured))
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		text.WriteString(measuredBy(cmd))
-		return errors.Join(printBench(cmd, out, text.String()), errors.Join(errs...))
+		return errors.Join(f.print(cmd, text.String()), errors.Join(wrong...))
 	}
 	return cmd
 }

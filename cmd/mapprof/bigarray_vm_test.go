@@ -16,6 +16,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target/task"
 )
 
 // A large array's life has every stage, and every path reaches its elements.
@@ -164,11 +165,11 @@ func TestVMBigArrayPlantedFault(t *testing.T) {
 func init() {
 	// Threads that are always ready to run: the workload's is preempted, and
 	// goes on elsewhere.
-	guestMains["busy"] = func(args []string) error {
+	guestTasks["busy"] = func(ctx context.Context, env *task.Env, request []byte) (any, error) {
 		defer keepHostBusy()()
 		defer keepHostBusy()()
 		defer keepHostBusy()()
-		return trial.RunGuest(context.Background(), args[0])
+		return trial.Handlers()[trial.TaskRun](ctx, env, request)
 	}
 }
 

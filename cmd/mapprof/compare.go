@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -67,12 +66,13 @@ Exit code 0, whatever changed; see mapprof gate for one that tells.`,
 var compareFormats = []string{"table", "json", "markdown", "csv"}
 
 func (f *compareFlags) check(n int) error {
+	if err := checkFormat(f.format, compareFormats...); err != nil {
+		return err
+	}
 	known := []string{"", compare.ByRun, compare.ByStrategy, compare.ByKernel, compare.ByWorkload}
 	switch {
 	case !slices.Contains(known, f.by):
 		return &usageError{fmt.Errorf("--by %q is not one of run, strategy, kernel, workload", f.by)}
-	case !slices.Contains(compareFormats, f.format):
-		return &usageError{fmt.Errorf("--format %q is not one of %s", f.format, strings.Join(compareFormats, ", "))}
 	case !(f.alpha > 0 && f.alpha < 1):
 		return &usageError{errors.New("--alpha must be between 0 and 1")}
 	case !(f.threshold >= 0 && f.threshold <= 1000):

@@ -77,7 +77,7 @@ func TestDocsCommandsAreAccepted(t *testing.T) {
 			}
 			madeUpArguments(t, args)
 			line := file + ": mapprof " + strings.Join(args, " ")
-			cmd, rest, err := newRootCmd(args).Find(args)
+			cmd, rest, err := newRootCmd().Find(args)
 			if err != nil || !cmd.HasParent() {
 				t.Errorf("%s: no such command: %v", line, err)
 				continue

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -32,8 +33,8 @@ map's death can therefore be told apart, and what is missing and why.
 			if err := flags.check(); err != nil {
 				return err
 			}
-			if format != "table" && format != "json" {
-				return &usageError{fmt.Errorf("--format %q is not one of table, json", format)}
+			if err := checkFormat(format, "table", "json"); err != nil {
+				return err
 			}
 			found, err := examine(cmd, &flags)
 			if err != nil {
@@ -72,16 +73,13 @@ func showDiagnoses(w io.Writer, found []trial.Diagnosis, format string) error {
 func examine(cmd *cobra.Command, flags *targetFlags) ([]trial.Diagnosis, error) {
 	ctx, stop := withSignals(cmd.Context())
 	defer stop()
-	kernels, err := flags.resolve(ctx, cmd.ErrOrStderr())
+	where, err := flags.resolve(ctx, cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}
-	if kernels == nil {
-		return []trial.Diagnosis{trial.Diagnose()}, nil
-	}
 	var found []trial.Diagnosis
-	for _, k := range kernels {
-		d, err := engine.DiagnoseVM(ctx, flags.vm(k))
+	for i := range where.Kernels() {
+		d, err := engine.Diagnose(ctx, where, i)
 		if err != nil {
 			return nil, err
 		}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -88,8 +86,8 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 }
 
 func (f *gateFlags) check(cmd *cobra.Command) error {
-	if !slices.Contains(compareFormats, f.format) {
-		return &usageError{fmt.Errorf("--format %q is not one of %s", f.format, strings.Join(compareFormats, ", "))}
+	if err := checkFormat(f.format, compareFormats...); err != nil {
+		return err
 	}
 	if f.selfTest {
 		for _, name := range []string{"baseline", "candidate", "confirm", "junit"} {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -17,11 +16,9 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
-	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/gatetest"
 	"github.com/mapprof/mapprof/report/term"
-	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
 // selfTestFlagNames mean nothing without --self-test.
@@ -109,10 +106,10 @@ func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, f
 		},
 	}
 	if !flags.noVM {
-		s.Run = func(ctx context.Context, r gatetest.Run) error { return flags.boot(ctx, stop, r) }
+		s.Run = func(ctx context.Context, r gatetest.Run) error { return bootSelfTest(ctx, flags, stop, r) }
 	}
 	// An interrupt ends what boots.
-	runCtx, cancelRun := whileNotStopped(ctx, stop)
+	runCtx, cancelRun := task.UntilStopped(ctx, stop)
 	defer cancelRun()
 	rates, failure := s.Do(runCtx)
 	if err := printSelfTest(cmd, rates, failure, flags, format); err != nil {
@@ -127,26 +124,6 @@ func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, f
 		}
 	}
 	return nil
-}
-
-// boot makes a real run: each trial is a boot.
-func (f *selfTestFlags) boot(ctx context.Context, stop <-chan struct{}, r gatetest.Run) error {
-	where := targetFlags{target: targetVM, kernels: []string{f.kernel}, clock: target.ClockICount, offline: f.offline, timeout: f.timeout}
-	kernels, err := where.resolve(ctx, io.Discard)
-	if err != nil {
-		return err
-	}
-	out, err := results.Create(r.Dir)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	_, err = engine.Run(ctx, engine.Plan{
-		Workload: r.Workload, WorkloadArgs: append(r.Args, r.Planted...), Strategies: []string{r.Strategy}, Trials: r.Trials, Seed: r.Seed, Out: out,
-		Command: append([]string{"mapprof"}, os.Args[1:]...), Kernels: kernels, Machine: where.vm(target.Kernel{}), NoDeaths: true,
-		RingBytes: 4 << 20, InFlight: 65536, DrainTimeout: 30 * time.Second, Stop: stop, Progress: engine.NoProgress{},
-	})
-	return err
 }
 
 func printSelfTest(cmd *cobra.Command, rates []selftest.Rate, failure error, flags *selfTestFlags, format string) error {

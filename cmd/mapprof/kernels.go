@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -103,8 +105,8 @@ func kernelsFormat(cmd *cobra.Command, format *string) {
 // kernelsArgs checks the arguments and --format before anything is done.
 func kernelsArgs(args cobra.PositionalArgs, format *string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
-		if *format != "table" && *format != "json" {
-			return fmt.Errorf("unknown format %q (table and json are known)", *format)
+		if err := checkFormat(*format, "table", "json"); err != nil {
+			return err
 		}
 		return args(cmd, a)
 	}

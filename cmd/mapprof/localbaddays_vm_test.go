@@ -7,7 +7,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,11 +24,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/engine"
-	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
 // The local target on kernels that refuse something, in one boot: a process
@@ -107,7 +106,7 @@ func lockDown(level string) error {
 }
 
 func init() {
-	guestMains[localGuest] = func([]string) error { return bench.InGuest(localBadDays) }
+	guestTasks[localGuest] = task.Handle(localBadDays)
 	guestMains[localCase] = func(args []string) error {
 		runtime.LockOSThread()
 		for _, w := range localWorlds {
@@ -121,9 +120,9 @@ func init() {
 		return fmt.Errorf("no case %q", args[0])
 	}
 	guestMains[byKprobes] = func([]string) error {
-		j := trial.Job{Scenario: "s", Workload: "churn", Strategy: "immediate", Args: []string{"--count=5"},
-			DrainTimeout: 10 * time.Second, Mechanisms: []string{probes.MechanismKprobe}}
-		if err := trial.Run(context.Background(), &trial.Trial{Job: &j, OnProgress: func(trial.Progress) {}}, localRunDir); err != nil {
+		j := trial.Job{Scenario: "s", Workload: "churn", Strategy: "immediate", Params: map[string]string{"count": "5"}, Options: trial.DefaultOptions()}
+		j.Mechanisms = []string{probes.MechanismKprobe}
+		if err := trial.Run(context.Background(), &task.Env{Dir: localRunDir, OnProgress: func(task.Progress) {}}, &j); err != nil {
 			return err
 		}
 		d, err := results.Open(localRunDir)
@@ -143,9 +142,8 @@ type localResult struct {
 	Left          []string // beside the run directory, in the cache, in the kernel
 }
 
-func localBadDays(_ any, say bench.ProgressSink) (all []localResult, err error) {
+func localBadDays(context.Context, *task.Env, task.None) (all []localResult, err error) {
 	for _, w := range localWorlds {
-		say(w.name)
 		r := localResult{Name: w.name, Command: w.args}
 		cmd := asMapprof(localCase, w.name)
 		if w.name == killedCase {
@@ -266,23 +264,7 @@ func bpfObjects() ([]string, error) {
 
 // TestVMLocalBadDays: what the program says and what it leaves behind.
 func TestVMLocalBadDays(t *testing.T) {
-	kernel, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []localResult
-	var decodeErr error
-	out, err := target.VM{Kernel: kernel, Timeout: 5 * time.Minute}.Run(t.Context(), target.Job{
-		Args: []string{localGuest}, Files: map[string][]byte{trial.GuestJobPath: []byte("{}")},
-		Event: func(kind string, payload []byte) {
-			if kind == bench.EventBench {
-				decodeErr = json.Unmarshal(payload, &all)
-			}
-		},
-	})
-	if err != nil || out.ExitCode != 0 || decodeErr != nil {
-		t.Fatalf("%v %v %s", err, decodeErr, out.Message)
-	}
+	all := vmtest.Call[[]localResult](t, vmtest.VM(t, "6.12"), localGuest, task.None{})
 	var text strings.Builder
 	for _, r := range all {
 		fmt.Fprintf(&text, "%s\n$ mapprof %s\n[%s] %s\n", r.Name, r.Command, r.Exit, masked(messageOf(r.Stderr)))

@@ -6,12 +6,10 @@ package main
 import (
 	"context"
 	"os"
-
-	"github.com/mapprof/mapprof/target"
 )
 
 func main() {
 	// In a VM this same binary is PID 1, and doesn't return from here.
-	target.GuestInit()
+	guestInit()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

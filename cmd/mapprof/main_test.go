@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -23,45 +24,60 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // packageDir is where the tests began, for those that go elsewhere.
 var packageDir, _ = os.Getwd()
 
-// guestMains are commands of guests that only tests have, by name.
+// guestMains are jobs of guests that only tests have and that are no tasks, by
+// name.
 var guestMains = map[string]func(args []string) error{}
 
-// guestMainArg on a VM's kernel command line names the one that its job is
+// guestTasks are tasks of guests that only tests have.
+var guestTasks = task.Handlers{}
+
+// guestMainArg on a VM's kernel command line names one of them, to be done
 // instead of a trial: so a guest goes wrong under the program as it is.
 const guestMainArg = "MAPPROF_TEST_GUEST="
 
-func guestMain() string {
-	name := os.Args[1]
-	if name != "guest" {
-		return name
+// jobName is what this guest is to do.
+func jobName() string {
+	if os.Args[1] != target.GuestCommand {
+		return os.Args[1]
 	}
 	cmdline, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
-		return name
+		return os.Args[2]
 	}
 	for arg := range strings.FieldsSeq(string(cmdline)) {
 		if other, ok := strings.CutPrefix(arg, guestMainArg); ok {
 			return other
 		}
 	}
-	return name
+	return os.Args[2]
 }
 
 // TestMain makes the test binary what mapprof is: the init of its VMs, and
 // the program that their jobs run.
 func TestMain(m *testing.M) {
-	target.GuestInit()
+	guestInit()
 	if target.InGuestJob() {
-		if f := guestMains[guestMain()]; f != nil {
-			if err := f(os.Args[2:]); err != nil {
-				printError(os.Stderr, err)
-				os.Exit(exitFailure)
-			}
-			os.Exit(exitOK)
-		}
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(guestJob())
 	}
 	os.Exit(m.Run())
+}
+
+func guestJob() int {
+	name := jobName()
+	var err error
+	switch {
+	case guestMains[name] != nil:
+		err = guestMains[name](os.Args[2:])
+	case guestTasks[name] != nil:
+		err = target.ServeGuest(context.Background(), guestTasks, name)
+	default:
+		return run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
+	if err != nil {
+		printError(os.Stderr, err)
+		return exitFailure
+	}
+	return exitOK
 }
 
 // mapprof runs the program in this process.

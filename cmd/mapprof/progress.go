@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -11,7 +13,7 @@ import (
 
 	bar "github.com/jedib0t/go-pretty/v6/progress"
 	"github.com/mapprof/mapprof/engine"
-	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/target/task"
 	"golang.org/x/term"
 )
 
@@ -42,7 +44,7 @@ func (l *lines) Begin(i, n int, label string) {
 	l.prefix, l.last, l.began = fmt.Sprintf("[%d/%d] %s", i+1, n, label), "", time.Now()
 }
 
-func (l *lines) Stage(e trial.Progress) {
+func (l *lines) Stage(e task.Progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e.Stage == l.last && time.Since(l.at) < lineInterval {
@@ -52,7 +54,7 @@ func (l *lines) Stage(e trial.Progress) {
 	fmt.Fprintf(l.w, "%s: %s%s\n", l.prefix, e.Stage, counts(e))
 }
 
-func counts(e trial.Progress) string {
+func counts(e task.Progress) string {
 	switch {
 	case e.Total > 0:
 		return fmt.Sprintf(" %d/%d", e.Done, e.Total)
@@ -110,7 +112,7 @@ func (b *bars) Begin(i, n int, label string) {
 	b.writer.AppendTracker(b.tracker)
 }
 
-func (b *bars) Stage(e trial.Progress) {
+func (b *bars) Stage(e task.Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.tracker == nil {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/safetext"
-	"github.com/mapprof/mapprof/target"
 )
 
 // The exit codes, which scripts may rely on.
@@ -43,7 +42,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // run is the whole program: arguments in, exit code out.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRootCmd(args)
+	root := newRootCmd()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -75,9 +74,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // kernel's words in it.
 func printError(w io.Writer, err error) {
 	fmt.Fprintf(w, "mapprof: %s\n", safeLines(strings.TrimSpace(err.Error())))
-	var guest *target.GuestError
-	if errors.As(err, &guest) && guest.ConsoleTail != "" {
-		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(safeLines(guest.ConsoleTail)))
+	var guest interface{ Console() string }
+	if errors.As(err, &guest) && guest.Console() != "" {
+		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(safeLines(guest.Console())))
 	}
 }
 
@@ -96,7 +95,7 @@ func indent(s string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
 }
 
-func newRootCmd(args []string) *cobra.Command {
+func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mapprof",
 		Short: "Profile the life and death of BPF maps",
@@ -114,6 +113,7 @@ Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
 		Version:       trial.ToolInfo().Version,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRunCmd(args), newDoctorCmd(), newKernelsCmd(), newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newGateCmd(), newExportCmd(), newBenchCmd(), newGuestCmd())
+	root.AddCommand(newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newGateCmd(), newExportCmd())
+	root.AddCommand(recordingCmds()...)
 	return root
 }

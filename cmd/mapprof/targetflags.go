@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package main
 
 import (
@@ -11,8 +13,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/safetext"
-	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -50,7 +53,7 @@ func (f *targetFlags) add(fs *pflag.FlagSet) {
 	fs.Var(&f.memory, "memory", "the VM's memory (default 1GiB)")
 	fs.StringArrayVar(&f.append, "append", nil, "add this to the VM's kernel command line; repeatable")
 	fs.StringVar(&f.accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
-	fs.StringVar(&f.clock, "clock", target.ClockWall, "the VM's clock: wall, or icount (virtual time = instructions executed; one CPU, TCG)")
+	fs.StringVar(&f.clock, "clock", results.ClockWall, "the VM's clock: wall, or icount (virtual time = instructions executed; one CPU, TCG)")
 	fs.DurationVar(&f.timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload takes at least)")
 	fs.BoolVar(&f.offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&f.console, "console", "", "keep the VM's console in this file (that of the last boot)")
@@ -69,13 +72,13 @@ func (f *targetFlags) check() error {
 	default:
 		return &usageError{fmt.Errorf("--target %q is not one of auto, local, vm", f.target)}
 	}
-	if f.clock != target.ClockWall && f.clock != target.ClockICount {
-		return &usageError{fmt.Errorf("--clock %q is not one of wall, icount", f.clock)}
+	if err := checkClock(f.clock); err != nil {
+		return err
 	}
 	if f.accel != "" && f.accel != "kvm" && f.accel != "tcg" {
 		return &usageError{fmt.Errorf("--accel %q is not one of kvm, tcg", f.accel)}
 	}
-	if f.clock == target.ClockICount && (f.cpus > 1 || f.accel == "kvm") {
+	if f.clock == results.ClockICount && (f.cpus > 1 || f.accel == "kvm") {
 		return &usageError{fmt.Errorf("--clock icount needs one CPU and TCG (leave out --cpus and --accel)")}
 	}
 	if f.cpus < 0 || f.cpus > 255 {
@@ -83,6 +86,14 @@ func (f *targetFlags) check() error {
 	}
 	if f.timeout < 0 || f.timeout == 0 && f.changed("timeout") {
 		return &usageError{fmt.Errorf("--timeout must be more than 0")}
+	}
+	return nil
+}
+
+// checkClock checks --clock.
+func checkClock(clock string) error {
+	if clock != results.ClockWall && clock != results.ClockICount {
+		return &usageError{fmt.Errorf("--clock %q is not one of %s, %s", clock, results.ClockWall, results.ClockICount)}
 	}
 	return nil
 }
@@ -96,18 +107,18 @@ var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", 
 // none.
 func (f *targetFlags) wantsVM() string {
 	for _, name := range vmFlags {
-		if f.changed(name) && !(name == "clock" && f.clock == target.ClockWall) {
+		if f.changed(name) && !(name == "clock" && f.clock == results.ClockWall) {
 			return name
 		}
 	}
 	return ""
 }
 
-// resolve finds out where to run: no kernel means locally.
-func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) ([]target.Kernel, error) {
+// resolve finds out where to run.
+func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) (target.Target, error) {
 	local := f.target == targetLocal
 	if f.target == targetAuto && len(f.kernels) == 0 && f.wantsVM() == "" {
-		err := canTrace()
+		err := trial.CanTrace()
 		if err == nil {
 			local = true
 		} else {
@@ -115,13 +126,16 @@ func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) ([]target.K
 		}
 	}
 	if local {
-		return nil, nil
+		return target.Local{Release: trial.Release(), Handlers: handlers()}, nil
 	}
 	names := f.kernels
 	if len(names) == 0 {
 		names = []string{defaultKernel}
 	}
-	var kernels []target.Kernel
+	vm := &target.VMTarget{Machine: target.VM{
+		CPUs: f.cpus, MemoryBytes: uint64(f.memory), Append: f.append,
+		Accel: f.accel, Clock: f.clock, Timeout: f.timeout, ConsoleLog: f.console,
+	}, Limits: guestLimits}
 	for _, name := range names {
 		k, err := target.ResolveKernel(ctx, name, target.KernelOptions{
 			Offline:  f.offline,
@@ -135,24 +149,10 @@ func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) ([]target.K
 		if err != nil {
 			return nil, err
 		}
-		kernels = append(kernels, k)
+		vm.Images = append(vm.Images, k)
 	}
-	return kernels, nil
+	return vm, nil
 }
 
-// vm makes the machine for one kernel.
-func (f *targetFlags) vm(k target.Kernel) target.VM {
-	return target.VM{
-		Kernel: k, CPUs: f.cpus, MemoryBytes: uint64(f.memory), Append: f.append,
-		Accel: f.accel, Clock: f.clock, Timeout: f.timeout, ConsoleLog: f.console,
-	}
-}
-
-// canTrace attaches the probes and detaches them again.
-func canTrace() error {
-	p, _, err := probes.Attach(probes.Config{})
-	if err != nil {
-		return err
-	}
-	return p.Close()
-}
+// guestLimits bound what a guest may send; tests make them smaller.
+var guestLimits target.Limits

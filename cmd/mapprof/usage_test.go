@@ -4,11 +4,12 @@ package main
 
 import (
 	"fmt"
-	"github.com/mapprof/mapprof/engine"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mapprof/mapprof/engine"
 )
 
 // TestBadInput holds every mistake that needs no kernel to its one line, its

@@ -26,9 +26,9 @@ type ftraceCall struct {
 	Parent   string // that called it
 }
 
-// StartFtrace traces those of the functions that this kernel has. It is an
+// startFtrace traces those of the functions that this kernel has. It is an
 // error if it has none.
-func StartFtrace(functions ...string) (err error) {
+func startFtrace(functions ...string) (err error) {
 	known, err := os.ReadFile(tracefs + "available_filter_functions")
 	if err != nil {
 		return fmt.Errorf("start the function tracer: %w", err)
@@ -43,8 +43,8 @@ func StartFtrace(functions ...string) (err error) {
 		"set_ftrace_filter", strings.Join(filter, " "), "current_tracer", "function", "tracing_on", "1")
 }
 
-// FtraceCalls returns the calls so far, in order.
-func FtraceCalls() ([]ftraceCall, error) {
+// ftraceCalls returns the calls so far, in order.
+func ftraceCalls() ([]ftraceCall, error) {
 	f, err := os.Open(tracefs + "trace")
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -56,7 +57,7 @@ type HoldRow struct {
 const srcuLook = "process_srcu"
 
 // onSRCU: since 7.0 tasks-trace is built on it.
-func onSRCU(t *trial.Trial) bool {
+func onSRCU(t *trial.Measurement) bool {
 	attached := func(function string) bool {
 		return slices.ContainsFunc(t.Probes, func(a probes.Attachment) bool { return a.Function == function && a.Mechanism != "" })
 	}
@@ -90,16 +91,16 @@ var holdPhases = map[string]string{
 	workloads.StrategyRCU: results.PhaseRCUGP, workloads.StrategyTasksTrace: results.PhaseTasksTraceGP,
 }
 
-// MeasureHolds runs in the guest: no hold and each length, and a reader where
+// measureHolds runs in the guest: no hold and each length, and a reader where
 // it must not show.
-func MeasureHolds(c HoldConfig, say ProgressSink) ([]HoldRow, error) {
-	if err := StartFtrace(srcuLook); err != nil {
+func measureHolds(ctx context.Context, env *task.Env, c HoldConfig) ([]HoldRow, error) {
+	if err := startFtrace(srcuLook); err != nil {
 		return nil, err
 	}
 	var rows []HoldRow
 	add := func(strategy, reader string, lengths ...time.Duration) error {
-		say(fmt.Sprintf("strategy %s, reader %s held for %v in turn", strategy, reader, lengths))
-		more, err := measureHold(c.Count, strategy, reader, lengths)
+		say(env, fmt.Sprintf("strategy %s, reader %s held for %v in turn", strategy, reader, lengths))
+		more, err := measureHold(ctx, c.Count, strategy, reader, lengths)
 		rows = append(rows, more...)
 		return err
 	}
@@ -123,7 +124,7 @@ type holdTrial struct {
 
 // measureHold lets the lengths take turns, death by death, so that what disturbs
 // the machine for a while disturbs all alike.
-func measureHold(count int, strategy, reader string, lengths []time.Duration) ([]HoldRow, error) {
+func measureHold(ctx context.Context, count int, strategy, reader string, lengths []time.Duration) ([]HoldRow, error) {
 	// What the trial before has left to clean up (programs, trampolines) would
 	// keep RCU busy during the first deaths.
 	time.Sleep(2 * time.Second)
@@ -133,10 +134,10 @@ func measureHold(count int, strategy, reader string, lengths []time.Duration) ([
 		list = append(list, l.String())
 	}
 	count *= len(lengths)
-	t, err := MeasureJob(context.Background(), &trial.Job{Workload: "churn", Strategy: strategy, DrainTimeout: 30 * time.Second, Args: []string{
-		fmt.Sprintf("--count=%d", count),
-		fmt.Sprintf("--rate=%f", 1/(slices.Max(lengths)+settle).Seconds()),
-		fmt.Sprintf("--hold-reader=%s=%s", reader, strings.Join(list, ",")),
+	t, err := measure(ctx, &trial.Job{Workload: "churn", Strategy: strategy, Params: map[string]string{
+		"count":       fmt.Sprint(count),
+		"rate":        fmt.Sprintf("%f", 1/(slices.Max(lengths)+settle).Seconds()),
+		"hold-reader": reader + "=" + strings.Join(list, ","),
 	}})
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func measureHold(count int, strategy, reader string, lengths []time.Duration) ([
 
 // byOperation puts what a trial of churn measured in the order of its
 // operations, each of which causes one death.
-func byOperation(t *trial.Trial, count int, strategy string) (m holdTrial, err error) {
+func byOperation(t *trial.Measurement, count int, strategy string) (m holdTrial, err error) {
 	m.left, m.waits, m.waited = t.Result.HeldUntilNS, t.Outcome.UpdateWaitNS, t.Outcome.UpdateWaitEndNS
 	if n := len(t.Outcome.Deaths); n != count || t.Outcome.Puts != uint64(count) || len(m.waits) != count || len(m.waited) != count || len(m.left) != count {
 		return m, fmt.Errorf("%d operations: %d deaths of %d, %d update waits, %d ends of readers", count, n, t.Outcome.Puts, len(m.waits), len(m.left))
@@ -206,7 +207,7 @@ func byOperation(t *trial.Trial, count int, strategy string) (m holdTrial, err e
 		m.phase, m.ends = append(m.phase, ns), append(m.ends, end)
 	}
 	if strategy == workloads.StrategyTasksTrace && onSRCU(t) {
-		calls, err := FtraceCalls()
+		calls, err := ftraceCalls()
 		if err != nil {
 			return m, err
 		}

@@ -80,7 +80,7 @@ func TestLooks(t *testing.T) {
 	}{
 		{[]string{"call_srcu"}, true}, {[]string{"call_srcu", "call_rcu_tasks_trace"}, false}, {[]string{"call_rcu_tasks_trace"}, false}, {nil, false},
 	} {
-		tr := &trial.Trial{Probes: []probes.Attachment{{Function: "call_srcu"}, {Function: "call_rcu_tasks_trace"}}}
+		tr := &trial.Measurement{Probes: []probes.Attachment{{Function: "call_srcu"}, {Function: "call_rcu_tasks_trace"}}}
 		for _, f := range tt.attached {
 			tr.Probes = append(tr.Probes, probes.Attachment{Function: f, Mechanism: "fentry"})
 		}
@@ -120,7 +120,7 @@ func TestWatchedRates(t *testing.T) {
 // TestByOperation: operations with a reader and without take turns, and each
 // has its own times.
 func TestByOperation(t *testing.T) {
-	tr := &trial.Trial{
+	tr := &trial.Measurement{
 		Result: workloads.Result{
 			HeldUntilNS: []int64{0, 130, 0, 330},
 			Metrics:     map[string]workloads.Metric{workloads.MetricHold: {Values: []float64{20, 21}}},

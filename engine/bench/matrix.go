@@ -31,10 +31,15 @@ type MatrixRow struct {
 // MatrixOf runs one kernel in a process of its own: whatever happens there,
 // the table goes on.
 func MatrixOf(ctx context.Context, kernel string, count int, offline bool, limit time.Duration) []MatrixRow {
-	strategies := new(workloads.Churn).Strategies()
+	var strategies []string
 	fail := func(err error) []MatrixRow {
 		return []MatrixRow{{kernel: kernel, strategy: strings.Join(strategies, ", "), err: err.Error()}}
 	}
+	churn, err := workloads.New("churn", nil)
+	if err != nil {
+		return fail(err)
+	}
+	strategies = churn.Strategies()
 	self, err := os.Executable()
 	if err != nil {
 		return fail(err)

@@ -4,7 +4,7 @@ package bench
 
 import (
 	"bufio"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +20,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/probes"
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
-// EventCosts is what the guest of a probe-cost benchmark sends.
-const EventCosts = "costs"
+// probeCostConfig is what the guest is told.
+type probeCostConfig struct {
+	Bpftrace string // its path there; empty: not compared with
+}
 
 // ProbeCost is what one lookup costs with one kind of probe attached. On the
 // icount clock a nanosecond is an instruction.
@@ -55,28 +57,23 @@ const bpftraceScript = `BEGIN { printf("attached\n"); }
 kfunc:vmlinux:` + benchFunction + ` { @start[tid] = nsecs; }
 kretfunc:vmlinux:` + benchFunction + ` /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }`
 
-// MeasureProbeCosts measures one after the other in this boot.
-func MeasureProbeCosts(bpftrace string) error {
-	ch, err := target.OpenGuestChannel()
-	if err != nil {
-		return err
-	}
-	defer ch.Close()
+// measureProbeCosts measures one after the other in this boot.
+func measureProbeCosts(_ context.Context, _ *task.Env, c probeCostConfig) ([]ProbeCost, error) {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "bench", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 16})
 	if err != nil {
-		return fmt.Errorf("create map: %w", err)
+		return nil, fmt.Errorf("create map: %w", err)
 	}
 	defer m.Close()
 	debug.SetGCPercent(-1)
 	runtime.LockOSThread()
 	var costs []ProbeCost
 	add := func(name string, measure func() (ProbeCost, error)) error {
-		c, err := measure()
+		cost, err := measure()
 		if err != nil {
 			return fmt.Errorf("measure with %s attached: %w", name, err)
 		}
-		c.Attached = name
-		costs = append(costs, c)
+		cost.Attached = name
+		costs = append(costs, cost)
 		return nil
 	}
 	plain := func() (ProbeCost, error) { return timeLookups(m) }
@@ -86,22 +83,18 @@ func MeasureProbeCosts(bpftrace string) error {
 		add(benchOwn, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{}) }),
 		add(benchOwnMany, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{ManyCPUs: true}) }),
 	); err != nil {
-		return err
+		return nil, err
 	}
-	if bpftrace != "" {
-		if err := add(benchBpftrace, func() (ProbeCost, error) { return withBpftrace(m, bpftrace) }); err != nil {
-			return err
+	if c.Bpftrace != "" {
+		if err := add(benchBpftrace, func() (ProbeCost, error) { return withBpftrace(m, c.Bpftrace) }); err != nil {
+			return nil, err
 		}
 	}
 	// Once more, to show that nothing has drifted.
 	if err := add(benchNothing+" (again)", plain); err != nil {
-		return err
+		return nil, err
 	}
-	data, err := json.Marshal(costs)
-	if err != nil {
-		return err
-	}
-	return ch.Send(EventCosts, data)
+	return costs, nil
 }
 
 func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ ProbeCost, err error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
 // leastThroughput is what the default churn must keep of its throughput under
@@ -23,7 +24,7 @@ const leastThroughput = 0.97
 type WatchedChurn struct {
 	Name     string
 	Strategy string
-	Args     []string
+	Params   map[string]string
 	Batch    uint64
 	Rounds   int
 	// Required: the throughput must not fall below leastThroughput. The
@@ -37,9 +38,9 @@ func WatchedChurns(rounds int) []WatchedChurn {
 		{Name: "churn, as by default", Strategy: "rcu", Batch: 1, Rounds: rounds, Required: true},
 		{Name: "churn --strategy tasks-trace", Strategy: "tasks-trace", Batch: 1, Rounds: rounds, Required: true},
 		{Name: "churn, batches of 32 in a hash", Strategy: "rcu", Batch: 32, Rounds: rounds,
-			Args: []string{"--outer=hash-of-maps-noprealloc", "--slots=32", "--batch=32", "--count=30"}},
+			Params: map[string]string{"outer": "hash-of-maps-noprealloc", "slots": "32", "batch": "32", "count": "30"}},
 		{Name: "churn --strategy immediate (full rate)", Strategy: "immediate", Batch: 1, Rounds: rounds,
-			Args: []string{"--count=5000"}},
+			Params: map[string]string{"count": "5000"}},
 	}
 }
 
@@ -56,18 +57,18 @@ type WatchedResult struct {
 	Without, With []watchedRound
 }
 
-// MeasureWatching runs in the guest.
-func MeasureWatching(churns []WatchedChurn, say ProgressSink) ([]WatchedResult, error) {
+// measureWatching runs in the guest.
+func measureWatching(ctx context.Context, env *task.Env, churns []WatchedChurn) ([]WatchedResult, error) {
 	out := make([]WatchedResult, len(churns))
 	for i, c := range churns {
 		for round := range c.Rounds {
-			say(fmt.Sprintf("%s: round %d of %d", c.Name, round+1, c.Rounds))
+			say(env, fmt.Sprintf("%s: round %d of %d", c.Name, round+1, c.Rounds))
 			order := []bool{true, false}
 			if round%2 == 1 {
 				slices.Reverse(order) // A B B A: neither is always the first
 			}
 			for _, without := range order {
-				r, err := watchedRun(&c, without)
+				r, err := watchedRun(ctx, &c, without)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", c.Name, err)
 				}
@@ -82,17 +83,16 @@ func MeasureWatching(churns []WatchedChurn, say ProgressSink) ([]WatchedResult, 
 	return out, nil
 }
 
-func watchedRun(c *WatchedChurn, without bool) (watchedRound, error) {
+func watchedRun(ctx context.Context, c *WatchedChurn, without bool) (watchedRound, error) {
 	// What the run before left behind, maps and programs, is freed first.
 	time.Sleep(500 * time.Millisecond)
-	t, err := MeasureJob(context.Background(), &trial.Job{Workload: "churn", Strategy: c.Strategy, Args: c.Args,
-		NoProbes: without, DrainTimeout: 30 * time.Second})
+	t, err := measure(ctx, &trial.Job{Workload: "churn", Strategy: c.Strategy, Params: c.Params, Options: trial.Options{NoProbes: without}})
 	if err != nil {
 		return watchedRound{}, err
 	}
 	slices.Sort(t.Result.OpNS)
 	o := t.Outcome
-	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Measured.Nanoseconds()), MedianNS: t.Result.OpNS[len(t.Result.OpNS)/2],
+	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Duration.Nanoseconds()), MedianNS: t.Result.OpNS[len(t.Result.OpNS)/2],
 		Puts: o.Puts, Freed: o.Freed, Lost: o.Lost + o.InFlight}
 	if !without && (o.Puts != t.Result.LastPuts || o.Puts != o.Freed+o.Lost+o.InFlight) {
 		return r, fmt.Errorf("%d last references dropped, %d puts = %d freed + %d in flight + %d lost does not balance",

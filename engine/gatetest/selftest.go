@@ -5,6 +5,7 @@ package gatetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ const (
 type selfTestWorkload struct {
 	name     string
 	strategy string
-	args     func(count int) []string
+	params   func(count int) map[string]string
 	kinds    []plantedKind
 }
 
@@ -37,11 +38,11 @@ type selfTestWorkload struct {
 type plantedKind struct {
 	name  string
 	want  string
-	plant func(base *results.Run) []string // the flags that plant it; nil: nothing is
+	plant func(base *results.Run) map[string]string // the parameters that plant it; nil: nothing is
 }
 
-func plantArgs(args ...string) func(*results.Run) []string {
-	return func(*results.Run) []string { return args }
+func plant(name, value string) func(*results.Run) map[string]string {
+	return func(*results.Run) map[string]string { return map[string]string{name: value} }
 }
 
 // Workloads names the workloads that real pairs are run of.
@@ -56,16 +57,16 @@ func Workloads() []string {
 var selfTestWorkloads = []selfTestWorkload{
 	{
 		name: "churn", strategy: workloads.StrategyRCU,
-		args: func(count int) []string { return []string{fmt.Sprintf("--count=%d", count)} },
+		params: func(count int) map[string]string { return map[string]string{"count": fmt.Sprint(count)} },
 		kinds: []plantedKind{
 			{"churn, unchanged", gate.VerdictPass, nil},
-			{"churn, delay in the workload", gate.VerdictRegression, plantArgs("--inject-delay=8000000")},
-			{"churn, longer-held reader", gate.VerdictRegression, plantArgs("--inject-reader=24")},
+			{"churn, delay in the workload", gate.VerdictRegression, plant("inject-delay", "8000000")},
+			{"churn, longer-held reader", gate.VerdictRegression, plant("inject-reader", "24")},
 		},
 	},
 	{
 		name: "lookup", strategy: workloads.StrategyNone,
-		args: func(int) []string { return []string{"--path=syscall,helper", "--count=20480"} },
+		params: func(int) map[string]string { return map[string]string{"path": "syscall,helper", "count": "20480"} },
 		kinds: []plantedKind{
 			{"lookup, unchanged", gate.VerdictPass, nil},
 			{"lookup, +1 % instructions", gate.VerdictRegression, plantInLookups},
@@ -75,13 +76,13 @@ var selfTestWorkloads = []selfTestWorkload{
 
 // plantInLookups makes every lookup longer by the planted share of what the
 // baseline's take.
-func plantInLookups(base *results.Run) []string {
+func plantInLookups(base *results.Run) map[string]string {
 	var parts []string
 	for _, path := range []string{"syscall", "helper"} {
 		cost := base.Scenarios[0].Metrics["lookup."+path].P50
 		parts = append(parts, fmt.Sprintf("%s=%g", path, cost*plantedChange))
 	}
-	return []string{"--inject-instructions=" + strings.Join(parts, ",")}
+	return map[string]string{"inject-instructions": strings.Join(parts, ",")}
 }
 
 // plantedFlags make runs incomparable, which must not be how the gate finds
@@ -91,8 +92,8 @@ var plantedFlags = []string{"inject-delay", "inject-reader", "inject-instruction
 // Run is one run of a self-test, on the deterministic clock.
 type Run struct {
 	Workload, Strategy string
-	Args               []string // the workload's flags
-	Planted            []string // more of them: a slowdown
+	Params             map[string]string // the workload's
+	Planted            map[string]string // those of them that make it slower
 	Trials             int
 	Seed               uint64
 	Dir                string // to create
@@ -200,7 +201,7 @@ func (s *SelfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) 
 	}
 	for i, kind := range w.kinds {
 		dir := filepath.Join(s.Dir, fmt.Sprintf("%s-pair%d-candidate%d", w.name, pair+1, i))
-		var planted []string
+		var planted map[string]string
 		if kind.plant != nil {
 			planted = kind.plant(run)
 		}
@@ -226,8 +227,10 @@ func (s *SelfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) 
 }
 
 // make makes one real run.
-func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, planted []string) error {
-	return s.Run(ctx, Run{Workload: w.name, Strategy: w.strategy, Args: w.args(s.Count), Planted: planted, Trials: s.Trials, Seed: seed, Dir: dir})
+func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, planted map[string]string) error {
+	params := w.params(s.Count)
+	maps.Copy(params, planted)
+	return s.Run(ctx, Run{Workload: w.name, Strategy: w.strategy, Params: params, Planted: planted, Trials: s.Trials, Seed: seed, Dir: dir})
 }
 
 // count adds a verdict to its kind, and shows one that is wrong.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,10 +48,7 @@ func TestSelfTest(t *testing.T) {
 			factor = 1.5
 		}
 		saveMadeUp(t, run.Dir, factor, func(r *results.Run) {
-			for _, a := range run.Planted {
-				name, value, _ := strings.Cut(strings.TrimPrefix(a, "--"), "=")
-				r.Scenarios[0].Params[name] = value
-			}
+			maps.Copy(r.Scenarios[0].Params, run.Planted)
 			r.Scenarios[0].ID, r.Scenarios[0].Workload = run.Workload, run.Workload
 		})
 		return nil

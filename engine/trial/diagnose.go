@@ -10,8 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const EventDoctor = "doctor"
-
 // Diagnosis is what doctor found on one kernel.
 type Diagnosis struct {
 	Target results.Target `json:"target"`
@@ -64,4 +62,13 @@ func visiblePhases(attachments []probes.Attachment) []string {
 	add(results.PhaseLimbo, put && free)
 	add(results.PhaseUpdateWait, on[probes.StageUpdateWait])
 	return phases
+}
+
+// CanTrace attaches the probes and detaches them again.
+func CanTrace() error {
+	p, _, err := probes.Attach(probes.Config{})
+	if err != nil {
+		return err
+	}
+	return p.Close()
 }

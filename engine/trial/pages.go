@@ -17,7 +17,7 @@ import (
 
 // PageTime implements workloads.Tracer. What can't be timed is said in the
 // result.
-func (t *Trial) PageTime(functions []workloads.PageFunction, try func() (uint64, error), f func(workloads.Watch) (uint64, error)) (out workloads.PageTime, err error) {
+func (t *tracer) PageTime(functions []workloads.PageFunction, try func() (uint64, error), f func(workloads.Watch) (uint64, error)) (out workloads.PageTime, err error) {
 	p, function, why, err := pageProbe(functions, try)
 	if err != nil {
 		return out, err

@@ -22,19 +22,19 @@ import (
 )
 
 // write turns what was measured into a run directory.
-func (t *Trial) write(w *results.Writer) error {
-	scenario, dists, err := t.scenario()
+func (m *Measurement) write(w *results.Writer) error {
+	scenario, dists, err := m.scenario()
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	run := &results.Run{
-		Tool: ToolInfo(), Host: HostInfo(), Started: t.Begin, Ended: now,
-		Stacks: t.Outcome.Stacks, Scenarios: []results.Scenario{scenario}, Warnings: []string{},
-		Targets: []results.Target{t.target()},
+		Tool: ToolInfo(), Host: HostInfo(), Started: m.Began, Ended: now,
+		Stacks: m.Outcome.Stacks, Scenarios: []results.Scenario{scenario}, Warnings: []string{},
+		Targets: []results.Target{m.target()},
 	}
 	run.Target = run.Targets[0]
-	if t.Result.Interrupted {
+	if m.Result.Interrupted {
 		run.Partial, run.PartialReason = true, "interrupted"
 	}
 	run.SumLoss()
@@ -43,27 +43,27 @@ func (t *Trial) write(w *results.Writer) error {
 		if d == nil {
 			continue
 		}
-		if err := w.Histogram(results.Tag(t.Job.Scenario, t.Job.Trial, phase), d.Histogram, t.Begin, now); err != nil {
+		if err := w.Histogram(results.Tag(m.Job.Scenario, m.Job.Trial, phase), d.Histogram, m.Began, now); err != nil {
 			return err
 		}
 	}
-	for _, l := range t.lookups {
-		if err := w.Histogram(results.Tag(t.Job.Scenario, t.Job.Trial, l.name), l.histogram, t.Begin, now); err != nil {
+	for _, l := range m.lookups {
+		if err := w.Histogram(results.Tag(m.Job.Scenario, m.Job.Trial, l.name), l.histogram, m.Began, now); err != nil {
 			return err
 		}
 	}
 	builder := profile.NewBuilder()
-	if !t.Job.NoDeaths {
+	if !m.Job.NoDeaths {
 		if err := w.KeepDeaths(); err != nil {
 			return err
 		}
 	}
-	for i := range t.Outcome.Deaths {
-		d := &t.Outcome.Deaths[i]
+	for i := range m.Outcome.Deaths {
+		d := &m.Outcome.Deaths[i]
 		if err := builder.Add(d); err != nil {
 			return err
 		}
-		if t.Job.NoDeaths {
+		if m.Job.NoDeaths {
 			continue
 		}
 		if err := w.Death(d); err != nil {
@@ -71,10 +71,10 @@ func (t *Trial) write(w *results.Writer) error {
 		}
 	}
 	var p *pprof.Profile
-	if len(t.lookups) > 0 && builder.N() == 0 {
-		p, err = profile.OfLookups(t.lookupCosts(), profile.MetaOf(run))
+	if len(m.lookups) > 0 && builder.N() == 0 {
+		p, err = profile.OfLookups(m.lookupCosts(), profile.MetaOf(run))
 	} else {
-		p, err = builder.Build(t.Outcome.Stacks, profile.MetaOf(run))
+		p, err = builder.Build(m.Outcome.Stacks, profile.MetaOf(run))
 	}
 	if err != nil {
 		return err
@@ -89,20 +89,63 @@ func (t *Trial) write(w *results.Writer) error {
 	return w.Finish(run)
 }
 
+// metrics puts the workload's figures and the probes' into one form.
+func (m *Measurement) metrics() map[string]results.Metric {
+	out := map[string]results.Metric{}
+	for name, figure := range m.Result.Metrics {
+		sum := analyze.MetricOf(figure.Values, figure.Unit, figure.How)
+		sum.Difference = figure.Difference
+		out[name] = sum
+	}
+	for _, l := range m.lookups {
+		out[l.name] = analyze.MetricOfHistogram(l.histogram, analyze.Exact{
+			N: l.counts.Count, SumNS: int64(l.counts.SumNS), MinNS: int64(l.counts.MinNS), MaxNS: int64(l.counts.MaxNS),
+		}, "fentry and fexit of "+l.function)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// lookupCosts are the samples of the trial's profile. Without stacks there is
+// one for each path; with them the time is shared out by calls, the last place
+// getting what is left.
+func (m *Measurement) lookupCosts() []profile.LookupCost {
+	var out []profile.LookupCost
+	for _, l := range m.lookups {
+		cost := profile.LookupCost{
+			Scenario: m.Job.Scenario, Path: l.name, Function: l.function,
+			Lookups: l.counts.Count, SumNS: int64(l.counts.SumNS),
+		}
+		left := cost
+		for _, s := range l.stacks {
+			share := cost
+			share.Stack = s.Frames
+			share.Lookups = min(s.Calls, left.Lookups)
+			share.SumNS = int64(float64(cost.SumNS) * float64(share.Lookups) / float64(max(1, cost.Lookups)))
+			left.Lookups, left.SumNS = left.Lookups-share.Lookups, left.SumNS-share.SumNS
+			out = append(out, share)
+		}
+		if left.Lookups > 0 || len(l.stacks) == 0 {
+			out = append(out, left)
+		} else {
+			out[len(out)-1].SumNS += left.SumNS
+		}
+	}
+	return out
+}
+
 // scenario makes the scenario with its one trial, and the distributions that
 // stand behind its figures.
-func (t *Trial) scenario() (results.Scenario, map[string]*analyze.Distribution, error) {
-	_, flags, err := t.Job.Load()
-	if err != nil {
-		return results.Scenario{}, nil, err
-	}
-	params, o := workloads.Params(flags), t.Outcome
+func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribution, error) {
+	params, o := m.Job.Params, m.Outcome
 	for i := range o.Deaths {
-		o.Deaths[i].Scenario, o.Deaths[i].Trial = t.Job.Scenario, t.Job.Trial
+		o.Deaths[i].Scenario, o.Deaths[i].Trial = m.Job.Scenario, m.Job.Trial
 		// The suffix keeps instances apart and says nothing.
 		o.Deaths[i].MapName = strings.TrimRight(o.Deaths[i].MapName, "0123456789abcdef")
 		o.Deaths[i].MapName = strings.TrimSuffix(o.Deaths[i].MapName, "_")
-		if t.Job.Strategy != workloads.StrategyImmediate {
+		if m.Job.Strategy != workloads.StrategyImmediate {
 			o.Deaths[i].Outer = params["outer"]
 		}
 	}
@@ -112,7 +155,7 @@ func (t *Trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 	}
 	err = errors.Join(
 		addDistribution(dists, results.PhaseUpdateWait, o.UpdateWaitNS),
-		addDistribution(dists, results.PhaseOp, t.Result.OpNS))
+		addDistribution(dists, results.PhaseOp, m.Result.OpNS))
 	if err != nil {
 		return results.Scenario{}, nil, err
 	}
@@ -122,14 +165,14 @@ func (t *Trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 	}
 	limbo, timeline := analyze.LimboOf(analyze.SpansOf(o.Deaths, o.Pending, o.AtNS))
 	tr := results.Trial{
-		Index: t.Job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
-		Expected: t.Result.LastPuts, Excluded: o.Excluded, Ops: t.Result.Ops,
-		DurationNS: uint64(t.Measured.Nanoseconds()), StartPhaseNS: t.Job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
+		Index: m.Job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
+		Expected: m.Result.LastPuts, Excluded: o.Excluded, Ops: m.Result.Ops,
+		DurationNS: uint64(m.Duration.Nanoseconds()), StartPhaseNS: m.Job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
 		GracePeriods: o.GracePeriods[:min(len(o.GracePeriods), results.MaxGracePeriods)],
-		Paths:        o.Paths, Loss: o.Loss, Warnings: t.warnings, Partial: t.Result.Interrupted,
+		Paths:        o.Paths, Loss: o.Loss, Warnings: m.Warnings, Partial: m.Result.Interrupted,
 	}
-	tr.Failures, tr.Findings, tr.Metrics = t.Result.Failures, t.Result.Findings, t.metrics()
-	tr.Warnings = append(tr.Warnings, t.Result.Warnings...)
+	tr.Failures, tr.Findings, tr.Metrics = m.Result.Failures, m.Result.Findings, m.metrics()
+	tr.Warnings = append(tr.Warnings, m.Result.Warnings...)
 	if n := len(o.Pending); n > 0 {
 		tr.Pending = &results.Pending{N: uint64(n), MinNS: 1 << 62}
 		for _, d := range o.Pending {
@@ -138,8 +181,8 @@ func (t *Trial) scenario() (results.Scenario, map[string]*analyze.Distribution, 
 		}
 	}
 	s := results.Scenario{
-		ID: t.Job.Scenario, Workload: t.Job.Workload, Params: params, Loop: t.Result.Loop, Kernel: Release(),
-		Strategy: results.Strategy{Requested: t.Job.Strategy, Observed: analyze.Observed(o.Paths), Paths: o.Paths},
+		ID: m.Job.Scenario, Workload: m.Job.Workload, Params: params, Loop: m.Result.Loop, Kernel: Release(),
+		Strategy: results.Strategy{Requested: m.Job.Strategy, Observed: analyze.Observed(o.Paths), Paths: o.Paths},
 		Phases:   phases, Limbo: limbo, Metrics: tr.Metrics, Trials: []results.Trial{tr}, Loss: o.Loss, Warnings: tr.Warnings,
 	}
 	return s, dists, nil
@@ -162,12 +205,12 @@ func addDistribution(dists map[string]*analyze.Distribution, phase string, value
 
 // target describes the kernel that this process runs on, as a local one; who
 // started a VM knows what else there is to say.
-func (t *Trial) target() results.Target {
+func (m *Measurement) target() results.Target {
 	return results.Target{
 		Kind: "local", Accel: "none", Clock: "wall", CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
 		Kernel: results.Kernel{Release: Release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
-			Cmdline: readLine("/proc/cmdline"), Knobs: t.knobs},
-		Probes: probeList(t.Probes),
+			Cmdline: readLine("/proc/cmdline"), Knobs: m.knobs},
+		Probes: probeList(m.Probes),
 	}
 }
 

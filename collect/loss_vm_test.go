@@ -2,11 +2,10 @@
 
 //go:build vm
 
-package main
+package collect_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,31 +14,25 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/mapprof/mapprof/collect"
-	"github.com/mapprof/mapprof/engine/bench"
-	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/workloads"
 )
 
 // Every way to lose a death, provoked: each must be counted, and the balance
 // must hold with it.
 
-const lossGuest = "guest-loss"
-
-func init() {
-	guestMains[lossGuest] = func([]string) error { return bench.InGuest(provokeLosses) }
-}
+const lossTask = "losses"
 
 // lossCase is one provocation.
 type lossCase struct {
 	Name     string
 	Strategy string
-	Args     []string
+	Params   map[string]string
 	Config   probes.Config
 	// Stalled: nobody reads the ring buffer before the workload has ended.
 	Stalled bool
@@ -68,43 +61,42 @@ type lossResult struct {
 }
 
 func lossCases() []lossCase {
-	batches := []string{"--outer=hash-of-maps-noprealloc", "--slots=64", "--batch=64", "--count=4"}
+	batches := map[string]string{"outer": "hash-of-maps-noprealloc", "slots": "64", "batch": "64", "count": "4"}
 	return []lossCase{
-		{Name: "ring buffer too small, reader stalled", Strategy: "immediate", Args: []string{"--count=300"},
+		{Name: "ring buffer too small, reader stalled", Strategy: "immediate", Params: map[string]string{"count": "300"},
 			Config: probes.Config{RingBytes: 4096}, Stalled: true, Drain: 10 * time.Second, Counters: []string{"ringbuf_full"}},
-		{Name: "the same, update waits", Strategy: "rcu", Args: []string{"--count=150"},
+		{Name: "the same, update waits", Strategy: "rcu", Params: map[string]string{"count": "150"},
 			Config: probes.Config{RingBytes: 4096}, Stalled: true, Drain: 10 * time.Second, Counters: []string{"wait_ringbuf_full"}},
-		{Name: "in-flight table full", Strategy: "tasks-trace", Args: batches,
+		{Name: "in-flight table full", Strategy: "tasks-trace", Params: batches,
 			Config: probes.Config{InFlight: 16}, Drain: 10 * time.Second, Settle: true, Counters: []string{"inflight_full"}},
-		{Name: "more deaths than can be drained", Strategy: "tasks-trace", Args: batches, Pending: true, Repeat: 20},
-		{Name: "ended with deaths pending", Strategy: "tasks-trace", Args: []string{"--count=10"}, Pending: true, Repeat: 20},
-		{Name: "free's entry detached midway", Strategy: "immediate", Args: []string{"--count=300"},
+		{Name: "more deaths than can be drained", Strategy: "tasks-trace", Params: batches, Pending: true, Repeat: 20},
+		{Name: "ended with deaths pending", Strategy: "tasks-trace", Params: map[string]string{"count": "10"}, Pending: true, Repeat: 20},
+		{Name: "free's entry detached midway", Strategy: "immediate", Params: map[string]string{"count": "300"},
 			Detach: "bpf_map_free_deferred", Drain: time.Second, Pending: true, Counters: []string{"stale"}},
-		{Name: "last put detached midway", Strategy: "rcu", Args: []string{"--count=60"},
+		{Name: "last put detached midway", Strategy: "rcu", Params: map[string]string{"count": "60"},
 			Detach: "bpf_map_put", Drain: time.Second, Settle: true, Counters: []string{"unmatched_free"}},
-		{Name: "call_rcu detached midway", Strategy: "rcu", Args: []string{"--count=60"},
+		{Name: "call_rcu detached midway", Strategy: "rcu", Params: map[string]string{"count": "60"},
 			Detach: "call_rcu", Drain: 10 * time.Second, Counters: []string{"unmatched_callback"}},
-		{Name: "full rate, default sizes", Strategy: "immediate", Args: []string{"--count=20000"}, Drain: 30 * time.Second},
+		{Name: "full rate, default sizes", Strategy: "immediate", Params: map[string]string{"count": "20000"}, Drain: 30 * time.Second},
 		{Name: "full rate in batches, default sizes", Strategy: "rcu", Drain: 30 * time.Second,
-			Args: []string{"--outer=hash-of-maps-noprealloc", "--slots=256", "--batch=256", "--count=40"}},
+			Params: map[string]string{"outer": "hash-of-maps-noprealloc", "slots": "256", "batch": "256", "count": "40"}},
 	}
 }
 
 // recursionCases need a kernel that preempts tasks inside a program.
 func recursionCases() []lossCase {
 	return []lossCase{
-		{Name: "programs attached once, preempt=full", Strategy: "immediate", Args: []string{"--count=3000"},
+		{Name: "programs attached once, preempt=full", Strategy: "immediate", Params: map[string]string{"count": "3000"},
 			Config: probes.Config{Once: true}, Busy: 6, Drain: time.Second, Settle: true, Repeat: 20, MayPend: true, Counters: []string{"recursion_misses"}},
-		{Name: "as by default, preempt=full", Strategy: "immediate", Args: []string{"--count=10000"},
+		{Name: "as by default, preempt=full", Strategy: "immediate", Params: map[string]string{"count": "10000"},
 			Busy: 6, Drain: 10 * time.Second, Settle: true},
 	}
 }
 
-func provokeLosses(cases []lossCase, say bench.ProgressSink) ([]lossResult, error) {
+func provokeLosses(_ context.Context, _ *task.Env, cases []lossCase) ([]lossResult, error) {
 	out := make([]lossResult, len(cases))
 	for i := range cases {
 		for range max(cases[i].Repeat, 1) {
-			say(cases[i].Name)
 			r, err := provoke(&cases[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", cases[i].Name, err)
@@ -129,14 +121,8 @@ func (c *lossCase) counted(r lossResult) (n uint64) {
 }
 
 func provoke(c *lossCase) (_ lossResult, err error) {
-	d, err := workloads.Find("churn")
+	w, err := workloads.New("churn", c.Params)
 	if err != nil {
-		return lossResult{}, err
-	}
-	w := d.New()
-	fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
-	w.AddFlags(fs)
-	if err := fs.Parse(c.Args); err != nil {
 		return lossResult{}, err
 	}
 	ctx := context.Background()
@@ -254,25 +240,10 @@ func TestVMRecursion(t *testing.T) { testLosses(t, recursionCases(), "preempt=fu
 
 func testLosses(t *testing.T, cases []lossCase, parameters ...string) {
 	t.Helper()
-	kernel, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(cases)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []lossResult
-	out, err := target.VM{Kernel: kernel, Timeout: 10 * time.Minute, Append: parameters}.Run(t.Context(), target.Job{
-		Args: []string{lossGuest}, Files: map[string][]byte{trial.GuestJobPath: data},
-		Event: func(kind string, payload []byte) {
-			if kind == bench.EventBench {
-				err = json.Unmarshal(payload, &got)
-			}
-		},
-	})
-	if err != nil || out.ExitCode != 0 || len(got) != len(cases) {
-		t.Fatalf("%v %s (%d of %d cases)", err, out.Message, len(got), len(cases))
+	vm := vmtest.VM(t, "6.12", func(m *target.VM) { m.Append, m.Timeout = parameters, 10*time.Minute })
+	got := vmtest.Call[[]lossResult](t, vm, lossTask, cases)
+	if len(got) != len(cases) {
+		t.Fatalf("%d of %d cases", len(got), len(cases))
 	}
 	var table strings.Builder
 	table.WriteString("\n| provoked | last references | puts | = freed | + in flight | + lost | counters |\n|---|---:|---:|---:|---:|---:|---|\n")

@@ -2,11 +2,10 @@
 
 //go:build vm
 
-package main
+package collect_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -18,15 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/probes"
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 )
 
-const footprintGuest = "guest-footprint"
-
-func init() {
-	guestMains[footprintGuest] = func([]string) error { return footprints() }
-}
+const footprintTask = "footprints"
 
 // footprintSpecs are maps of every type that has a formula.
 func footprintSpecs() []*ebpf.MapSpec {
@@ -58,78 +54,58 @@ type footprintResult struct {
 
 // footprints asks the kernel for each map's memory, drops it, and collects
 // what the tracer makes of it.
-func footprints() error {
-	ch, err := target.OpenGuestChannel()
-	if err != nil {
-		return err
-	}
-	defer ch.Close()
+func footprints(context.Context, *task.Env, task.None) ([]footprintResult, error) {
 	p, _, err := probes.Attach(probes.Config{WatchPrefix: "mp_foot"})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer p.Close()
 	c, err := collect.Start(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := p.Start(); err != nil {
-		return err
+		return nil, err
 	}
 	memlock := regexp.MustCompile(`memlock:\s*(\d+)`)
 	asked := map[string]uint64{}
 	for _, spec := range footprintSpecs() {
 		m, err := ebpf.NewMap(spec)
 		if err != nil {
-			return fmt.Errorf("%s: %w", spec.Type, err)
+			return nil, fmt.Errorf("%s: %w", spec.Type, err)
 		}
 		info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", m.FD()))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		match := memlock.FindSubmatch(info)
 		if match == nil {
-			return fmt.Errorf("no memlock in %q", info)
+			return nil, fmt.Errorf("no memlock in %q", info)
 		}
 		asked[spec.Name], _ = strconv.ParseUint(string(match[1]), 10, 64)
 		if err := m.Close(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := c.Drain(context.Background(), 20*time.Second); err != nil {
-		return err
+		return nil, err
 	}
 	o, err := c.Finish()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var out []footprintResult
 	for _, d := range o.Deaths {
 		out = append(out, footprintResult{d.MapType, d.MapName, asked[d.MapName], d.MemBytes})
 	}
-	data, err := json.Marshal(out)
-	if err != nil {
-		return err
-	}
-	return ch.Send("footprints", data)
+	return out, nil
 }
 
 // TestVMFootprint holds our formulas of a map's memory against map_mem_usage,
 // which kernels since 6.4 show in fdinfo.
 func TestVMFootprint(t *testing.T) {
 	for _, series := range []string{"6.12", "7.2"} {
-		kernel, err := target.ResolveKernel(t.Context(), series, target.KernelOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []footprintResult
-		out, err := target.VM{Kernel: kernel, Timeout: 2 * time.Minute}.Run(t.Context(), target.Job{
-			Args: []string{footprintGuest}, OutDir: t.TempDir(),
-			Event: func(_ string, payload []byte) { err = json.Unmarshal(payload, &got) },
-		})
-		if err != nil || out.ExitCode != 0 {
-			t.Fatalf("%v %s", err, out.Message)
-		}
+		got := vmtest.Call[[]footprintResult](t, vmtest.VM(t, series), footprintTask, task.None{})
 		if len(got) != len(footprintSpecs()) {
 			t.Errorf("%s: %d deaths of %d maps", series, len(got), len(footprintSpecs()))
 		}

@@ -2,15 +2,14 @@
 
 //go:build vm
 
-package main
+package engine
 
 import (
-	"encoding/json"
+	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -19,20 +18,10 @@ import (
 // runJob boots a kernel for one job and returns what the guest wrote.
 func runJob(t *testing.T, series string, j trial.Job) *results.Run {
 	t.Helper()
-	kernel, err := target.ResolveKernel(t.Context(), series, target.KernelOptions{})
+	dir := filepath.Join(t.TempDir(), "run")
+	_, err := vmtest.VM(t, series).Do(t.Context(), 0, target.Work{Task: trial.TaskRun, Request: j, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
-	}
-	data, err := json.Marshal(j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	out, err := target.VM{Kernel: kernel, Timeout: 3 * time.Minute}.Run(t.Context(), target.Job{
-		Args: []string{"guest", trial.GuestJobPath}, Files: map[string][]byte{trial.GuestJobPath: data}, OutDir: dir,
-	})
-	if err != nil || out.ExitCode != 0 {
-		t.Fatalf("%v %s", err, out.Message)
 	}
 	d, err := results.Open(dir)
 	if err != nil {
@@ -45,7 +34,8 @@ func runJob(t *testing.T, series string, j trial.Job) *results.Run {
 // sees all; inside bpf(2) operations the kernel runs no kprobe program, and
 // the run must say that it saw too little.
 func TestVMKprobes(t *testing.T) {
-	base := trial.Job{Scenario: "s", Workload: "churn", Args: []string{"--count=50"}, DrainTimeout: 10 * time.Second, Mechanisms: []string{probes.MechanismKprobe}}
+	base := trial.Job{Scenario: "s", Workload: "churn", Params: map[string]string{"count": "50"}, Options: trial.DefaultOptions()}
+	base.Mechanisms = []string{probes.MechanismKprobe}
 	for _, series := range []string{"5.10", "6.12"} {
 		j := base
 		j.Strategy = "immediate"
@@ -56,7 +46,7 @@ func TestVMKprobes(t *testing.T) {
 			}
 		}
 		tr := run.Scenarios[0].Trials[0]
-		if err := engine.Verify(run); err != nil || tr.Freed != 50 || results.LossText(tr.Loss) != "none" {
+		if err := Verify(run); err != nil || tr.Freed != 50 || results.LossText(tr.Loss) != "none" {
 			t.Errorf("%s: %v, %+v", series, err, tr)
 		}
 	}
@@ -64,7 +54,7 @@ func TestVMKprobes(t *testing.T) {
 	j.Strategy = "rcu"
 	run := runJob(t, "6.12", j)
 	tr := run.Scenarios[0].Trials[0]
-	if err := engine.Verify(run); err == nil {
+	if err := Verify(run); err == nil {
 		t.Error("puts that no kprobe could see were not missed")
 	}
 	if tr.Loss["recursion_misses"] == 0 || tr.Loss["unmatched_free"] == 0 {

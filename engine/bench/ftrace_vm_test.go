@@ -2,25 +2,24 @@
 
 //go:build vm
 
-package main
+package bench
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // The function tracer watches in a VM of its own, which shows that the probes
@@ -29,67 +28,34 @@ import (
 // them the same course.
 
 const (
-	ftraceGuest  = "guest-ftrace"
-	besideGuest  = "guest-ftrace-beside"
-	eventFtrace  = "ftrace"
-	eventWatched = "watched"
+	ftraceTask = "ftrace"        // a workload under the function tracer alone
+	besideTask = "ftrace-beside" // a trial, and the function tracer
 )
 
 // ftraceFunctions are those of a death.
 var ftraceFunctions = []string{"bpf_map_free_deferred", "call_rcu", "call_rcu_tasks_trace", "call_srcu"}
 
-func init() {
-	guestMains[ftraceGuest] = func(args []string) error { return inFtraceGuest(args[0], ftraceChurn) }
-	guestMains[besideGuest] = func(args []string) error { return inFtraceGuest(args[0], ftraceBeside) }
+func TestMain(m *testing.M) {
+	vmtest.Main(m, trial.Handlers().With(task.Handlers{ftraceTask: task.Handle(ftraceChurn), besideTask: task.Handle(ftraceBeside)}))
 }
 
-func inFtraceGuest(path string, f func(*trial.Job, *target.GuestChannel) error) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	j, err := trial.DecodeJob(data)
-	if err != nil {
-		return err
-	}
-	ch, err := target.OpenGuestChannel()
-	if err != nil {
-		return err
-	}
-	defer ch.Close()
-	return f(j, ch)
-}
-
-// sendSeen sends what ftrace has seen until now.
-func sendSeen(ch *target.GuestChannel, kind string, seen ftraced) error {
-	out, err := json.Marshal(seen)
-	if err != nil {
-		return err
-	}
-	return ch.Send(kind, out)
-}
+// traced is what two tracers saw of one workload.
+type traced struct{ Ftrace, Probes ftraced }
 
 // ftraceBeside runs in the guest: a whole trial, and the function tracer.
-func ftraceBeside(j *trial.Job, ch *target.GuestChannel) error {
-	if err := bench.StartFtrace(ftraceFunctions...); err != nil {
-		return err
+func ftraceBeside(ctx context.Context, _ *task.Env, j trial.Job) (out traced, err error) {
+	if err := startFtrace(ftraceFunctions...); err != nil {
+		return out, err
 	}
-	t, err := bench.MeasureJob(context.Background(), j)
+	m, err := measure(ctx, &j)
 	if err != nil {
-		return err
+		return out, err
 	}
-	var ours ftraced
-	for _, d := range t.Outcome.Deaths {
-		ours.Enqueue, ours.Free = append(ours.Enqueue, d.EnqueueNS), append(ours.Free, d.FreeNS)
+	for _, d := range m.Outcome.Deaths {
+		out.Probes.Enqueue, out.Probes.Free = append(out.Probes.Enqueue, d.EnqueueNS), append(out.Probes.Free, d.FreeNS)
 	}
-	if err := sendSeen(ch, eventWatched, ours); err != nil {
-		return err
-	}
-	seen, err := readFtrace()
-	if err != nil {
-		return err
-	}
-	return sendSeen(ch, eventFtrace, seen)
+	out.Ftrace, err = readFtrace()
+	return out, err
 }
 
 // ftraced are the times that the function tracer saw, in nanoseconds.
@@ -99,40 +65,42 @@ type ftraced struct {
 }
 
 // ftraceChurn runs in the guest: a job's workload under the function tracer.
-func ftraceChurn(j *trial.Job, ch *target.GuestChannel) error {
-	w, _, err := j.Load()
+func ftraceChurn(ctx context.Context, _ *task.Env, j trial.Job) (out traced, err error) {
+	w, err := workloads.New(j.Workload, j.Params)
 	if err != nil {
-		return err
+		return out, err
 	}
-	instance, err := w.Setup(context.Background(), j.Strategy)
+	if err := w.Check(j.Strategy); err != nil {
+		return out, err
+	}
+	instance, err := w.Setup(ctx, j.Strategy)
 	if err != nil {
-		return err
+		return out, err
 	}
 	defer instance.Close()
-	if err := bench.StartFtrace(ftraceFunctions...); err != nil {
-		return err
+	if err := startFtrace(ftraceFunctions...); err != nil {
+		return out, err
 	}
-	res, err := instance.Run(context.Background(), func(_, _ uint64) {})
+	res, err := instance.Run(ctx, func(_, _ uint64) {})
 	if err != nil {
-		return err
+		return out, err
 	}
-	var seen ftraced
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if seen, err = readFtrace(); err != nil {
-			return err
+		if out.Ftrace, err = readFtrace(); err != nil {
+			return out, err
 		}
-		if uint64(len(seen.Free)) >= res.LastPuts || time.Now().After(deadline) {
+		if uint64(len(out.Ftrace.Free)) >= res.LastPuts || time.Now().After(deadline) {
 			break
 		}
 	}
-	seen.Expected = res.LastPuts
-	return sendSeen(ch, eventFtrace, seen)
+	out.Ftrace.Expected = res.LastPuts
+	return out, nil
 }
 
 // readFtrace sorts the calls by what they mean for a death.
 func readFtrace() (ftraced, error) {
 	var seen ftraced
-	calls, err := bench.FtraceCalls()
+	calls, err := ftraceCalls()
 	for _, c := range calls {
 		switch {
 		case c.Function == "bpf_map_free_deferred":
@@ -148,22 +116,19 @@ func readFtrace() (ftraced, error) {
 // ftraceRate lets the operations begin at every phase of a tick. In a closed
 // loop each begins where a grace period ends, and all of a run keep the phase
 // that it happens to begin with, which is worth a tick or two.
-const ftraceRate = "--rate=37.78" // 6.618 ticks of 4 ms
+const ftraceRate = "37.78" // 6.618 ticks of 4 ms
 
 // TestVMFtraceAgrees runs the same churn under mapprof and under ftrace.
 func TestVMFtraceAgrees(t *testing.T) {
-	kernel, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, strategy := range []string{"rcu", "tasks-trace"} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			const count = 1000
+			job := churnJob(strategy, map[string]string{"count": fmt.Sprint(count), "rate": ftraceRate})
 			dir := filepath.Join(t.TempDir(), "run")
-			code, _, stderr := mapprof(t, "run", "--kernel", "6.12", "--clock", "icount", "--strategy", strategy, "--count", fmt.Sprint(count), ftraceRate, "-o", dir)
-			if code != exitOK {
-				t.Fatalf("exit %d\n%s", code, stderr)
+			vm := icountVM(t)
+			if _, err := vm.Do(t.Context(), 0, target.Work{Task: trial.TaskRun, Request: job, Dir: dir}); err != nil {
+				t.Fatal(err)
 			}
 			d, err := results.Open(dir)
 			if err != nil {
@@ -173,8 +138,7 @@ func TestVMFtraceAgrees(t *testing.T) {
 			if err := d.Deaths(func(d *results.Death) error { ours = append(ours, d.FreeNS-d.EnqueueNS); return nil }); err != nil {
 				t.Fatal(err)
 			}
-
-			seen, _ := ftraceRun(t, ftraceGuest, kernel, trial.Job{Workload: "churn", Strategy: strategy, Args: []string{fmt.Sprintf("--count=%d", count), ftraceRate}})
+			seen := vmtest.Call[traced](t, vm, ftraceTask, job).Ftrace
 			if len(seen.Free) != count || len(ours) != count || len(seen.Enqueue) != count || seen.Expected != count {
 				t.Fatalf("frees: ftrace %d, mapprof %d; calls of call_rcu*: ftrace %d; expected %d", len(seen.Free), len(ours), len(seen.Enqueue), seen.Expected)
 			}
@@ -199,15 +163,12 @@ func TestVMFtraceAgrees(t *testing.T) {
 // TestVMFtraceBeside holds each death's times against the function tracer's in
 // the same boot.
 func TestVMFtraceBeside(t *testing.T) {
-	kernel, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, strategy := range []string{"rcu", "tasks-trace"} {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			const count = 150
-			seen, ours := ftraceRun(t, besideGuest, kernel, trial.Job{Workload: "churn", Strategy: strategy, DrainTimeout: 10 * time.Second, Args: []string{fmt.Sprintf("--count=%d", count)}})
+			both := vmtest.Call[traced](t, icountVM(t), besideTask, churnJob(strategy, map[string]string{"count": fmt.Sprint(count)}))
+			seen, ours := both.Ftrace, both.Probes
 			for what, times := range map[string][2][]int64{"call_rcu*": {ours.Enqueue, seen.Enqueue}, "bpf_map_free_deferred": {ours.Free, seen.Free}} {
 				off, err := pairTimes(times[0], times[1])
 				if err != nil || len(off) != count {
@@ -248,30 +209,13 @@ func pairTimes(times, calls []int64) ([]int64, error) {
 	return off, nil
 }
 
-// ftraceRun runs a guest of this file; watched is empty where it traces alone.
-func ftraceRun(t *testing.T, guest string, kernel target.Kernel, j trial.Job) (seen, watched ftraced) {
-	t.Helper()
-	data, err := json.Marshal(j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var decodeErr error
-	vm := target.VM{Kernel: kernel, Clock: target.ClockICount, Timeout: 5 * time.Minute}
-	out, err := vm.Run(t.Context(), target.Job{
-		Args: []string{guest, trial.GuestJobPath}, Files: map[string][]byte{trial.GuestJobPath: data}, OutDir: t.TempDir(),
-		Event: func(kind string, payload []byte) {
-			switch kind {
-			case eventFtrace:
-				decodeErr = errors.Join(decodeErr, json.Unmarshal(payload, &seen))
-			case eventWatched:
-				decodeErr = errors.Join(decodeErr, json.Unmarshal(payload, &watched))
-			}
-		},
-	})
-	if err := errors.Join(err, decodeErr); err != nil || out.ExitCode != 0 {
-		t.Fatalf("%v %s", err, out.Message)
-	}
-	return seen, watched
+// icountVM is a VM whose clock gives equal jobs the same course.
+func icountVM(t *testing.T) *target.VMTarget {
+	return vmtest.VM(t, "6.12", func(m *target.VM) { m.Clock = results.ClockICount })
+}
+
+func churnJob(strategy string, params map[string]string) trial.Job {
+	return trial.Job{Scenario: "s", Workload: "churn", Strategy: strategy, Params: params, Options: trial.DefaultOptions()}
 }
 
 func median(v []int64) float64 {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// paramFlags are the flags of all workloads together. Which of them there are
+// is known only when --workload has been parsed, so each keeps what it is given
+// until then.
+type paramFlags struct {
+	name  *string // of the workload
+	made  map[string]workloads.Workload
+	sets  map[string]*pflag.FlagSet // by workload, bound to made
+	given []givenParam
+}
+
+type givenParam struct{ name, value string }
+
+// addParamFlags adds the flags of every workload to a command, and their
+// descriptions, workload by workload, to its help.
+func addParamFlags(cmd *cobra.Command, name *string) *paramFlags {
+	p := &paramFlags{name: name, made: map[string]workloads.Workload{}, sets: map[string]*pflag.FlagSet{}}
+	for _, d := range workloads.All() {
+		w, own := d.New(), pflag.NewFlagSet(d.Name, pflag.ContinueOnError)
+		own.SortFlags = false
+		w.AddFlags(own)
+		p.made[d.Name], p.sets[d.Name] = w, own
+		own.VisitAll(func(f *pflag.Flag) {
+			if cmd.Flags().Lookup(f.Name) != nil {
+				return // another workload's too
+			}
+			added := cmd.Flags().VarPF(&paramValue{p, f.Name, f.Value.Type()}, f.Name, "", f.Usage)
+			added.NoOptDefVal, added.Hidden = f.NoOptDefVal, true // help shows it with its workload
+		})
+	}
+	usage := cmd.UsageFunc()
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
+		err := usage(cmd)
+		fmt.Fprint(cmd.OutOrStderr(), p.usage(cmd.Flags().Changed("workload")))
+		return err
+	})
+	return p
+}
+
+// usage describes the flags of the workload that was asked for, or of all.
+func (p *paramFlags) usage(asked bool) string {
+	var b strings.Builder
+	for _, d := range workloads.All() {
+		if asked && d.Name != *p.name {
+			continue
+		}
+		fmt.Fprintf(&b, "\nFlags of --workload %s, which %s:\n%s", d.Name, d.Summary, p.sets[d.Name].FlagUsages())
+	}
+	return b.String()
+}
+
+// workload makes the workload that was asked for, with what was given, and
+// returns all its parameters by name. Whether they make sense together is for
+// its Check to say.
+func (p *paramFlags) workload() (workloads.Workload, map[string]string, error) {
+	if _, err := workloads.Find(*p.name); err != nil {
+		return nil, nil, err
+	}
+	own := p.sets[*p.name]
+	for _, g := range p.given {
+		if own.Lookup(g.name) == nil {
+			return nil, nil, fmt.Errorf("--%s is a flag of --workload %s, not of %s", g.name, strings.Join(p.having(g.name), " and "), *p.name)
+		}
+		if err := own.Set(g.name, g.value); err != nil {
+			return nil, nil, err
+		}
+	}
+	return p.made[*p.name], workloads.Params(own), nil
+}
+
+// having names the workloads that have a flag.
+func (p *paramFlags) having(flag string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.sets)), func(w string) bool { return p.sets[w].Lookup(flag) == nil })
+}
+
+// paramValue keeps what the flag of a workload is given.
+type paramValue struct {
+	flags      *paramFlags
+	name, kind string
+}
+
+// Set implements pflag.Value.
+func (v *paramValue) Set(s string) error {
+	v.flags.given = append(v.flags.given, givenParam{v.name, s})
+	return nil
+}
+
+// String implements pflag.Value.
+func (v *paramValue) String() string { return "" }
+
+// Type implements pflag.Value.
+func (v *paramValue) Type() string { return v.kind }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
+)
+
+// recordingCmds are the commands that need Linux: they trace a kernel, or boot
+// one.
+func recordingCmds() []*cobra.Command {
+	return []*cobra.Command{newRunCmd(), newDoctorCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
+}
+
+func guestInit() { target.GuestInit() }
+
+// handlers are the tasks that this program does on a target's kernel.
+func handlers() task.Handlers { return trial.Handlers().With(bench.Handlers()) }
+
+// newGuestCmd makes the command that a VM's init starts; people never do.
+func newGuestCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:    target.GuestCommand + " TASK",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := withSignals(cmd.Context())
+			defer stop()
+			return target.ServeGuest(ctx, handlers(), args[0])
+		},
+	}
+}

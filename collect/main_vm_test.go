@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm
+
+package collect_test
+
+import (
+	"testing"
+
+	"github.com/mapprof/mapprof/internal/vmtest"
+	"github.com/mapprof/mapprof/target/task"
+)
+
+func TestMain(m *testing.M) {
+	vmtest.Main(m, task.Handlers{
+		lossTask:      task.Handle(provokeLosses),
+		footprintTask: task.Handle(footprints),
+		histogramTask: task.Handle(checkLookupHistogram),
+	})
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trial
+
+import (
+	"context"
+	"time"
+
+	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// Job is one trial as it is handed to the kernel that it is about.
+type Job struct {
+	Scenario string            `json:"scenario"`
+	Trial    int               `json:"trial"`
+	Workload string            `json:"workload"`
+	Params   map[string]string `json:"params"` // the workload's, by the name of its flag
+	Strategy string            `json:"strategy"`
+	// StartPhase is a wait before the measured part.
+	StartPhase time.Duration `json:"start_phase,omitempty"`
+	Options
+}
+
+// Options are what a trial may be told beside its workload.
+type Options struct {
+	Stacks       bool          `json:"stacks,omitempty"`     // keep the callers' stacks of lookups
+	NoDeaths     bool          `json:"no_deaths"`            // keep no single death
+	NoProbes     bool          `json:"no_probes,omitempty"`  // watch nothing
+	RingBytes    uint32        `json:"ring_bytes"`           // of the probes' ring buffer, a power of two
+	InFlight     uint32        `json:"in_flight"`            // deaths that may be pending at once
+	DrainTimeout time.Duration `json:"drain_timeout"`        // for pending deaths at the end
+	Mechanisms   []string      `json:"mechanisms,omitempty"` // by which probes may attach; none: all
+}
+
+// DefaultOptions are those of mapprof run.
+func DefaultOptions() Options {
+	return Options{RingBytes: 4 << 20, InFlight: 65536, DrainTimeout: 30 * time.Second}
+}
+
+// load makes the job's workload, with its parameters.
+func (j *Job) load() (workloads.Workload, error) {
+	w, err := workloads.New(j.Workload, j.Params)
+	if err != nil {
+		return nil, err
+	}
+	return w, w.Check(j.Strategy)
+}
+
+// The tasks of this package.
+const (
+	TaskRun    = "trial"  // a Job; leaves a run directory
+	TaskDoctor = "doctor" // gives a Diagnosis
+)
+
+// Handlers are what does them.
+func Handlers() task.Handlers {
+	return task.Handlers{
+		TaskRun: task.Handle(func(ctx context.Context, env *task.Env, j Job) (task.None, error) {
+			return task.None{}, Run(ctx, env, &j)
+		}),
+		TaskDoctor: task.Handle(func(context.Context, *task.Env, task.None) (Diagnosis, error) {
+			return Diagnose(), nil
+		}),
+	}
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Package vmtest runs parts of tests on real kernels: the test binary itself
+// boots as the init of a VM, and does tasks there.
+//
+// A package that tests on kernels calls Main from its TestMain, with the tasks
+// that its tests want done, and Call from its tests. The test binary must be
+// static (CGO_ENABLED=0). Kernels come from the cache, or from Debian's archive.
+package vmtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
+)
+
+// Main makes the test binary the init of its VMs, and what does tasks there. It
+// doesn't return.
+func Main(m *testing.M, handlers task.Handlers) {
+	target.GuestInit()
+	if target.InGuestJob() {
+		os.Exit(serve(handlers))
+	}
+	os.Exit(m.Run())
+}
+
+func serve(handlers task.Handlers) int {
+	if len(os.Args) < 3 || os.Args[1] != target.GuestCommand {
+		fmt.Fprintf(os.Stderr, "vmtest: unknown job %q\n", os.Args[1:])
+		return 2
+	}
+	if err := target.ServeGuest(context.Background(), handlers, os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// Kernel is the newest kernel of a series.
+func Kernel(t testing.TB, series string) target.Kernel {
+	t.Helper()
+	k, err := target.ResolveKernel(t.Context(), series, target.KernelOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// VM is a target with the newest kernel of a series, on a machine that change
+// may alter.
+func VM(t testing.TB, series string, change ...func(*target.VM)) *target.VMTarget {
+	t.Helper()
+	vm := &target.VMTarget{Machine: target.VM{Timeout: 5 * time.Minute}, Images: []target.Kernel{Kernel(t, series)}}
+	for _, f := range change {
+		f(&vm.Machine)
+	}
+	return vm
+}
+
+// Call does a task on the target's first kernel and returns its reply. That it
+// fails ends the test.
+func Call[Reply any](t testing.TB, vm *target.VMTarget, name string, request any) Reply {
+	t.Helper()
+	reply, done, err := target.Call[Reply](t.Context(), vm, 0, target.Work{Task: name, Request: request})
+	for _, w := range done.Outcome.Warnings {
+		t.Logf("%s: %s", vm.Kernels()[0], w)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return reply
+}

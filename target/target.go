@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target/task"
+)
+
+// Target is where tasks are done: Local on this machine's kernel, VMTarget on
+// kernels booted under QEMU. Another machine reached over a network would be
+// one more.
+type Target interface {
+	// Kernels names the kernels that tasks can be done on, at least one, each
+	// with a name of its own: the release, and "#2" after that of another build
+	// of one release.
+	Kernels() []string
+	// Clock is the clock of the target, by its name in results.
+	Clock() string
+	// Do does one task on the kernel of that index, and returns when nothing of
+	// it is left there. A task that fails is an error.
+	Do(ctx context.Context, kernel int, w Work) (Done, error)
+}
+
+// Work is a task to do.
+type Work struct {
+	Task    string // its name among the target's handlers
+	Request any    // encoded as JSON
+	// Dir is where the files that the task leaves are to be; it must not exist.
+	// Empty: it may leave none.
+	Dir string
+	// Files are more files for a VM, absolute path → content. A local target
+	// refuses them.
+	Files map[string][]byte
+	// OnProgress is called from one goroutine; nil: nobody listens. A guest's
+	// words have been made fit to be shown.
+	OnProgress func(task.Progress)
+	// Stop, when closed, asks the task to end early with what it has.
+	Stop <-chan struct{}
+}
+
+// Done is a task that was done.
+type Done struct {
+	Reply []byte // JSON
+	// Outcome says how the machine ended that was booted for it. Its zero value
+	// is that of a local target.
+	Outcome Outcome
+	kernel  *Kernel // that was booted; nil: none
+}
+
+// Describe adds to a guest's own description of its kernel what only its host
+// knows. How many CPUs there are, the guest knows better: its kernel may use
+// fewer.
+func (d *Done) Describe(t *results.Target) {
+	if d.kernel == nil {
+		return
+	}
+	o := &d.Outcome
+	t.Kind, t.Accel, t.Clock, t.QEMU = "vm", o.Accel, o.Clock, o.QEMU
+	t.MemoryBytes = o.MemoryBytes
+	t.Kernel.Requested, t.Kernel.SHA256 = d.kernel.Requested, d.kernel.SHA256
+}
+
+// Call does a task and decodes its reply.
+func Call[Reply any](ctx context.Context, t Target, kernel int, w Work) (Reply, Done, error) {
+	var reply Reply
+	done, err := t.Do(ctx, kernel, w)
+	if err != nil {
+		return reply, done, err
+	}
+	if err := json.Unmarshal(done.Reply, &reply); err != nil {
+		return reply, done, fmt.Errorf("read what the task %s gave: %w", w.Task, err)
+	}
+	return reply, done, nil
+}
+
+// Local is this machine's kernel. Tasks are done in this process.
+type Local struct {
+	Release  string // of the kernel
+	Handlers task.Handlers
+}
+
+// Kernels implements Target.
+func (l Local) Kernels() []string { return []string{l.Release} }
+
+// Clock implements Target.
+func (l Local) Clock() string { return results.ClockWall }
+
+// Do implements Target.
+func (l Local) Do(ctx context.Context, _ int, w Work) (Done, error) {
+	if len(w.Files) > 0 {
+		return Done{}, errors.New("do task: a local target takes no files")
+	}
+	ctx, cancel := task.UntilStopped(ctx, w.Stop)
+	defer cancel()
+	request, err := json.Marshal(w.Request)
+	if err != nil {
+		return Done{}, fmt.Errorf("do task: %w", err)
+	}
+	env := &task.Env{Dir: w.Dir, OnProgress: w.progress}
+	reply, err := l.Handlers.Do(ctx, w.Task, env, request)
+	return Done{Reply: reply}, err
+}
+
+func (w *Work) progress(p task.Progress) {
+	if w.OnProgress != nil {
+		w.OnProgress(p)
+	}
+}
+
+// decodeProgress reads what a guest says of its progress.
+func decodeProgress(payload []byte) (p task.Progress, ok bool) {
+	if json.Unmarshal(payload, &p) != nil {
+		return task.Progress{}, false
+	}
+	p.Stage = safetext.Name(p.Stage)
+	return p, true
+}
+
+// maxReply bounds what a guest's reply may take here.
+const maxReply = 16 << 20
+
+// VMTarget is kernels booted under QEMU: each task is a boot of its own.
+type VMTarget struct {
+	Machine VM       // to boot on; its Kernel is set for each task
+	Images  []Kernel // at least one
+	// Limits bound what a guest may send; Names are results.Files() unless set.
+	Limits Limits
+}
+
+// Kernels implements Target.
+func (v *VMTarget) Kernels() []string {
+	names := make([]string, len(v.Images))
+	seen := map[string]int{}
+	for i, k := range v.Images {
+		names[i] = k.Release
+		if seen[k.Release]++; seen[k.Release] > 1 {
+			// Two builds of one release: the developer's before and after.
+			names[i] += fmt.Sprintf("#%d", seen[k.Release])
+		}
+	}
+	return names
+}
+
+// Clock implements Target.
+func (v *VMTarget) Clock() string {
+	if v.Machine.Clock == "" {
+		return results.ClockWall
+	}
+	return v.Machine.Clock
+}
+
+// Do implements Target. It boots this same binary as the guest's init, which
+// must serve the task (ServeGuest).
+func (v *VMTarget) Do(ctx context.Context, kernel int, w Work) (Done, error) {
+	request, err := json.Marshal(w.Request)
+	if err != nil {
+		return Done{}, fmt.Errorf("do task: %w", err)
+	}
+	machine := v.Machine
+	machine.Kernel = v.Images[kernel]
+	job := Job{
+		Args: []string{GuestCommand, w.Task}, Files: map[string][]byte{guestRequest: request},
+		OutDir: w.Dir, Limits: v.Limits, Stop: w.Stop,
+	}
+	if job.Limits.Names == nil {
+		job.Limits.Names = results.Files()
+	}
+	for path, data := range w.Files {
+		job.Files[path] = data
+	}
+	if w.Dir != "" {
+		if err := os.Mkdir(w.Dir, 0o700); err != nil {
+			return Done{}, fmt.Errorf("do task: %w", err)
+		}
+	}
+	w.progress(task.Progress{Stage: "boot"}) // until the guest's own stages begin
+	done := Done{kernel: &machine.Kernel}
+	job.Event = func(kind string, payload []byte) {
+		switch kind {
+		case eventReply: // of the last boot, where there were several
+			done.Reply = bytes.Clone(payload)
+		case eventReplyMore:
+			if len(done.Reply) <= maxReply {
+				done.Reply = append(done.Reply, payload...)
+			}
+		case eventProgress:
+			if p, ok := decodeProgress(payload); ok {
+				w.progress(p)
+			}
+		}
+	}
+	done.Outcome, err = machine.Run(ctx, job)
+	switch {
+	case err != nil:
+		return done, err
+	case done.Outcome.ExitCode != 0:
+		return done, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(done.Outcome.Message, "mapprof: "))
+	case len(done.Reply) > maxReply:
+		return done, fmt.Errorf("the guest's mapprof gave more than %d MiB", maxReply>>20)
+	case done.Reply == nil:
+		return done, errors.New("the guest's mapprof gave nothing")
+	}
+	return done, nil
+}

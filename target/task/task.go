@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package task is work that is done on the kernel of a target: in this process
+// on a local one, in a guest on a VM.
+//
+// In: a request, which is JSON. Out: a reply, which is JSON too, progress on
+// the way, and files in a directory. A Handler does one kind of work; whoever
+// puts a program together collects them by name. The package knows nothing of
+// what is done and where.
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Progress says where a task is. From a guest it is not to be trusted.
+type Progress struct {
+	Stage string `json:"stage"`
+	Done  uint64 `json:"done"`  // of the stage's work
+	Total uint64 `json:"total"` // 0: not known
+	AtNS  int64  `json:"at_ns"` // since the task's begin
+}
+
+// Env is what a task is given beside its request.
+type Env struct {
+	// Dir is where the task leaves files, if it has any. It doesn't exist yet.
+	Dir string
+	// OnProgress may be called from any goroutine.
+	OnProgress func(Progress)
+	// PowersOffAfter tells that the machine goes off when the task has ended,
+	// and the probes with it: to detach them one by one takes seconds.
+	PowersOffAfter bool
+
+	kept []any
+}
+
+// KeepAlive keeps something, attached probes say, until the task's results have
+// left the machine.
+func (e *Env) KeepAlive(v any) { e.kept = append(e.kept, v) }
+
+// Handler does one kind of task on the kernel that it runs on. When ctx is done
+// it ends early and returns what it has.
+type Handler func(ctx context.Context, env *Env, request []byte) (reply any, err error)
+
+// Handlers are kinds of tasks by name.
+type Handlers map[string]Handler
+
+// None is the request or the reply of a task that has none.
+type None struct{}
+
+// Handle makes a Handler of a function with a typed request and reply.
+func Handle[Request, Reply any](f func(context.Context, *Env, Request) (Reply, error)) Handler {
+	return func(ctx context.Context, env *Env, data []byte) (any, error) {
+		var request Request
+		if err := json.Unmarshal(data, &request); err != nil {
+			return nil, fmt.Errorf("read task: %w", err)
+		}
+		return f(ctx, env, request)
+	}
+}
+
+// With returns the handlers together with others.
+func (h Handlers) With(others ...Handlers) Handlers {
+	out := maps.Clone(h)
+	for _, o := range others {
+		maps.Copy(out, o)
+	}
+	return out
+}
+
+// Do runs the task of that name and returns its reply as JSON.
+func (h Handlers) Do(ctx context.Context, name string, env *Env, request []byte) ([]byte, error) {
+	f := h[name]
+	if f == nil {
+		return nil, fmt.Errorf("unknown task %q (known: %s)", name, strings.Join(slices.Sorted(maps.Keys(h)), ", "))
+	}
+	reply, err := f(ctx, env, request)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(reply)
+	if err != nil {
+		return nil, fmt.Errorf("task %s: %w", name, err)
+	}
+	return data, nil
+}
+
+// UntilStopped returns a context that ends when stop is closed, too.
+func UntilStopped(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
