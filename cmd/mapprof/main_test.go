@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
@@ -59,7 +60,7 @@ func TestMain(m *testing.M) {
 	if target.InGuestJob() {
 		os.Exit(guestJob())
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"mapprof": main})
 }
 
 func guestJob() int {

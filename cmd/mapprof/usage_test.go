@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,79 +10,6 @@ import (
 
 	"github.com/mapprof/mapprof/engine"
 )
-
-// TestBadInput holds every mistake that needs no kernel to its one line, its
-// exit code, and to leaving nothing behind.
-func TestBadInput(t *testing.T) {
-	work := t.TempDir()
-	t.Chdir(work)
-	t.Setenv("MAPPROF_CACHE", filepath.Join(work, "cache"))
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("notes.txt", "not a kernel at all")
-	write("vmlinux", "\x7fELF"+strings.Repeat("\x00", 4096))
-	write("package.deb", "not an archive")
-	if err := os.Mkdir("taken", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	var text strings.Builder
-	for _, args := range []string{
-		"run --workload chrun",
-		"run --strategy expedite",
-		"run --strategy rcu,rcu",
-		"run --strategy sync --inner array",
-		"run --target moon",
-		"run --target local --kernel 6.12",
-		"run --outer map",
-		"run --count many",
-		"run --slots 2 --batch 3",
-		"run --trials 0",
-		"run --format xml",
-		"run --memory lots",
-		"run --ring-size 5000",
-		"run --clock icount --cpus 2",
-		"run --clock sundial",
-		"run --accel warp",
-		"run --timeout 0s",
-		"run --duration 15m --timeout 10m",
-		"run --count 1000 --rate 1 --timeout 10m",
-		"run --target local --cpus 8",
-		"run --target local --append preempt=full",
-		"run --workload churn --workload chrun",
-		"run --no-such-flag",
-		"run surplus",
-		"rnu",
-		"doctor --format xml",
-		"run --kernel notes.txt",
-		"run --kernel vmlinux",
-		"run --kernel ./package.deb",
-		"run --kernel no/such/bzImage",
-		"run --kernel 6.12 --offline",
-		"run --kernel 6.12 --offline -o taken",
-		"run --kernel 6.12 --offline -o notes.txt/run",
-		"pprof",
-		"pprof nowhere -top",
-		"kernels fetch",
-	} {
-		code, stdout, stderr := mapprof(t, strings.Fields(args)...)
-		if stdout != "" {
-			t.Errorf("%s: printed on standard output: %s", args, stdout)
-		}
-		if code == exitOK {
-			t.Errorf("%s: exit code 0", args)
-		}
-		fmt.Fprintf(&text, "$ mapprof %s\n%s[exit %d]\n\n", args, strings.ReplaceAll(stderr, work, "WORK"), code)
-	}
-	golden(t, "bad-input.golden", text.String())
-	left, err := filepath.Glob(filepath.Join(work, "mapprof-runs", "*"))
-	hidden, _ := filepath.Glob(filepath.Join(work, "*", ".*"))
-	if err != nil || len(left) > 0 || len(hidden) > 0 {
-		t.Errorf("left behind: %v %v", left, hidden)
-	}
-}
 
 func TestNoQEMU(t *testing.T) {
 	t.Chdir(t.TempDir())
