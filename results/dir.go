@@ -10,9 +10,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sys/unix"
 )
 
 // Names of the files in a run directory.
@@ -169,7 +169,7 @@ func (w *Writer) Finish(run *Run) (err error) {
 	}
 	w.tmp = ""
 	// Not before: a process that is killed here leaves a whole run.
-	return errors.Join(os.Remove(filepath.Join(w.dir, tempFile)), w.lock.Close(), syncDir(filepath.Dir(w.dir)))
+	return errors.Join(os.Remove(filepath.Join(w.dir, tempFile)), closeLock(w.lock), syncDir(filepath.Dir(w.dir)))
 }
 
 // Abort removes what was written. It may be called after Finish, and twice.
@@ -177,12 +177,20 @@ func (w *Writer) Abort() {
 	_ = w.closeStreams()
 	if w.tmp != "" {
 		_ = os.RemoveAll(w.tmp)
-		_ = w.lock.Close()
+		_ = closeLock(w.lock)
 		w.tmp = ""
 		if w.parent != "" {
 			_ = os.Remove(w.parent) // unless there is something in it
 		}
 	}
+}
+
+// closeLock releases a lock, where there are locks.
+func closeLock(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
 }
 
 func (w *Writer) closeStreams() error {
@@ -207,14 +215,6 @@ func writeFile(path string, data []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // Dir is an opened run directory.
 type Dir struct {
 	Path string
@@ -231,7 +231,7 @@ func Open(path string) (*Dir, error) {
 			return nil, fmt.Errorf("open run %s: no such directory", path)
 		}
 		return nil, fmt.Errorf("open run %s: %w (it has no %s)", path, ErrNotRun, RunFile)
-	case errors.Is(err, unix.ENOTDIR):
+	case errors.Is(err, syscall.ENOTDIR):
 		return nil, fmt.Errorf("open run %s: %w (no directory; give the one that holds %s)", path, ErrNotRun, RunFile)
 	case err != nil:
 		return nil, fmt.Errorf("open run: %w", err)

@@ -5,6 +5,7 @@
 package results
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,4 +64,13 @@ func onlyOurs(d *os.File) bool {
 	return err == nil && slices.Contains(names, tempFile) && !slices.ContainsFunc(names, func(name string) bool {
 		return !slices.Contains([]string{tempFile, RunFile, HistogramsFile, ProfileFile, DeathsFile}, name)
 	})
+}
+
+// syncDir makes names in a directory last.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

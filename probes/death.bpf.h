@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#ifndef MAPPROF_LIFECYCLE_BPF_H
-#define MAPPROF_LIFECYCLE_BPF_H
+#ifndef MAPPROF_DEATH_BPF_H
+#define MAPPROF_DEATH_BPF_H
 
 /*
  * What is known of a map's death, and what each event adds to it. The programs
- * that see the events are in lifecycle.bpf.c.
+ * that see the events are in hooks.bpf.c.
  *
  * State lives in mpf_inflight, keyed by struct bpf_map *; one record leaves per
  * death, when bpf_map_free_deferred returns. Since kernel 876673364161 the map

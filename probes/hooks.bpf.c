@@ -28,7 +28,7 @@
  * Every hook exists twice, as fentry/fexit and as kprobe/kretprobe; user space
  * loads the one that works.
  */
-#include "lifecycle.bpf.h"
+#include "death.bpf.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
