@@ -35,7 +35,7 @@ type hook struct {
 }
 
 // hooks lists every function, in the order of a death. To watch another one,
-// add its programs to lifecycle.bpf.c and a line here.
+// add its programs to hooks.bpf.c and a line here.
 //
 // Not every kernel has every function: call_rcu_tasks_trace is an inline
 // around call_srcu since 7.0; bpf_map_free_mult_rcu_gp is gone since 7.1, and
