@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+// Result is what an instance did.
+type Result struct {
+	Ops uint64
+	// LastPuts is how many watched maps lost their last reference.
+	LastPuts uint64
+	// OpNS has the latency of each operation in nanoseconds: from its
+	// intended start in an open loop, from its start in a closed one.
+	OpNS []int64
+	// Loop is "open" or "closed".
+	Loop string
+	// Interrupted says that ctx ended it before its count or duration.
+	Interrupted bool
+	// Metrics are the figures that are no operation's latency, by name; a
+	// name has no comma and no space.
+	Metrics map[string]Metric
+	// HeldUntilNS is when the reader that --hold-reader holds for each
+	// operation left its section, in nanoseconds of CLOCK_MONOTONIC; 0: there
+	// was none.
+	HeldUntilNS []int64
+	// Failures are what the workload found to be wrong with the kernel, one
+	// line each: the run fails, and its figures are kept.
+	Failures []string
+	// Findings are what it found to be so, one line each.
+	Findings []string
+	// Warnings say what its figures can't be trusted for.
+	Warnings []string
+}
+
+// Metric holds the single values of a figure, in the order measured.
+type Metric struct {
+	Values []float64
+	// Unit is "ns/op", "ns", "bytes", or what else the values are.
+	Unit string
+	// How says how it was measured, where that needs saying.
+	How string
+	// Difference says that it is one of two measurements, which noise can make
+	// negative.
+	Difference bool
+}
