@@ -44,7 +44,7 @@ func (b *BigArray) AddFlags(fs *pflag.FlagSet) {
 	fs.Var(&b.ValueSize, "value-size", "bytes of a value, from 8")
 	b.Paths = slices.Clone(bigPaths)
 	fs.Var(&b.Paths, "path", "ways to an element: "+strings.Join(bigPaths, ","))
-	fs.StringVar(&b.Pattern, "pattern", patternRandom, "which elements are timed: "+strings.Join(lookupPatterns, "|"))
+	fs.StringVar(&b.Pattern, "pattern", patternRandom, "which elements are timed: "+strings.Join(patterns, "|"))
 	fs.Uint64Var(&b.Count, "count", 100_000, "timed lookups and updates by each path")
 	fs.IntVar(&b.Elements, "elements", 2000, "about how many elements the proof of addressing stamps and reads, by every pair of paths")
 	fs.StringVar(&b.InjectWrap, "inject-wrap", "", "the last path reads at the offset modulo this size: a fault for the proof to find")
@@ -59,7 +59,7 @@ func (b *BigArray) Check(strategy string) error {
 	if err := CheckStrategy(b, strategy); err != nil {
 		return err
 	}
-	if err := errors.Join(oneOf("pattern", b.Pattern, lookupPatterns), checkPaths(b.Paths, bigPaths), checkSizes(b.Size, b.ValueSize)); err != nil {
+	if err := errors.Join(oneOf("pattern", b.Pattern, patterns), checkPaths(b.Paths, bigPaths), checkSizes(b.Size, b.ValueSize)); err != nil {
 		return err
 	}
 	if err := b.checkInjection(); err != nil {

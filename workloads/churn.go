@@ -17,8 +17,6 @@ import (
 const ChurnInnerName = "mp_inner"
 
 const (
-	outerArray          = "array-of-maps"
-	outerHash           = "hash-of-maps"
 	outerHashNoPrealloc = "hash-of-maps-noprealloc"
 
 	innerDevmap = "devmap"
@@ -31,7 +29,7 @@ const (
 
 var (
 	churnOuters = []string{outerArray, outerHash, outerHashNoPrealloc}
-	churnInners = []string{"array", "hash", "percpu-array", "lru-hash", innerDevmap}
+	churnInners = []string{mapArray, mapHash, mapPerCPUArray, mapLRUHash, innerDevmap}
 	churnOps    = []string{opReplace, opDelete}
 )
 
@@ -70,7 +68,7 @@ type Churn struct {
 func (c *Churn) AddFlags(fs *pflag.FlagSet) {
 	c.fs = fs
 	fs.StringVar(&c.Outer, "outer", outerArray, "outer map: "+strings.Join(churnOuters, "|"))
-	fs.StringVar(&c.Inner, "inner", "array", "inner map: "+strings.Join(churnInners, "|")+" (strategy sync: devmap)")
+	fs.StringVar(&c.Inner, "inner", mapArray, "inner map: "+strings.Join(churnInners, "|")+" (strategy sync: devmap)")
 	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map")
 	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (a devmap's is always 4)")
 	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map, taken in turn")
@@ -150,8 +148,8 @@ func (c *Churn) Setup(_ context.Context, strategy string) (Instance, error) {
 func (c *Churn) AtLeast() time.Duration {
 	_, holds, _ := parseHold(c.HoldReader)
 	each := 0.0
-	for _, hold := range holds {
-		each += hold.Seconds() / float64(len(holds))
+	for _, length := range holds {
+		each += length.Seconds() / float64(len(holds))
 	}
 	if c.Rate > 0 {
 		each = max(each, 1/c.Rate)

@@ -70,11 +70,11 @@ func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
 func (c *Churn) innerSpec() *ebpf.MapSpec {
 	spec := &ebpf.MapSpec{Name: uniqueName(ChurnInnerName), KeySize: 4, ValueSize: c.InnerValueSize, MaxEntries: c.InnerEntries}
 	switch c.Inner {
-	case "hash":
+	case mapHash:
 		spec.Type = ebpf.Hash
-	case "percpu-array":
+	case mapPerCPUArray:
 		spec.Type = ebpf.PerCPUArray
-	case "lru-hash":
+	case mapLRUHash:
 		spec.Type = ebpf.LRUHash
 	case innerDevmap:
 		spec.Type, spec.ValueSize = ebpf.DevMap, 4

@@ -6,48 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 )
 
-// The ways to an element.
-const (
-	pathSyscall      = "syscall"
-	pathHelper       = "helper"
-	pathInlined      = "inlined"
-	pathPerCPUHelper = "percpu-helper"
-	pathBatch        = "batch"
-	pathMmap         = "mmap" // bigarray only
-)
-
-const (
-	mapArray       = "array"
-	mapPerCPUArray = "percpu-array"
-	mapHash        = "hash"
-	mapLRUHash     = "lru-hash"
-)
-
-// The orders in which elements are taken.
-const (
-	patternSequential = "sequential"
-	patternRandom     = "random"
-	patternStride     = "stride"
-	patternHot        = "hot"
-)
-
 var (
-	lookupMaps     = []string{mapArray, mapPerCPUArray, mapHash, mapLRUHash, outerArray, outerHash}
-	lookupPaths    = []string{pathSyscall, pathHelper, pathInlined, pathPerCPUHelper, pathBatch}
-	lookupPatterns = []string{patternSequential, patternRandom, patternStride, patternHot}
+	lookupMaps  = []string{mapArray, mapPerCPUArray, mapHash, mapLRUHash, outerArray, outerHash}
+	lookupPaths = []string{pathSyscall, pathHelper, pathInlined, pathPerCPUHelper, pathBatch}
 )
-
-// maxValueSize is what the kernel takes for an array's value since
-// 63b8ce77b15e (arrays) and for a hash's at most; before, and in other types,
-// it is less, and the kernel says so.
-const maxValueSize = math.MaxInt32 - 8
 
 func init() {
 	register(Description{
@@ -80,7 +48,7 @@ func (l *Lookups) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&l.Map, "map", mapArray, "map: "+strings.Join(lookupMaps, "|")+"; behind the last two is an array")
 	l.Paths = Names{pathSyscall, pathHelper, pathInlined}
 	fs.Var(&l.Paths, "path", "ways to look up, one after the other: "+strings.Join(lookupPaths, ","))
-	fs.StringVar(&l.Pattern, "pattern", patternSequential, "which elements: "+strings.Join(lookupPatterns, "|"))
+	fs.StringVar(&l.Pattern, "pattern", patternSequential, "which elements: "+strings.Join(patterns, "|"))
 	fs.Var(&l.Size, "size", "bytes of all values together; the map has this by --value-size elements")
 	fs.Var(&l.ValueSize, "value-size", "bytes of a value")
 	fs.Uint64Var(&l.Count, "count", 100_000, "lookups by each path")
@@ -98,7 +66,7 @@ func (l *Lookups) Check(strategy string) error {
 		return err
 	}
 	if err := errors.Join(
-		oneOf("map", l.Map, lookupMaps), oneOf("pattern", l.Pattern, lookupPatterns),
+		oneOf("map", l.Map, lookupMaps), oneOf("pattern", l.Pattern, patterns),
 		checkPaths(l.Paths, lookupPaths), checkSizes(l.Size, l.ValueSize)); err != nil {
 		return err
 	}
@@ -114,46 +82,6 @@ func (l *Lookups) Check(strategy string) error {
 		return fmt.Errorf("--count must be from %d to 2^40", minLookups)
 	case l.Readers < 0 || l.Readers > 1024:
 		return errors.New("--readers must be from 0 to 1024")
-	}
-	return nil
-}
-
-func oneOf(flag, value string, known []string) error {
-	if slices.Contains(known, value) {
-		return nil
-	}
-	return fmt.Errorf("--%s %q is not one of %s", flag, value, strings.Join(known, ", "))
-}
-
-func checkPaths(paths, known []string) error {
-	if len(paths) == 0 {
-		return errors.New("--path names none")
-	}
-	for i, p := range paths {
-		if err := oneOf("path", p, known); err != nil {
-			return err
-		}
-		if slices.Contains(paths[:i], p) {
-			return fmt.Errorf("--path names %s twice", p)
-		}
-	}
-	return nil
-}
-
-// checkSizes refuses what no kernel could make a map of.
-func checkSizes(size, value Size) error {
-	switch {
-	case size == 0:
-		return errors.New("--size must be more than 0")
-	case value == 0:
-		return errors.New("--value-size must be more than 0")
-	case value > maxValueSize:
-		return fmt.Errorf("--value-size %s is more than the kernel's limit of %d bytes", &value, maxValueSize)
-	case size < value:
-		return fmt.Errorf("--size %s holds no element of --value-size %s", &size, &value)
-	case uint64(size/value) > math.MaxUint32:
-		return fmt.Errorf("--size %s has %d elements of --value-size %s, and a map at most %d (give a larger --value-size)",
-			&size, uint64(size/value), &value, uint32(math.MaxUint32))
 	}
 	return nil
 }
@@ -175,8 +103,6 @@ func (l *Lookups) MemoryBytes(cpus int) uint64 {
 	}
 	return values
 }
-
-func roundUp8(n uint64) uint64 { return (n + 7) &^ 7 }
 
 // Setup makes the map and fills it.
 func (l *Lookups) Setup(_ context.Context, strategy string) (Instance, error) {

@@ -93,24 +93,6 @@ func (i *lookupInstance) outerOf(m *ebpf.Map, inner *ebpf.MapSpec) (*ebpf.Map, e
 	return outer, nil
 }
 
-// newSized makes a map and explains what a size was refused for.
-func newSized(spec *ebpf.MapSpec) (*ebpf.Map, error) {
-	m, err := ebpf.NewMap(spec)
-	if err == nil {
-		return m, nil
-	}
-	hint := ""
-	switch {
-	case errors.Is(err, unix.ENOMEM):
-		hint = " (out of memory: give the target more --memory, or a smaller --size)"
-	case errors.Is(err, unix.E2BIG):
-		hint = " (more than this kernel allows: before 63b8ce77b15e a value has at most 4 MiB, and in some map types still; try a smaller --value-size)"
-	case errors.Is(err, unix.EINVAL):
-		hint = " (does this kernel have maps of this kind and size?)"
-	}
-	return nil, fmt.Errorf("create %s map of %d × %d bytes: %w%s", spec.Type, spec.MaxEntries, spec.ValueSize, err, hint)
-}
-
 // filled makes a map in which every key is found; arrays have all from the
 // beginning.
 func (i *lookupInstance) filled(spec *ebpf.MapSpec) (*ebpf.Map, error) {
@@ -129,27 +111,6 @@ func (i *lookupInstance) filled(spec *ebpf.MapSpec) (*ebpf.Map, error) {
 		}
 	}
 	return m, nil
-}
-
-// TargetMemoryError is a target too small for what was asked for.
-type TargetMemoryError struct{ NeedBytes, AvailableBytes uint64 }
-
-func (e *TargetMemoryError) Error() string {
-	need := Size((e.NeedBytes + 1<<20 - 1) >> 20 << 20)
-	have := Size(e.AvailableBytes >> 20 << 20)
-	return fmt.Sprintf("make maps: they take %s, and the target has %s available (give it more --memory, or a smaller --size)", &need, &have)
-}
-
-// checkTargetMemory refuses maps that would set off the OOM killer.
-func checkTargetMemory(need uint64) error {
-	available, err := memAvailable()
-	if err != nil {
-		return err
-	}
-	if need > available {
-		return &TargetMemoryError{NeedBytes: need, AvailableBytes: available}
-	}
-	return nil
 }
 
 // WatchPrefix is empty: nothing is freed while it is watched.

@@ -48,3 +48,24 @@ func meminfo() (map[string]uint64, error) {
 	}
 	return m, nil
 }
+
+// TargetMemoryError is a target too small for what was asked for.
+type TargetMemoryError struct{ NeedBytes, AvailableBytes uint64 }
+
+func (e *TargetMemoryError) Error() string {
+	need := Size((e.NeedBytes + 1<<20 - 1) >> 20 << 20)
+	have := Size(e.AvailableBytes >> 20 << 20)
+	return fmt.Sprintf("make maps: they take %s, and the target has %s available (give it more --memory, or a smaller --size)", &need, &have)
+}
+
+// checkTargetMemory refuses maps that would set off the OOM killer.
+func checkTargetMemory(need uint64) error {
+	available, err := memAvailable()
+	if err != nil {
+		return err
+	}
+	if need > available {
+		return &TargetMemoryError{NeedBytes: need, AvailableBytes: available}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// maxValueSize is what the kernel takes for an array's value since
+// 63b8ce77b15e (arrays) and for a hash's at most; before, and in other types,
+// it is less, and the kernel says so.
+const maxValueSize = math.MaxInt32 - 8
+
+// oneOf is an error unless a flag has one of the values that are known.
+func oneOf(flag, value string, known []string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	return fmt.Errorf("--%s %q is not one of %s", flag, value, strings.Join(known, ", "))
+}
+
+// checkPaths is an error unless --path names some of the known ones, each once.
+func checkPaths(paths, known []string) error {
+	if len(paths) == 0 {
+		return errors.New("--path names none")
+	}
+	for i, p := range paths {
+		if err := oneOf("path", p, known); err != nil {
+			return err
+		}
+		if slices.Contains(paths[:i], p) {
+			return fmt.Errorf("--path names %s twice", p)
+		}
+	}
+	return nil
+}
+
+// checkSizes refuses what no kernel could make a map of.
+func checkSizes(size, value Size) error {
+	switch {
+	case size == 0:
+		return errors.New("--size must be more than 0")
+	case value == 0:
+		return errors.New("--value-size must be more than 0")
+	case value > maxValueSize:
+		return fmt.Errorf("--value-size %s is more than the kernel's limit of %d bytes", &value, maxValueSize)
+	case size < value:
+		return fmt.Errorf("--size %s holds no element of --value-size %s", &size, &value)
+	case uint64(size/value) > math.MaxUint32:
+		return fmt.Errorf("--size %s has %d elements of --value-size %s, and a map at most %d (give a larger --value-size)",
+			&size, uint64(size/value), &value, uint32(math.MaxUint32))
+	}
+	return nil
+}
