@@ -45,14 +45,6 @@ func (c *Churn) injected() (rounds, copies uint64, err error) {
 	return rounds, copies, err
 }
 
-// spin takes an equal number of instructions for every round.
-//
-//go:noinline
-func spin(rounds uint64) {
-	for r := uint64(0); r < rounds; r++ {
-	}
-}
-
 const heldCopyBytes = 2 << 20
 
 // startHeldReader runs an RCU reader over and over that doesn't end before it

@@ -4,12 +4,10 @@ package workloads
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/cilium/ebpf/asm"
 	"github.com/spf13/pflag"
 )
 
@@ -46,22 +44,4 @@ func (l *Lookups) injected(path string) (float64, error) {
 		}
 	}
 	return found, nil
-}
-
-// spinInstructions is what a round of spin takes: add, compare, branch.
-const spinInstructions = 3
-
-// spinRounds makes n calls longer by that many instructions each.
-func spinRounds(each float64, n int) uint64 {
-	return uint64(math.Round(each * float64(n) / spinInstructions))
-}
-
-// nothing is that many BPF instructions more for n lookups, none of which the
-// kernel's compiler leaves out.
-func nothing(each float64, n int) asm.Instructions {
-	insns := make(asm.Instructions, int(math.Round(each*float64(n))))
-	for i := range insns {
-		insns[i] = asm.Mov.Reg(asm.R1, asm.R7)
-	}
-	return insns
 }

@@ -5,6 +5,7 @@ package workloads
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -12,12 +13,12 @@ import (
 
 // loopSpec says what a loop in BPF does for each of its elements.
 type loopSpec struct {
-	path   string // empty: nothing, the empty loop
-	n      int    // elements in one run
-	maps   loopMaps
-	step   stepper
-	inject float64 // instructions more for each, see lookup_inject.go
-	write  bool    // update (path helper), or store to what was found, in place of reading it
+	path     string // empty: nothing, the empty loop
+	elements int    // in one run
+	maps     loopMaps
+	keys     keySequence
+	extra    float64 // instructions more for each, a slowdown of known size
+	write    bool    // update (path helper), or store to what was found, in place of reading it
 }
 
 // loopMaps are the maps that a loop looks up.
@@ -27,12 +28,12 @@ type loopMaps struct {
 	other *ebpf.Map // of the same kind as the one looked up by path helper
 }
 
-// loop is a program that takes n elements and the time of that.
+// loop is a program that takes n elements and the time of that. One goroutine at
+// a time.
 type loop struct {
-	n      int
-	inject float64
-	prog   *ebpf.Program
-	state  *ebpf.Map
+	n     int
+	prog  *ebpf.Program
+	state *ebpf.Map
 }
 
 // The value of a loop's state: where it goes on, and how long it took.
@@ -61,7 +62,7 @@ func newLoop(s loopSpec) (_ *loop, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("create state of a loop: %w", err)
 	}
-	l := &loop{n: s.n, inject: s.inject, state: state}
+	l := &loop{n: s.elements, state: state}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -84,14 +85,14 @@ func newLoop(s loopSpec) (_ *loop, err error) {
 		asm.Mov.Imm(asm.R8, 0),
 	}
 	insns = append(insns, s.choose("again")...)
-	body := s.step.instructions(keyAt)
+	body := s.keys.instructions(keyAt)
 	body = append(body, turn...)
 	body[0] = body[0].WithSymbol("again")
 	insns = append(insns, body...)
 	insns = append(insns,
 		asm.Add.Imm(asm.R8, 1),
-		asm.JLT.Imm(asm.R8, int32(s.n), "again"))
-	insns = append(insns, nothing(s.inject, s.n)...)
+		asm.JLT.Imm(asm.R8, int32(s.elements), "again"))
+	insns = append(insns, nothing(s.extra, s.elements)...)
 	insns = append(insns,
 		asm.FnKtimeGetNs.Call(),
 		asm.LoadMem(asm.R1, asm.R6, stateElapsed, asm.DWord),
@@ -207,6 +208,12 @@ func (l *loop) run() (int64, error) {
 	return int64(state[stateElapsed/8]), nil
 }
 
+// batch takes n elements once, timed together.
+func (l *loop) batch() (ns int64, n int, err error) {
+	ns, err = l.run()
+	return ns, l.n, err
+}
+
 // Close unloads the program.
 func (l *loop) Close() error {
 	var errs []error
@@ -214,4 +221,14 @@ func (l *loop) Close() error {
 		errs = append(errs, l.prog.Close())
 	}
 	return errors.Join(append(errs, l.state.Close())...)
+}
+
+// nothing is that many BPF instructions more for n lookups, none of which the
+// kernel's compiler leaves out.
+func nothing(each float64, n int) asm.Instructions {
+	insns := make(asm.Instructions, int(math.Round(each*float64(n))))
+	for i := range insns {
+		insns[i] = asm.Mov.Reg(asm.R1, asm.R7)
+	}
+	return insns
 }

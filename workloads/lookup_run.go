@@ -6,35 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
-
-const (
-	// batchLookups is how many lookups are timed together.
-	batchLookups = 1024
-	// batchCalls is how many calls of bpf(2) are: few, so that a batch in
-	// which something else ran does not move the median.
-	batchCalls = 16
-	// minLookups gives each figure enough batches for its quantiles.
-	minLookups = 20 * batchLookups
-)
-
-// taker does some lookups and says how many, and how long they took.
-type taker interface {
-	take() (ns int64, n int, err error)
-}
-
-func (l *loop) take() (int64, int, error) {
-	ns, err := l.run()
-	return ns, l.n, err
-}
 
 // Run measures one path after the other.
 func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint64)) (Result, error) {
@@ -52,7 +30,7 @@ func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint
 			total += i.cfg.Count // again with the probe
 		}
 	}
-	err = i.result.whileQuiet(func() error {
+	err = whileQuiet(&i.result, func() error {
 		for _, path := range i.cfg.Paths {
 			if ctx.Err() != nil {
 				i.result.Interrupted = true
@@ -70,16 +48,14 @@ func (i *lookupInstance) Run(ctx context.Context, progress func(done, total uint
 // measure times one path by itself, and in turns with the probe on the map's
 // lookup function.
 func (i *lookupInstance) measure(ctx context.Context, path string, progress func()) error {
-	t, how, err := i.taker(path, batchLookups)
+	p, err := i.timedPath(path, batchLookups)
 	if err != nil {
 		return err
 	}
-	p := probed{path: path, how: how, take: t.take, function: i.function(path), m: i.watched(path), count: i.cfg.Count,
-		step: func(n int) { i.result.Ops += uint64(n); progress() }}
-	if loops, ok := t.(*loopTurns); ok {
-		defer loops.Close()
-		p.loops = loops
+	if p.loops != nil {
+		defer p.loops.Close()
 	}
+	p.onBatch = func(n int) { i.result.Ops += uint64(n); progress() }
 	without, with, err := p.measure(ctx, i.tracer, &i.result)
 	if without.ops < i.cfg.Count || with.ops > 0 && with.ops < i.cfg.Count {
 		i.result.Interrupted = true
@@ -87,30 +63,33 @@ func (i *lookupInstance) measure(ctx context.Context, path string, progress func
 	return err
 }
 
-// taker returns what does n lookups by a path, and says how they are timed,
-// unless they are loops.
-func (i *lookupInstance) taker(path string, n int) (t taker, how string, err error) {
-	step := newStepper(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))
+// timedPath makes n lookups by a path ready.
+func (i *lookupInstance) timedPath(path string, n int) (*probedPath, error) {
+	keys := newKeySequence(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))
 	inject, err := i.cfg.injected(path)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
+	p := &probedPath{path: path, function: i.function(path), m: i.watched(path), count: i.cfg.Count}
 	switch path {
 	case pathSyscall:
 		m := i.m
 		if i.outer != nil {
-			m, step = i.outer, newStepper(patternSequential, 1, 8)
+			m, keys = i.outer, newKeySequence(patternSequential, 1, 8)
 		}
-		return &syscallTaker{call: newElementCall(m, i.valueBytes(m)), step: step, n: batchCalls, spin: spinRounds(inject, batchCalls)}, fmt.Sprintf("batches of %d calls of bpf(2), timed around", batchCalls), nil
+		calls := &elementCalls{call: newElementCall(m, i.valueBytes(m)), keys: keys, n: batchCalls, spin: spinRounds(inject, batchCalls)}
+		p.batch, p.how = calls.batch, fmt.Sprintf("batches of %d calls of bpf(2), timed around", batchCalls)
+		return p, nil
 	case pathBatch:
-		b, err := i.newBatchTaker(n)
-		return b, fmt.Sprintf("calls for up to %d elements each, timed around", b.n), err
+		b, err := i.newMapBatches(n)
+		p.batch, p.how = b.batch, fmt.Sprintf("calls for up to %d elements each, timed around", b.n)
+		return p, err
 	}
-	l, err := newLoopTurns(loopSpec{path: path, n: n, maps: i.loopMaps(path), step: step, inject: inject}, true)
+	p.loops, err = newLoopTurns(loopSpec{path: path, elements: n, maps: i.loopMaps(path), keys: keys, extra: inject}, true)
 	if errors.Is(err, unix.EINVAL) && path == pathPerCPUHelper {
 		err = fmt.Errorf("%w (bpf_map_lookup_percpu_elem came with 5.19, 07343110b293)", err)
 	}
-	return l, "", err
+	return p, err
 }
 
 // valueBytes is how much a lookup by bpf(2) writes.
@@ -165,31 +144,24 @@ func (i *lookupInstance) function(path string) string {
 	return ""
 }
 
-func medianOf(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	s := slices.Sorted(slices.Values(values))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}
-
-// syscallTaker looks up by one bpf(2) each.
-type syscallTaker struct {
+// elementCalls looks up by one bpf(2) each.
+type elementCalls struct {
 	call *elementCall
-	step stepper
+	keys keySequence
 	n    int
 	spin uint64 // rounds of an empty loop, planted
 }
 
-func (s *syscallTaker) take() (int64, int, error) {
+func (c *elementCalls) batch() (int64, int, error) {
 	begin := time.Now()
-	for range s.n {
-		if err := s.call.do(unix.BPF_MAP_LOOKUP_ELEM, s.step.key()); err != nil {
-			return 0, 0, fmt.Errorf("look up element %d: %w", s.call.key[0], err)
+	for range c.n {
+		key := c.keys.next()
+		if err := c.call.do(unix.BPF_MAP_LOOKUP_ELEM, key); err != nil {
+			return 0, 0, fmt.Errorf("look up element %d: %w", key, err)
 		}
 	}
-	spin(s.spin)
-	return time.Since(begin).Nanoseconds(), s.n, nil
+	spin(c.spin)
+	return time.Since(begin).Nanoseconds(), c.n, nil
 }
 
 // startReaders runs inlined lookups on goroutines of their own until the
@@ -200,8 +172,8 @@ func (i *lookupInstance) startReaders() (stop func() error, err error) {
 	var wg sync.WaitGroup
 	stop = func() error { close(done); wg.Wait(); return errors.Join(errs...) }
 	for r := range i.cfg.Readers {
-		step := newStepper(patternRandom, i.cfg.entries(), uint64(i.cfg.ValueSize))
-		l, err := newLoop(loopSpec{path: pathInlined, n: batchLookups, maps: i.loopMaps(pathInlined), step: step})
+		keys := newKeySequence(patternRandom, i.cfg.entries(), uint64(i.cfg.ValueSize))
+		l, err := newLoop(loopSpec{path: pathInlined, elements: batchLookups, maps: i.loopMaps(pathInlined), keys: keys})
 		if err != nil {
 			return nil, errors.Join(err, stop())
 		}

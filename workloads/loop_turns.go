@@ -22,6 +22,7 @@ type loopTurns struct {
 	onceNS, emptyNS, twiceNS []float64 // a turn, nothing taken off
 }
 
+// newLoopTurns loads the loops; with one that is twice as long, or without.
 func newLoopTurns(spec loopSpec, twice bool) (l *loopTurns, err error) {
 	l = &loopTurns{}
 	defer func() {
@@ -34,12 +35,12 @@ func newLoopTurns(spec loopSpec, twice bool) (l *loopTurns, err error) {
 	}
 	if twice {
 		double := spec
-		double.n *= 2
+		double.elements *= 2
 		if l.twice, err = newLoop(double); err != nil {
 			return l, err
 		}
 	}
-	spec.path, spec.inject = "", 0
+	spec.path, spec.extra = "", 0
 	l.empty, err = newLoop(spec)
 	return l, err
 }
@@ -55,8 +56,8 @@ func (l *loopTurns) Close() error {
 	return errors.Join(errs...)
 }
 
-// take implements taker: it returns what the loop itself took.
-func (l *loopTurns) take() (ns int64, n int, err error) {
+// batch runs each once, and returns what the loop itself took.
+func (l *loopTurns) batch() (ns int64, n int, err error) {
 	for _, turn := range []struct {
 		l  *loop
 		to *[]float64
@@ -76,8 +77,8 @@ func (l *loopTurns) take() (ns int64, n int, err error) {
 // comes to: a machine was too busy to tell. That is a warning, and so is a loop
 // that can't be trusted.
 func (l *loopTurns) metric(r *Result, name string) (m Metric, known bool) {
-	m = Metric{Values: lessAround(l.onceNS, l.emptyNS), Unit: "ns/op", How: fmt.Sprintf(
-		"in BPF, batches of %d less the median of up to %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*around+1, medianOf(l.emptyNS))}
+	m = Metric{Values: minusNeighbours(l.onceNS, l.emptyNS), Unit: "ns/op", How: fmt.Sprintf(
+		"in BPF, batches of %d less the median of up to %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*neighbours+1, medianOf(l.emptyNS))}
 	known = medianOf(m.Values) > 0 && meanOf(m.Values) > 0
 	if !known {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%s is not known: a loop of it takes no longer than an empty one (median %.2f, mean %.2f ns a turn; is the machine busy?)",
@@ -104,15 +105,15 @@ func meanOf(values []float64) float64 {
 	return sum / float64(len(values))
 }
 
-// around is how many neighbours on either side lessAround takes.
-const around = 2
+// neighbours is how many bases on either side minusNeighbours takes.
+const neighbours = 2
 
-// lessAround takes off each value the median of the bases around it: what slows
+// minusNeighbours takes off each value the median of the bases around it: what slows
 // the machine down for a while is in both, what stops it once in none.
-func lessAround(values, bases []float64) []float64 {
+func minusNeighbours(values, bases []float64) []float64 {
 	out := make([]float64, len(values))
 	for j, v := range values {
-		out[j] = v - medianOf(bases[max(0, j-around):min(len(bases), j+around+1)])
+		out[j] = v - medianOf(bases[max(0, j-neighbours):min(len(bases), j+neighbours+1)])
 	}
 	return out
 }

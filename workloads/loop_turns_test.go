@@ -10,7 +10,7 @@ import (
 
 // A machine that is slower half of the time, and stands still now and then: a
 // turn costs 2 more than an empty one whatever happens, and no cost is negative.
-func TestLessAround(t *testing.T) {
+func TestMinusNeighbours(t *testing.T) {
 	var once, empty []float64
 	for j := range 40 {
 		slow := 0.0
@@ -20,7 +20,7 @@ func TestLessAround(t *testing.T) {
 		once, empty = append(once, 30+slow), append(empty, 28+slow)
 	}
 	empty[5], empty[20], once[33] = 4000, 4000, 4000
-	got := lessAround(once, empty)
+	got := minusNeighbours(once, empty)
 	off := 0
 	for j, v := range got {
 		if v != 2 && j != 33 {
@@ -33,7 +33,7 @@ func TestLessAround(t *testing.T) {
 	if first := medianOf(once) - medianOf(empty[:20]); first == 2 {
 		t.Error("empty loops that all come first would do as well: this shows nothing")
 	}
-	if got := lessAround([]float64{5}, []float64{3}); !slices.Equal(got, []float64{2}) {
+	if got := minusNeighbours([]float64{5}, []float64{3}); !slices.Equal(got, []float64{2}) {
 		t.Errorf("one turn: %v", got)
 	}
 }

@@ -9,20 +9,22 @@ import (
 // hotElements is how many elements the pattern hot has.
 const hotElements = 16
 
-// stepper goes through the keys from 0 to n-1 of a map, the same way in Go and
+// keySequence goes through the keys from 0 to n-1 of a map, the same way in Go and
 // in BPF: a 32-bit state goes around, and its place in the 32 bits is the
 // key's in the map, so that any n does without division and without branches,
-// which would be dearer than the lookup.
-type stepper struct {
-	n    uint64 // up to 2^32 - 1
-	mul  uint32 // state = state * mul + add
-	add  uint32
-	next uint32
+// which would be dearer than the lookup. One goroutine at a time.
+type keySequence struct {
+	n     uint64 // up to 2^32 - 1
+	mul   uint32 // state = state * mul + add
+	add   uint32
+	state uint32
 }
 
-func newStepper(pattern string, entries uint32, valueSize uint64) stepper {
+// newKeySequence begins a sequence in the order of a pattern, for a map with that
+// many entries of valueSize bytes each.
+func newKeySequence(pattern string, entries uint32, valueSize uint64) keySequence {
 	n := uint64(entries)
-	s := stepper{n: n, mul: 1}
+	s := keySequence{n: n, mul: 1}
 	// One element further; rounded up, so that the last is reached.
 	one := uint32((1<<32 + n - 1) / n)
 	switch pattern {
@@ -39,15 +41,18 @@ func newStepper(pattern string, entries uint32, valueSize uint64) stepper {
 	return s
 }
 
-// key returns the next one.
-func (s *stepper) key() uint32 {
-	k := uint32(uint64(s.next) * s.n >> 32)
-	s.next = s.next*s.mul + s.add
+// next returns the next key.
+func (s *keySequence) next() uint32 {
+	k := uint32(uint64(s.state) * s.n >> 32)
+	s.state = s.state*s.mul + s.add
 	return k
 }
 
+// len is how many different keys there are.
+func (s *keySequence) len() uint64 { return s.n }
+
 // instructions store the next key at RFP+at. The state is in R7; R1 is used.
-func (s *stepper) instructions(at int16) asm.Instructions {
+func (s *keySequence) instructions(at int16) asm.Instructions {
 	insns := asm.Instructions{
 		asm.Mov.Reg32(asm.R1, asm.R7),
 		asm.Mul.Imm32(asm.R7, int32(s.mul)),

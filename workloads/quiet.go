@@ -48,9 +48,9 @@ func quiet() (restore func() error, err error) {
 	return restore, err
 }
 
-// whileQuiet runs f so. Where that can't be, f runs all the same, and the result
-// says so.
-func (r *Result) whileQuiet(f func() error) error {
+// whileQuiet runs f while the timers of this process's other threads may be
+// late. Where that can't be, f runs all the same, and the result has a warning.
+func whileQuiet(r *Result, f func() error) error {
 	restore, err := quiet()
 	if err != nil {
 		r.Warnings = append(r.Warnings, err.Error())

@@ -35,9 +35,11 @@ func newElementCall(m *ebpf.Map, size int) *elementCall {
 	return c
 }
 
+// address is where p points to, for the kernel.
 func address(p unsafe.Pointer) uint64 { return uint64(uintptr(p)) }
 
-// do looks up or updates one element.
+// do looks up or updates one element: cmd is BPF_MAP_LOOKUP_ELEM or
+// BPF_MAP_UPDATE_ELEM.
 func (c *elementCall) do(cmd uintptr, key uint32) error {
 	c.key[0] = key
 	_, _, errno := unix.RawSyscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(&c.attr)), unsafe.Sizeof(c.attr))

@@ -122,7 +122,7 @@ func TestInTurnsIsFair(t *testing.T) {
 // what it costs all the same, in each part.
 func TestProbeCostInParts(t *testing.T) {
 	now := 0
-	take := func(cost float64) takeFunc {
+	take := func(cost float64) timedBatch {
 		return func() (int64, int, error) {
 			now++
 			if now > 30 && now <= 70 {

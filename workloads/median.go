@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"math"
+	"slices"
+)
+
+func medianOf(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(values))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
