@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// wrap is where 32-bit arithmetic on an element's offset begins again at 0.
-const wrap = 1 << 32
+// offsetWrap is where 32-bit arithmetic on an element's offset begins again at 0.
+const offsetWrap = 1 << 32
 
 // Kernel commits that fix what a proof can find.
 const (
@@ -17,13 +17,14 @@ const (
 	fixInner    = "cba41bb78d70" // elem_size of inner maps: every index read element 0
 )
 
-// accessor is one way to an array's elements.
+// accessor is one way to an array's elements, whose values have 8 bytes at least.
+// One goroutine at a time.
 type accessor interface {
-	name() string
-	// write puts a stamp at the beginning and the end of an element.
-	write(index uint32, stamp uint64) error
-	// read returns what is there.
-	read(index uint32) (first, last uint64, err error)
+	Name() string
+	// Write puts a stamp at the beginning and the end of an element.
+	Write(index uint32, stamp uint64) error
+	// Read returns what is there.
+	Read(index uint32) (first, last uint64, err error)
 }
 
 // addressing proves that every way to an array's elements leads to the same
@@ -109,8 +110,8 @@ func describe(got uint64, turn int) string {
 func (a *addressing) prove(writers, readers []accessor, progress func()) (failures []string, err error) {
 	for turn, w := range writers {
 		for _, index := range a.indexes {
-			if err := w.write(index, stamp(turn+1, index)); err != nil {
-				return failures, fmt.Errorf("write element %d by %s: %w", index, w.name(), err)
+			if err := w.Write(index, stamp(turn+1, index)); err != nil {
+				return failures, fmt.Errorf("write element %d by %s: %w", index, w.Name(), err)
 			}
 		}
 		for _, r := range readers {
@@ -130,9 +131,9 @@ func (a *addressing) prove(writers, readers []accessor, progress func()) (failur
 func (a *addressing) check(w, r accessor, turn int) (string, error) {
 	wrong, text := 0, ""
 	for _, index := range a.indexes {
-		first, last, err := r.read(index)
+		first, last, err := r.Read(index)
 		if err != nil {
-			return "", fmt.Errorf("read element %d by %s: %w", index, r.name(), err)
+			return "", fmt.Errorf("read element %d by %s: %w", index, r.Name(), err)
 		}
 		want := stamp(turn, index)
 		if first == want && last == want {
@@ -144,7 +145,7 @@ func (a *addressing) check(w, r accessor, turn int) (string, error) {
 		}
 		if wrong++; wrong == 1 {
 			text = fmt.Sprintf("addressing: FAIL: written by %s, read by %s: index %d (byte offset %d) answered with %s",
-				w.name(), r.name(), index, uint64(index)*a.stride, describe(got, turn))
+				w.Name(), r.Name(), index, uint64(index)*a.stride, describe(got, turn))
 		}
 	}
 	if wrong == 0 {

@@ -20,22 +20,22 @@ type fakeAccess struct {
 	at     func(offset uint64) uint64
 }
 
-func (f *fakeAccess) name() string { return f.label }
+func (f *fakeAccess) Name() string { return f.label }
 
-func (f *fakeAccess) write(index uint32, stamp uint64) error {
+func (f *fakeAccess) Write(index uint32, stamp uint64) error {
 	at := f.at(uint64(index) * f.stride)
 	f.m[at], f.m[at+f.size-8] = stamp, stamp
 	return nil
 }
 
-func (f *fakeAccess) read(index uint32) (first, last uint64, err error) {
+func (f *fakeAccess) Read(index uint32) (first, last uint64, err error) {
 	at := f.at(uint64(index) * f.stride)
 	return f.m[at], f.m[at+f.size-8], nil
 }
 
 func TestAddressing(t *testing.T) {
 	right := func(o uint64) uint64 { return o }
-	wrapped := func(o uint64) uint64 { return o % wrap }
+	wrapped := func(o uint64) uint64 { return o % offsetWrap }
 	for _, tt := range []struct {
 		name                  string
 		entries               uint32
@@ -51,14 +51,14 @@ func TestAddressing(t *testing.T) {
 		// Writing right and reading wrapped, and the other way round. What
 		// is written wrapped is also wrong when read the same way.
 		{"one wraps", 5 << 27, 8, 8, right, wrapped, 3, "index 536870912 ", "element 0;", fixOverflow},
-		{"both wrap", 5 << 27, 8, 8, wrapped, wrapped, 4, "index 0 ", "element 536870912;", fixOverflow},
-		{"large values wrap", 640, 8 << 20, 8 << 20, right, wrapped, 3, "index 512 ", "element 0;", fixOverflow},
+		{"both offsetWrap", 5 << 27, 8, 8, wrapped, wrapped, 4, "index 0 ", "element 536870912;", fixOverflow},
+		{"large values offsetWrap", 640, 8 << 20, 8 << 20, right, wrapped, 3, "index 512 ", "element 0;", fixOverflow},
 		{"odd stride wraps", 200, 40_000_008, 40_000_008, right, wrapped, 2, "index 108 ", "", fixOverflow},
 		{"always element 0", 1 << 20, 8, 8, right, func(uint64) uint64 { return 0 }, 3, "index 1 ", "element 0;", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := memory{}
-			a := newAddressing(tt.entries, tt.stride, wrap, 500)
+			a := newAddressing(tt.entries, tt.stride, offsetWrap, 500)
 			one := &fakeAccess{"one", m, tt.stride, tt.value, tt.first}
 			two := &fakeAccess{"two", m, tt.stride, tt.value, tt.second}
 			failures, err := a.prove([]accessor{one, two}, []accessor{one, two}, func() {})
@@ -78,7 +78,7 @@ func TestAddressing(t *testing.T) {
 }
 
 func TestAddressingElements(t *testing.T) {
-	a := newAddressing(5<<27, 8, wrap, 1000)
+	a := newAddressing(5<<27, 8, offsetWrap, 1000)
 	for _, want := range []uint32{0, 1, 5<<27 - 1, 1<<29 - 1, 1 << 29, 1<<29 + 1, 1 << 28} {
 		if !slices.Contains(a.indexes, want) {
 			t.Errorf("element %d is not looked at", want)

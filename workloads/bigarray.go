@@ -76,29 +76,6 @@ func (b *BigArray) Check(strategy string) error {
 	return nil
 }
 
-func (b *BigArray) checkInjection() error {
-	if b.InjectWrap == "" {
-		return nil
-	}
-	var size Size
-	if err := size.Set(b.InjectWrap); err != nil {
-		return fmt.Errorf("--inject-wrap: %w", err)
-	}
-	if uint64(size) < 2*b.stride() || size >= b.Size {
-		return fmt.Errorf("--inject-wrap %s must be from two elements to less than --size", &size)
-	}
-	return nil
-}
-
-// wrapAt is where an offset that is too short begins again at 0.
-func (b *BigArray) wrapAt() uint64 {
-	var size Size
-	if b.InjectWrap == "" || size.Set(b.InjectWrap) != nil {
-		return wrap
-	}
-	return uint64(size)
-}
-
 func (b *BigArray) entries() uint32 { return uint32(b.Size / b.ValueSize) }
 
 // stride is from one element to the next, in bytes.

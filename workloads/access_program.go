@@ -3,101 +3,12 @@
 package workloads
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"golang.org/x/sys/unix"
 )
-
-// mmapAccess reaches elements by their address.
-type mmapAccess struct {
-	memory []byte
-	stride uint64
-	size   uint64
-}
-
-func (a *mmapAccess) name() string { return pathMmap }
-
-func (a *mmapAccess) write(index uint32, stamp uint64) error {
-	at := uint64(index) * a.stride
-	binary.NativeEndian.PutUint64(a.memory[at:], stamp)
-	binary.NativeEndian.PutUint64(a.memory[at+a.size-8:], stamp)
-	return nil
-}
-
-func (a *mmapAccess) read(index uint32) (first, last uint64, err error) {
-	at := uint64(index) * a.stride
-	return binary.NativeEndian.Uint64(a.memory[at:]), binary.NativeEndian.Uint64(a.memory[at+a.size-8:]), nil
-}
-
-// syscallAccess reaches elements by bpf(2).
-type syscallAccess struct{ call *elementCall }
-
-func (a *syscallAccess) name() string { return pathSyscall }
-
-func (a *syscallAccess) write(index uint32, stamp uint64) error {
-	v := a.call.value
-	binary.NativeEndian.PutUint64(v, stamp)
-	binary.NativeEndian.PutUint64(v[len(v)-8:], stamp)
-	return a.call.do(unix.BPF_MAP_UPDATE_ELEM, index)
-}
-
-func (a *syscallAccess) read(index uint32) (first, last uint64, err error) {
-	err = a.call.do(unix.BPF_MAP_LOOKUP_ELEM, index)
-	v := a.call.value
-	return binary.NativeEndian.Uint64(v), binary.NativeEndian.Uint64(v[len(v)-8:]), err
-}
-
-// batchAccess reads the element that follows another one by bpf(2)'s batches,
-// and writes one as a batch of one.
-type batchAccess struct {
-	fd    int
-	attr  batchAttr
-	words []uint32 // in, out, key
-	value []byte
-}
-
-func (a *batchAccess) name() string { return pathBatch }
-
-func (a *batchAccess) do(cmd uintptr, in bool) error {
-	a.attr = batchAttr{out: address(unsafe.Pointer(&a.words[1])), keys: address(unsafe.Pointer(&a.words[2])),
-		values: address(unsafe.Pointer(&a.value[0])), count: 1, fd: uint32(a.fd)}
-	if in {
-		a.attr.in = address(unsafe.Pointer(&a.words[0]))
-	}
-	_, _, errno := unix.RawSyscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(&a.attr)), unsafe.Sizeof(a.attr))
-	runtime.KeepAlive(a)
-	if errno != 0 && errno != unix.ENOENT { // ENOENT: that was the last
-		return errno
-	}
-	return nil
-}
-
-func (a *batchAccess) write(index uint32, stamp uint64) error {
-	a.words[2] = index
-	binary.NativeEndian.PutUint64(a.value, stamp)
-	binary.NativeEndian.PutUint64(a.value[len(a.value)-8:], stamp)
-	return a.do(unix.BPF_MAP_UPDATE_BATCH, false)
-}
-
-func (a *batchAccess) read(index uint32) (first, last uint64, err error) {
-	if index > 0 {
-		a.words[0] = index - 1
-	}
-	if err := a.do(unix.BPF_MAP_LOOKUP_BATCH, index > 0); err != nil {
-		return 0, 0, err
-	}
-	if a.words[2] != index {
-		return 0, 0, fmt.Errorf("a batch after element %d began with element %d", index-1, a.words[2])
-	}
-	v := a.value
-	return binary.NativeEndian.Uint64(v), binary.NativeEndian.Uint64(v[len(v)-8:]), nil
-}
 
 // programAccess reaches elements from BPF, one in each run of a program.
 type programAccess struct {
@@ -115,6 +26,8 @@ const (
 	accessBytes = 32
 )
 
+// newProgramAccess loads programs that reach elements, of valueSize bytes, by a
+// path that BPF has.
 func newProgramAccess(path string, maps loopMaps, valueSize uint32) (_ *programAccess, err error) {
 	a := &programAccess{path: path}
 	defer func() {
@@ -176,7 +89,7 @@ func (a *programAccess) program(maps loopMaps, valueSize uint32, write bool) (*e
 	return prog, nil
 }
 
-func (a *programAccess) name() string { return a.path }
+func (a *programAccess) Name() string { return a.path }
 
 func (a *programAccess) run(prog *ebpf.Program, state *[accessBytes / 8]uint64) error {
 	if err := a.state.Put(uint32(0), state); err != nil {
@@ -194,11 +107,11 @@ func (a *programAccess) run(prog *ebpf.Program, state *[accessBytes / 8]uint64) 
 	return nil
 }
 
-func (a *programAccess) write(index uint32, stamp uint64) error {
+func (a *programAccess) Write(index uint32, stamp uint64) error {
 	return a.run(a.puts, &[accessBytes / 8]uint64{uint64(index), stamp})
 }
 
-func (a *programAccess) read(index uint32) (first, last uint64, err error) {
+func (a *programAccess) Read(index uint32) (first, last uint64, err error) {
 	state := [accessBytes / 8]uint64{uint64(index)}
 	err = a.run(a.reads, &state)
 	return state[accessFirst/8], state[accessLast/8], err
@@ -216,15 +129,4 @@ func (a *programAccess) Close() error {
 		errs = append(errs, a.state.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// wrappedReads reads what a kernel would that has the offset of an element in
-// too few bits: --inject-wrap.
-type wrappedReads struct {
-	accessor
-	stride, wrapAt uint64
-}
-
-func (w *wrappedReads) read(index uint32) (first, last uint64, err error) {
-	return w.accessor.read(uint32(uint64(index) * w.stride % w.wrapAt / w.stride))
 }

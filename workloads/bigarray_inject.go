@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import "fmt"
+
+// wrappedReads reads what a kernel would that has the offset of an element in
+// too few bits: --inject-wrap.
+type wrappedReads struct {
+	accessor
+	stride, wrapAt uint64
+}
+
+func (w *wrappedReads) Read(index uint32) (first, last uint64, err error) {
+	return w.accessor.Read(uint32(uint64(index) * w.stride % w.wrapAt / w.stride))
+}
+
+func (b *BigArray) checkInjection() error {
+	if b.InjectWrap == "" {
+		return nil
+	}
+	var size Size
+	if err := size.Set(b.InjectWrap); err != nil {
+		return fmt.Errorf("--inject-wrap: %w", err)
+	}
+	if uint64(size) < 2*b.stride() || size >= b.Size {
+		return fmt.Errorf("--inject-wrap %s must be from two elements to less than --size", &size)
+	}
+	return nil
+}
+
+// wrapAt is where an offset that is too short begins again at 0.
+func (b *BigArray) wrapAt() uint64 {
+	var size Size
+	if b.InjectWrap == "" || size.Set(b.InjectWrap) != nil {
+		return offsetWrap
+	}
+	return uint64(size)
+}
