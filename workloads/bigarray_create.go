@@ -70,9 +70,9 @@ func (i *bigInstance) createHeld(how string, watch Watch) (create Call, err erro
 	}
 	create.TID = probesTID()
 	if err := watch(func() error {
-		create.BeginNS = monotonic()
+		create.BeginNS = monotonicNS()
 		err := i.create()
-		create.EndNS = monotonic()
+		create.EndNS = monotonicNS()
 		return err
 	}); err != nil {
 		return create, err

@@ -60,9 +60,9 @@ func (i *bigInstance) dropAndWait() (f freeing, err error) {
 	if f.held, err = vmallocUsed(); err != nil {
 		return f, err
 	}
-	f.droppingNS = monotonic()
+	f.droppingNS = monotonicNS()
 	i.result.LastPuts, err = i.drop()
-	dropped := monotonic()
+	dropped := monotonicNS()
 	if err != nil {
 		return f, err
 	}
@@ -73,7 +73,7 @@ func (i *bigInstance) dropAndWait() (f freeing, err error) {
 		if err != nil {
 			return f, err
 		}
-		now := monotonic()
+		now := monotonicNS()
 		f.readings = append(f.readings, memoryReading{used, now})
 		if float64(used) <= float64(f.held)-float64(i.cfg.Size)*9/10 {
 			i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(now-dropped))

@@ -47,9 +47,9 @@ func (c *Churn) injected() (rounds, copies uint64, err error) {
 
 const heldCopyBytes = 2 << 20
 
-// startHeldReader runs an RCU reader over and over that doesn't end before it
+// startCopyingReader runs an RCU reader over and over that doesn't end before it
 // has copied memory that often, until the returned function is called.
-func (i *churnInstance) startHeldReader() (stop func() error, err error) {
+func (i *churnInstance) startCopyingReader() (stop func() error, err error) {
 	_, copies, err := i.cfg.injected()
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (i *churnInstance) startHeldReader() (stop func() error, err error) {
 		return nil, fmt.Errorf("create map of the held reader: %w", err)
 	}
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "mp_held", Type: ebpf.SocketFilter, Instructions: heldReader(memory, int(copies)), License: "Dual BSD/GPL",
+		Name: "mp_held", Type: ebpf.SocketFilter, Instructions: copyingReader(memory, int(copies)), License: "Dual BSD/GPL",
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("load held reader: %w", err), memory.Close())
@@ -92,10 +92,10 @@ func (i *churnInstance) startHeldReader() (stop func() error, err error) {
 	}, nil
 }
 
-// heldReader copies one half of the map's value to the other, one helper call
+// copyingReader copies one half of the map's value to the other, one helper call
 // after the other: far more work than instructions that the verifier must
 // look at. bpf_probe_read_kernel came with 5.5 (6ae08ae3dea2).
-func heldReader(memory *ebpf.Map, copies int) asm.Instructions {
+func copyingReader(memory *ebpf.Map, copies int) asm.Instructions {
 	insns := asm.Instructions{
 		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
 		asm.LoadMapPtr(asm.R1, memory.FD()),

@@ -19,7 +19,7 @@ type churnInstance struct {
 	outer    *ebpf.Map     // nil for immediate
 	holder   *ebpf.Program // the sleepable program that uses outer
 	readers  *ebpf.Program
-	held     *hold
+	held     *heldReader
 	unused   []*ebpf.Map // made for an operation that never began; no deaths of the measured part
 	note     string
 }
@@ -45,7 +45,7 @@ func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
 		return nil, i.mapError(fmt.Sprintf("outer map (%s, %d slots)", c.Outer, c.Slots), err)
 	}
 	if strategy == StrategyTasksTrace {
-		if err := i.hold(); err != nil {
+		if err := i.loadSleeper(); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +56,7 @@ func newChurnInstance(c *Churn, strategy string) (_ *churnInstance, err error) {
 	}
 	if kind, lengths, err := parseHold(c.HoldReader); err != nil {
 		return nil, err
-	} else if i.held, err = newHold(kind, lengths); err != nil {
+	} else if i.held, err = newHeldReader(kind, lengths); err != nil {
 		return nil, err
 	}
 	for slot := range c.Slots {
@@ -125,11 +125,11 @@ func (i *churnInstance) update(slot uint32, m *ebpf.Map) error {
 	return nil
 }
 
-// hold loads a sleepable program that names the outer map, which is enough to
+// loadSleeper loads a sleepable program that names the outer map, which is enough to
 // raise its sleepable_refcnt (kernel af66bfd3c853, 6.8); it never runs, except
 // as a reader. BPF_PROG_TYPE_SYSCALL came with 5.14 (79a7f8bdb159), maps of
 // maps in sleepable programs with 5.12 (638e4b825d52).
-func (i *churnInstance) hold() error {
+func (i *churnInstance) loadSleeper() error {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "mp_sleeper", Type: ebpf.Syscall, Flags: unix.BPF_F_SLEEPABLE,
 		Instructions: i.lookups(), License: "Dual BSD/GPL",
@@ -197,7 +197,7 @@ func (i *churnInstance) Note() string { return i.note }
 
 // Close drops the outer map with what is in it.
 func (i *churnInstance) Close() error {
-	errs := []error{i.held.close(), closeAll(i.unused)}
+	errs := []error{i.held.Close(), closeAll(i.unused)}
 	if i.readers != nil && i.readers != i.holder {
 		errs = append(errs, i.readers.Close())
 	}

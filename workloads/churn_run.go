@@ -22,16 +22,16 @@ func (i *churnInstance) Run(ctx context.Context, progress func(done, total uint6
 	if err != nil {
 		return Result{}, err
 	}
-	stopHeld, err := i.startHeldReader()
+	stopHeld, err := i.startCopyingReader()
 	if err != nil {
 		return Result{}, errors.Join(err, stop())
 	}
-	letGo, err := i.held.start()
+	letGo, err := i.held.Start()
 	if err != nil {
 		return Result{}, errors.Join(err, stopHeld(), stop())
 	}
 	result, err := i.loop(ctx, progress)
-	i.held.report(&result)
+	i.held.Report(&result)
 	return result, errors.Join(err, letGo(), stopHeld(), stop())
 }
 
@@ -73,7 +73,7 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 				return res, nil
 			}
 		}
-		if err := i.held.enter(); err != nil {
+		if err := i.held.Enter(); err != nil {
 			return res, errors.Join(err, closeAll(fresh))
 		}
 		start := time.Now()
@@ -84,7 +84,7 @@ func (i *churnInstance) loop(ctx context.Context, progress func(done, total uint
 		puts, err := i.operate(op, fresh)
 		took := time.Since(start)
 		res.LastPuts += puts
-		err = errors.Join(err, i.held.leave())
+		err = errors.Join(err, i.held.Leave())
 		if err != nil {
 			return res, err
 		}

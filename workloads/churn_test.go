@@ -4,9 +4,7 @@ package workloads
 
 import (
 	"context"
-	"errors"
 	"math"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,47 +53,6 @@ func TestChurnSaysWhatItDoesByDefault(t *testing.T) {
 	}
 	if p := Params(fs); p["count"] != "300" || p["inner"] != "devmap" {
 		t.Errorf("params %v", p)
-	}
-}
-
-func TestFind(t *testing.T) {
-	var unknown *UnknownError
-	if _, err := Find("chrun"); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "churn") {
-		t.Errorf("Find: %v", err)
-	}
-	for _, d := range All() {
-		if d.Summary == "" || d.New == nil {
-			t.Errorf("workload %q is not described", d.Name)
-		}
-		for _, s := range d.New().Strategies() {
-			w := d.New()
-			w.AddFlags(pflag.NewFlagSet(d.Name, pflag.ContinueOnError))
-			if err := w.Check(s); err != nil {
-				t.Errorf("%s with its defaults and strategy %s: %v", d.Name, s, err)
-			}
-		}
-	}
-}
-
-func TestUniqueNamesFitAndDiffer(t *testing.T) {
-	a, b := uniqueName(ChurnInnerName), uniqueName(ChurnInnerName)
-	if a == b || len(a) > 15 || !strings.HasPrefix(a, ChurnInnerName) {
-		t.Errorf("%q and %q", a, b)
-	}
-}
-
-// checkArgs lets a workload check its flags, and wants an error with those
-// words, or none.
-func checkArgs(t *testing.T, w Workload, args, strategy, want string) {
-	t.Helper()
-	fs := pflag.NewFlagSet("workload", pflag.ContinueOnError)
-	w.AddFlags(fs)
-	if err := fs.Parse(strings.Fields(args)); err != nil {
-		t.Fatal(err)
-	}
-	err := w.Check(strategy)
-	if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-		t.Errorf("%q %s: %v, want %q", args, strategy, err, want)
 	}
 }
 

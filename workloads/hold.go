@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,56 +20,11 @@ import (
 // its deaths waits at least as long.
 const MetricHold = "hold"
 
-// The longest that a reader may be held. A busy one stops a CPU: the kernel
-// complains after 20 s.
-var maxHold = map[string]time.Duration{StrategyRCU: 5 * time.Second, StrategyTasksTrace: time.Minute}
-
-// parseHold reads the value of --hold-reader: the holds, which take turns; none
-// where it is empty.
-func parseHold(text string) (kind string, lengths []time.Duration, err error) {
-	if text == "" {
-		return "", nil, nil
-	}
-	kind, list, ok := strings.Cut(text, "=")
-	if _, known := maxHold[kind]; !ok || !known {
-		return "", nil, fmt.Errorf("--hold-reader %q is not of the form tasks-trace=200ms or rcu=20ms", text)
-	}
-	for value := range strings.SplitSeq(list, ",") {
-		length, err := time.ParseDuration(value)
-		if err != nil || length != 0 && length < time.Millisecond || length > maxHold[kind] {
-			return "", nil, fmt.Errorf("--hold-reader %s: %q is not a time from 1ms to %v, or 0s for none", kind, value, maxHold[kind])
-		}
-		lengths = append(lengths, length)
-	}
-	if slices.Max(lengths) == 0 {
-		return "", nil, fmt.Errorf("--hold-reader %s=%s holds none", kind, list)
-	}
-	return kind, lengths, nil
-}
-
-// checkHold says whether what churn does can be done inside a held reader.
-func (c *Churn) checkHold(strategy string) error {
-	kind, lengths, err := parseHold(c.HoldReader)
-	if err != nil || len(lengths) == 0 {
-		return err
-	}
-	longest := slices.Max(lengths)
-	switch {
-	case strategy != StrategyRCU && strategy != StrategyTasksTrace:
-		return fmt.Errorf("--hold-reader: strategy %s has no grace period to hold up (use rcu or tasks-trace)", strategy)
-	case c.Batch > 1:
-		return errors.New("--hold-reader: leave --batch out (every death must begin inside its own hold)")
-	case c.Duration > 0 && c.Duration < longest:
-		return fmt.Errorf("--hold-reader %s=%v is longer than --duration", kind, longest)
-	}
-	return nil
-}
-
-// hold makes one operation after the other happen inside a read-side
+// heldReader makes one operation after the other happen inside a read-side
 // section that lasts a given time longer; in turn, where several are given, and
-// 0 is none. A nil one does nothing. enter and
-// leave are called in turn from one thread, which start gives its CPUs.
-type hold struct {
+// 0 is none. A nil one does nothing. Enter and Leave are called in turn from one
+// thread, which Start gives its CPUs.
+type heldReader struct {
 	kind    string
 	lengths []time.Duration
 	ops     int
@@ -98,15 +52,15 @@ type holdTimes struct {
 	err       error
 }
 
-// newHold loads the reader that --hold-reader asks for; nil: none.
-func newHold(kind string, lengths []time.Duration) (_ *hold, err error) {
+// newHeldReader loads the reader that --hold-reader asks for; nil: none.
+func newHeldReader(kind string, lengths []time.Duration) (_ *heldReader, err error) {
 	if len(lengths) == 0 {
 		return nil, nil
 	}
-	h := &hold{kind: kind, lengths: lengths}
+	h := &heldReader{kind: kind, lengths: lengths}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, h.close())
+			err = errors.Join(err, h.Close())
 		}
 	}()
 	spec, err := loadHold()
@@ -130,9 +84,9 @@ func newHold(kind string, lengths []time.Duration) (_ *hold, err error) {
 	return h, nil
 }
 
-// start gives the reader a CPU and a thread of its own, and keeps the calling
+// Start gives the reader a CPU and a thread of its own, and keeps the calling
 // thread, which is locked, off that CPU: a busy reader leaves it to nobody.
-func (h *hold) start() (stop func() error, err error) {
+func (h *heldReader) Start() (stop func() error, err error) {
 	if h == nil {
 		return func() error { return nil }, nil
 	}
@@ -169,8 +123,8 @@ func (h *hold) start() (stop func() error, err error) {
 	}, nil
 }
 
-// read runs the program once for each enter.
-func (h *hold) read(cpus *unix.CPUSet) {
+// read runs the program once for each Enter.
+func (h *heldReader) read(cpus *unix.CPUSet) {
 	runtime.LockOSThread() // and never unlocked: the thread ends with it
 	pinned := unix.SchedSetaffinity(0, cpus)
 	for range h.begin {
@@ -193,9 +147,9 @@ func (h *hold) read(cpus *unix.CPUSet) {
 // enterLimit bounds how long a reader may take to begin.
 const enterLimit = 10 * time.Second
 
-// enter starts the reader, if it is its turn, and returns when it is inside its
+// Enter starts the reader, if it is its turn, and returns when it is inside its
 // section.
-func (h *hold) enter() error {
+func (h *heldReader) Enter() error {
 	if h == nil {
 		return nil
 	}
@@ -205,7 +159,7 @@ func (h *hold) enter() error {
 		return nil
 	}
 	// Were this process to die, the reader would leave by itself.
-	latest := monotonic() + int64(enterLimit+h.length)
+	latest := monotonicNS() + int64(enterLimit+h.length)
 	vars := h.memory.Variables
 	if err := errors.Join(vars[holdVarEnteredNs].Set(uint64(0)), vars[holdVarLeftNs].Set(uint64(0)),
 		vars[holdVarUntilNs].Set(uint64(latest))); err != nil {
@@ -222,12 +176,12 @@ func (h *hold) enter() error {
 			return err
 		}
 	}
-	for limit := monotonic() + int64(enterLimit); ; time.Sleep(100 * time.Microsecond) {
+	for limit := monotonicNS() + int64(enterLimit); ; time.Sleep(100 * time.Microsecond) {
 		entered, err := h.read64(holdVarEnteredNs)
 		switch {
 		case err != nil:
 			return err
-		case entered == 0 && monotonic() > limit:
+		case entered == 0 && monotonicNS() > limit:
 			return errors.New("hold reader: the program did not begin")
 		case entered != 0:
 			h.entered = entered
@@ -244,7 +198,7 @@ func (h *hold) enter() error {
 }
 
 // release lets the reader go each time, once its time is over.
-func (h *hold) release() {
+func (h *heldReader) release() {
 	runtime.LockOSThread()
 	_ = unix.SchedSetaffinity(0, &h.ours) // else it is only later
 	for range h.watch {
@@ -254,24 +208,24 @@ func (h *hold) release() {
 
 // releaseOnce counts the time from when the operation waits: then call_rcu*()
 // has been called for the map.
-func (h *hold) releaseOnce() (t holdTimes) {
+func (h *heldReader) releaseOnce() (t holdTimes) {
 	for !h.done.Load() && !h.waits() {
 		time.Sleep(50 * time.Microsecond)
 	}
-	t.waitingNS = monotonic()
+	t.waitingNS = monotonicNS()
 	until := t.waitingNS + int64(h.length)
 	if h.page == nil {
 		t.err = h.memory.Variables[holdVarUntilNs].Set(uint64(until))
 		return t
 	}
-	time.Sleep(time.Duration(until - monotonic()))
+	time.Sleep(time.Duration(until - monotonicNS()))
 	t.err = h.page.serve()
 	return t
 }
 
 // waits tells whether the operating thread sleeps uninterruptibly, which in an
 // update or a delete it does in synchronize_rcu*() only.
-func (h *hold) waits() bool {
+func (h *heldReader) waits() bool {
 	var buf [256]byte
 	n, err := h.status.ReadAt(buf[:], 0)
 	if n == 0 && err != nil {
@@ -283,9 +237,9 @@ func (h *hold) waits() bool {
 	return i >= 0 && len(stat) > i+2 && (stat[i+2] == 'D' || stat[i+2] == 'I')
 }
 
-// leave waits for the reader's end, and holds the program's own times against
+// Leave waits for the reader's end, and holds the program's own times against
 // what was asked for.
-func (h *hold) leave() error {
+func (h *heldReader) Leave() error {
 	if h == nil {
 		return nil
 	}
@@ -307,7 +261,7 @@ func (h *hold) leave() error {
 	return nil
 }
 
-func (h *hold) read64(name string) (int64, error) {
+func (h *heldReader) read64(name string) (int64, error) {
 	var v uint64
 	if err := h.memory.Variables[name].Get(&v); err != nil {
 		return 0, fmt.Errorf("hold reader: read %s: %w", name, err)
@@ -315,8 +269,8 @@ func (h *hold) read64(name string) (int64, error) {
 	return int64(v), nil
 }
 
-// report adds what leave noted.
-func (h *hold) report(r *Result) {
+// Report adds what Leave noted.
+func (h *heldReader) Report(r *Result) {
 	if h == nil {
 		return
 	}
@@ -325,7 +279,8 @@ func (h *hold) report(r *Result) {
 	r.HeldUntilNS = h.until
 }
 
-func (h *hold) close() error {
+// Close unloads the reader, and lets it go if it is still held.
+func (h *heldReader) Close() error {
 	if h == nil {
 		return nil
 	}
@@ -337,13 +292,4 @@ func (h *hold) close() error {
 		h.memory.Close()
 	}
 	return err
-}
-
-// monotonic is the clock that bpf_ktime_get_ns() reads.
-func monotonic() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
-		return 0 // it can't fail for a clock that exists
-	}
-	return ts.Nano()
 }

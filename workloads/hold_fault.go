@@ -54,7 +54,7 @@ func newLateFault() (_ *lateFault, err error) {
 	return f, err
 }
 
-func (f *lateFault) address() uint64 { return address(unsafe.Pointer(&f.page[0])) }
+func (f *lateFault) address() uint64 { return uint64(uintptr(unsafe.Pointer(&f.page[0]))) }
 
 func (f *lateFault) ioctl(name string, request uintptr, arg unsafe.Pointer) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(f.fd), request, uintptr(arg)); errno != 0 {

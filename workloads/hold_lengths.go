@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The longest that a reader may be held. A busy one stops a CPU: the kernel
+// complains after 20 s.
+var maxHold = map[string]time.Duration{StrategyRCU: 5 * time.Second, StrategyTasksTrace: time.Minute}
+
+// parseHold reads the value of --hold-reader: the holds, which take turns; none
+// where it is empty.
+func parseHold(text string) (kind string, lengths []time.Duration, err error) {
+	if text == "" {
+		return "", nil, nil
+	}
+	kind, list, ok := strings.Cut(text, "=")
+	if _, known := maxHold[kind]; !ok || !known {
+		return "", nil, fmt.Errorf("--hold-reader %q is not of the form tasks-trace=200ms or rcu=20ms", text)
+	}
+	for value := range strings.SplitSeq(list, ",") {
+		length, err := time.ParseDuration(value)
+		if err != nil || length != 0 && length < time.Millisecond || length > maxHold[kind] {
+			return "", nil, fmt.Errorf("--hold-reader %s: %q is not a time from 1ms to %v, or 0s for none", kind, value, maxHold[kind])
+		}
+		lengths = append(lengths, length)
+	}
+	if slices.Max(lengths) == 0 {
+		return "", nil, fmt.Errorf("--hold-reader %s=%s holds none", kind, list)
+	}
+	return kind, lengths, nil
+}
