@@ -29,7 +29,7 @@ type accessor interface {
 
 // addressing proves that every way to an array's elements leads to the same
 // ones: each element of a chosen set is stamped with its own index by one way,
-// and read back by all.
+// and read back by all. One goroutine at a time.
 type addressing struct {
 	entries uint32
 	stride  uint64 // bytes from one element to the next
@@ -105,8 +105,8 @@ func describe(got uint64, turn int) string {
 }
 
 // prove writes by each writer and reads by each reader, and returns one line
-// for every pair that did not agree, naming the first element that shows it,
-// and how many elements every pair was asked for.
+// for every pair that did not agree, naming the first element that shows it and
+// how many do. It calls progress after each pair.
 func (a *addressing) prove(writers, readers []accessor, progress func()) (failures []string, err error) {
 	for turn, w := range writers {
 		for _, index := range a.indexes {

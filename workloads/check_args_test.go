@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// checkArgs lets a workload check its flags, and wants an error with those
-// words, or none.
+// checkArgs lets a workload check flags, which are separated by spaces, for a
+// strategy. It wants an error with those words, or none where want is empty.
 func checkArgs(t *testing.T, w Workload, args, strategy, want string) {
 	t.Helper()
 	fs := pflag.NewFlagSet("workload", pflag.ContinueOnError)

@@ -56,9 +56,9 @@ type Churn struct {
 	Rate           float64
 	Readers        int
 	Batch          uint32
-	// What gate --self-test plants, see churn_inject.go.
+	// What gate --self-test plants, see addInjectFlags.
 	InjectDelay, InjectReader string
-	HoldReader                string // see hold.go; empty: none
+	HoldReader                string // see checkHold; empty: none
 
 	innerSet bool
 	fs       *pflag.FlagSet

@@ -39,7 +39,8 @@ func checkPaths(paths, known []string) error {
 	return nil
 }
 
-// checkSizes refuses what no kernel could make a map of.
+// checkSizes refuses a --size and a --value-size that no kernel could make a map
+// of.
 func checkSizes(size, value Size) error {
 	switch {
 	case size == 0:

@@ -14,7 +14,7 @@ import (
 var maxHold = map[string]time.Duration{StrategyRCU: 5 * time.Second, StrategyTasksTrace: time.Minute}
 
 // parseHold reads the value of --hold-reader: the holds, which take turns; none
-// where it is empty.
+// where it is empty. kind is the strategy whose reader it is.
 func parseHold(text string) (kind string, lengths []time.Duration, err error) {
 	if text == "" {
 		return "", nil, nil

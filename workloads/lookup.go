@@ -36,7 +36,7 @@ type Lookups struct {
 	Count     uint64
 	Readers   int
 	InnerFlag bool
-	// What gate --self-test plants, see lookup_inject.go.
+	// What gate --self-test plants, see addInjectFlags.
 	InjectInstructions string
 
 	fs *pflag.FlagSet

@@ -15,6 +15,7 @@ import (
 // slowdown of known size. As in churn the parameter is a string, empty and not
 // shown without an injection, and its flag is hidden.
 
+// addInjectFlags registers it.
 func (l *Lookups) addInjectFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&l.InjectInstructions, "inject-instructions", "", "instructions more in every lookup, by path: syscall=20.8,helper=0.2; for gate --self-test")
 	_ = fs.MarkHidden("inject-instructions") // it exists

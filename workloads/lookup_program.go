@@ -23,7 +23,7 @@ type loopSpec struct {
 
 // loopMaps are the maps that a loop looks up.
 type loopMaps struct {
-	m     *ebpf.Map // has the elements; nil where outer has it
+	m     *ebpf.Map // has the elements; nil where the outer one leads to them
 	outer *ebpf.Map // leads to them by its key 0; nil: there is none
 	other *ebpf.Map // of the same kind as the one looked up by path helper
 }

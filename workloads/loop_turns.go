@@ -15,7 +15,7 @@ const linearity = 0.05
 // a machine that gets slower does so for both. The empty loop is taken off. One
 // that is twice as long may come third, and must take twice the time: what the
 // compiler had done away with, or what doesn't grow with the number, would show
-// there.
+// there. One goroutine at a time.
 type loopTurns struct {
 	once, empty              *loop
 	twice                    *loop     // nil: left out

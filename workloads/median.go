@@ -7,6 +7,7 @@ import (
 	"slices"
 )
 
+// medianOf is NaN of no values.
 func medianOf(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

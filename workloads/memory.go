@@ -25,7 +25,7 @@ func vmallocUsed() (uint64, error) {
 	return m["VmallocUsed"], err
 }
 
-// meminfo reads these in bytes.
+// meminfo reads these two, in bytes.
 func meminfo() (map[string]uint64, error) {
 	data, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
@@ -58,7 +58,8 @@ func (e *TargetMemoryError) Error() string {
 	return fmt.Sprintf("make maps: they take %s, and the target has %s available (give it more --memory, or a smaller --size)", &need, &have)
 }
 
-// checkTargetMemory refuses maps that would set off the OOM killer.
+// checkTargetMemory refuses maps of that many bytes that would set off the OOM
+// killer, with a TargetMemoryError.
 func checkTargetMemory(need uint64) error {
 	available, err := memAvailable()
 	if err != nil {

@@ -15,13 +15,13 @@ type timedBatch func() (ns int64, n int, err error)
 // probedPath is operations by one path, to be timed with a probe and without.
 type probedPath struct {
 	path     string
-	write    bool       // updates; else lookups
-	how      string     // they are timed, unless they are loops
-	batch    timedBatch // does them, unless they are loops
-	loops    *loopTurns // where they are
-	function string     // of the kernel, called for each of them, which a probe can time; empty: there is none
-	m        *ebpf.Map  // whose calls of it count
-	count    uint64
+	write    bool        // updates; else lookups
+	how      string      // they are timed, unless they are loops
+	batch    timedBatch  // does them, unless they are loops
+	loops    *loopTurns  // where they are
+	function string      // of the kernel, called for each of them, which a probe can time; empty: there is none
+	m        *ebpf.Map   // whose calls of it count
+	count    uint64      // of operations, without the probe and with it
 	onBatch  func(n int) // called after each
 }
 

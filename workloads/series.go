@@ -4,7 +4,7 @@ package workloads
 
 import "context"
 
-// series is what batches cost, each for one operation.
+// series is what batches cost, each for one operation, in nanoseconds.
 type series struct {
 	values []float64
 	ops    uint64 // done in all batches

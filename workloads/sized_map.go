@@ -28,5 +28,5 @@ func newSized(spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	return nil, fmt.Errorf("create %s map of %d × %d bytes: %w%s", spec.Type, spec.MaxEntries, spec.ValueSize, err, hint)
 }
 
-// roundUp8 is how far apart two values of that many bytes are in a map, in bytes.
-func roundUp8(n uint64) uint64 { return (n + 7) &^ 7 }
+// roundUp8 is how far apart two values of valueSize bytes are in a map, in bytes.
+func roundUp8(valueSize uint64) uint64 { return (valueSize + 7) &^ 7 }
