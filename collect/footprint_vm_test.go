@@ -96,7 +96,7 @@ func footprints(context.Context, *task.Env, task.None) ([]footprintResult, error
 	}
 	var out []footprintResult
 	for _, d := range o.Deaths {
-		out = append(out, footprintResult{d.MapType, d.MapName, asked[d.MapName], d.MemBytes})
+		out = append(out, footprintResult{Type: d.MapType, Name: d.MapName, Kernel: asked[d.MapName], Mapped: d.MemBytes})
 	}
 	return out, nil
 }

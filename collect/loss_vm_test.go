@@ -121,7 +121,7 @@ func (c *lossCase) counted(r lossResult) (n uint64) {
 }
 
 func provoke(c *lossCase) (_ lossResult, err error) {
-	w, err := workloads.New("churn", c.Params)
+	w, _, err := workloads.New("churn", c.Params)
 	if err != nil {
 		return lossResult{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/target/task"
+	_ "github.com/mapprof/mapprof/workloads/all" // to run churn
 )
 
 func TestMain(m *testing.M) {

@@ -16,7 +16,7 @@ import (
 type Plan struct {
 	Target     target.Target
 	Workload   string
-	Params     map[string]string // the workload's, by the name of its flag
+	Params     map[string]string // of the workload that were given, by the name of the flag
 	Strategies []string
 	Trials     int
 	// Seed decides when each trial on the deterministic clock begins between

@@ -10,29 +10,28 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Params returns every flag's value of a workload, by name. New makes the same
-// workload of them: each flag's value parses what it prints.
+// Params returns every flag's value of a workload, by name. After Check it is
+// what the workload will do: Check fills in what was left to it.
 func Params(fs *pflag.FlagSet) map[string]string {
 	m := map[string]string{}
 	fs.VisitAll(func(f *pflag.Flag) { m[f.Name] = f.Value.String() })
 	return m
 }
 
-// New makes the workload of that name with parameters, by the names of their
-// flags. Those that are left out have their defaults. Whether the values make
-// sense together is for Check to say.
-func New(name string, params map[string]string) (Workload, error) {
+// New makes the workload of that name with the parameters that were given, by
+// the names of their flags; the others have their defaults. The flags are bound
+// to it. Whether the values make sense together is for Check to say.
+func New(name string, given map[string]string) (Workload, *pflag.FlagSet, error) {
 	d, err := Find(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	w := d.New()
-	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	w, fs := d.New(), pflag.NewFlagSet(name, pflag.ContinueOnError)
 	w.AddFlags(fs)
-	for _, p := range slices.Sorted(maps.Keys(params)) {
-		if err := fs.Set(p, params[p]); err != nil {
-			return nil, fmt.Errorf("workload %s: %w", name, err)
+	for _, p := range slices.Sorted(maps.Keys(given)) {
+		if err := fs.Set(p, given[p]); err != nil {
+			return nil, nil, fmt.Errorf("workload %s: %w", name, err)
 		}
 	}
-	return w, nil
+	return w, fs, nil
 }

@@ -16,9 +16,9 @@ type Description struct {
 
 var registry []Description
 
-// register adds a workload to what Find and All know. It is for the init of the
+// Register adds a workload to what Find and All know. It is for the init of the
 // workload's package: not safe for concurrent use.
-func register(d Description) {
+func Register(d Description) {
 	registry = append(registry, d)
 	slices.SortFunc(registry, func(a, b Description) int { return strings.Compare(a.Name, b.Name) })
 }

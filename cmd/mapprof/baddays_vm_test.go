@@ -458,7 +458,7 @@ func init() {
 	// A reader that no tasks-trace grace period can pass by before the
 	// machine is off, from before the trial's probes attach.
 	guestTasks["held-reader"] = func(ctx context.Context, env *task.Env, request []byte) (any, error) {
-		w, err := workloads.New("churn", map[string]string{"count": "1", "hold-reader": "tasks-trace=60s"})
+		w, _, err := workloads.New("churn", map[string]string{"count": "1", "hold-reader": "tasks-trace=60s"})
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/hold"
 )
 
 // TestVMHoldReader holds readers for known times and finds them in the right
@@ -33,12 +33,12 @@ func TestVMHoldReader(t *testing.T) {
 func TestVMHoldReaderInRun(t *testing.T) {
 	run := runVM(t, "--kernel", "6.12", "--strategy", "rcu", "--count", "10", "--hold-reader", "rcu=40ms")
 	s := run.Scenarios[0]
-	hold := (40 * time.Millisecond).Nanoseconds()
-	if m := s.Trials[0].Metrics[workloads.MetricHold]; m.N != 10 || m.Min < float64(hold) {
-		t.Errorf("metric %s: %+v", workloads.MetricHold, m)
+	held := (40 * time.Millisecond).Nanoseconds()
+	if m := s.Trials[0].Metrics[hold.MetricName]; m.N != 10 || m.Min < float64(held) {
+		t.Errorf("metric %s: %+v", hold.MetricName, m)
 	}
 	for _, phase := range []string{results.PhaseRCUGP, results.PhaseUpdateWait} {
-		if p := s.Phases[phase]; p.N != 10 || p.MinNS < hold {
+		if p := s.Phases[phase]; p.N != 10 || p.MinNS < held {
 			t.Errorf("%s: %+v", phase, p)
 		}
 	}

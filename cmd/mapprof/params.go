@@ -66,14 +66,14 @@ func (p *paramFlags) usage(asked bool) string {
 	return b.String()
 }
 
-// workload makes the workload that was asked for, with what was given, and
-// returns all its parameters by name. Whether they make sense together is for
-// its Check to say.
+// workload makes the workload that was asked for, and returns the parameters
+// that were given, by name. Whether they make sense together is for its Check to
+// say.
 func (p *paramFlags) workload() (workloads.Workload, map[string]string, error) {
 	if _, err := workloads.Find(*p.name); err != nil {
 		return nil, nil, err
 	}
-	own := p.sets[*p.name]
+	own, given := p.sets[*p.name], map[string]string{}
 	for _, g := range p.given {
 		if own.Lookup(g.name) == nil {
 			return nil, nil, fmt.Errorf("--%s is a flag of --workload %s, not of %s", g.name, strings.Join(p.having(g.name), " and "), *p.name)
@@ -81,8 +81,9 @@ func (p *paramFlags) workload() (workloads.Workload, map[string]string, error) {
 		if err := own.Set(g.name, g.value); err != nil {
 			return nil, nil, err
 		}
+		given[g.name] = g.value
 	}
-	return p.made[*p.name], workloads.Params(own), nil
+	return p.made[*p.name], given, nil
 }
 
 // having names the workloads that have a flag.

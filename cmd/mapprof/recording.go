@@ -11,6 +11,7 @@ import (
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
+	_ "github.com/mapprof/mapprof/workloads/all" // for --workload
 )
 
 // recordingCmds are the commands that need Linux: they trace a kernel, or boot

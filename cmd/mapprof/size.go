@@ -2,7 +2,7 @@
 
 package main
 
-import "github.com/mapprof/mapprof/workloads"
+import "github.com/mapprof/mapprof/internal/flagvalue"
 
 // byteSize is a flag's value in bytes.
-type byteSize = workloads.Size
+type byteSize = flagvalue.Size

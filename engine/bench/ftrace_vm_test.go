@@ -20,6 +20,7 @@ import (
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/workloads"
+	_ "github.com/mapprof/mapprof/workloads/all" // to run churn
 )
 
 // The function tracer watches in a VM of its own, which shows that the probes
@@ -66,7 +67,7 @@ type ftraced struct {
 
 // ftraceChurn runs in the guest: a job's workload under the function tracer.
 func ftraceChurn(ctx context.Context, _ *task.Env, j trial.Job) (out traced, err error) {
-	w, err := workloads.New(j.Workload, j.Params)
+	w, _, err := workloads.New(j.Workload, j.Params)
 	if err != nil {
 		return out, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/hold"
 )
 
 // HoldConfig says what the guest of mapprof bench hold measures.
@@ -183,7 +184,7 @@ func byOperation(t *trial.Measurement, count int, strategy string) (m holdTrial,
 	if n := len(t.Outcome.Deaths); n != count || t.Outcome.Puts != uint64(count) || len(m.waits) != count || len(m.waited) != count || len(m.left) != count {
 		return m, fmt.Errorf("%d operations: %d deaths of %d, %d update waits, %d ends of readers", count, n, t.Outcome.Puts, len(m.waits), len(m.left))
 	}
-	held := t.Result.Metrics[workloads.MetricHold].Values
+	held := t.Result.Metrics[hold.MetricName].Values
 	m.held = make([]int64, count)
 	for i, left := range m.left {
 		if left == 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/hold"
 )
 
 // TestCheckHolds: the calibration must be able to fail.
@@ -123,7 +124,7 @@ func TestByOperation(t *testing.T) {
 	tr := &trial.Measurement{
 		Result: workloads.Result{
 			HeldUntilNS: []int64{0, 130, 0, 330},
-			Metrics:     map[string]workloads.Metric{workloads.MetricHold: {Values: []float64{20, 21}}},
+			Metrics:     map[string]workloads.Metric{hold.MetricName: {Values: []float64{20, 21}}},
 		},
 		Outcome: &collect.Outcome{
 			Puts: 4, UpdateWaitNS: []int64{1, 2, 3, 4}, UpdateWaitEndNS: []int64{11, 12, 13, 14},

@@ -35,7 +35,7 @@ func MatrixOf(ctx context.Context, kernel string, count int, offline bool, limit
 	fail := func(err error) []MatrixRow {
 		return []MatrixRow{{kernel: kernel, strategy: strings.Join(strategies, ", "), err: err.Error()}}
 	}
-	churn, err := workloads.New("churn", nil)
+	churn, _, err := workloads.New("churn", nil)
 	if err != nil {
 		return fail(err)
 	}

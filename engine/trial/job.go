@@ -15,7 +15,7 @@ type Job struct {
 	Scenario string            `json:"scenario"`
 	Trial    int               `json:"trial"`
 	Workload string            `json:"workload"`
-	Params   map[string]string `json:"params"` // the workload's, by the name of its flag
+	Params   map[string]string `json:"params"` // of the workload that were given, by the name of the flag
 	Strategy string            `json:"strategy"`
 	// StartPhase is a wait before the measured part.
 	StartPhase time.Duration `json:"start_phase,omitempty"`
@@ -38,13 +38,16 @@ func DefaultOptions() Options {
 	return Options{RingBytes: 4 << 20, InFlight: 65536, DrainTimeout: 30 * time.Second}
 }
 
-// load makes the job's workload, with its parameters.
-func (j *Job) load() (workloads.Workload, error) {
-	w, err := workloads.New(j.Workload, j.Params)
+// load makes the job's workload, and all its parameters by name.
+func (j *Job) load() (workloads.Workload, map[string]string, error) {
+	w, flags, err := workloads.New(j.Workload, j.Params)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return w, w.Check(j.Strategy)
+	if err := w.Check(j.Strategy); err != nil {
+		return nil, nil, err
+	}
+	return w, workloads.Params(flags), nil
 }
 
 // The tasks of this package.

@@ -34,6 +34,7 @@ type Measurement struct {
 	Probes   []probes.Attachment
 	Warnings []string
 	lookups  []timedLookups
+	params   map[string]string // of the workload, all
 	knobs    map[string]string
 	env      *task.Env
 }
@@ -58,10 +59,11 @@ func Run(ctx context.Context, env *task.Env, j *Job) error {
 // When ctx is done it stops early and keeps what it has.
 func Measure(ctx context.Context, env *task.Env, j *Job) (m *Measurement, err error) {
 	m = &Measurement{Job: j, Began: time.Now(), env: env}
-	w, err := j.load()
+	w, params, err := j.load()
 	if err != nil {
 		return nil, err
 	}
+	m.params = params
 	m.stage(StageSetup, 0, 0)
 	instance, err := w.Setup(ctx, j.Strategy)
 	if err != nil {

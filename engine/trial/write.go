@@ -139,7 +139,7 @@ func (m *Measurement) lookupCosts() []profile.LookupCost {
 // scenario makes the scenario with its one trial, and the distributions that
 // stand behind its figures.
 func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribution, error) {
-	params, o := m.Job.Params, m.Outcome
+	params, o := m.params, m.Outcome
 	for i := range o.Deaths {
 		o.Deaths[i].Scenario, o.Deaths[i].Trial = m.Job.Scenario, m.Job.Trial
 		// The suffix keeps instances apart and says nothing.

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package all
+
+import (
+	_ "github.com/mapprof/mapprof/workloads/bigarray"
+	_ "github.com/mapprof/mapprof/workloads/churn"
+	_ "github.com/mapprof/mapprof/workloads/lookup"
+)

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package churn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/hold"
+	"github.com/mapprof/mapprof/workloads/mapops"
+)
+
+// innerName begins the names of churn's inner maps: those that are watched.
+const innerName = "mp_inner"
+
+const (
+	outerHashNoPrealloc = "hash-of-maps-noprealloc"
+
+	innerDevmap = "devmap"
+
+	opReplace = "replace"
+	opDelete  = "delete"
+
+	defaultCount = 300
+)
+
+var (
+	outers     = []string{mapops.OuterArray, mapops.OuterHash, outerHashNoPrealloc}
+	inners     = []string{mapops.MapArray, mapops.MapHash, mapops.MapPerCPUArray, mapops.MapLRUHash, innerDevmap}
+	operations = []string{opReplace, opDelete}
+)
+
+func init() {
+	workloads.Register(workloads.Description{
+		Name:    "churn",
+		Summary: "replaces (or deletes and inserts) the inner maps of an outer map",
+		New:     func() workloads.Workload { return new(Workload) },
+	})
+}
+
+// Workload takes inner maps out of an outer map, which drops their last
+// reference. With strategy immediate there is no outer map: each operation
+// creates a map and closes it.
+type Workload struct {
+	Outer          string
+	Inner          string
+	InnerEntries   uint32
+	InnerValueSize uint32
+	Slots          uint32
+	Op             string
+	Count          uint64
+	Duration       time.Duration
+	Rate           float64
+	Readers        int
+	Batch          uint32
+	// What gate --self-test plants, see addInjectFlags.
+	InjectDelay, InjectReader string
+	HoldReader                string // see checkHold; empty: none
+
+	innerSet bool
+	fs       *pflag.FlagSet
+}
+
+// AddFlags registers the parameters.
+func (c *Workload) AddFlags(fs *pflag.FlagSet) {
+	c.fs = fs
+	fs.StringVar(&c.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, "|"))
+	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map: "+strings.Join(inners, "|")+" (strategy sync: devmap)")
+	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map")
+	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (a devmap's is always 4)")
+	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map, taken in turn")
+	fs.StringVar(&c.Op, "op", opReplace, "one operation: replace, or delete (a delete and an insert)")
+	fs.Uint64Var(&c.Count, "count", 0, "stop after this many operations (default 300 without --duration)")
+	fs.DurationVar(&c.Duration, "duration", 0, "stop after this long")
+	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
+	fs.IntVar(&c.Readers, "readers", 0, "BPF programs that look up through the outer map meanwhile")
+	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --slots")
+	fs.StringVar(&c.HoldReader, "hold-reader", "", "calibrate: let every death begin inside a reader that then stays this long: tasks-trace=200ms or rcu=20ms; several take turns, and 0s is none: rcu=0s,20ms")
+	c.addInjectFlags(fs)
+}
+
+// Strategies lists all four.
+func (c *Workload) Strategies() []string {
+	return []string{workloads.StrategyRCU, workloads.StrategyTasksTrace, workloads.StrategyImmediate, workloads.StrategySync}
+}
+
+// Check validates the parameters for a strategy.
+func (c *Workload) Check(strategy string) error {
+	if err := workloads.CheckStrategy(c, strategy); err != nil {
+		return err
+	}
+	c.innerSet = c.innerSet || c.fs != nil && c.fs.Changed("inner")
+	err := errors.Join(
+		mapops.CheckOneOf("outer", c.Outer, outers),
+		mapops.CheckOneOf("inner", c.Inner, inners),
+		mapops.CheckOneOf("op", c.Op, operations))
+	if err != nil {
+		return err
+	}
+	if _, _, err := c.injected(); err != nil {
+		return err
+	}
+	if err := c.checkHold(strategy); err != nil {
+		return err
+	}
+	switch {
+	case c.InnerEntries == 0:
+		return errors.New("--inner-entries must be at least 1")
+	case c.InnerValueSize == 0:
+		return errors.New("--inner-value-size must be at least 1")
+	case c.Slots == 0:
+		return errors.New("--slots must be at least 1")
+	case c.Batch == 0 || c.Batch > c.Slots:
+		return fmt.Errorf("--batch must be from 1 to --slots (%d)", c.Slots)
+	case c.Batch > 1 && c.Op == opDelete && c.Outer == mapops.OuterArray:
+		return errors.New("--batch with --op delete needs --outer hash-of-maps (the kernel has no batched delete for arrays of maps)")
+	case c.Rate != 0 && !(c.Rate >= 1e-3 && c.Rate <= 1e9):
+		return errors.New("--rate must be from 0.001 to 1e9 operations a second, or 0 for as many as there can be")
+	case c.Readers < 0 || c.Readers > 1024:
+		return errors.New("--readers must be from 0 to 1024")
+	case c.Duration < 0:
+		return errors.New("--duration must not be negative")
+	case strategy == workloads.StrategySync && c.innerSet && c.Inner != innerDevmap:
+		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
+	}
+	// What is left to us is said in the result as if it had been asked for.
+	if c.Count == 0 && c.Duration == 0 {
+		c.Count = defaultCount
+	}
+	if strategy == workloads.StrategySync {
+		c.Inner = innerDevmap
+	}
+	return nil
+}
+
+// Setup makes the outer map and fills its slots.
+func (c *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
+	if err := c.Check(strategy); err != nil {
+		return nil, err
+	}
+	return newInstance(c, strategy)
+}
+
+// AtLeast implements Timed.
+func (c *Workload) AtLeast() time.Duration {
+	_, holds, _ := hold.Parse(c.HoldReader)
+	each := 0.0
+	for _, length := range holds {
+		each += length.Seconds() / float64(len(holds))
+	}
+	if c.Rate > 0 {
+		each = max(each, 1/c.Rate)
+	}
+	took := time.Duration(math.MaxInt64)
+	if seconds := float64(c.Count) * each; c.Count > 0 && seconds < took.Seconds() {
+		took = time.Duration(seconds * float64(time.Second))
+	}
+	if c.Duration > 0 {
+		took = min(took, c.Duration)
+	}
+	return took
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package churn
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
+)
+
+func TestChurnCheck(t *testing.T) {
+	for _, tt := range []struct {
+		args     string
+		strategy string
+		want     string // in the error; empty: none
+	}{
+		{"", workloads.StrategyRCU, ""},
+		{"--outer=hash-of-maps --inner=lru-hash --slots=8 --batch=8 --rate=100 --readers=2", workloads.StrategyTasksTrace, ""},
+		{"", workloads.StrategySync, ""},
+		{"--inner=devmap", workloads.StrategySync, ""},
+		{"--inner=array", workloads.StrategySync, "map_free waits"},
+		{"", "expedite", "unknown strategy"},
+		{"--outer=map", workloads.StrategyRCU, "--outer"},
+		{"--inner=trie", workloads.StrategyRCU, "--inner"},
+		{"--op=swap", workloads.StrategyRCU, "--op"},
+		{"--slots=0", workloads.StrategyRCU, "--slots"},
+		{"--batch=2", workloads.StrategyRCU, "--batch"},
+		{"--batch=0", workloads.StrategyRCU, "--batch"},
+		{"--slots=4 --batch=4 --op=delete", workloads.StrategyRCU, "hash-of-maps"},
+		{"--rate=-1", workloads.StrategyRCU, "--rate"},
+		{"--rate=NaN", workloads.StrategyRCU, "--rate"},
+		{"--rate=1e-300", workloads.StrategyRCU, "--rate"},
+		{"--rate=0.001", workloads.StrategyRCU, ""},
+		{"--rate=+Inf", workloads.StrategyRCU, "--rate"},
+		{"--readers=-1", workloads.StrategyRCU, "--readers"},
+		{"--duration=-1s", workloads.StrategyRCU, "--duration"},
+		{"--inner-entries=0", workloads.StrategyRCU, "--inner-entries"},
+		{"--inner-value-size=0", workloads.StrategyRCU, "--inner-value-size"},
+	} {
+		workloadtest.CheckArgs(t, new(Workload), tt.args, tt.strategy, tt.want)
+	}
+}
+
+func TestChurnSaysWhatItDoesByDefault(t *testing.T) {
+	c := new(Workload)
+	fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
+	c.AddFlags(fs)
+	if err := c.Check(workloads.StrategySync); err != nil {
+		t.Fatal(err)
+	}
+	if p := workloads.Params(fs); p["count"] != "300" || p["inner"] != "devmap" {
+		t.Errorf("params %v", p)
+	}
+}
+
+// TestChurnAtLeast: what its parameters say of its length.
+func TestChurnAtLeast(t *testing.T) {
+	for _, tt := range []struct {
+		c    Workload
+		want time.Duration
+	}{
+		{Workload{Count: 300}, 0},
+		{Workload{Count: 1000, Rate: 1}, 1000 * time.Second},
+		{Workload{Duration: 15 * time.Minute}, 15 * time.Minute},
+		{Workload{Count: 10, Rate: 1, Duration: 15 * time.Minute}, 10 * time.Second},
+		{Workload{Count: 100, Rate: 1000, HoldReader: "rcu=1s"}, 100 * time.Second},
+		{Workload{Count: 100, Rate: 1, HoldReader: "rcu=0s,5s"}, 250 * time.Second},
+		{Workload{Count: 1 << 60, Rate: 1e-9}, math.MaxInt64},
+	} {
+		if got := tt.c.AtLeast(); got != tt.want {
+			t.Errorf("%+v: %v, want %v", tt.c, got, tt.want)
+		}
+	}
+}
+
+// TestSleepUntil: the end of the duration and an interrupt are not waited past.
+func TestSleepUntil(t *testing.T) {
+	now := time.Now()
+	if !sleepUntil(t.Context(), now.Add(-time.Hour), now, 0) || !sleepUntil(t.Context(), now.Add(time.Millisecond), now, time.Hour) {
+		t.Error("there is one more")
+	}
+	if sleepUntil(t.Context(), now.Add(time.Hour), now, 5*time.Millisecond) {
+		t.Error("one after the duration")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if sleepUntil(ctx, now.Add(time.Hour), now, 0) {
+		t.Error("one after an interrupt")
+	}
+	if took := time.Since(now); took > time.Minute {
+		t.Errorf("that took %v", took)
+	}
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/mapops"
+)
+
+var (
+	mapTypes = []string{mapops.MapArray, mapops.MapPerCPUArray, mapops.MapHash, mapops.MapLRUHash, mapops.OuterArray, mapops.OuterHash}
+	paths    = []string{mapops.PathSyscall, mapops.PathHelper, mapops.PathInlined, mapops.PathPerCPUHelper, mapops.PathBatch}
+)
+
+func init() {
+	workloads.Register(workloads.Description{
+		Name:    "lookup",
+		Summary: "looks elements up, by several paths, and says what one lookup costs",
+		New:     func() workloads.Workload { return new(Workload) },
+	})
+}
+
+// Workload measures the cost of a lookup by one or more paths, without and with
+// the probe on the map's lookup function.
+type Workload struct {
+	Map       string
+	Paths     flagvalue.Names
+	Pattern   string
+	Size      flagvalue.Size
+	ValueSize flagvalue.Size
+	Count     uint64
+	Readers   int
+	InnerFlag bool
+	// What gate --self-test plants, see addInjectFlags.
+	InjectInstructions string
+
+	fs *pflag.FlagSet
+}
+
+// AddFlags registers the parameters.
+func (l *Workload) AddFlags(fs *pflag.FlagSet) {
+	l.fs, l.Size, l.ValueSize = fs, 64<<10, 8
+	fs.StringVar(&l.Map, "map", mapops.MapArray, "map: "+strings.Join(mapTypes, "|")+"; behind the last two is an array")
+	l.Paths = flagvalue.Names{mapops.PathSyscall, mapops.PathHelper, mapops.PathInlined}
+	fs.Var(&l.Paths, "path", "ways to look up, one after the other: "+strings.Join(paths, ","))
+	fs.StringVar(&l.Pattern, "pattern", mapops.PatternSequential, "which elements: "+strings.Join(mapops.Patterns, "|"))
+	fs.Var(&l.Size, "size", "bytes of all values together; the map has this by --value-size elements")
+	fs.Var(&l.ValueSize, "value-size", "bytes of a value")
+	fs.Uint64Var(&l.Count, "count", 100_000, "lookups by each path")
+	fs.IntVar(&l.Readers, "readers", 0, "BPF programs that look up meanwhile")
+	fs.BoolVar(&l.InnerFlag, "inner-map-flag", true, "create inner arrays with BPF_F_INNER_MAP, where the path is helper")
+	l.addInjectFlags(fs)
+}
+
+// Strategies lists the only one: nothing is freed.
+func (l *Workload) Strategies() []string { return []string{workloads.StrategyNone} }
+
+// Check validates the parameters.
+func (l *Workload) Check(strategy string) error {
+	if err := workloads.CheckStrategy(l, strategy); err != nil {
+		return err
+	}
+	if err := errors.Join(
+		mapops.CheckOneOf("map", l.Map, mapTypes), mapops.CheckOneOf("pattern", l.Pattern, mapops.Patterns),
+		mapops.CheckPaths(l.Paths, paths), mapops.CheckSizes(l.Size, l.ValueSize)); err != nil {
+		return err
+	}
+	if _, err := l.injected(""); err != nil {
+		return err
+	}
+	switch {
+	case slices.Contains(l.Paths, mapops.PathPerCPUHelper) && l.Map != mapops.MapPerCPUArray:
+		return errors.New("--path percpu-helper needs --map percpu-array")
+	case slices.Contains(l.Paths, mapops.PathBatch) && l.nested():
+		return fmt.Errorf("--path batch looks up no inner map (leave it out with --map %s)", l.Map)
+	case l.Count < mapops.MinOperations || l.Count > 1<<40:
+		return fmt.Errorf("--count must be from %d to 2^40", mapops.MinOperations)
+	case l.Readers < 0 || l.Readers > 1024:
+		return errors.New("--readers must be from 0 to 1024")
+	}
+	return nil
+}
+
+func (l *Workload) entries() uint32 { return uint32(l.Size / l.ValueSize) }
+
+// nested tells whether the elements are behind an outer map.
+func (l *Workload) nested() bool { return l.Map == mapops.OuterArray || l.Map == mapops.OuterHash }
+
+// MemoryBytes is about what the maps take: what a target must have.
+func (l *Workload) MemoryBytes(cpus int) uint64 {
+	values := uint64(l.entries()) * mapops.Stride(uint64(l.ValueSize))
+	switch l.Map {
+	case mapops.MapPerCPUArray:
+		return values * uint64(cpus)
+	case mapops.MapHash, mapops.MapLRUHash:
+		// An element's header and key, and two pointers of its bucket.
+		return values + uint64(l.entries())*(56+8+32)
+	}
+	return values
+}
+
+// Setup makes the map and fills it.
+func (l *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
+	if err := l.Check(strategy); err != nil {
+		return nil, err
+	}
+	return newInstance(l)
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapops
+
+const (
+	// LookupsPerBatch is how many lookups are timed together.
+	LookupsPerBatch = 1024
+	// CallsPerBatch is how many calls of bpf(2) are: few, so that a batch in
+	// which something else ran does not move the median.
+	CallsPerBatch = 16
+	// MinOperations gives each figure enough batches for its quantiles.
+	MinOperations = 20 * LookupsPerBatch
+)

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapops
+
+import (
+	"runtime"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// ElementCall is BPF_MAP_LOOKUP_ELEM or BPF_MAP_UPDATE_ELEM on one map without
+// anything around it: what a library adds is not what is measured. One
+// goroutine at a time.
+type ElementCall struct {
+	attr  elementAttr
+	key   []uint32
+	value []byte
+}
+
+// elementAttr is the part of union bpf_attr for one element.
+type elementAttr struct {
+	fd, pad    uint32
+	key, value uint64
+	flags      uint64
+}
+
+// NewElementCall prepares for values of size bytes (of every CPU together,
+// where a map has one for each).
+func NewElementCall(m *ebpf.Map, size int) *ElementCall {
+	c := &ElementCall{key: make([]uint32, 1), value: make([]byte, size)}
+	c.attr = elementAttr{fd: uint32(m.FD())}
+	c.attr.key, c.attr.value = address(unsafe.Pointer(&c.key[0])), address(unsafe.Pointer(&c.value[0]))
+	return c
+}
+
+// address is where p points to, for the kernel.
+func address(p unsafe.Pointer) uint64 { return uint64(uintptr(p)) }
+
+// Do looks up or updates one element: cmd is BPF_MAP_LOOKUP_ELEM or
+// BPF_MAP_UPDATE_ELEM.
+func (c *ElementCall) Do(cmd uintptr, key uint32) error {
+	c.key[0] = key
+	_, _, errno := unix.RawSyscall(unix.SYS_BPF, cmd, uintptr(unsafe.Pointer(&c.attr)), unsafe.Sizeof(c.attr))
+	runtime.KeepAlive(c)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapops
+
+import (
+	"context"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// TimedBatch does some operations, timed together, and says how long they took
+// and how many they were.
+type TimedBatch func() (ns int64, n int, err error)
+
+// ProbedPath is operations by one path, to be timed with a probe and without.
+type ProbedPath struct {
+	Path     string
+	Write    bool        // updates; else lookups
+	How      string      // they are timed, unless they are loops
+	Batch    TimedBatch  // does them, unless they are loops
+	Loops    *LoopTurns  // where they are
+	Function string      // of the kernel, called for each of them, which a probe can time; empty: there is none
+	Map      *ebpf.Map   // whose calls of it count
+	Count    uint64      // of operations, without the probe and with it
+	OnBatch  func(n int) // called after each
+}
+
+// Measure does the operations without the probe and, where the tracer can time
+// the function, as many with it, in turns, and keeps what they cost. The
+// calling goroutine keeps its thread.
+func (p *ProbedPath) Measure(ctx context.Context, tracer workloads.Tracer, r *workloads.Result) (without, with Series, err error) {
+	batch, probedBatch := p.Batch, p.Batch
+	if p.Loops != nil {
+		batch, probedBatch = p.Loops.batch, p.Loops.once.batch
+	}
+	alone := func(until uint64) error { return without.extend(ctx, until, batch, p.OnBatch) }
+	if p.Function != "" && tracer != nil && ctx.Err() == nil {
+		err = tracer.Time("lookup."+p.Path+".function", p.Function, p.Map, func(probe workloads.Probe) (uint64, error) {
+			err := inTurns(ctx, probe, p.Count, alone, func(until uint64) error { return with.extend(ctx, until, probedBatch, p.OnBatch) })
+			return with.Ops, err
+		})
+	}
+	if err == nil {
+		err = alone(p.Count) // all of it where there was nothing to take turns with
+	}
+	if err == nil && len(without.values) > 0 {
+		p.keep(r, without, with)
+	}
+	return without, with, err
+}
+
+// keep puts what was measured into the result.
+func (p *ProbedPath) keep(r *workloads.Result, without, with Series) {
+	name := "lookup." + p.Path
+	if p.Write {
+		name = "update." + p.Path
+	}
+	m := workloads.Metric{Values: without.values, Unit: "ns/op", How: p.How}
+	known := true
+	if p.Loops != nil {
+		m, known = p.Loops.metric(r, name)
+	}
+	if !p.Write && p.Function == "" {
+		m.How += "; no probe sees it, so none adds to it"
+	}
+	if known {
+		r.Metrics[name] = m
+	}
+	if len(with.values) > 0 {
+		r.Metrics["probe."+p.Path] = probeCost(with, without, p.Function)
+	}
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mapops
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// NewMap makes a map and explains what a size was refused for.
+func NewMap(spec *ebpf.MapSpec) (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(spec)
+	if err == nil {
+		return m, nil
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, unix.ENOMEM):
+		hint = " (out of memory: give the target more --memory, or a smaller --size)"
+	case errors.Is(err, unix.E2BIG):
+		hint = " (more than this kernel allows: before 63b8ce77b15e a value has at most 4 MiB, and in some map types still; try a smaller --value-size)"
+	case errors.Is(err, unix.EINVAL):
+		hint = " (does this kernel have maps of this kind and size?)"
+	}
+	return nil, fmt.Errorf("create %s map of %d × %d bytes: %w%s", spec.Type, spec.MaxEntries, spec.ValueSize, err, hint)
+}
+
+// Stride is how far apart two values of valueSize bytes are in a map, in bytes.
+func Stride(valueSize uint64) uint64 { return (valueSize + 7) &^ 7 }
