@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,161 +23,11 @@ var debianSuites = []string{
 }
 
 const (
-	// indexMaxAge is how long a package index serves when a kernel is
-	// only wanted, explicitIndexMaxAge when it is asked to be the newest:
-	// long enough for one command to fetch several.
-	indexMaxAge         = 24 * time.Hour
-	explicitIndexMaxAge = 5 * time.Minute
 	// aptParallel limits how many suites are updated at a time.
 	aptParallel = 4
 	// indexTimeout bounds the update of one suite at one mirror.
 	indexTimeout = 5 * time.Minute
 )
-
-// FetchKernel gets the newest kernel of a series (or an exact version or
-// release, see ResolveKernel) that Debian's archive has now into the cache,
-// its signatures checked, and returns it. If the cache has it already nothing
-// but the package index is downloaded. Suites that can't be searched are
-// reported as progress.
-func FetchKernel(ctx context.Context, name string, opt KernelOptions) (Kernel, error) {
-	if !kernelSeriesRE.MatchString(name) && !kernelExactRE.MatchString(name) {
-		return Kernel{}, &UnknownKernelError{Requested: name, Known: knownSeries(opt)}
-	}
-	if opt.Offline {
-		return resolveNamed(ctx, name, opt)
-	}
-	return fetchKernel(ctx, name, opt, explicitIndexMaxAge)
-}
-
-// knownSeries is what can be said without the network.
-func knownSeries(opt KernelOptions) []string {
-	cache, err := openKernelCache(opt)
-	if err != nil {
-		return nil
-	}
-	return cache.series()
-}
-
-func fetchKernel(ctx context.Context, name string, opt KernelOptions, maxAge time.Duration) (Kernel, error) {
-	cache, err := openKernelCache(opt)
-	if err != nil {
-		return Kernel{}, err
-	}
-	tools, err := findApt()
-	if err != nil {
-		return Kernel{}, err
-	}
-	unlock, err := cache.lock(ctx, opt)
-	if err != nil {
-		return Kernel{}, err
-	}
-	defer unlock()
-
-	for retried := false; ; retried = true {
-		ix, err := cache.index(ctx, tools, opt, maxAge)
-		if err != nil {
-			return Kernel{}, err
-		}
-		for _, note := range ix.notes {
-			opt.say("%s", note)
-		}
-		k, err := cache.fetchFrom(ctx, ix, name, opt)
-		var unknown *UnknownKernelError
-		if (errors.As(err, &unknown) || isGone(err)) && !retried && ix.age > explicitIndexMaxAge {
-			maxAge = 0 // the archive has moved on since
-			continue
-		}
-		if unknown != nil && ix.signature != nil {
-			return Kernel{}, ix.signature
-		}
-		return k, err
-	}
-}
-
-// isGone reports whether the archive lacks a package that its index names.
-// That happens while a mirror is being updated, and to old suites for good.
-func isGone(err error) bool {
-	var ae *AptError
-	return errors.As(err, &ae) && ae.gone
-}
-
-// fetchFrom fetches the newest kernel of that name in the index that the
-// archive really has.
-func (c *kernelCache) fetchFrom(ctx context.Context, ix *debianIndex, name string, opt KernelOptions) (Kernel, error) {
-	candidates := ix.candidates(name)
-	if len(candidates) == 0 {
-		return Kernel{}, &UnknownKernelError{Requested: name, Known: ix.series(), Notes: ix.missing}
-	}
-	var firstErr error
-	for _, p := range candidates {
-		dir := filepath.Join(c.kernels, seriesOf(p.Version), strings.ReplaceAll(p.Version, ":", "_"))
-		if m, err := c.read(dir); err == nil && m.Version == p.Version && c.intact(dir, m) {
-			opt.say("%s is in the cache", m.Release)
-			return m.kernel(dir, name, m.source()), nil
-		}
-		m, err := c.fetchPackage(ctx, ix.suites[p.Suite], p, dir, opt)
-		if err == nil {
-			return m.kernel(dir, name, m.source()), nil
-		}
-		firstErr = cmp.Or(firstErr, err)
-		switch {
-		case errors.Is(err, errNoImage): // another package of the version may
-		case isGone(err) && ix.age <= explicitIndexMaxAge:
-			opt.say("%s %s is in the index but not in the archive", p.Name, p.Version)
-		default:
-			return Kernel{}, err
-		}
-	}
-	return Kernel{}, firstErr
-}
-
-// fetchPackage downloads a package, extracts its image to dir and deletes it.
-func (c *kernelCache) fetchPackage(ctx context.Context, s *aptSuite, p debianPackage, dir string, opt KernelOptions) (kernelMeta, error) {
-	m := kernelMeta{Series: seriesOf(p.Version), Version: p.Version, Package: p.Name, Suite: p.Suite, DebSHA256: p.SHA256}
-	c.sweep(c.kernels)
-	tmp, err := os.MkdirTemp(c.kernels, kernelTmpPrefix)
-	if err != nil {
-		return m, fmt.Errorf("fetch %s: %w", p.Name, err)
-	}
-	defer os.RemoveAll(tmp)
-	opt.say("fetching %s %s from Debian %s (%.1f MB)", p.Name, p.Version, p.Suite, float64(p.SizeBytes)/1e6)
-	deb, err := s.download(ctx, p, tmp)
-	if err != nil {
-		return m, err
-	}
-	opt.say("extracting the kernel from %s", filepath.Base(deb))
-	err = c.storeDeb(ctx, dir, deb, &m)
-	var de *DebError
-	if errors.As(err, &de) {
-		de.Path = p.Name // the file is gone when this is read
-	}
-	return m, err
-}
-
-// debianIndex is what the archive has.
-type debianIndex struct {
-	packages  []debianPackage
-	suites    map[string]*aptSuite
-	missing   []string      // suites that could not be searched
-	notes     []string      // why
-	age       time.Duration // of the oldest suite's index
-	signature error         // a suite's, if one was not signed
-}
-
-// candidates returns the packages that go by name in the order in which to
-// try them: newest first.
-func (ix *debianIndex) candidates(name string) []debianPackage {
-	var out []debianPackage
-	for _, p := range ix.packages {
-		if matchesKernel(name, p.Version, p.Release) {
-			out = append(out, p)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b debianPackage) int {
-		return cmp.Or(compareDebianVersions(b.Version, a.Version), cmp.Compare(packageRank(a.Name), packageRank(b.Name)))
-	})
-	return out
-}
 
 // packageRank prefers, of one version's packages, the small ones with nothing
 // but an image, and then the signed ones that Debian installs.
@@ -194,23 +43,11 @@ func packageRank(name string) int {
 	return 2
 }
 
-// series returns the series in the index, oldest first.
-func (ix *debianIndex) series() []string {
-	var out []string
-	for _, p := range ix.packages {
-		if s := seriesOf(p.Version); !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	slices.SortFunc(out, compareDebianVersions)
-	return out
-}
-
 // suiteIndex is kernels.json, kept beside apt's state of each suite.
 type suiteIndex struct {
-	URI      string          `json:"uri"`
-	Updated  time.Time       `json:"updated"`
-	Packages []debianPackage `json:"packages"`
+	URI      string    `json:"uri"`
+	Updated  time.Time `json:"updated"`
+	Packages []Package `json:"packages"`
 }
 
 // fresh also distrusts an index from the future: the clock was wrong once.
@@ -219,10 +56,21 @@ func (ix suiteIndex) fresh(maxAge time.Duration) bool {
 	return age >= -time.Hour && age < maxAge
 }
 
-// index returns the kernels of every suite, updating those whose index is
-// older than maxAge. It fails only if no suite at all could be searched. The
-// lock is held.
-func (c *kernelCache) index(ctx context.Context, tools *apt, opt KernelOptions, maxAge time.Duration) (*debianIndex, error) {
+// Archive is Debian's archive as a source of kernels: packages of its suites, by
+// way of apt, the host's apt configuration left alone.
+type Archive struct{}
+
+// Name implements Source.
+func (Archive) Name() string { return "Debian" }
+
+// Index implements Source: the kernels of every suite, those suites updated
+// whose index is older than maxAge. It fails only if no suite at all could be
+// searched.
+func (Archive) Index(ctx context.Context, o IndexOptions) (*Index, error) {
+	tools, err := findApt()
+	if err != nil {
+		return nil, err
+	}
 	mirrors := tools.mirrors(ctx)
 	type result struct {
 		suite *aptSuite
@@ -238,8 +86,8 @@ func (c *kernelCache) index(ctx context.Context, tools *apt, opt KernelOptions, 
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			r := &results[i]
-			r.suite, r.ix, r.err = c.suiteIndex(ctx, tools, suite, mirrors.forSuite(suite), maxAge, func() {
-				once.Do(func() { opt.say("updating the index of Debian's kernels") })
+			r.suite, r.ix, r.err = suiteIndexOf(ctx, tools, o.Dir, suite, mirrors.forSuite(suite), o.MaxAge, func() {
+				once.Do(func() { o.Say("updating the index of Debian's kernels") })
 			})
 		})
 	}
@@ -248,7 +96,10 @@ func (c *kernelCache) index(ctx context.Context, tools *apt, opt KernelOptions, 
 		return nil, fmt.Errorf("update index of kernels: %w", err)
 	}
 
-	ix := &debianIndex{suites: map[string]*aptSuite{}}
+	suites := map[string]*aptSuite{}
+	ix := &Index{Download: func(ctx context.Context, p Package, dir string) (string, error) {
+		return suites[p.Suite].download(ctx, p, dir)
+	}}
 	var firstErr error
 	for i, r := range results {
 		suite := debianSuites[i]
@@ -256,39 +107,42 @@ func (c *kernelCache) index(ctx context.Context, tools *apt, opt KernelOptions, 
 			firstErr = cmp.Or(firstErr, r.err)
 			var se *SignatureError
 			if errors.As(r.err, &se) {
-				ix.signature = r.err
+				ix.Signature = r.err
 			}
 			note := fmt.Sprintf("suite %s not searched: %v", suite, r.err)
 			if r.suite != nil {
 				note = fmt.Sprintf("suite %s as of %s: %v", suite, r.ix.Updated.Format(time.DateTime), r.err)
 			}
-			ix.notes = append(ix.notes, note)
+			ix.Notes = append(ix.Notes, note)
 		}
 		if r.suite == nil {
-			ix.missing = append(ix.missing, suite)
+			ix.Missing = append(ix.Missing, suite)
 			continue
 		}
-		ix.suites[suite] = r.suite
-		ix.packages = append(ix.packages, r.ix.Packages...)
-		ix.age = max(ix.age, time.Since(r.ix.Updated))
+		suites[suite] = r.suite
+		for _, p := range r.ix.Packages {
+			p.Rank = packageRank(p.Name)
+			ix.Packages = append(ix.Packages, p)
+		}
+		ix.Age = max(ix.Age, time.Since(r.ix.Updated))
 	}
 	switch {
-	case len(ix.suites) > 0:
+	case len(suites) > 0:
 		return ix, nil
-	case ix.signature != nil:
-		return nil, ix.signature
+	case ix.Signature != nil:
+		return nil, ix.Signature
 	}
 	return nil, &AptError{Action: "update index of kernels", Err: firstErr,
 		Hint: "check the network and apt's proxy settings, or give --kernel the path to a bzImage or a .deb"}
 }
 
-// suiteIndex returns one suite's kernels, from the first mirror that has it.
+// suiteIndexOf returns one suite's kernels, from the first mirror that has it.
 // If no mirror can be reached an older index serves, and err says why; if a
 // signature was wrong, none does.
-func (c *kernelCache) suiteIndex(ctx context.Context, tools *apt, suite string, uris []string, maxAge time.Duration, updating func()) (*aptSuite, suiteIndex, error) {
+func suiteIndexOf(ctx context.Context, tools *apt, dir, suite string, uris []string, maxAge time.Duration, updating func()) (*aptSuite, suiteIndex, error) {
 	states := make([]*aptSuite, len(uris))
 	for i, uri := range uris {
-		states[i] = &aptSuite{apt: tools, suite: suite, uri: uri, dir: filepath.Join(c.dir, "apt", suite+"-"+shortDigest(uri))}
+		states[i] = &aptSuite{apt: tools, suite: suite, uri: uri, dir: filepath.Join(dir, "apt", suite+"-"+shortDigest(uri))}
 		if ix, err := states[i].readIndex(); err == nil && ix.fresh(maxAge) {
 			return states[i], ix, nil
 		}
@@ -316,6 +170,8 @@ func (c *kernelCache) suiteIndex(ctx context.Context, tools *apt, suite string, 
 	}
 	return nil, suiteIndex{}, firstErr
 }
+
+func init() { Register(Archive{}) }
 
 func (s *aptSuite) indexPath() string { return filepath.Join(s.dir, "kernels.json") }
 

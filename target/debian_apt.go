@@ -39,6 +39,9 @@ func (e *AptError) Error() string {
 
 func (e *AptError) Unwrap() error { return e.Err }
 
+// Is makes it ErrGone where the archive lacks the package.
+func (e *AptError) Is(other error) bool { return other == ErrGone && e.gone }
+
 // SignatureError says that a suite of the archive, or a package from it, is
 // not signed by a key that Debian's keyring holds. Nothing of it was used.
 type SignatureError struct {
@@ -204,7 +207,7 @@ func (s *aptSuite) update(ctx context.Context) error {
 }
 
 // packages reads the kernel packages out of the suite's index.
-func (s *aptSuite) packages(ctx context.Context) ([]debianPackage, error) {
+func (s *aptSuite) packages(ctx context.Context) ([]Package, error) {
 	out, err := s.run(ctx, s.apt.cache, "", "dumpavail")
 	if err != nil {
 		return nil, s.explain("read index of", err)
@@ -213,7 +216,7 @@ func (s *aptSuite) packages(ctx context.Context) ([]debianPackage, error) {
 }
 
 // download puts the package into the folder dir and returns its path.
-func (s *aptSuite) download(ctx context.Context, p debianPackage, dir string) (string, error) {
+func (s *aptSuite) download(ctx context.Context, p Package, dir string) (string, error) {
 	if err := s.setUp(); err != nil {
 		return "", fmt.Errorf("fetch %s: %w", p.Name, err)
 	}
@@ -343,24 +346,14 @@ func readAptMessages(messages string) (detail string, signature bool) {
 	return detail, signature
 }
 
-// debianPackage is a kernel package in a suite's index.
-type debianPackage struct {
-	Name      string `json:"name"`
-	Version   string `json:"version"`
-	Release   string `json:"release"` // of the kernel, by the package's name
-	Suite     string `json:"suite"`
-	SizeBytes int64  `json:"size_bytes"` // to download
-	SHA256    string `json:"sha256"`
-}
-
 // minKernelPackageBytes tells packages with an image from those that only
 // depend on one, of some 2 KB.
 const minKernelPackageBytes = 1 << 20
 
 // parsePackages picks the kernel packages out of an index in the format of
 // Packages files, as apt-cache dumpavail prints it.
-func parsePackages(r io.Reader, suite string) ([]debianPackage, error) {
-	var out []debianPackage
+func parsePackages(r io.Reader, suite string) ([]Package, error) {
+	var out []Package
 	fields := map[string]string{}
 	flush := func() {
 		if p, ok := kernelPackage(fields, suite); ok {
@@ -388,14 +381,14 @@ func parsePackages(r io.Reader, suite string) ([]debianPackage, error) {
 	return out, nil
 }
 
-func kernelPackage(f map[string]string, suite string) (debianPackage, bool) {
+func kernelPackage(f map[string]string, suite string) (Package, bool) {
 	m := kernelPackageRE.FindStringSubmatch(f["Package"])
 	size, err := strconv.ParseInt(f["Size"], 10, 64)
 	if m == nil || err != nil || size < minKernelPackageBytes || f["Architecture"] != "amd64" ||
 		!plainName(strings.ReplaceAll(f["Version"], ":", "_")) || seriesOf(f["Version"]) == "" || len(f["SHA256"]) != 64 {
-		return debianPackage{}, false
+		return Package{}, false
 	}
-	return debianPackage{
+	return Package{
 		Name: f["Package"], Version: f["Version"], Release: m[2], Suite: suite,
 		SizeBytes: size, SHA256: f["SHA256"],
 	}, true

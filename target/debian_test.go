@@ -17,9 +17,9 @@ import (
 
 // cannedIndex is the archive as apt-cache dumpavail printed it, cut to the
 // kernel packages and a few others.
-func cannedIndex(t *testing.T) *debianIndex {
+func cannedIndex(t *testing.T) *Index {
 	t.Helper()
-	ix := &debianIndex{suites: map[string]*aptSuite{}}
+	ix := &Index{}
 	for _, suite := range []string{"bullseye-security", "bookworm-security", "trixie-backports"} {
 		f, err := os.Open(filepath.Join("testdata", "dumpavail-"+suite+".txt"))
 		if err != nil {
@@ -29,7 +29,10 @@ func cannedIndex(t *testing.T) *debianIndex {
 		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
-		ix.packages = append(ix.packages, packages...)
+		for _, p := range packages {
+			p.Rank = packageRank(p.Name)
+			ix.Packages = append(ix.Packages, p)
+		}
 	}
 	return ix
 }
@@ -178,8 +181,7 @@ APT::Update::Pre-Invoke { "touch `+hook+`"; };
 		t.Error("the host's hook was run")
 	}
 
-	c := &kernelCache{dir: filepath.Join(dir, "cache")}
-	suite, _, err := c.suiteIndex(ctx, tools, "trixie", []string{s.uri, "file:/nowhere"}, time.Hour, func() {})
+	suite, _, err := suiteIndexOf(ctx, tools, filepath.Join(dir, "cache"), "trixie", []string{s.uri, "file:/nowhere"}, time.Hour, func() {})
 	if suite != nil || !errors.As(err, &se) {
 		t.Errorf("suite %v, error %v, want *SignatureError", suite, err)
 	}
@@ -193,9 +195,9 @@ APT::Update::Pre-Invoke { "touch `+hook+`"; };
 // TestOlderIndexServes: if no mirror answers, the last good index does.
 func TestOlderIndexServes(t *testing.T) {
 	tools := &apt{get: "/bin/false", cache: "/bin/false", config: "/bin/false", keyring: "/none"}
-	c := &kernelCache{dir: t.TempDir()}
+	cache := t.TempDir()
 	uri := "http://mirror.invalid/debian"
-	dir := filepath.Join(c.dir, "apt", "trixie-"+shortDigest(uri))
+	dir := filepath.Join(cache, "apt", "trixie-"+shortDigest(uri))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -204,12 +206,12 @@ func TestOlderIndexServes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "kernels.json"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	suite, ix, err := c.suiteIndex(context.Background(), tools, "trixie", []string{"http://first.invalid", uri}, time.Hour, func() {})
+	suite, ix, err := suiteIndexOf(context.Background(), tools, cache, "trixie", []string{"http://first.invalid", uri}, time.Hour, func() {})
 	if suite == nil || suite.uri != uri || len(ix.Packages) != 1 || err == nil {
 		t.Errorf("suite %+v, index %+v, error %v", suite, ix, err)
 	}
 	updating := false
-	_, ix, err = c.suiteIndex(context.Background(), tools, "trixie", []string{uri}, 72*time.Hour, func() { updating = true })
+	_, ix, err = suiteIndexOf(context.Background(), tools, cache, "trixie", []string{uri}, 72*time.Hour, func() { updating = true })
 	if err != nil || updating || len(ix.Packages) != 1 {
 		t.Errorf("a young index was not used: %v", err)
 	}

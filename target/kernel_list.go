@@ -30,7 +30,7 @@ type KernelList struct {
 	Notes []string `json:"notes"`
 }
 
-// ListKernels lists the kernels of the cache and of Debian's archive. What
+// ListKernels lists the kernels of the cache and of the sources. What
 // is wrong with the archive becomes a note, not an error: the cache's kernels
 // are there all the same.
 func ListKernels(ctx context.Context, opt KernelOptions) (KernelList, error) {
@@ -40,7 +40,7 @@ func ListKernels(ctx context.Context, opt KernelOptions) (KernelList, error) {
 	}
 	list := KernelList{Kernels: []KernelEntry{}, Notes: []string{}}
 	cached := cache.all()
-	ix := &debianIndex{}
+	ix := &Index{}
 	if opt.Offline {
 		list.Notes = append(list.Notes, "offline: only kernels in the cache are listed")
 	} else if found, err := cache.archive(ctx, opt); err != nil {
@@ -50,29 +50,25 @@ func ListKernels(ctx context.Context, opt KernelOptions) (KernelList, error) {
 		list.Notes = append(list.Notes, fmt.Sprintf("only kernels in the cache are listed: %v", err))
 	} else {
 		ix = found
-		list.Notes = append(list.Notes, ix.notes...)
+		list.Notes = append(list.Notes, ix.Notes...)
 	}
 	list.Kernels = mergeKernels(cached, ix)
 	return list, nil
 }
 
-func (c *kernelCache) archive(ctx context.Context, opt KernelOptions) (*debianIndex, error) {
-	tools, err := findApt()
-	if err != nil {
-		return nil, err
-	}
+func (c *kernelCache) archive(ctx context.Context, opt KernelOptions) (*Index, error) {
 	unlock, err := c.lock(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return c.index(ctx, tools, opt, indexMaxAge)
+	return c.index(ctx, opt, indexMaxAge)
 }
 
 // mergeKernels joins both lists, one entry per package version.
-func mergeKernels(cached []cachedKernel, ix *debianIndex) []KernelEntry {
+func mergeKernels(cached []cachedKernel, ix *Index) []KernelEntry {
 	byVersion := map[string]KernelEntry{}
-	for _, p := range ix.packages {
+	for _, p := range ix.Packages {
 		// Of a version's packages the one that would be fetched.
 		best := ix.candidates(p.Version)[0]
 		byVersion[p.Version] = KernelEntry{

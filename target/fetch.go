@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package target
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// FetchKernel gets the newest kernel of a series (or an exact version or
+// release, see ResolveKernel) that the sources have now into the cache,
+// its signatures checked, and returns it. If the cache has it already nothing
+// but the package index is downloaded. Suites that can't be searched are
+// reported as progress.
+func FetchKernel(ctx context.Context, name string, opt KernelOptions) (Kernel, error) {
+	if !kernelSeriesRE.MatchString(name) && !kernelExactRE.MatchString(name) {
+		return Kernel{}, &UnknownKernelError{Requested: name, Known: knownSeries(opt)}
+	}
+	if opt.Offline {
+		return resolveNamed(ctx, name, opt)
+	}
+	return fetchKernel(ctx, name, opt, explicitIndexMaxAge)
+}
+
+// knownSeries is what can be said without the network.
+func knownSeries(opt KernelOptions) []string {
+	cache, err := openKernelCache(opt)
+	if err != nil {
+		return nil
+	}
+	return cache.series()
+}
+
+func fetchKernel(ctx context.Context, name string, opt KernelOptions, maxAge time.Duration) (Kernel, error) {
+	cache, err := openKernelCache(opt)
+	if err != nil {
+		return Kernel{}, err
+	}
+	unlock, err := cache.lock(ctx, opt)
+	if err != nil {
+		return Kernel{}, err
+	}
+	defer unlock()
+
+	for retried := false; ; retried = true {
+		ix, err := cache.index(ctx, opt, maxAge)
+		if err != nil {
+			return Kernel{}, err
+		}
+		for _, note := range ix.Notes {
+			opt.say("%s", note)
+		}
+		k, err := cache.fetchFrom(ctx, ix, name, opt)
+		var unknown *UnknownKernelError
+		if (errors.As(err, &unknown) || errors.Is(err, ErrGone)) && !retried && ix.Age > explicitIndexMaxAge {
+			maxAge = 0 // the archive has moved on since
+			continue
+		}
+		if unknown != nil && ix.Signature != nil {
+			return Kernel{}, ix.Signature
+		}
+		return k, err
+	}
+}
+
+// fetchFrom fetches the newest kernel of that name in the index that the
+// archive really has.
+func (c *kernelCache) fetchFrom(ctx context.Context, ix *Index, name string, opt KernelOptions) (Kernel, error) {
+	candidates := ix.candidates(name)
+	if len(candidates) == 0 {
+		return Kernel{}, &UnknownKernelError{Requested: name, Known: ix.series(), Notes: ix.Missing}
+	}
+	var firstErr error
+	for _, p := range candidates {
+		dir := filepath.Join(c.kernels, seriesOf(p.Version), strings.ReplaceAll(p.Version, ":", "_"))
+		if m, err := c.read(dir); err == nil && m.Version == p.Version && c.intact(dir, m) {
+			opt.say("%s is in the cache", m.Release)
+			return m.kernel(dir, name, m.source()), nil
+		}
+		m, err := c.fetchPackage(ctx, ix, p, dir, opt)
+		if err == nil {
+			return m.kernel(dir, name, m.source()), nil
+		}
+		firstErr = cmp.Or(firstErr, err)
+		switch {
+		case errors.Is(err, errNoImage): // another package of the version may
+		case errors.Is(err, ErrGone) && ix.Age <= explicitIndexMaxAge:
+			opt.say("%s %s is in the index but not in the archive", p.Name, p.Version)
+		default:
+			return Kernel{}, err
+		}
+	}
+	return Kernel{}, firstErr
+}
+
+// fetchPackage downloads a package, extracts its image to dir and deletes it.
+func (c *kernelCache) fetchPackage(ctx context.Context, ix *Index, p Package, dir string, opt KernelOptions) (kernelMeta, error) {
+	m := kernelMeta{Series: seriesOf(p.Version), Version: p.Version, Package: p.Name, Suite: p.Suite, DebSHA256: p.SHA256}
+	c.sweep(c.kernels)
+	tmp, err := os.MkdirTemp(c.kernels, kernelTmpPrefix)
+	if err != nil {
+		return m, fmt.Errorf("fetch %s: %w", p.Name, err)
+	}
+	defer os.RemoveAll(tmp)
+	opt.say("fetching %s %s from Debian %s (%.1f MB)", p.Name, p.Version, p.Suite, float64(p.SizeBytes)/1e6)
+	deb, err := ix.Download(ctx, p, tmp)
+	if err != nil {
+		return m, err
+	}
+	opt.say("extracting the kernel from %s", filepath.Base(deb))
+	err = c.storeDeb(ctx, dir, deb, &m)
+	var de *DebError
+	if errors.As(err, &de) {
+		de.Path = p.Name // the file is gone when this is read
+	}
+	return m, err
+}
