@@ -69,7 +69,7 @@ func TestCandidates(t *testing.T) {
 			t.Errorf("%s: %d candidates, first %s", name, len(c), c[0].Name)
 		}
 	}
-	for _, p := range ix.packages {
+	for _, p := range ix.Packages {
 		if strings.HasSuffix(p.Name, "-dbg") || p.SizeBytes < minKernelPackageBytes {
 			t.Errorf("%s holds no image", p.Name)
 		}
