@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
 )
 
 // TestStartPhase: each trial on the deterministic clock has a start of its own,
@@ -14,7 +15,7 @@ import (
 func TestStartPhase(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for seed := range uint64(3) {
-		vm := &target.VMTarget{Images: []target.Kernel{{Release: "6.12"}}}
+		vm := &target.VM{Images: []kernels.Kernel{{Release: "6.12"}}}
 		r := &runner{Plan: Plan{Target: vm, Workload: "churn", Strategies: []string{"rcu", "tasks-trace"}, Trials: 4, Seed: seed}}
 		for _, p := range r.plan() {
 			if p.job.StartPhase != 0 {

@@ -11,6 +11,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/wire"
 	"os"
 	"path/filepath"
 	"sync"
@@ -49,7 +51,7 @@ var kvmWorks struct {
 // /dev/kvm that opens proves nothing: there are hosts where QEMU aborts on it,
 // and others where it stops in the middle of the kernel's unpacking. So the
 // kernel itself is booted, once.
-func kvmRefusal(ctx context.Context, vm VM, qemu string) (string, error) {
+func kvmRefusal(ctx context.Context, vm Machine, qemu string) (string, error) {
 	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
 		return err.Error(), nil
@@ -71,7 +73,7 @@ func kvmRefusal(ctx context.Context, vm VM, qemu string) (string, error) {
 	vm.Accel, vm.Clock, vm.Append, vm.ConsoleLog = "kvm", ClockWall, nil, ""
 	vm.CPUs, vm.MemoryBytes = 1, min(vm.MemoryBytes, 512<<20)
 	vm.Timeout, vm.BootTimeout = kvmBootLimit+5*time.Second, kvmBootLimit
-	_, err = vm.Run(ctx, Job{})
+	_, err = vm.Run(ctx, GuestJob{})
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -102,11 +104,11 @@ func (v kvmVerdict) holds(now kvmVerdict) bool {
 }
 
 func kvmVerdictPath() (string, error) {
-	c, err := openKernelCache(KernelOptions{})
+	c, err := kernels.OpenCache(kernels.Options{})
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(c.dir, "kvm.json"), nil
+	return filepath.Join(c.Dir, "kvm.json"), nil
 }
 
 func readKVMVerdicts() []kvmVerdict {
@@ -120,7 +122,7 @@ func readKVMVerdicts() []kvmVerdict {
 		return nil
 	}
 	for i := range kept {
-		kept[i].Refusal = printable(kept[i].Refusal, 400)
+		kept[i].Refusal = wire.Printable(kept[i].Refusal, 400)
 	}
 	return kept
 }
@@ -165,7 +167,7 @@ func fileIdentity(path string) string {
 }
 
 // chooseAccel settles the accelerator and says why it is not KVM.
-func chooseAccel(ctx context.Context, vm VM, qemu string) (accel, reason string, err error) {
+func chooseAccel(ctx context.Context, vm Machine, qemu string) (accel, reason string, err error) {
 	switch {
 	case vm.Accel == "tcg" || vm.Accel == "kvm":
 		return vm.Accel, "", nil

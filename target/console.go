@@ -5,6 +5,7 @@ package target
 import (
 	"bytes"
 	"fmt"
+	"github.com/mapprof/mapprof/target/wire"
 	"strings"
 	"sync"
 )
@@ -83,7 +84,7 @@ func (c *console) Excerpt(n int) string {
 	var lines []string
 	at := -1
 	for l := range strings.SplitSeq(strings.ReplaceAll(string(b), "\r", "\n"), "\n") {
-		l = printable(strings.TrimSpace(l), 200)
+		l = wire.Printable(strings.TrimSpace(l), 200)
 		if l == "" {
 			continue
 		}
@@ -132,7 +133,7 @@ func diagnose(text []byte) (reason, line string) {
 			if e := bytes.IndexAny(l, "\r\n"); e >= 0 {
 				l = l[:e]
 			}
-			return printable(strings.TrimSpace(string(l)), 200)
+			return wire.Printable(strings.TrimSpace(string(l)), 200)
 		}
 		return ""
 	}
@@ -193,5 +194,5 @@ func oops(text []byte) string {
 			parts = append(parts, "in "+string(where[0]))
 		}
 	}
-	return printable(strings.Join(parts, ", "), 300)
+	return wire.Printable(strings.Join(parts, ", "), 300)
 }

@@ -5,6 +5,7 @@ package target
 import (
 	"bytes"
 	"fmt"
+	"github.com/mapprof/mapprof/target/wire"
 	"strings"
 	"testing"
 )
@@ -94,11 +95,11 @@ func TestPrintable(t *testing.T) {
 		"caf\u00e9\u202e": "caf\u00e9?",
 		"bad\xffutf8":     "bad\ufffdutf8",
 	} {
-		if got := printable(in, 100); got != want {
+		if got := wire.Printable(in, 100); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
-	if got := printable("12345", 3); got != "123" {
+	if got := wire.Printable("12345", 3); got != "123" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/guest"
 	"io"
 	"os"
 	"path/filepath"
@@ -133,7 +134,7 @@ func TestInitramfs(t *testing.T) {
 	}
 	golden(t, "initramfs.golden", got.String())
 
-	for _, name := range []string{"/init", guestJobFile, "../x"} {
+	for _, name := range []string{"/init", guest.ArgvFile, "../x"} {
 		if err := writeInitramfs(io.Discard, f, nil, map[string][]byte{name: nil}); err == nil {
 			t.Errorf("job file %s accepted", name)
 		}

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package target is where a run happens: on the local kernel, or on a kernel
-// image booted under QEMU.
+// Package target is where tasks are done: on the kernel that runs here, or on
+// kernel images booted under QEMU.
 //
-// What comes in: the name of a kernel (a Debian series such as "6.12", a
-// bzImage, a .deb), limits for the machine, and a command to run there. What
-// goes out: the run directory that the command left, or an error that says
-// at which step it failed. Kernel images come from Debian's archive by way
-// of apt, its signatures checked and the host's apt configuration untouched,
-// and stay in the user's cache so that later runs need no network.
+// In: a task's name and request, a machine, kernels. Out: the task's reply, its
+// files, how the machine ended, or an error that says at which step it failed.
+// Target is the interface of both; Local and VM implement it. What does a task is
+// injected (package task): this one never imports probes or workloads.
 //
-// Everything read from an archive, a package, an image or a guest is a
-// stranger's: lengths are checked before use and names before they become
-// paths. The package may not know what is measured: it never imports probes
-// or workloads.
+// Everything read from a guest is a stranger's. Below it: kernels finds images,
+// wire is what host and guest say to each other, guest is the side that runs in
+// the machine.
 package target

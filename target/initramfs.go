@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/guest"
 	"io"
 	"os"
 	"sort"
@@ -70,7 +71,7 @@ func writeInitramfs(w io.Writer, init *os.File, args []string, files map[string]
 		c.Char("/dev/console", 0o600, 5, 1),
 		c.Char("/dev/null", 0o666, 1, 3),
 		c.File("/init", 0o755, st.Size(), io.NewSectionReader(init, 0, st.Size())),
-		c.File(guestJobFile, 0o644, int64(len(argv)), bytes.NewReader(argv)),
+		c.File(guest.ArgvFile, 0o644, int64(len(argv)), bytes.NewReader(argv)),
 	)
 	names := make([]string, 0, len(files))
 	for n := range files {
@@ -78,7 +79,7 @@ func writeInitramfs(w io.Writer, init *os.File, args []string, files map[string]
 	}
 	sort.Strings(names)
 	for _, n := range names {
-		if n == "/init" || n == guestJobFile {
+		if n == "/init" || n == guest.ArgvFile {
 			err = errors.Join(err, fmt.Errorf("%s is reserved", n))
 			continue
 		}

@@ -6,6 +6,7 @@ package target
 
 import (
 	"flag"
+	"github.com/mapprof/mapprof/target/guest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,8 +21,8 @@ var guestTestJob func(args []string) int
 // TestMain makes the test binary its own guest: as PID 1 of a VM it is the
 // init, and as its child the job.
 func TestMain(m *testing.M) {
-	GuestInit()
-	if InGuestJob() && guestTestJob != nil {
+	guest.Init()
+	if guest.InJob() && guestTestJob != nil {
 		os.Exit(guestTestJob(os.Args[1:]))
 	}
 	os.Exit(m.Run())

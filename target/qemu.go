@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -67,9 +69,9 @@ func askQEMU(ctx context.Context, path string) (qemuBuild, error) {
 	line, _, _ := strings.Cut(string(out), "\n")
 	_, v, ok := strings.Cut(line, "version ")
 	if !ok {
-		return qemuBuild{}, fmt.Errorf("ask %s for its version: %q is no answer of QEMU", path, printable(line, 80))
+		return qemuBuild{}, fmt.Errorf("ask %s for its version: %q is no answer of QEMU", path, wire.Printable(line, 80))
 	}
-	b := qemuBuild{version: printable(v, 80)}
+	b := qemuBuild{version: wire.Printable(v, 80)}
 	// Some distributions leave the device out; a failure here costs only
 	// speed.
 	if out, err := exec.CommandContext(ctx, path, "-device", "help").Output(); err == nil {
@@ -79,8 +81,8 @@ func askQEMU(ctx context.Context, path string) (qemuBuild, error) {
 	return b, nil
 }
 
-// machine is all that QEMU's command line depends on.
-type machine struct {
+// qemuMachine is all that QEMU's command line depends on.
+type qemuMachine struct {
 	kernel  string // path
 	initrd  string // path
 	cpus    int
@@ -96,13 +98,13 @@ type machine struct {
 
 // cmdline is the guest kernel's command line. It leaves alone whatever
 // changes what is measured (mitigations, RCU, preemption, ticks).
-func (m machine) cmdline() string {
+func (m qemuMachine) cmdline() string {
 	a := []string{
 		"console=ttyS0", "quiet", "panic=-1", "oops=panic",
 		// Two ports are all there are; probing 30 more takes its time.
 		"8250.nr_uarts=2",
 		"random.trust_cpu=on",
-		guestMarker + "=1",
+		guest.Marker + "=1",
 	}
 	if m.accel == "tcg" {
 		// The timer check busy-waits, and can fail under emulation on a
@@ -118,7 +120,7 @@ func (m machine) cmdline() string {
 	return strings.Join(append(a, m.append...), " ")
 }
 
-func (m machine) args() []string {
+func (m qemuMachine) args() []string {
 	socket := func(id string, fd int) string { return fmt.Sprintf("socket,id=%s,fd=%d", id, fd) }
 	a := []string{
 		"-no-user-config", "-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
@@ -132,7 +134,7 @@ func (m machine) args() []string {
 	}
 	if m.window != "" {
 		a = append(a,
-			"-object", fmt.Sprintf("memory-backend-file,id=window,mem-path=%s,size=%d,share=on", m.window, windowBytes),
+			"-object", fmt.Sprintf("memory-backend-file,id=window,mem-path=%s,size=%d,share=on", m.window, wire.WindowBytes),
 			"-device", "ivshmem-plain,memdev=window")
 	}
 	switch {

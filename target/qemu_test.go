@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/kernels"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,13 +20,13 @@ import (
 )
 
 func TestQEMUArgs(t *testing.T) {
-	base := machine{kernel: "/k/bzImage", initrd: "/proc/self/fd/6", cpus: 2, memory: 1 << 30,
+	base := qemuMachine{kernel: "/k/bzImage", initrd: "/proc/self/fd/6", cpus: 2, memory: 1 << 30,
 		accel: "tcg", clock: ClockWall, console: 3, channel: 4, monitor: 5, window: "/proc/self/fd/7"}
-	for name, change := range map[string]func(*machine){
-		"wall":   func(*machine) {},
-		"icount": func(m *machine) { m.clock, m.cpus = ClockICount, 1 },
-		"kvm":    func(m *machine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
-		"port":   func(m *machine) { m.window = "" },
+	for name, change := range map[string]func(*qemuMachine){
+		"wall":   func(*qemuMachine) {},
+		"icount": func(m *qemuMachine) { m.clock, m.cpus = ClockICount, 1 },
+		"kvm":    func(m *qemuMachine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
+		"port":   func(m *qemuMachine) { m.window = "" },
 	} {
 		m := base
 		change(&m)
@@ -43,26 +44,26 @@ func TestQEMUArgs(t *testing.T) {
 }
 
 func TestVMConfiguration(t *testing.T) {
-	k := Kernel{Path: "/k"}
+	k := kernels.Kernel{Path: "/k"}
 	for _, tc := range []struct {
-		vm   VM
+		vm   Machine
 		want string
 	}{
-		{VM{}, "no kernel"},
-		{VM{Kernel: k, Clock: "sundial"}, `unknown clock "sundial"`},
-		{VM{Kernel: k, Accel: "xen"}, `unknown accelerator "xen"`},
-		{VM{Kernel: k, Clock: ClockICount, Accel: "kvm"}, "needs emulation"},
-		{VM{Kernel: k, Clock: ClockICount, CPUs: 2}, "needs 1 CPU"},
-		{VM{Kernel: k, CPUs: -1}, "-1 CPUs"},
-		{VM{Kernel: k, CPUs: 256}, "256 CPUs"},
-		{VM{Kernel: k, MemoryBytes: 1 << 20}, "1 MiB of memory"},
-		{VM{Kernel: k, Append: []string{"a\nb"}}, "command line"},
+		{Machine{}, "no kernel"},
+		{Machine{Kernel: k, Clock: "sundial"}, `unknown clock "sundial"`},
+		{Machine{Kernel: k, Accel: "xen"}, `unknown accelerator "xen"`},
+		{Machine{Kernel: k, Clock: ClockICount, Accel: "kvm"}, "needs emulation"},
+		{Machine{Kernel: k, Clock: ClockICount, CPUs: 2}, "needs 1 CPU"},
+		{Machine{Kernel: k, CPUs: -1}, "-1 CPUs"},
+		{Machine{Kernel: k, CPUs: 256}, "256 CPUs"},
+		{Machine{Kernel: k, MemoryBytes: 1 << 20}, "1 MiB of memory"},
+		{Machine{Kernel: k, Append: []string{"a\nb"}}, "command line"},
 	} {
-		if _, err := tc.vm.Run(context.Background(), Job{}); err == nil || !strings.Contains(err.Error(), tc.want) {
+		if _, err := tc.vm.Run(context.Background(), GuestJob{}); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("got %v, want %q", err, tc.want)
 		}
 	}
-	vm, err := VM{Kernel: k, Clock: ClockICount}.withDefaults()
+	vm, err := Machine{Kernel: k, Clock: ClockICount}.withDefaults()
 	if err != nil || vm.CPUs != 1 || vm.MemoryBytes != DefaultMemory {
 		t.Errorf("defaults: %+v, %v", vm, err)
 	}
@@ -72,7 +73,7 @@ func TestHostRefusals(t *testing.T) {
 	t.Run("no qemu", func(t *testing.T) {
 		t.Setenv("MAPPROF_QEMU", "")
 		t.Setenv("PATH", t.TempDir())
-		_, err := VM{Kernel: Kernel{Path: "/k"}}.Run(context.Background(), Job{})
+		_, err := Machine{Kernel: kernels.Kernel{Path: "/k"}}.Run(context.Background(), GuestJob{})
 		var q *QEMUMissingError
 		if !errors.As(err, &q) || !strings.Contains(err.Error(), "apt-get install qemu-system-x86") {
 			t.Errorf("got %v", err)
@@ -81,7 +82,7 @@ func TestHostRefusals(t *testing.T) {
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := (VM{Kernel: Kernel{Path: "/k"}}).Run(ctx, Job{}); !errors.Is(err, context.Canceled) {
+		if _, err := (Machine{Kernel: kernels.Kernel{Path: "/k"}}).Run(ctx, GuestJob{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -123,7 +124,7 @@ exit 1
 		t.Fatal(err)
 	}
 	t.Setenv("MAPPROF_QEMU", p)
-	s := &session{vm: VM{Kernel: Kernel{Requested: "/k"}, Timeout: time.Minute, BootTimeout: time.Minute}, out: &Outcome{}, console: newConsole(100)}
+	s := &session{vm: Machine{Kernel: kernels.Kernel{Requested: "/k"}, Timeout: time.Minute, BootTimeout: time.Minute}, out: &Outcome{}, console: newConsole(100)}
 	pr, err := startProcess(p, []string{"-x"}, nil)
 	if err != nil {
 		t.Fatal(err)

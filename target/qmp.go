@@ -5,6 +5,7 @@ package target
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/mapprof/mapprof/target/wire"
 	"io"
 	"sync/atomic"
 	"time"
@@ -61,7 +62,7 @@ func (q *qmp) read(r io.Reader) {
 			halted = true
 			close(q.stopped)
 		case m.Event == "SHUTDOWN":
-			q.reason.Store(printable(m.Data.Reason, 40))
+			q.reason.Store(wire.Printable(m.Data.Reason, 40))
 		case m.ID != 0:
 			select {
 			case q.replies <- m:

@@ -21,6 +21,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/kernels"
+	_ "github.com/mapprof/mapprof/target/kernels/debian" // where kernels come from
+	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,7 +46,7 @@ func testFile() []byte {
 
 // testJob is what the guest does in each test.
 func testJob(args []string) int {
-	ch, err := OpenGuestChannel()
+	ch, err := guest.OpenChannel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -79,8 +83,8 @@ func testJob(args []string) int {
 	case "gopanic":
 		panic("as planned")
 	case "half":
-		check(ch.write(frameFileBegin, []byte("half")))
-		check(ch.write(frameFileData, []byte("x")))
+		check(ch.WriteFrame(wire.FrameFileBegin, []byte("half")))
+		check(ch.WriteFrame(wire.FrameFileData, []byte("x")))
 		return 1
 	case "killinit":
 		check(syscall.Kill(1, syscall.SIGILL)) // PID 1 of Go handles it by dying
@@ -110,17 +114,17 @@ func testJob(args []string) int {
 	}
 }
 
-func testVM(t *testing.T) VM {
+func testVM(t *testing.T) Machine {
 	t.Helper()
 	name := os.Getenv("MAPPROF_TEST_KERNEL")
 	if name == "" {
 		name = "6.12"
 	}
-	k, err := ResolveKernel(context.Background(), name, KernelOptions{})
+	k, err := kernels.Resolve(context.Background(), name, kernels.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return VM{Kernel: k, Timeout: 2 * time.Minute, Accel: os.Getenv("MAPPROF_TEST_ACCEL")}
+	return Machine{Kernel: k, Timeout: 2 * time.Minute, Accel: os.Getenv("MAPPROF_TEST_ACCEL")}
 }
 
 // noQEMU fails the test if this process has a child left.
@@ -140,7 +144,7 @@ func TestVMResults(t *testing.T) {
 			vm.ConsoleLog = filepath.Join(t.TempDir(), "console")
 			dir := t.TempDir()
 			var events []string
-			out, err := vm.Run(context.Background(), Job{
+			out, err := vm.Run(context.Background(), GuestJob{
 				Args:   []string{"results"},
 				Files:  map[string][]byte{"/given/file": []byte("given\x00bytes")},
 				OutDir: dir,
@@ -156,7 +160,7 @@ func TestVMResults(t *testing.T) {
 			if err != nil || sha256.Sum256(big) != sha256.Sum256(testFile()) {
 				t.Errorf("big.bin: %d bytes, %v", len(big), err)
 			}
-			wantFiles(t, dir, "big.bin", "given")
+			checkFiles(t, dir, "big.bin", "given")
 			if out.ExitCode != 0 || out.Release == "" {
 				t.Errorf("outcome %+v", out)
 			}
@@ -176,7 +180,7 @@ func TestVMResults(t *testing.T) {
 // A job that is done needn't end.
 func TestVMJobDone(t *testing.T) {
 	dir := t.TempDir()
-	out, err := testVM(t).Run(context.Background(), Job{Args: []string{"done"}, OutDir: dir})
+	out, err := testVM(t).Run(context.Background(), GuestJob{Args: []string{"done"}, OutDir: dir})
 	if err != nil || out.ExitCode != 0 {
 		t.Fatalf("exit code %d, %v", out.ExitCode, err)
 	}
@@ -199,14 +203,14 @@ func TestVMJobFails(t *testing.T) {
 	} {
 		t.Run(tc.job, func(t *testing.T) {
 			dir := t.TempDir()
-			out, err := testVM(t).Run(context.Background(), Job{Args: []string{tc.job}, OutDir: dir})
+			out, err := testVM(t).Run(context.Background(), GuestJob{Args: []string{tc.job}, OutDir: dir})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if out.ExitCode != tc.code || !strings.Contains(out.Message, tc.text) {
 				t.Errorf("exit code %d, message %q", out.ExitCode, out.Message)
 			}
-			wantFiles(t, dir)
+			checkFiles(t, dir)
 			noQEMU(t)
 		})
 	}
@@ -219,19 +223,19 @@ func TestVMGuestErrors(t *testing.T) {
 		job     string
 		reason  string
 		console string
-		change  func(*VM)
+		change  func(*Machine)
 	}{
 		{"killinit", GuestPanicked, "Attempted to kill init", nil},
 		{"poweroff", GuestPoweredOff, "", nil},
-		{"hang", GuestNoUserSpace, "", func(vm *VM) { vm.Timeout = 500 * time.Millisecond }},
-		{"stuck", GuestNoUserSpace, "", func(vm *VM) { vm.BootTimeout = 300 * time.Millisecond }},
+		{"hang", GuestNoUserSpace, "", func(vm *Machine) { vm.Timeout = 500 * time.Millisecond }},
+		{"stuck", GuestNoUserSpace, "", func(vm *Machine) { vm.BootTimeout = 300 * time.Millisecond }},
 	} {
 		t.Run(tc.job, func(t *testing.T) {
 			vm := testVM(t)
 			if tc.change != nil {
 				tc.change(&vm)
 			}
-			_, err := vm.Run(context.Background(), Job{Args: []string{tc.job}})
+			_, err := vm.Run(context.Background(), GuestJob{Args: []string{tc.job}})
 			var g *GuestError
 			if !errors.As(err, &g) {
 				t.Fatalf("got %v, want a GuestError", err)
@@ -254,7 +258,7 @@ func TestVMConsoleFlood(t *testing.T) {
 	// The default would take the port minutes to fill.
 	defer func(n int) { consoleHalf = n }(consoleHalf)
 	consoleHalf = 64 << 10
-	if _, err := vm.Run(context.Background(), Job{Args: []string{"flood"}}); err != nil {
+	if _, err := vm.Run(context.Background(), GuestJob{Args: []string{"flood"}}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(vm.ConsoleLog)
@@ -266,7 +270,7 @@ func TestVMConsoleFlood(t *testing.T) {
 func TestVMStop(t *testing.T) {
 	stop := make(chan struct{})
 	dir := t.TempDir()
-	out, err := testVM(t).Run(context.Background(), Job{Args: []string{"stop"}, OutDir: dir, Stop: stop,
+	out, err := testVM(t).Run(context.Background(), GuestJob{Args: []string{"stop"}, OutDir: dir, Stop: stop,
 		Event: func(kind string, _ []byte) {
 			if kind == "waiting" {
 				close(stop)
@@ -275,13 +279,13 @@ func TestVMStop(t *testing.T) {
 	if err != nil || out.ExitCode != 0 {
 		t.Fatalf("exit code %d, %v", out.ExitCode, err)
 	}
-	wantFiles(t, dir, "partial")
+	checkFiles(t, dir, "partial")
 }
 
 func TestVMCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	_, err := testVM(t).Run(ctx, Job{Args: []string{"hang"}, Event: func(string, []byte) { cancel() }})
+	_, err := testVM(t).Run(ctx, GuestJob{Args: []string{"hang"}, Event: func(string, []byte) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -291,7 +295,7 @@ func TestVMCancel(t *testing.T) {
 // A mapprof that is killed takes its QEMU with it.
 func TestVMParentKilled(t *testing.T) {
 	if os.Getenv("MAPPROF_TEST_VICTIM") != "" {
-		_, _ = testVM(t).Run(context.Background(), Job{Args: []string{"hang"},
+		_, _ = testVM(t).Run(context.Background(), GuestJob{Args: []string{"hang"},
 			Event: func(string, []byte) { fmt.Println("victim is ready") }})
 		return
 	}
@@ -332,5 +336,21 @@ func TestVMParentKilled(t *testing.T) {
 	_ = cmd.Wait()
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000); err != nil || n != 1 {
 		t.Errorf("QEMU outlived its parent: %d, %v", n, err)
+	}
+}
+
+// checkFiles checks that dir holds these and nothing half-written.
+func checkFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("directory holds %q, want %q", got, want)
 	}
 }

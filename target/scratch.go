@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mapprof/mapprof/target/kernels"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,11 +25,11 @@ type Scratch struct {
 // NewScratch makes a scratch directory in the cache folder and removes those
 // whose process is gone.
 func NewScratch() (*Scratch, error) {
-	c, err := openKernelCache(KernelOptions{})
+	c, err := kernels.OpenCache(kernels.Options{})
 	if err != nil {
 		return nil, err
 	}
-	base := filepath.Join(c.dir, "scratch")
+	base := filepath.Join(c.Dir, "scratch")
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return nil, fmt.Errorf("create scratch directory: %w (set MAPPROF_CACHE to a writable folder)", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/wire"
 	"io"
 	"os"
 	"strings"
@@ -17,15 +18,15 @@ import (
 
 // session is one life of a VM.
 type session struct {
-	vm      VM
-	job     Job
+	vm      Machine
+	job     GuestJob
 	out     *Outcome
 	console *console
 	shared  bool // QEMU can share memory with the guest
 	window  *os.File
 }
 
-func (s *session) boot(ctx context.Context, qemu string, m machine) error {
+func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
 	initrd, err := s.initramfs()
 	if err != nil {
 		return err
@@ -47,7 +48,7 @@ func (s *session) boot(ctx context.Context, qemu string, m machine) error {
 			return err
 		}
 		defer s.window.Close()
-		if err := s.window.Truncate(windowBytes); err != nil {
+		if err := s.window.Truncate(wire.WindowBytes); err != nil {
 			return fmt.Errorf("create mapprof-window: %w", err)
 		}
 		m.window = "/proc/self/fd/7"
@@ -99,16 +100,16 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	}()
 	q := newQMP(monitor)
 
-	reached := make(chan frameType, 3)
+	reached := make(chan wire.FrameType, 3)
 	toGuest := &hostPort{w: channel}
-	rc := &receiver{outDir: s.job.OutDir, limits: s.job.Limits, event: s.job.Event,
-		progress: func(t frameType) { reached <- t }}
+	rc := &wire.Receiver{OutDir: s.job.OutDir, Limits: s.job.Limits, Event: s.job.Event,
+		Progress: func(t wire.FrameType) { reached <- t }}
 	if s.window != nil {
-		rc.window = s.window
-		rc.taken = func() error { return toGuest.send(frameTaken) }
+		rc.Window = s.window
+		rc.Taken = func() error { return toGuest.send(wire.FrameTaken) }
 	}
 	received := make(chan error, 1)
-	go func() { received <- rc.receive(channel) }() // ends when QEMU does
+	go func() { received <- rc.Receive(channel) }() // ends when QEMU does
 
 	life := time.NewTimer(s.vm.Timeout)
 	defer life.Stop()
@@ -117,11 +118,11 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	boot := time.NewTimer(s.vm.BootTimeout)
 	defer boot.Stop()
 	stop := s.job.Stop
-	state := frameType(0)
+	state := wire.FrameType(0)
 	var fail, recvErr error
 	recvEnded := false
 
-	for fail == nil && state != frameDone {
+	for fail == nil && state != wire.FrameDone {
 		select {
 		case t := <-reached:
 			state = t
@@ -130,7 +131,7 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 			recvEnded = true
 			received = nil
 			// An end is QEMU's end, which says itself why.
-			var broken *ChannelError
+			var broken *wire.ChannelError
 			if recvErr != nil && !(errors.As(recvErr, &broken) && broken.Ended) {
 				fail = recvErr
 			}
@@ -153,13 +154,13 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 				fail = ErrStopped
 				break
 			}
-			_ = toGuest.send(frameStop) // a dead guest is noticed otherwise
+			_ = toGuest.send(wire.FrameStop) // a dead guest is noticed otherwise
 		case <-late.C:
 			if stop == nil || state == 0 {
 				break // it can't be stopped, or was
 			}
 			stop, s.out.TimedOut = nil, true
-			_ = toGuest.send(frameStop)
+			_ = toGuest.send(wire.FrameStop)
 		case <-ctx.Done():
 			fail = context.Cause(ctx)
 		}
@@ -203,15 +204,15 @@ func end(q *qmp, p *process) {
 	}
 }
 
-func (s *session) fill(rc *receiver) {
+func (s *session) fill(rc *wire.Receiver) {
 	o := s.out
-	o.Release, o.Build, o.Warnings = rc.hello.Release, rc.hello.Version, rc.hello.Warnings
-	o.ExitCode, o.Signal, o.Message = rc.done.ExitCode, rc.done.Signal, rc.done.Message
-	o.Files = rc.stored
+	o.Release, o.Build, o.Warnings = rc.Hello.Release, rc.Hello.Version, rc.Hello.Warnings
+	o.ExitCode, o.Signal, o.Message = rc.Done.ExitCode, rc.Done.Signal, rc.Done.Message
+	o.Files = rc.Stored
 }
 
 // verdict turns what happened into Run's error.
-func (s *session) verdict(fail, recvErr error, rc *receiver, p *process, q *qmp) error {
+func (s *session) verdict(fail, recvErr error, rc *wire.Receiver, p *process, q *qmp) error {
 	var g *GuestError
 	switch {
 	case fail == nil && recvErr == nil:
@@ -239,11 +240,11 @@ func (s *session) verdict(fail, recvErr error, rc *receiver, p *process, q *qmp)
 			g = &GuestError{Reason: reason, Detail: line}
 		case recvErr != nil:
 			return recvErr
-		case rc.state != frameDone && p.err != nil:
+		case rc.State != wire.FrameDone && p.err != nil:
 			g = &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(p.stderr.String(), p.err)}
-		case rc.state == 0:
+		case rc.State == 0:
 			g = &GuestError{Reason: GuestNoUserSpace, Detail: "the machine went off (" + q.ShutdownReason() + ")"}
-		case rc.state == frameDone:
+		case rc.State == wire.FrameDone:
 			return nil // it went off between done and our quit
 		default:
 			g = &GuestError{Reason: GuestPoweredOff, Detail: "before its job ended (" + q.ShutdownReason() + ")"}
@@ -267,7 +268,7 @@ func (s *session) verdict(fail, recvErr error, rc *receiver, p *process, q *qmp)
 // firstLine returns the first line of a program's complaint, or its exit.
 func firstLine(text string, err error) string {
 	for _, l := range strings.Split(text, "\n") {
-		if l = printable(strings.TrimSpace(l), 300); l != "" {
+		if l = wire.Printable(strings.TrimSpace(l), 300); l != "" {
 			return l
 		}
 	}
@@ -281,10 +282,10 @@ type hostPort struct {
 	seq uint32
 }
 
-func (h *hostPort) send(t frameType) error {
+func (h *hostPort) send(t wire.FrameType) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b, err := appendFrame(nil, t, h.seq)
+	b, err := wire.AppendFrame(nil, t, h.seq)
 	if err != nil {
 		return err
 	}

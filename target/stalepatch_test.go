@@ -15,16 +15,16 @@ func TestStalePatch(t *testing.T) {
 		return fmt.Errorf("run: %w", &GuestError{Kernel: "6.12", Reason: GuestPanicked, Detail: detail})
 	}
 	const int3 = "[ 1.6] Kernel panic - not syncing: Fatal exception in interrupt: Oops: int3: 0000 [#1], in enqueue_timer+0xa9/0x100"
-	two := machine{accel: "tcg", cpus: 2}
+	two := qemuMachine{accel: "tcg", cpus: 2}
 	for _, tt := range []struct {
 		name string
-		m    machine
+		m    qemuMachine
 		err  error
 		want bool
 	}{
 		{"int3", two, panicked(int3), true},
-		{"one CPU", machine{accel: "tcg", cpus: 1}, panicked(int3), false},
-		{"KVM", machine{accel: "kvm", cpus: 2}, panicked(int3), false},
+		{"one CPU", qemuMachine{accel: "tcg", cpus: 1}, panicked(int3), false},
+		{"KVM", qemuMachine{accel: "kvm", cpus: 2}, panicked(int3), false},
 		{"another oops", two, panicked("[ 1.6] Kernel panic - not syncing: Fatal exception: Oops: 0000 [#1]"), false},
 		{"hung", two, &GuestError{Reason: GuestHung, Detail: int3}, false},
 		{"no guest", two, errors.New(int3), false},
@@ -47,8 +47,8 @@ func TestStalePatch(t *testing.T) {
 
 func TestCanBeginAgain(t *testing.T) {
 	stop := make(chan struct{})
-	j := &Job{Stop: stop}
-	if !j.canBeginAgain(Outcome{}) || !(&Job{}).canBeginAgain(Outcome{}) {
+	j := &GuestJob{Stop: stop}
+	if !j.canBeginAgain(Outcome{}) || !(&GuestJob{}).canBeginAgain(Outcome{}) {
 		t.Error("nothing is in the way")
 	}
 	if j.canBeginAgain(Outcome{Files: []string{"run.json"}}) {

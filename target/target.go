@@ -13,7 +13,10 @@ import (
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // Target is where tasks are done: Local on this machine's kernel, VMTarget on
@@ -54,7 +57,7 @@ type Done struct {
 	// Outcome says how the machine ended that was booted for it. Its zero value
 	// is that of a local target.
 	Outcome Outcome
-	kernel  *Kernel // that was booted; nil: none
+	kernel  *kernels.Kernel // that was booted; nil: none
 }
 
 // Describe adds to a guest's own description of its kernel what only its host
@@ -129,16 +132,16 @@ func decodeProgress(payload []byte) (p task.Progress, ok bool) {
 // maxReply bounds what a guest's reply may take here.
 const maxReply = 16 << 20
 
-// VMTarget is kernels booted under QEMU: each task is a boot of its own.
-type VMTarget struct {
-	Machine VM       // to boot on; its Kernel is set for each task
-	Images  []Kernel // at least one
+// VM is kernels booted under QEMU: each task is a boot of its own.
+type VM struct {
+	Machine Machine          // to boot on; its Kernel is set for each task
+	Images  []kernels.Kernel // at least one
 	// Limits bound what a guest may send; Names are results.Files() unless set.
-	Limits Limits
+	Limits wire.Limits
 }
 
 // Kernels implements Target.
-func (v *VMTarget) Kernels() []string {
+func (v *VM) Kernels() []string {
 	names := make([]string, len(v.Images))
 	seen := map[string]int{}
 	for i, k := range v.Images {
@@ -152,7 +155,7 @@ func (v *VMTarget) Kernels() []string {
 }
 
 // Clock implements Target.
-func (v *VMTarget) Clock() string {
+func (v *VM) Clock() string {
 	if v.Machine.Clock == "" {
 		return results.ClockWall
 	}
@@ -161,15 +164,15 @@ func (v *VMTarget) Clock() string {
 
 // Do implements Target. It boots this same binary as the guest's init, which
 // must serve the task (ServeGuest).
-func (v *VMTarget) Do(ctx context.Context, kernel int, w Work) (Done, error) {
+func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	request, err := json.Marshal(w.Request)
 	if err != nil {
 		return Done{}, fmt.Errorf("do task: %w", err)
 	}
 	machine := v.Machine
 	machine.Kernel = v.Images[kernel]
-	job := Job{
-		Args: []string{GuestCommand, w.Task}, Files: map[string][]byte{guestRequest: request},
+	job := GuestJob{
+		Args: []string{guest.Command, w.Task}, Files: map[string][]byte{guest.RequestFile: request},
 		OutDir: w.Dir, Limits: v.Limits, Stop: w.Stop,
 	}
 	if job.Limits.Names == nil {
@@ -187,13 +190,13 @@ func (v *VMTarget) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	done := Done{kernel: &machine.Kernel}
 	job.Event = func(kind string, payload []byte) {
 		switch kind {
-		case eventReply: // of the last boot, where there were several
+		case guest.EventReply: // of the last boot, where there were several
 			done.Reply = bytes.Clone(payload)
-		case eventReplyMore:
+		case guest.EventReplyMore:
 			if len(done.Reply) <= maxReply {
 				done.Reply = append(done.Reply, payload...)
 			}
-		case eventProgress:
+		case guest.EventProgress:
 			if p, ok := decodeProgress(payload); ok {
 				w.progress(p)
 			}

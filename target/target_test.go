@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
 )
 
@@ -71,7 +72,7 @@ func TestLocal(t *testing.T) {
 }
 
 func TestVMKernels(t *testing.T) {
-	vm := &VMTarget{Images: []Kernel{{Release: "6.1"}, {Release: "6.12"}, {Release: "6.1"}}}
+	vm := &VM{Images: []kernels.Kernel{{Release: "6.1"}, {Release: "6.12"}, {Release: "6.1"}}}
 	if got := strings.Join(vm.Kernels(), " "); got != "6.1 6.12 6.1#2" {
 		t.Errorf("%q", got)
 	}

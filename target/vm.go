@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/wire"
 	"os"
 	"strconv"
 	"strings"
@@ -30,10 +32,10 @@ const (
 	quitLimit          = 5 * time.Second
 )
 
-// VM is a machine to boot a kernel on. The zero value of every field but
+// Machine is a machine to boot a kernel on. The zero value of every field but
 // Kernel is a sensible default.
-type VM struct {
-	Kernel      Kernel
+type Machine struct {
+	Kernel      kernels.Kernel
 	CPUs        int      // default 2; 1 with ClockICount
 	MemoryBytes uint64   // default 1 GiB
 	Append      []string // added to the kernel's command line
@@ -48,12 +50,12 @@ type VM struct {
 	ConsoleLog string
 }
 
-// Job is what the guest does: run this same binary with Args.
-type Job struct {
+// GuestJob is what the guest does: run this same binary with Args.
+type GuestJob struct {
 	Args   []string          // argv[1:]; empty: boot, and power off
 	Files  map[string][]byte // absolute path in the guest → content
 	OutDir string            // an existing directory for the files it sends
-	Limits Limits
+	Limits wire.Limits
 	// Event is called with what the job sends, in order, from one
 	// goroutine; payload is valid during the call.
 	Event func(kind string, payload []byte)
@@ -122,7 +124,7 @@ func (e *GuestError) Error() string {
 	return s
 }
 
-func (vm VM) withDefaults() (VM, error) {
+func (vm Machine) withDefaults() (Machine, error) {
 	if vm.Clock == "" {
 		vm.Clock = ClockWall
 	}
@@ -170,7 +172,7 @@ func (vm VM) withDefaults() (VM, error) {
 // Otherwise the error is a *GuestError, *ChannelError, *DynamicBinaryError,
 // *QEMUMissingError, *MemoryError, ErrStopped, ctx's error, or one of the
 // host's.
-func (vm VM) Run(ctx context.Context, job Job) (Outcome, error) {
+func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return Outcome{}, err
 	}
@@ -193,7 +195,7 @@ func (vm VM) Run(ctx context.Context, job Job) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	m := machine{kernel: vm.Kernel.Path, cpus: vm.CPUs, memory: vm.MemoryBytes,
+	m := qemuMachine{kernel: vm.Kernel.Path, cpus: vm.CPUs, memory: vm.MemoryBytes,
 		accel: accel, clock: vm.Clock, append: vm.Append}
 	var out Outcome
 	var s *session
@@ -227,7 +229,7 @@ const maxBoots = 3
 // run into that int3 when the kernel has done with it. Others met it with QEMU
 // 7 and 8: linux-kernel, "qemu-x86_64 booting with 8.0.0 still see int3", 2023;
 // bugzilla.redhat.com 2216496.
-func (m machine) stalePatch(err error) bool {
+func (m qemuMachine) stalePatch(err error) bool {
 	var guest *GuestError
 	return m.accel == "tcg" && m.cpus > 1 && errors.As(err, &guest) &&
 		guest.Reason == GuestPanicked && strings.Contains(guest.Detail, "int3: 0000 [#1]")
@@ -240,7 +242,7 @@ func staleWarning(boots int, err error) string {
 }
 
 // canBeginAgain: nobody wants it to end, and it has left no file.
-func (j *Job) canBeginAgain(out Outcome) bool {
+func (j *GuestJob) canBeginAgain(out Outcome) bool {
 	select {
 	case <-j.Stop:
 		return false

@@ -17,8 +17,9 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/engine/trial"
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/guest"
 	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 func init() {
@@ -54,14 +55,14 @@ func init() {
 		return toPort(frame(frameFileBegin, len(name), name))
 	}
 	guestMains["endless"] = func([]string) error {
-		ch, err := target.OpenGuestChannel()
+		ch, err := guest.OpenChannel()
 		for err == nil {
 			err = ch.Send("progress", make([]byte, 60<<10))
 		}
 		return err
 	}
 	guestMains["false-run"] = func([]string) error {
-		ch, err := target.OpenGuestChannel()
+		ch, err := guest.OpenChannel()
 		if err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func frame(kind byte, size int, payload []byte) []byte {
 // as it is: a message with a hint, the exit code, and nothing left behind.
 func TestVMBadGuests(t *testing.T) {
 	ownCache(t)
-	defer func(l target.Limits) { guestLimits = l }(guestLimits)
+	defer func(l wire.Limits) { guestLimits = l }(guestLimits)
 	guestLimits.TotalBytes = 512 << 10 // the default would take half an hour
 	var text strings.Builder
 	for _, args := range []string{

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
 )
 
@@ -29,7 +30,7 @@ func newBenchCmd() *cobra.Command {
 // benchFlags say where a benchmark runs, and where its table is kept.
 type benchFlags struct {
 	kernels []string
-	machine target.VM
+	machine target.Machine
 	offline bool
 	out     string
 }
@@ -48,9 +49,9 @@ func (b *benchFlags) addAccel(fs *pflag.FlagSet) {
 // each does something on each of the kernels.
 func (b *benchFlags) each(ctx context.Context, f func(t target.Target, kernel string) error) error {
 	for _, name := range b.kernels {
-		k, err := target.ResolveKernel(ctx, name, target.KernelOptions{Offline: b.offline})
+		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: b.offline})
 		if err == nil {
-			err = f(&target.VMTarget{Machine: b.machine, Images: []target.Kernel{k}}, name)
+			err = f(&target.VM{Machine: b.machine, Images: []kernels.Kernel{k}}, name)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

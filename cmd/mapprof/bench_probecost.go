@@ -16,7 +16,7 @@ import (
 )
 
 func newProbeCostCmd() *cobra.Command {
-	f := benchFlags{machine: target.VM{Clock: results.ClockICount, MemoryBytes: 3 << 30}}
+	f := benchFlags{machine: target.Machine{Clock: results.ClockICount, MemoryBytes: 3 << 30}}
 	var bpftrace string
 	cmd := &cobra.Command{
 		Use:   "probe-cost",

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"github.com/mapprof/mapprof/target/kernels"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/mapprof/mapprof/target"
 )
 
 // TestVMReadme runs the command whose output README.md shows, and compares
@@ -44,7 +43,7 @@ func TestVMDocsCI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := target.ResolveKernel(t.Context(), "6.12", target.KernelOptions{Offline: true})
+	k, err := kernels.Resolve(t.Context(), "6.12", kernels.Options{Offline: true})
 	if err != nil {
 		t.Fatal(err)
 	}

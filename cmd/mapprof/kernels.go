@@ -14,7 +14,7 @@ import (
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
 )
 
 // newKernelsCmd makes mapprof kernels, with its sub-commands list and fetch.
@@ -43,7 +43,7 @@ func newKernelsListCmd() *cobra.Command {
 		Short: "List the kernels in the cache and in Debian's archive",
 		Args:  kernelsArgs(cobra.NoArgs, &format),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := target.ListKernels(cmd.Context(), kernelsOptions(cmd, offline))
+			list, err := kernels.List(cmd.Context(), kernelsOptions(cmd, offline))
 			if err != nil {
 				return err
 			}
@@ -72,10 +72,10 @@ func newKernelsFetchCmd() *cobra.Command {
 		Args: kernelsArgs(cobra.MinimumNArgs(1), &format),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt := kernelsOptions(cmd, false)
-			fetched := []target.Kernel{}
+			fetched := []kernels.Kernel{}
 			var failed error
 			for _, series := range args {
-				k, err := target.FetchKernel(cmd.Context(), series, opt)
+				k, err := kernels.Fetch(cmd.Context(), series, opt)
 				if err != nil {
 					failed = err
 					break
@@ -112,17 +112,17 @@ func kernelsArgs(args cobra.PositionalArgs, format *string) cobra.PositionalArgs
 	}
 }
 
-func kernelsOptions(cmd *cobra.Command, offline bool) target.KernelOptions {
+func kernelsOptions(cmd *cobra.Command, offline bool) kernels.Options {
 	stderr := cmd.ErrOrStderr()
-	return target.KernelOptions{
+	return kernels.Options{
 		Offline:  offline,
 		Progress: func(line string) { fmt.Fprintln(stderr, safetext.Text(line)) },
 	}
 }
 
 // wantedKernels keeps what a series' name can stand for and what is cached.
-func wantedKernels(all []target.KernelEntry) []target.KernelEntry {
-	out := []target.KernelEntry{}
+func wantedKernels(all []kernels.Entry) []kernels.Entry {
+	out := []kernels.Entry{}
 	// Oldest first: the last of a series is the archive's newest.
 	last := map[string]string{}
 	for _, k := range all {
@@ -156,7 +156,7 @@ func kernelsTable(header ...any) table.Writer {
 	return t
 }
 
-func writeKernelList(w io.Writer, list target.KernelList) error {
+func writeKernelList(w io.Writer, list kernels.Listing) error {
 	t := kernelsTable("series", "release", "version", "suite", "size", "cached")
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 5, Align: text.AlignRight, AlignHeader: text.AlignRight}})
 	for _, k := range list.Kernels {
@@ -182,7 +182,7 @@ func writeKernelList(w io.Writer, list target.KernelList) error {
 	return nil
 }
 
-func writeKernelsFetched(w io.Writer, kernels []target.Kernel) error {
+func writeKernelsFetched(w io.Writer, kernels []kernels.Kernel) error {
 	t := kernelsTable("kernel", "release", "source", "image")
 	for _, k := range kernels {
 		t.AppendRow(table.Row{k.Requested, k.Release, k.Source, k.Path})

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/guest"
 	"github.com/mapprof/mapprof/target/task"
 )
 
@@ -38,7 +38,7 @@ const guestMainArg = "MAPPROF_TEST_GUEST="
 
 // jobName is what this guest is to do.
 func jobName() string {
-	if os.Args[1] != target.GuestCommand {
+	if os.Args[1] != guest.Command {
 		return os.Args[1]
 	}
 	cmdline, err := os.ReadFile("/proc/cmdline")
@@ -57,7 +57,7 @@ func jobName() string {
 // the program that their jobs run.
 func TestMain(m *testing.M) {
 	guestInit()
-	if target.InGuestJob() {
+	if guest.InJob() {
 		os.Exit(guestJob())
 	}
 	testscript.Main(m, map[string]func(){"mapprof": main})
@@ -70,7 +70,7 @@ func guestJob() int {
 	case guestMains[name] != nil:
 		err = guestMains[name](os.Args[2:])
 	case guestTasks[name] != nil:
-		err = target.ServeGuest(context.Background(), guestTasks, name)
+		err = guest.Serve(context.Background(), guestTasks, name)
 	default:
 		return run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}

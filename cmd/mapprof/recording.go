@@ -9,7 +9,8 @@ import (
 
 	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/engine/trial"
-	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/guest"
+	_ "github.com/mapprof/mapprof/target/kernels/debian" // where kernels come from
 	"github.com/mapprof/mapprof/target/task"
 	_ "github.com/mapprof/mapprof/workloads/all" // for --workload
 )
@@ -20,7 +21,7 @@ func recordingCmds() []*cobra.Command {
 	return []*cobra.Command{newRunCmd(), newDoctorCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
 }
 
-func guestInit() { target.GuestInit() }
+func guestInit() { guest.Init() }
 
 // handlers are the tasks that this program does on a target's kernel.
 func handlers() task.Handlers { return trial.Handlers().With(bench.Handlers()) }
@@ -28,13 +29,13 @@ func handlers() task.Handlers { return trial.Handlers().With(bench.Handlers()) }
 // newGuestCmd makes the command that a VM's init starts; people never do.
 func newGuestCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:    target.GuestCommand + " TASK",
+		Use:    guest.Command + " TASK",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := withSignals(cmd.Context())
 			defer stop()
-			return target.ServeGuest(ctx, handlers(), args[0])
+			return guest.Serve(ctx, handlers(), args[0])
 		},
 	}
 }

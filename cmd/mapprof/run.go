@@ -167,7 +167,7 @@ func runRun(cmd *cobra.Command, flags *runFlags, w workloads.Workload, params ma
 	if err != nil {
 		return err
 	}
-	if vm, ok := where.(*target.VMTarget); ok {
+	if vm, ok := where.(*target.VM); ok {
 		if err := flags.checkMemory(w, &vm.Machine); err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (f *runFlags) targetUnlessStopped(ctx context.Context, stop <-chan struct{}
 }
 
 // checkMemory refuses a VM that is too small for the workload, before it boots.
-func (f *runFlags) checkMemory(w workloads.Workload, vm *target.VM) error {
+func (f *runFlags) checkMemory(w workloads.Workload, vm *target.Machine) error {
 	sized, ok := w.(workloads.Sized)
 	if !ok {
 		return nil

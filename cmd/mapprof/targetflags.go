@@ -17,6 +17,8 @@ import (
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // defaultKernel is what a VM boots when --kernel says nothing: the series that
@@ -132,17 +134,17 @@ func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) (target.Tar
 	if len(names) == 0 {
 		names = []string{defaultKernel}
 	}
-	vm := &target.VMTarget{Machine: target.VM{
+	vm := &target.VM{Machine: target.Machine{
 		CPUs: f.cpus, MemoryBytes: uint64(f.memory), Append: f.append,
 		Accel: f.accel, Clock: f.clock, Timeout: f.timeout, ConsoleLog: f.console,
 	}, Limits: guestLimits}
 	for _, name := range names {
-		k, err := target.ResolveKernel(ctx, name, target.KernelOptions{
+		k, err := kernels.Resolve(ctx, name, kernels.Options{
 			Offline:  f.offline,
 			Progress: func(line string) { fmt.Fprintln(stderr, safetext.Text(line)) },
 		})
-		var unknown *target.UnknownKernelError
-		var notKernel *target.NotKernelError
+		var unknown *kernels.UnknownError
+		var notKernel *kernels.NotKernelError
 		if errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) {
 			return nil, &usageError{err}
 		}
@@ -155,4 +157,4 @@ func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) (target.Tar
 }
 
 // guestLimits bound what a guest may send; tests make them smaller.
-var guestLimits target.Limits
+var guestLimits wire.Limits

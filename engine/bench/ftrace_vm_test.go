@@ -211,8 +211,8 @@ func pairTimes(times, calls []int64) ([]int64, error) {
 }
 
 // icountVM is a VM whose clock gives equal jobs the same course.
-func icountVM(t *testing.T) *target.VMTarget {
-	return vmtest.VM(t, "6.12", func(m *target.VM) { m.Clock = results.ClockICount })
+func icountVM(t *testing.T) *target.VM {
+	return vmtest.VM(t, "6.12", func(m *target.Machine) { m.Clock = results.ClockICount })
 }
 
 func churnJob(strategy string, params map[string]string) trial.Job {

@@ -18,25 +18,28 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/kernels"
+	_ "github.com/mapprof/mapprof/target/kernels/debian" // where kernels come from
 	"github.com/mapprof/mapprof/target/task"
 )
 
 // Main makes the test binary the init of its VMs, and what does tasks there. It
 // doesn't return.
 func Main(m *testing.M, handlers task.Handlers) {
-	target.GuestInit()
-	if target.InGuestJob() {
+	guest.Init()
+	if guest.InJob() {
 		os.Exit(serve(handlers))
 	}
 	os.Exit(m.Run())
 }
 
 func serve(handlers task.Handlers) int {
-	if len(os.Args) < 3 || os.Args[1] != target.GuestCommand {
+	if len(os.Args) < 3 || os.Args[1] != guest.Command {
 		fmt.Fprintf(os.Stderr, "vmtest: unknown job %q\n", os.Args[1:])
 		return 2
 	}
-	if err := target.ServeGuest(context.Background(), handlers, os.Args[2]); err != nil {
+	if err := guest.Serve(context.Background(), handlers, os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -44,9 +47,9 @@ func serve(handlers task.Handlers) int {
 }
 
 // Kernel is the newest kernel of a series.
-func Kernel(t testing.TB, series string) target.Kernel {
+func Kernel(t testing.TB, series string) kernels.Kernel {
 	t.Helper()
-	k, err := target.ResolveKernel(t.Context(), series, target.KernelOptions{})
+	k, err := kernels.Resolve(t.Context(), series, kernels.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +58,9 @@ func Kernel(t testing.TB, series string) target.Kernel {
 
 // VM is a target with the newest kernel of a series, on a machine that change
 // may alter.
-func VM(t testing.TB, series string, change ...func(*target.VM)) *target.VMTarget {
+func VM(t testing.TB, series string, change ...func(*target.Machine)) *target.VM {
 	t.Helper()
-	vm := &target.VMTarget{Machine: target.VM{Timeout: 5 * time.Minute}, Images: []target.Kernel{Kernel(t, series)}}
+	vm := &target.VM{Machine: target.Machine{Timeout: 5 * time.Minute}, Images: []kernels.Kernel{Kernel(t, series)}}
 	for _, f := range change {
 		f(&vm.Machine)
 	}
@@ -66,7 +69,7 @@ func VM(t testing.TB, series string, change ...func(*target.VM)) *target.VMTarge
 
 // Call does a task on the target's first kernel and returns its reply. That it
 // fails ends the test.
-func Call[Reply any](t testing.TB, vm *target.VMTarget, name string, request any) Reply {
+func Call[Reply any](t testing.TB, vm *target.VM, name string, request any) Reply {
 	t.Helper()
 	reply, done, err := target.Call[Reply](t.Context(), vm, 0, target.Work{Task: name, Request: request})
 	for _, w := range done.Outcome.Warnings {

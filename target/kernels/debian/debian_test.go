@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package debian
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/kernels"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,9 +18,9 @@ import (
 
 // cannedIndex is the archive as apt-cache dumpavail printed it, cut to the
 // kernel packages and a few others.
-func cannedIndex(t *testing.T) *Index {
+func cannedIndex(t *testing.T) *kernels.Index {
 	t.Helper()
-	ix := &Index{}
+	ix := &kernels.Index{}
 	for _, suite := range []string{"bullseye-security", "bookworm-security", "trixie-backports"} {
 		f, err := os.Open(filepath.Join("testdata", "dumpavail-"+suite+".txt"))
 		if err != nil {
@@ -40,7 +41,7 @@ func cannedIndex(t *testing.T) *Index {
 func TestCandidates(t *testing.T) {
 	ix := cannedIndex(t)
 	want := []string{"5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"}
-	if got := ix.series(); !slices.Equal(got, want) {
+	if got := ix.Series(); !slices.Equal(got, want) {
 		t.Errorf("series %v, want %v", got, want)
 	}
 	for _, tc := range []struct{ name, pkg, version, suite string }{
@@ -55,7 +56,7 @@ func TestCandidates(t *testing.T) {
 		{"6.1.192-1", "linux-image-6.1.0-55-cloud-amd64", "6.1.192-1", "bookworm-security"},
 		{"6.1.0-54-cloud-amd64", "linux-image-6.1.0-54-cloud-amd64", "6.1.190-1", "bookworm-security"},
 	} {
-		c := ix.candidates(tc.name)
+		c := ix.Candidates(tc.name)
 		if len(c) == 0 {
 			t.Errorf("%s: no candidates", tc.name)
 			continue
@@ -65,7 +66,7 @@ func TestCandidates(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"9.9", "6.1.0", "6", "7.2.1", "cloud-amd64"} {
-		if c := ix.candidates(name); len(c) != 0 {
+		if c := ix.Candidates(name); len(c) != 0 {
 			t.Errorf("%s: %d candidates, first %s", name, len(c), c[0].Name)
 		}
 	}
@@ -123,12 +124,12 @@ func TestReadAptMessages(t *testing.T) {
 
 func TestWithoutApt(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := ResolveKernel(context.Background(), "6.12", KernelOptions{CacheDir: t.TempDir()})
+	_, err := kernels.Resolve(context.Background(), "6.12", kernels.Options{CacheDir: t.TempDir()})
 	var ae *AptError
 	if !errors.As(err, &ae) || !strings.Contains(err.Error(), "is not installed (") {
 		t.Errorf("error %v", err)
 	}
-	list, err := ListKernels(context.Background(), KernelOptions{CacheDir: t.TempDir()})
+	list, err := kernels.List(context.Background(), kernels.Options{CacheDir: t.TempDir()})
 	if err != nil || len(list.Notes) != 1 || !strings.Contains(list.Notes[0], "is not installed") {
 		t.Errorf("list %+v, %v", list, err)
 	}

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package target
+package guest
 
 import (
 	"bytes"
@@ -20,56 +20,57 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// guestMarker is put on the kernel's command line; the kernel hands
+	// Marker is put on the kernel's command line; the kernel hands
 	// what it does not know and looks like an assignment to init as its
 	// environment.
-	guestMarker = "MAPPROF_GUEST"
+	Marker = "MAPPROF_GUEST"
 	// guestJobFD tells the job's process which descriptor is its channel.
 	guestJobFD = "MAPPROF_GUEST_FD"
-	// guestJobFile holds the job's argv, as JSON, in the initramfs.
-	guestJobFile = "/mapprof/argv.json"
-	guestPort    = "/dev/ttyS1"
+	// ArgvFile holds the job's argv, as JSON, in the initramfs.
+	ArgvFile  = "/mapprof/argv.json"
+	guestPort = "/dev/ttyS1"
 )
 
-// InGuest tells whether this process is PID 1 of a VM that mapprof started.
-func InGuest() bool {
-	return os.Getpid() == 1 && os.Getenv(guestMarker) == "1"
+// Running tells whether this process is PID 1 of a VM that mapprof started.
+func Running() bool {
+	return os.Getpid() == 1 && os.Getenv(Marker) == "1"
 }
 
-// InGuestJob tells whether this process is the job of such a VM.
-func InGuestJob() bool { return os.Getenv(guestJobFD) != "" }
+// InJob tells whether this process is the job of such a VM.
+func InJob() bool { return os.Getenv(guestJobFD) != "" }
 
-// GuestInit is the life of PID 1 and returns only when not InGuest: mount
+// Init is the life of PID 1 and returns only when not InGuest: mount
 // what a program expects, run the job as a child, pass its frames on, report
 // how it ended, power off. It is called first thing in main.
 //
 // The job is a new exec of this binary: cilium/ebpf reads /proc and /sys in
 // package initialisers and caches failures, which in PID 1 come before the
 // mounts and in the child after them.
-func GuestInit() {
-	if !InGuest() {
+func Init() {
+	if !Running() {
 		return
 	}
-	g := &guestInit{}
+	g := &initProcess{}
 	defer powerOff()
 	defer func() {
 		if r := recover(); r != nil {
 			msg := fmt.Sprintf("panic in the guest's init: %v\n%s", r, debug.Stack())
 			fmt.Fprintln(os.Stderr, msg)
-			g.sendDone(guestDone{ExitCode: 1, Message: tail(msg, 4096)})
+			g.sendDone(wire.GuestDone{ExitCode: 1, Message: tail(msg, 4096)})
 		}
 	}()
 	if err := g.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "mapprof init:", err)
-		g.sendDone(guestDone{ExitCode: 1, Message: "guest: " + err.Error()})
+		g.sendDone(wire.GuestDone{ExitCode: 1, Message: "guest: " + err.Error()})
 	}
 }
 
-type guestInit struct {
+type initProcess struct {
 	port     *os.File
 	pid      atomic.Int64 // of the job while it runs
 	stop     atomic.Bool  // the host asked for the end
@@ -77,20 +78,20 @@ type guestInit struct {
 	seq      uint32
 	buf      []byte
 	done     bool
-	window   *guestWindow // nil: file bytes go over the port
+	window   *window // nil: file bytes go over the port
 	warnings []string
 }
 
-func (g *guestInit) run() error {
+func (g *initProcess) run() error {
 	g.mount()
 	g.limits()
 	var err error
 	if g.port, err = openPort(guestPort); err != nil {
 		return err
 	}
-	g.window = openGuestWindow()
+	g.window = openWindow()
 	go g.commands()
-	hello := guestHello{Warnings: g.warnings}
+	hello := wire.GuestHello{Warnings: g.warnings}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		hello.Release = unix.ByteSliceToString(u.Release[:])
@@ -100,19 +101,19 @@ func (g *guestInit) run() error {
 	if err != nil {
 		return err
 	}
-	if err := g.send(frameHello, b); err != nil {
+	if err := g.send(wire.FrameHello, b); err != nil {
 		return err
 	}
 	var argv []string
-	b, err = os.ReadFile(guestJobFile)
+	b, err = os.ReadFile(ArgvFile)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(b, &argv); err != nil {
-		return fmt.Errorf("read %s: %w", guestJobFile, err)
+		return fmt.Errorf("read %s: %w", ArgvFile, err)
 	}
 	if len(argv) == 0 { // only asked whether this kernel boots
-		g.sendDone(guestDone{})
+		g.sendDone(wire.GuestDone{})
 		return nil
 	}
 	d, err := g.job(argv)
@@ -125,7 +126,7 @@ func (g *guestInit) run() error {
 
 // mount mounts what exists in this kernel; a file system that it lacks is a
 // warning, for what needs it says so itself.
-func (g *guestInit) mount() {
+func (g *initProcess) mount() {
 	for _, m := range []struct{ dir, fs, opts string }{
 		{"/proc", "proc", ""},
 		{"/sys", "sysfs", ""},
@@ -143,7 +144,7 @@ func (g *guestInit) mount() {
 	}
 }
 
-func (g *guestInit) limits() {
+func (g *initProcess) limits() {
 	warn := func(what string, err error) {
 		if err != nil {
 			g.warnings = append(g.warnings, what+": "+err.Error())
@@ -191,28 +192,28 @@ func openPort(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func (g *guestInit) send(t frameType, payload ...[]byte) error {
+func (g *initProcess) send(t wire.FrameType, payload ...[]byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.port == nil || g.done {
 		return errors.New("send frame: the channel is closed")
 	}
-	b, err := appendFrame(g.buf[:0], t, g.seq, payload...)
+	b, err := wire.AppendFrame(g.buf[:0], t, g.seq, payload...)
 	if err != nil {
 		return err
 	}
 	g.buf = b
 	g.seq++
-	g.done = t == frameDone
+	g.done = t == wire.FrameDone
 	_, err = g.port.Write(b)
 	return err
 }
 
-func (g *guestInit) sendDone(d guestDone) {
+func (g *initProcess) sendDone(d wire.GuestDone) {
 	d.Message = strings.ToValidUTF8(tail(d.Message, 4096), "?")
 	b, err := json.Marshal(d)
 	if err == nil {
-		err = g.send(frameDone, b)
+		err = g.send(wire.FrameDone, b)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mapprof init: report the end:", err)
@@ -226,24 +227,24 @@ func (g *guestInit) sendDone(d guestDone) {
 }
 
 // job runs the job to its end and passes on what it sends.
-func (g *guestInit) job(argv []string) (guestDone, error) {
+func (g *initProcess) job(argv []string) (wire.GuestDone, error) {
 	// Sequenced packets: a job that dies in the middle of a message leaves
 	// no half of it behind.
 	sp, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return guestDone{}, fmt.Errorf("start job: %w", err)
+		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
 	}
 	_ = unix.SetsockoptInt(sp[1], unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 1<<20)
 	var ep [2]int
 	if err := unix.Pipe2(ep[:], unix.O_CLOEXEC); err != nil {
-		return guestDone{}, fmt.Errorf("start job: %w", err)
+		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
-		return guestDone{}, fmt.Errorf("start job: %w", err)
+		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
 	}
-	if err := g.send(frameStarted); err != nil {
-		return guestDone{}, err
+	if err := g.send(wire.FrameStarted); err != nil {
+		return wire.GuestDone{}, err
 	}
 	pid, err := syscall.ForkExec("/init", append([]string{"mapprof"}, argv...), &syscall.ProcAttr{
 		Dir: "/tmp",
@@ -256,7 +257,7 @@ func (g *guestInit) job(argv []string) (guestDone, error) {
 	unix.Close(ep[1])
 	null.Close()
 	if err != nil {
-		return guestDone{}, fmt.Errorf("start job: %w", err)
+		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
 	}
 	g.pid.Store(int64(pid))
 	if g.stop.Load() { // asked before there was a process to tell
@@ -279,7 +280,7 @@ func (g *guestInit) job(argv []string) (guestDone, error) {
 	case ws = <-reaped:
 	case err := <-relayEnd:
 		if errors.Is(err, errJobDone) {
-			return guestDone{}, nil
+			return wire.GuestDone{}, nil
 		}
 		relayEnd <- err
 		ws = <-reaped
@@ -290,12 +291,12 @@ func (g *guestInit) job(argv []string) (guestDone, error) {
 	// guest's seconds pass at once while the host still reads.
 	_ = unix.Kill(-1, unix.SIGKILL)
 	if err := <-relayEnd; errors.Is(err, errJobDone) {
-		return guestDone{}, nil // how it ended afterwards is nobody's concern
+		return wire.GuestDone{}, nil // how it ended afterwards is nobody's concern
 	} else if err != nil {
-		return guestDone{}, err
+		return wire.GuestDone{}, err
 	}
 	<-outEnd
-	d := guestDone{ExitCode: ws.ExitStatus()}
+	d := wire.GuestDone{ExitCode: ws.ExitStatus()}
 	if ws.Signaled() {
 		d.ExitCode = 128 + int(ws.Signal())
 		d.Signal = ws.Signal().String()
@@ -324,9 +325,9 @@ func reap(pid int) syscall.WaitStatus {
 var errJobDone = errors.New("the job is done")
 
 // relay passes the job's messages on as frames: one byte of type, payload.
-func (g *guestInit) relay(fd int) error {
+func (g *initProcess) relay(fd int) error {
 	defer unix.Close(fd)
-	buf := make([]byte, 1+maxPayload)
+	buf := make([]byte, 1+wire.MaxPayload)
 	for {
 		n, _, flags, _, err := unix.Recvmsg(fd, buf, nil, 0)
 		switch {
@@ -337,19 +338,19 @@ func (g *guestInit) relay(fd int) error {
 		case n == 0:
 			return nil
 		case flags&unix.MSG_TRUNC != 0:
-			return fmt.Errorf("pass on the job's results: a message of more than %d bytes", maxPayload)
+			return fmt.Errorf("pass on the job's results: a message of more than %d bytes", wire.MaxPayload)
 		}
-		t := frameType(buf[0])
-		if t == frameDone {
+		t := wire.FrameType(buf[0])
+		if t == wire.FrameDone {
 			if err := g.flush(); err != nil {
 				return err
 			}
 			return errJobDone
 		}
-		if t < frameEvent || t > frameFileEnd {
+		if t < wire.FrameEvent || t > wire.FrameFileEnd {
 			return fmt.Errorf("pass on the job's results: %s frame", t)
 		}
-		if t == frameFileData && g.window != nil {
+		if t == wire.FrameFileData && g.window != nil {
 			if len(g.window.mem)-g.window.used < n-1 {
 				if err := g.flush(); err != nil {
 					return err
@@ -365,11 +366,11 @@ func (g *guestInit) relay(fd int) error {
 }
 
 // flush announces what is in the window and waits until the host has it.
-func (g *guestInit) flush() error {
+func (g *initProcess) flush() error {
 	if g.window == nil || g.window.used == 0 {
 		return nil
 	}
-	if err := g.send(frameFileWindow, g.window.announce()); err != nil {
+	if err := g.send(wire.FrameFileWindow, g.window.announce()); err != nil {
 		return err
 	}
 	<-g.window.taken
@@ -377,20 +378,20 @@ func (g *guestInit) flush() error {
 }
 
 // commands obeys the host: stop makes the job end as Ctrl-C would.
-func (g *guestInit) commands() {
-	fr := newFrameReader(g.port)
+func (g *initProcess) commands() {
+	fr := wire.NewFrameReader(g.port)
 	for {
 		t, _, err := fr.Next()
 		if err != nil {
 			return
 		}
 		switch t {
-		case frameStop:
+		case wire.FrameStop:
 			g.stop.Store(true)
 			if pid := g.pid.Load(); pid != 0 {
 				_ = syscall.Kill(int(pid), syscall.SIGINT)
 			}
-		case frameTaken:
+		case wire.FrameTaken:
 			if g.window != nil {
 				g.window.taken <- struct{}{}
 			}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"context"
@@ -17,12 +17,12 @@ import (
 // made-up package.
 func cacheKernel(t *testing.T, cacheDir, version, release string) string {
 	t.Helper()
-	c, err := openKernelCache(KernelOptions{CacheDir: cacheDir})
+	c, err := OpenCache(Options{CacheDir: cacheDir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(c.kernels, seriesOf(version), version)
-	m := kernelMeta{Series: seriesOf(version), Version: version, Package: "linux-image-" + release, Suite: "trixie"}
+	dir := filepath.Join(c.kernels, SeriesOf(version), version)
+	m := meta{Series: SeriesOf(version), Version: version, Package: "linux-image-" + release, Suite: "trixie"}
 	if err := c.storeDeb(context.Background(), dir, writeDeb(t, release), &m); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestResolveOffline(t *testing.T) {
 			"6.1.0-56-cloud-amd64":      "6.1.0-56-cloud-amd64",
 			"6.12.90+deb13-cloud-amd64": "6.12.90+deb13-cloud-amd64",
 		} {
-			k, err := ResolveKernel(context.Background(), name, KernelOptions{Offline: offline})
+			k, err := Resolve(context.Background(), name, Options{Offline: offline})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -69,13 +69,13 @@ func TestResolveOffline(t *testing.T) {
 			}
 		}
 	}
-	_, err := ResolveKernel(context.Background(), "7.2", KernelOptions{Offline: true})
-	var ue *UnknownKernelError
+	_, err := Resolve(context.Background(), "7.2", Options{Offline: true})
+	var ue *UnknownError
 	if !errors.As(err, &ue) || !strings.Contains(err.Error(), "cached: 6.1, 6.12;") {
 		t.Errorf("error %v", err)
 	}
 
-	list, err := ListKernels(context.Background(), KernelOptions{Offline: true})
+	list, err := List(context.Background(), Options{Offline: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,8 +100,8 @@ func TestDamagedImageIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said []string
-	opt := KernelOptions{CacheDir: cache, Offline: true, Progress: func(s string) { said = append(said, s) }}
-	k, err := ResolveKernel(context.Background(), "6.12", opt)
+	opt := Options{CacheDir: cache, Offline: true, Progress: func(s string) { said = append(said, s) }}
+	k, err := Resolve(context.Background(), "6.12", opt)
 	if err != nil || k.Release != "6.12.90-cloud-amd64" {
 		t.Errorf("%+v, %v", k, err)
 	}
@@ -126,7 +126,7 @@ func TestStrangeMetadataIsSkipped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list, err := ListKernels(context.Background(), KernelOptions{CacheDir: cache, Offline: true})
+	list, err := List(context.Background(), Options{CacheDir: cache, Offline: true})
 	if err != nil || len(list.Kernels) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}
@@ -135,7 +135,7 @@ func TestStrangeMetadataIsSkipped(t *testing.T) {
 func TestResolveFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	opt := KernelOptions{CacheDir: filepath.Join(dir, "cache"), Offline: true}
+	opt := Options{CacheDir: filepath.Join(dir, "cache"), Offline: true}
 	write := func(name string, b []byte) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -156,7 +156,7 @@ func TestResolveFile(t *testing.T) {
 	write("text.deb", notImage)
 
 	for _, arg := range []string{"bzImage", "./6.12", "6.12-mine", filepath.Join(dir, "bzImage")} {
-		k, err := ResolveKernel(context.Background(), arg, opt)
+		k, err := Resolve(context.Background(), arg, opt)
 		if err != nil || k.Release != "6.12.117+deb13-cloud-amd64" || !filepath.IsAbs(k.Path) || k.Requested != arg {
 			t.Errorf("%s: %+v, %v", arg, k, err)
 		}
@@ -171,7 +171,7 @@ func TestResolveFile(t *testing.T) {
 		"text.deb": "read kernel image in text.deb: is no x86 kernel image (give a series such as 6.12, a bzImage or a .deb)",
 		os.DevNull: "read kernel image /dev/null: is not a regular file",
 	} {
-		_, err := ResolveKernel(context.Background(), arg, opt)
+		_, err := Resolve(context.Background(), arg, opt)
 		if err == nil || err.Error() != want {
 			t.Errorf("%q:\n got %v\nwant %s", arg, err, want)
 		}
@@ -184,21 +184,21 @@ func TestResolveFile(t *testing.T) {
 
 func TestResolveDeb(t *testing.T) {
 	deb := writeDeb(t, "6.99.0-mine")
-	opt := KernelOptions{CacheDir: t.TempDir(), Offline: true}
+	opt := Options{CacheDir: t.TempDir(), Offline: true}
 	extracted := 0
 	opt.Progress = func(string) { extracted++ }
-	first, err := ResolveKernel(context.Background(), deb, opt)
+	first, err := Resolve(context.Background(), deb, opt)
 	if err != nil || first.Release != "6.99.0-mine" || first.Requested != deb || first.Source != "package linux-image.deb" {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	second, err := ResolveKernel(context.Background(), deb, opt)
+	second, err := Resolve(context.Background(), deb, opt)
 	if err != nil || second != first || extracted != 1 {
 		t.Errorf("%+v, %v, extracted %d times", second, err, extracted)
 	}
 	if err := os.Truncate(first.Path, 10); err != nil {
 		t.Fatal(err)
 	}
-	third, err := ResolveKernel(context.Background(), deb, opt)
+	third, err := Resolve(context.Background(), deb, opt)
 	if err != nil || third != first || extracted != 2 {
 		t.Errorf("%+v, %v, extracted %d times", third, err, extracted)
 	}
@@ -207,8 +207,8 @@ func TestResolveDeb(t *testing.T) {
 func TestCacheLock(t *testing.T) {
 	waiting := make(chan struct{})
 	var once sync.Once
-	opt := KernelOptions{CacheDir: t.TempDir(), Progress: func(string) { once.Do(func() { close(waiting) }) }}
-	c, err := openKernelCache(opt)
+	opt := Options{CacheDir: t.TempDir(), Progress: func(string) { once.Do(func() { close(waiting) }) }}
+	c, err := OpenCache(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,13 +232,13 @@ func TestCacheLock(t *testing.T) {
 }
 
 func TestCacheFolder(t *testing.T) {
-	if _, err := openKernelCache(KernelOptions{CacheDir: "a\"b"}); err == nil {
+	if _, err := OpenCache(Options{CacheDir: "a\"b"}); err == nil {
 		t.Error("a folder that apt's configuration can't name is accepted")
 	}
 	t.Setenv("MAPPROF_CACHE", "")
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("HOME", "")
-	if _, err := openKernelCache(KernelOptions{}); err == nil || !strings.Contains(err.Error(), "MAPPROF_CACHE") {
+	if _, err := OpenCache(Options{}); err == nil || !strings.Contains(err.Error(), "MAPPROF_CACHE") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"context"
@@ -24,9 +24,9 @@ const (
 	kernelMetaMax   = 64 << 10
 )
 
-// kernelMeta is kernel.json, kept beside each cached image. Series, Version,
+// meta is kernel.json, kept beside each cached image. Series, Version,
 // Package and Suite are empty for an image out of a package the user gave.
-type kernelMeta struct {
+type meta struct {
 	Series    string    `json:"series,omitempty"`
 	Version   string    `json:"version,omitempty"` // Debian's, of the package
 	Package   string    `json:"package,omitempty"`
@@ -38,7 +38,7 @@ type kernelMeta struct {
 	Fetched   time.Time `json:"fetched"`
 }
 
-func (m kernelMeta) kernel(dir, requested, source string) Kernel {
+func (m meta) kernel(dir, requested, source string) Kernel {
 	return Kernel{
 		Requested: requested,
 		Path:      filepath.Join(dir, kernelImageName),
@@ -48,11 +48,11 @@ func (m kernelMeta) kernel(dir, requested, source string) Kernel {
 	}
 }
 
-func (m kernelMeta) source() string {
+func (m meta) source() string {
 	return fmt.Sprintf("Debian %s, %s %s", m.Suite, m.Package, m.Version)
 }
 
-// kernelCache is the folder of images, and of apt's state to get them:
+// Cache is the folder of images, and of apt's state to get them:
 //
 //	lock                             held by whoever writes here
 //	kernels/SERIES/VERSION/          vmlinuz, kernel.json
@@ -60,12 +60,12 @@ func (m kernelMeta) source() string {
 //	apt/SUITE-MIRROR/                package indexes
 //
 // A kernel's folder appears by rename, so readers need no lock.
-type kernelCache struct {
-	dir     string
+type Cache struct {
+	Dir     string
 	kernels string
 }
 
-func openKernelCache(opt KernelOptions) (*kernelCache, error) {
+func OpenCache(opt Options) (*Cache, error) {
 	dir := opt.CacheDir
 	if dir == "" {
 		dir = os.Getenv("MAPPROF_CACHE")
@@ -85,17 +85,17 @@ func openKernelCache(opt KernelOptions) (*kernelCache, error) {
 	if strings.ContainsAny(dir, "\"\n\\;{}") {
 		return nil, fmt.Errorf("open cache folder %q: unusable name (set MAPPROF_CACHE to one of plain characters)", dir)
 	}
-	return &kernelCache{dir: dir, kernels: filepath.Join(dir, "kernels")}, nil
+	return &Cache{Dir: dir, kernels: filepath.Join(dir, "kernels")}, nil
 }
 
 // cachedKernel is one image in the cache, not yet checked.
 type cachedKernel struct {
 	dir  string
-	meta kernelMeta
+	meta meta
 }
 
 // all returns the archive's kernels in the cache, newest first.
-func (c *kernelCache) all() []cachedKernel {
+func (c *Cache) all() []cachedKernel {
 	paths, _ := filepath.Glob(filepath.Join(c.kernels, "[0-9]*.[0-9]*", "[0-9]*", kernelMetaName))
 	var found []cachedKernel
 	for _, p := range paths {
@@ -107,13 +107,13 @@ func (c *kernelCache) all() []cachedKernel {
 		found = append(found, cachedKernel{dir, m})
 	}
 	slices.SortStableFunc(found, func(a, b cachedKernel) int {
-		return compareDebianVersions(b.meta.Version, a.meta.Version)
+		return CompareVersions(b.meta.Version, a.meta.Version)
 	})
 	return found
 }
 
 // series returns the series that the cache has, oldest first.
-func (c *kernelCache) series() []string {
+func (c *Cache) series() []string {
 	var out []string
 	for _, k := range c.all() {
 		if !slices.Contains(out, k.meta.Series) {
@@ -126,7 +126,7 @@ func (c *kernelCache) series() []string {
 
 // newest returns the newest intact kernel that goes by name. Damaged images
 // are passed over, and reported as progress.
-func (c *kernelCache) newest(name string, opt KernelOptions) (Kernel, bool, error) {
+func (c *Cache) newest(name string, opt Options) (Kernel, bool, error) {
 	for _, k := range c.all() {
 		if !matchesKernel(name, k.meta.Version, k.meta.Release) {
 			continue
@@ -140,8 +140,8 @@ func (c *kernelCache) newest(name string, opt KernelOptions) (Kernel, bool, erro
 	return Kernel{}, false, nil
 }
 
-func (c *kernelCache) read(dir string) (kernelMeta, error) {
-	var m kernelMeta
+func (c *Cache) read(dir string) (meta, error) {
+	var m meta
 	f, err := os.Open(filepath.Join(dir, kernelMetaName))
 	if err != nil {
 		return m, err
@@ -154,30 +154,30 @@ func (c *kernelCache) read(dir string) (kernelMeta, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return m, err
 	}
-	if !plainName(m.Release) || (m.Version != "" && seriesOf(m.Version) != m.Series) {
+	if !PlainName(m.Release) || (m.Version != "" && SeriesOf(m.Version) != m.Series) {
 		return m, errors.New("malformed " + kernelMetaName)
 	}
 	return m, nil
 }
 
 // intact checks the image against its recorded digest.
-func (c *kernelCache) intact(dir string, m kernelMeta) bool {
+func (c *Cache) intact(dir string, m meta) bool {
 	f, err := os.Open(filepath.Join(dir, kernelImageName))
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	sum, err := hashFile(context.Background(), f)
+	sum, err := HashFile(context.Background(), f)
 	return err == nil && sum == m.SHA256
 }
 
 // lock takes the cache's lock, waiting for another process to finish. The
 // kernel releases it if this process dies.
-func (c *kernelCache) lock(ctx context.Context, opt KernelOptions) (unlock func(), err error) {
+func (c *Cache) lock(ctx context.Context, opt Options) (unlock func(), err error) {
 	if err := os.MkdirAll(c.kernels, 0o755); err != nil {
 		return nil, fmt.Errorf("create cache folder: %w (set MAPPROF_CACHE to a writable one)", err)
 	}
-	f, err := os.OpenFile(filepath.Join(c.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock cache folder: %w (set MAPPROF_CACHE to a writable one)", err)
 	}
@@ -190,16 +190,16 @@ func (c *kernelCache) lock(ctx context.Context, opt KernelOptions) (unlock func(
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			_ = f.Close()
-			return nil, fmt.Errorf("lock cache folder %s: %w", c.dir, err)
+			return nil, fmt.Errorf("lock cache folder %s: %w", c.Dir, err)
 		}
 		if !said {
-			opt.say("waiting for another mapprof to finish with %s", c.dir)
+			opt.say("waiting for another mapprof to finish with %s", c.Dir)
 			said = true
 		}
 		select {
 		case <-ctx.Done():
 			_ = f.Close()
-			return nil, fmt.Errorf("lock cache folder %s: %w", c.dir, ctx.Err())
+			return nil, fmt.Errorf("lock cache folder %s: %w", c.Dir, ctx.Err())
 		case <-tick.C:
 		}
 	}
@@ -207,7 +207,7 @@ func (c *kernelCache) lock(ctx context.Context, opt KernelOptions) (unlock func(
 
 // storeDeb extracts the image of the package at deb to the folder dir of the
 // cache, beside *m, which it completes. The lock is held.
-func (c *kernelCache) storeDeb(ctx context.Context, dir, deb string, m *kernelMeta) (err error) {
+func (c *Cache) storeDeb(ctx context.Context, dir, deb string, m *meta) (err error) {
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return fmt.Errorf("store kernel: %w", err)
@@ -246,7 +246,7 @@ func (c *kernelCache) storeDeb(ctx context.Context, dir, deb string, m *kernelMe
 }
 
 // sweep removes what an interrupted store left behind.
-func (c *kernelCache) sweep(parent string) {
+func (c *Cache) sweep(parent string) {
 	left, _ := filepath.Glob(filepath.Join(parent, kernelTmpPrefix+"*"))
 	for _, p := range left {
 		_ = os.RemoveAll(p)
@@ -255,7 +255,7 @@ func (c *kernelCache) sweep(parent string) {
 
 // extractDeb writes the image in deb to the new file image, checks it, and
 // sets m's Release, SHA256 and SizeBytes.
-func extractDeb(ctx context.Context, image, deb string, m *kernelMeta) error {
+func extractDeb(ctx context.Context, image, deb string, m *meta) error {
 	in, err := os.Open(deb)
 	if err != nil {
 		return &DebError{deb, err}
@@ -275,7 +275,7 @@ func extractDeb(ctx context.Context, image, deb string, m *kernelMeta) error {
 	if m.Release, err = readKernelImage(out, m.SizeBytes); err != nil {
 		return namedImage(err, "in "+deb)
 	}
-	if m.SHA256, err = hashFile(ctx, out); err != nil {
+	if m.SHA256, err = HashFile(ctx, out); err != nil {
 		return fmt.Errorf("store kernel: %w", err)
 	}
 	if err := out.Sync(); err != nil {
@@ -300,9 +300,9 @@ func writeSynced(path string, b []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// replaceSynced is writeSynced for a file that may exist: it is replaced
+// ReplaceFile is writeSynced for a file that may exist: it is replaced
 // whole or not at all.
-func replaceSynced(path string, b []byte) error {
+func ReplaceFile(path string, b []byte) error {
 	tmp := filepath.Join(filepath.Dir(path), kernelTmpPrefix+filepath.Base(path))
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

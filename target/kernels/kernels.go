@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"bytes"
@@ -28,9 +28,9 @@ type Kernel struct {
 	SHA256 string `json:"sha256"`
 }
 
-// KernelOptions direct where kernels are looked for. The zero value is the
+// Options direct where kernels are looked for. The zero value is the
 // user's cache, with the network allowed.
-type KernelOptions struct {
+type Options struct {
 	// CacheDir holds images and package indexes; empty means
 	// $MAPPROF_CACHE, or else the folder mapprof in os.UserCacheDir().
 	CacheDir string
@@ -41,21 +41,21 @@ type KernelOptions struct {
 	Progress func(line string)
 }
 
-func (o KernelOptions) say(format string, args ...any) {
+func (o Options) say(format string, args ...any) {
 	if o.Progress != nil {
 		o.Progress(fmt.Sprintf(format, args...))
 	}
 }
 
-// UnknownKernelError says that no kernel goes by the name that was given.
-type UnknownKernelError struct {
+// UnknownError says that no kernel goes by the name that was given.
+type UnknownError struct {
 	Requested string
 	Known     []string // series that do exist, oldest first
 	Offline   bool     // only the cache was searched
 	Notes     []string // parts of the archive that could not be searched
 }
 
-func (e *UnknownKernelError) Error() string {
+func (e *UnknownError) Error() string {
 	known := strings.Join(e.Known, ", ")
 	if e.Offline {
 		if known == "" {
@@ -94,7 +94,7 @@ var (
 	kernelExactRE  = regexp.MustCompile(`^[0-9]{1,4}\.[0-9]{1,4}[0-9A-Za-z.+~_-]{1,80}$`)
 )
 
-// ResolveKernel finds the kernel that arg names:
+// Resolve finds the kernel that arg names:
 //
 //   - a series ("6.12") or an upstream version ("6.12.117"): the newest such
 //     kernel in the cache; the network is used only if the cache has none;
@@ -109,7 +109,7 @@ var (
 //
 // Errors to tell apart: *UnknownKernelError, *NotKernelError, *DebError,
 // *AptError, *SignatureError.
-func ResolveKernel(ctx context.Context, arg string, opt KernelOptions) (Kernel, error) {
+func Resolve(ctx context.Context, arg string, opt Options) (Kernel, error) {
 	if arg == "" {
 		return Kernel{}, &NotKernelError{Path: `""`, Problem: "an empty name", Hint: "give a series such as 6.12, a bzImage or a .deb"}
 	}
@@ -134,8 +134,8 @@ func isKernelName(arg string) bool {
 	return err != nil
 }
 
-func resolveNamed(ctx context.Context, name string, opt KernelOptions) (Kernel, error) {
-	cache, err := openKernelCache(opt)
+func resolveNamed(ctx context.Context, name string, opt Options) (Kernel, error) {
+	cache, err := OpenCache(opt)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -143,12 +143,12 @@ func resolveNamed(ctx context.Context, name string, opt KernelOptions) (Kernel, 
 		return k, err
 	}
 	if opt.Offline {
-		return Kernel{}, &UnknownKernelError{Requested: name, Offline: true, Known: cache.series()}
+		return Kernel{}, &UnknownError{Requested: name, Offline: true, Known: cache.series()}
 	}
 	return fetchKernel(ctx, name, opt, indexMaxAge)
 }
 
-func resolveFile(ctx context.Context, path string, opt KernelOptions) (Kernel, error) {
+func resolveFile(ctx context.Context, path string, opt Options) (Kernel, error) {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -179,7 +179,7 @@ func resolveFile(ctx context.Context, path string, opt KernelOptions) (Kernel, e
 	if err != nil {
 		return Kernel{}, namedImage(err, path)
 	}
-	sum, err := hashFile(ctx, f)
+	sum, err := HashFile(ctx, f)
 	if err != nil {
 		return Kernel{}, fmt.Errorf("read kernel image %s: %w", path, err)
 	}
@@ -192,12 +192,12 @@ func resolveFile(ctx context.Context, path string, opt KernelOptions) (Kernel, e
 
 // resolveDeb extracts the image of the package f once; the cache knows it by
 // the digest of the package.
-func resolveDeb(ctx context.Context, path string, f *os.File, opt KernelOptions) (Kernel, error) {
-	sum, err := hashFile(ctx, f)
+func resolveDeb(ctx context.Context, path string, f *os.File, opt Options) (Kernel, error) {
+	sum, err := HashFile(ctx, f)
 	if err != nil {
 		return Kernel{}, &DebError{path, err}
 	}
-	cache, err := openKernelCache(opt)
+	cache, err := OpenCache(opt)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -212,7 +212,7 @@ func resolveDeb(ctx context.Context, path string, f *os.File, opt KernelOptions)
 	}
 	defer unlock()
 	opt.say("extracting the kernel from %s", filepath.Base(path))
-	m := kernelMeta{DebSHA256: sum}
+	m := meta{DebSHA256: sum}
 	if err := cache.storeDeb(ctx, dir, path, &m); err != nil {
 		return Kernel{}, err
 	}

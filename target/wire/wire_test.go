@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package wire
 
 import (
 	"bytes"
@@ -21,12 +21,12 @@ type stream struct {
 	seq uint32
 }
 
-func (s *stream) add(t frameType, payload ...string) *stream {
+func (s *stream) add(t FrameType, payload ...string) *stream {
 	var p [][]byte
 	for _, x := range payload {
 		p = append(p, []byte(x))
 	}
-	b, err := appendFrame(s.b, t, s.seq, p...)
+	b, err := AppendFrame(s.b, t, s.seq, p...)
 	if err != nil {
 		panic(err)
 	}
@@ -40,10 +40,10 @@ func (s *stream) raw(x string) *stream {
 	return s
 }
 
-func (s *stream) hello() *stream { return s.add(frameHello, `{"release":"6.12.0"}`).add(frameStarted) }
+func (s *stream) hello() *stream { return s.add(FrameHello, `{"release":"6.12.0"}`).add(FrameStarted) }
 
 func (s *stream) event(kind, payload string) *stream {
-	return s.add(frameEvent, string([]byte{byte(len(kind))}), kind, payload)
+	return s.add(FrameEvent, string([]byte{byte(len(kind))}), kind, payload)
 }
 
 func fileEnd(body string) string {
@@ -53,39 +53,39 @@ func fileEnd(body string) string {
 
 func windowFrame(body string) string {
 	b := binary.LittleEndian.AppendUint32(nil, uint32(len(body)))
-	return string(binary.LittleEndian.AppendUint32(b, crc32.Checksum([]byte(body), castagnoli)))
+	return string(binary.LittleEndian.AppendUint32(b, crc32.Checksum([]byte(body), Castagnoli)))
 }
 
 func (s *stream) file(name, body string) *stream {
-	return s.add(frameFileBegin, name).add(frameFileData, body).add(frameFileEnd, fileEnd(body))
+	return s.add(FrameFileBegin, name).add(FrameFileData, body).add(FrameFileEnd, fileEnd(body))
 }
 
 func TestChannelRoundTrip(t *testing.T) {
 	dir := t.TempDir()
-	big := strings.Repeat("0123456789abcdef", maxPayload/16)
+	big := strings.Repeat("0123456789abcdef", MaxPayload/16)
 	s := (&stream{}).hello().event("progress", "1").file("run.json", "{}").
-		add(frameFileBegin, "big").add(frameFileData, big).event("progress", "2").add(frameFileData, big).
-		add(frameFileWindow, windowFrame("window")).add(frameFileEnd, fileEnd(big+big+"window")).
-		add(frameDone, `{"exit_code":3,"message":"no\u001b[2Jway"}`)
+		add(FrameFileBegin, "big").add(FrameFileData, big).event("progress", "2").add(FrameFileData, big).
+		add(FrameFileWindow, windowFrame("window")).add(FrameFileEnd, fileEnd(big+big+"window")).
+		add(FrameDone, `{"exit_code":3,"message":"no\u001b[2Jway"}`)
 	var events []string
-	var steps []frameType
+	var steps []FrameType
 	taken := 0
-	c := &receiver{outDir: dir, window: strings.NewReader("window and more"),
-		taken:    func() error { taken++; return nil },
-		event:    func(k string, p []byte) { events = append(events, k+"="+string(p)) },
-		progress: func(t frameType) { steps = append(steps, t) }}
+	c := &Receiver{OutDir: dir, Window: strings.NewReader("window and more"),
+		Taken:    func() error { taken++; return nil },
+		Event:    func(k string, p []byte) { events = append(events, k+"="+string(p)) },
+		Progress: func(t FrameType) { steps = append(steps, t) }}
 	// One byte at a time, as a serial port may.
-	if err := c.receive(&oneByte{s.b}); err != nil {
+	if err := c.Receive(&oneByte{s.b}); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(events, " "); got != "progress=1 progress=2" {
 		t.Errorf("events %q", got)
 	}
-	if len(steps) != 3 || steps[0] != frameHello || steps[2] != frameDone || taken != 1 {
+	if len(steps) != 3 || steps[0] != FrameHello || steps[2] != FrameDone || taken != 1 {
 		t.Errorf("steps %v, window taken %d times", steps, taken)
 	}
-	if c.done.ExitCode != 3 || c.done.Message != "no?[2Jway" || c.hello.Release != "6.12.0" {
-		t.Errorf("hello %+v done %+v", c.hello, c.done)
+	if c.Done.ExitCode != 3 || c.Done.Message != "no?[2Jway" || c.Hello.Release != "6.12.0" {
+		t.Errorf("hello %+v done %+v", c.Hello, c.Done)
 	}
 	for name, want := range map[string]string{"run.json": "{}", "big": big + big + "window"} {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
@@ -151,44 +151,44 @@ func TestMaliciousGuest(t *testing.T) {
 		{"half a header", newStream().hello().raw("MPF\x01\x03"), "ended after 5 of 20"},
 		{"half a payload", func() *stream { s := newStream().hello().event("a", "long"); s.b = s.b[:len(s.b)-2]; return s }(), "ended after 4 of 6"},
 		{"event before hello", newStream().event("a", ""), "out of place"},
-		{"event before start", newStream().add(frameHello, "{}").event("a", ""), "out of place"},
-		{"two hellos", newStream().add(frameHello, "{}").add(frameHello, "{}"), "second hello"},
-		{"two starts", newStream().hello().add(frameStarted), "out of place"},
-		{"hello that is no JSON", newStream().add(frameHello, "{"), "not understood"},
-		{"done that is no JSON", newStream().hello().add(frameDone, "x"), "not understood"},
-		{"done before hello", newStream().add(frameDone, "{}"), "done before hello"},
-		{"data after done", newStream().hello().add(frameDone, "{}").event("a", ""), "after the end"},
-		{"host's own frame", newStream().hello().add(frameStop), "stop frame from a guest"},
-		{"event without a kind", newStream().hello().add(frameEvent), "valid kind"},
-		{"event with an overlong kind", newStream().hello().add(frameEvent, "\xffabc"), "valid kind"},
+		{"event before start", newStream().add(FrameHello, "{}").event("a", ""), "out of place"},
+		{"two hellos", newStream().add(FrameHello, "{}").add(FrameHello, "{}"), "second hello"},
+		{"two starts", newStream().hello().add(FrameStarted), "out of place"},
+		{"hello that is no JSON", newStream().add(FrameHello, "{"), "not understood"},
+		{"done that is no JSON", newStream().hello().add(FrameDone, "x"), "not understood"},
+		{"done before hello", newStream().add(FrameDone, "{}"), "done before hello"},
+		{"data after done", newStream().hello().add(FrameDone, "{}").event("a", ""), "after the end"},
+		{"host's own frame", newStream().hello().add(FrameStop), "stop frame from a guest"},
+		{"event without a kind", newStream().hello().add(FrameEvent), "valid kind"},
+		{"event with an overlong kind", newStream().hello().add(FrameEvent, "\xffabc"), "valid kind"},
 		{"event with a control character", newStream().hello().event("a\x1b[m", ""), "valid kind"},
-		{"file data without a file", newStream().hello().add(frameFileData, "x"), "without a file"},
-		{"file end without a file", newStream().hello().add(frameFileEnd, fileEnd("")), "without a file"},
-		{"two files at once", newStream().hello().add(frameFileBegin, "a").add(frameFileBegin, "b"), "while a is open"},
+		{"file data without a file", newStream().hello().add(FrameFileData, "x"), "without a file"},
+		{"file end without a file", newStream().hello().add(FrameFileEnd, fileEnd("")), "without a file"},
+		{"two files at once", newStream().hello().add(FrameFileBegin, "a").add(FrameFileBegin, "b"), "while a is open"},
 		{"same file twice", newStream().hello().file("a", "1").file("a", "2"), "second time"},
-		{"path", newStream().hello().add(frameFileBegin, "../../etc/passwd"), "not allowed"},
-		{"absolute path", newStream().hello().add(frameFileBegin, "/etc/passwd"), "not allowed"},
-		{"hidden name", newStream().hello().add(frameFileBegin, ".bashrc"), "not allowed"},
-		{"empty name", newStream().hello().add(frameFileBegin, ""), "not allowed"},
-		{"name not on the list", newStream().hello().add(frameFileBegin, "other"), "not allowed"},
-		{"wrong hash", newStream().hello().add(frameFileBegin, "a").add(frameFileData, "x").add(frameFileEnd, fileEnd("y")), "SHA-256"},
-		{"wrong size", newStream().hello().add(frameFileBegin, "a").add(frameFileData, "x").add(frameFileEnd, fileEnd("xx")), "announced"},
-		{"short file end", newStream().hello().add(frameFileBegin, "a").add(frameFileEnd, "x"), "end of file a has 1 bytes"},
-		{"file too large", newStream().hello().add(frameFileBegin, "a").add(frameFileData, strings.Repeat("x", 1001)), "more than 1000 bytes"},
+		{"path", newStream().hello().add(FrameFileBegin, "../../etc/passwd"), "not allowed"},
+		{"absolute path", newStream().hello().add(FrameFileBegin, "/etc/passwd"), "not allowed"},
+		{"hidden name", newStream().hello().add(FrameFileBegin, ".bashrc"), "not allowed"},
+		{"empty name", newStream().hello().add(FrameFileBegin, ""), "not allowed"},
+		{"name not on the list", newStream().hello().add(FrameFileBegin, "other"), "not allowed"},
+		{"wrong hash", newStream().hello().add(FrameFileBegin, "a").add(FrameFileData, "x").add(FrameFileEnd, fileEnd("y")), "SHA-256"},
+		{"wrong size", newStream().hello().add(FrameFileBegin, "a").add(FrameFileData, "x").add(FrameFileEnd, fileEnd("xx")), "announced"},
+		{"short file end", newStream().hello().add(FrameFileBegin, "a").add(FrameFileEnd, "x"), "end of file a has 1 bytes"},
+		{"file too large", newStream().hello().add(FrameFileBegin, "a").add(FrameFileData, strings.Repeat("x", 1001)), "more than 1000 bytes"},
 		{"endless events", newStream().hello().event("a", strings.Repeat("x", 4000)).event("a", strings.Repeat("x", 4000)), "in total"},
 		{"too many files", newStream().hello().file("a", "").file("b", "").file("c", ""), "more than 2 files"},
-		{"unfinished file at a good end", newStream().hello().add(frameFileBegin, "a").add(frameDone, "{}"), "unfinished"},
-		{"window of nothing", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, "\x00\x00\x00\x00\x00\x00\x00\x00"), "window of 0 bytes"},
-		{"window too large", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, "\xff\xff\xff\xff\x00\x00\x00\x00"), "window of 4294967295"},
-		{"window with another checksum", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, windowFrame("other!")), "checksum of a file window"},
-		{"window with a short frame", newStream().hello().add(frameFileBegin, "a").add(frameFileWindow, "x"), "out of place"},
-		{"window without a file", newStream().hello().add(frameFileWindow, windowFrame("window")), "without a file"},
+		{"unfinished file at a good end", newStream().hello().add(FrameFileBegin, "a").add(FrameDone, "{}"), "unfinished"},
+		{"window of nothing", newStream().hello().add(FrameFileBegin, "a").add(FrameFileWindow, "\x00\x00\x00\x00\x00\x00\x00\x00"), "window of 0 bytes"},
+		{"window too large", newStream().hello().add(FrameFileBegin, "a").add(FrameFileWindow, "\xff\xff\xff\xff\x00\x00\x00\x00"), "window of 4294967295"},
+		{"window with another checksum", newStream().hello().add(FrameFileBegin, "a").add(FrameFileWindow, windowFrame("other!")), "checksum of a file window"},
+		{"window with a short frame", newStream().hello().add(FrameFileBegin, "a").add(FrameFileWindow, "x"), "out of place"},
+		{"window without a file", newStream().hello().add(FrameFileWindow, windowFrame("window")), "without a file"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			c := &receiver{outDir: dir, window: strings.NewReader("window"), taken: func() error { return nil },
-				limits: Limits{FileBytes: 1000, TotalBytes: 8000, Files: 2, Names: []string{"a", "b", "c", "../../etc/passwd"}}}
-			err := c.receive(bytes.NewReader(tc.s.b))
+			c := &Receiver{OutDir: dir, Window: strings.NewReader("window"), Taken: func() error { return nil },
+				Limits: Limits{FileBytes: 1000, TotalBytes: 8000, Files: 2, Names: []string{"a", "b", "c", "../../etc/passwd"}}}
+			err := c.Receive(bytes.NewReader(tc.s.b))
 			var ce *ChannelError
 			if !errors.As(err, &ce) || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("got %v, want a ChannelError with %q", err, tc.want)
@@ -203,21 +203,21 @@ func TestMaliciousGuest(t *testing.T) {
 // A job that dies in the middle of a file is no attack: the file is dropped.
 func TestUnfinishedFile(t *testing.T) {
 	dir := t.TempDir()
-	s := (&stream{}).hello().file("a", "1").add(frameFileBegin, "b").add(frameFileData, "x").
-		add(frameDone, `{"exit_code":2}`)
-	c := &receiver{outDir: dir}
-	if err := c.receive(bytes.NewReader(s.b)); err != nil {
+	s := (&stream{}).hello().file("a", "1").add(FrameFileBegin, "b").add(FrameFileData, "x").
+		add(FrameDone, `{"exit_code":2}`)
+	c := &Receiver{OutDir: dir}
+	if err := c.Receive(bytes.NewReader(s.b)); err != nil {
 		t.Fatal(err)
 	}
-	if c.dropped != "b" || len(c.stored) != 1 {
-		t.Errorf("dropped %q, stored %q", c.dropped, c.stored)
+	if c.dropped != "b" || len(c.Stored) != 1 {
+		t.Errorf("dropped %q, stored %q", c.dropped, c.Stored)
 	}
 	wantFiles(t, dir, "a")
 }
 
 func TestReceiveHostFailure(t *testing.T) {
-	c := &receiver{outDir: filepath.Join(t.TempDir(), "missing")}
-	err := c.receive(bytes.NewReader((&stream{}).hello().file("a", "1").b))
+	c := &Receiver{OutDir: filepath.Join(t.TempDir(), "missing")}
+	err := c.Receive(bytes.NewReader((&stream{}).hello().file("a", "1").b))
 	var ce *ChannelError
 	if err == nil || errors.As(err, &ce) || !strings.Contains(err.Error(), "store guest file a") {
 		t.Errorf("got %v: the host's failure is not the guest's", err)
@@ -225,20 +225,20 @@ func TestReceiveHostFailure(t *testing.T) {
 }
 
 func TestAppendFrameRefusesOversize(t *testing.T) {
-	if _, err := appendFrame(nil, frameEvent, 0, make([]byte, maxPayload+1)); err == nil {
+	if _, err := AppendFrame(nil, FrameEvent, 0, make([]byte, MaxPayload+1)); err == nil {
 		t.Error("accepted")
 	}
 }
 
 func FuzzChannel(f *testing.F) {
-	f.Add((&stream{}).hello().event("a", "b").file("n", "body").add(frameDone, "{}").b)
-	f.Add((&stream{}).hello().add(frameFileBegin, "n").add(frameFileWindow, windowFrame("window")).b)
+	f.Add((&stream{}).hello().event("a", "b").file("n", "body").add(FrameDone, "{}").b)
+	f.Add((&stream{}).hello().add(FrameFileBegin, "n").add(FrameFileWindow, windowFrame("window")).b)
 	f.Add([]byte("MPF\x01\x01\x00\x00\x00"))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
-		c := &receiver{outDir: dir, window: strings.NewReader("window"), taken: func() error { return nil },
-			event: func(string, []byte) {}, limits: Limits{FileBytes: 1 << 16, TotalBytes: 1 << 18}}
-		err := c.receive(bytes.NewReader(b))
+		c := &Receiver{OutDir: dir, Window: strings.NewReader("window"), Taken: func() error { return nil },
+			Event: func(string, []byte) {}, Limits: Limits{FileBytes: 1 << 16, TotalBytes: 1 << 18}}
+		err := c.Receive(bytes.NewReader(b))
 		var ce *ChannelError
 		if err != nil && !errors.As(err, &ce) {
 			t.Errorf("%v is no ChannelError", err)
@@ -246,7 +246,7 @@ func FuzzChannel(f *testing.F) {
 		if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 0 {
 			t.Errorf("left behind: %v", left)
 		}
-		for _, n := range c.stored {
+		for _, n := range c.Stored {
 			if !ValidFileName(n) {
 				t.Errorf("stored %q", n)
 			}
@@ -264,12 +264,12 @@ func FuzzFrames(f *testing.F) {
 		var s stream
 		for len(b) >= 2 {
 			n := min(int(b[1]), len(b)-2)
-			s.add(frameType(b[0]), string(b[2:2+n]))
+			s.add(FrameType(b[0]), string(b[2:2+n]))
 			b = b[2+n:]
 		}
-		c := &receiver{outDir: dir, window: strings.NewReader("window"), taken: func() error { return nil },
-			limits: Limits{FileBytes: 1 << 12, TotalBytes: 1 << 16}}
-		err := c.receive(bytes.NewReader(s.b))
+		c := &Receiver{OutDir: dir, Window: strings.NewReader("window"), Taken: func() error { return nil },
+			Limits: Limits{FileBytes: 1 << 12, TotalBytes: 1 << 16}}
+		err := c.Receive(bytes.NewReader(s.b))
 		var ce *ChannelError
 		if err != nil && !errors.As(err, &ce) {
 			t.Errorf("%v is no ChannelError", err)

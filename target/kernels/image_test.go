@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"bytes"
@@ -128,7 +128,7 @@ func FuzzBzImage(f *testing.F) {
 	f.Add([]byte("\x7fELF"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		release, err := readKernelImage(bytes.NewReader(b), int64(len(b)))
-		if err == nil && (!plainName(release) || len(release) > maxReleaseBytes) {
+		if err == nil && (!PlainName(release) || len(release) > maxReleaseBytes) {
 			t.Errorf("accepted release %q", release)
 		}
 	})

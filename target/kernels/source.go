@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"cmp"
@@ -69,7 +69,7 @@ var sources []Source
 func Register(s Source) { sources = append(sources, s) }
 
 // index asks the sources. The lock is held.
-func (c *kernelCache) index(ctx context.Context, opt KernelOptions, maxAge time.Duration) (*Index, error) {
+func (c *Cache) index(ctx context.Context, opt Options, maxAge time.Duration) (*Index, error) {
 	if len(sources) == 0 {
 		return nil, errors.New("find kernel: this program knows no archive of kernels (give a bzImage or a .deb)")
 	}
@@ -80,7 +80,7 @@ func (c *kernelCache) index(ctx context.Context, opt KernelOptions, maxAge time.
 	}
 	var errs []error
 	for _, s := range sources {
-		ix, err := s.Index(ctx, IndexOptions{Dir: c.dir, MaxAge: maxAge, Say: opt.say})
+		ix, err := s.Index(ctx, IndexOptions{Dir: c.Dir, MaxAge: maxAge, Say: opt.say})
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -103,9 +103,9 @@ func (c *kernelCache) index(ctx context.Context, opt KernelOptions, maxAge time.
 	return all, nil
 }
 
-// candidates returns the packages that go by name in the order in which to
+// Candidates returns the packages that go by name in the order in which to
 // try them: newest first.
-func (ix *Index) candidates(name string) []Package {
+func (ix *Index) Candidates(name string) []Package {
 	var out []Package
 	for _, p := range ix.Packages {
 		if matchesKernel(name, p.Version, p.Release) {
@@ -113,19 +113,19 @@ func (ix *Index) candidates(name string) []Package {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Package) int {
-		return cmp.Or(compareDebianVersions(b.Version, a.Version), cmp.Compare(a.Rank, b.Rank))
+		return cmp.Or(CompareVersions(b.Version, a.Version), cmp.Compare(a.Rank, b.Rank))
 	})
 	return out
 }
 
-// series returns the series in the index, oldest first.
-func (ix *Index) series() []string {
+// Series returns the series in the index, oldest first.
+func (ix *Index) Series() []string {
 	var out []string
 	for _, p := range ix.Packages {
-		if s := seriesOf(p.Version); !slices.Contains(out, s) {
+		if s := SeriesOf(p.Version); !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}
-	slices.SortFunc(out, compareDebianVersions)
+	slices.SortFunc(out, CompareVersions)
 	return out
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import "testing"
 
@@ -29,10 +29,10 @@ func TestCompareDebianVersions(t *testing.T) {
 		{"", "", 0},
 		{"", "~", 1},
 	} {
-		if got := compareDebianVersions(tc.a, tc.b); got != tc.want {
+		if got := CompareVersions(tc.a, tc.b); got != tc.want {
 			t.Errorf("compare %q, %q: %d, want %d", tc.a, tc.b, got, tc.want)
 		}
-		if got := compareDebianVersions(tc.b, tc.a); got != -tc.want {
+		if got := CompareVersions(tc.b, tc.a); got != -tc.want {
 			t.Errorf("compare %q, %q: %d, want %d", tc.b, tc.a, got, -tc.want)
 		}
 	}
@@ -49,7 +49,7 @@ func TestSeriesAndUpstream(t *testing.T) {
 		{"6", "", ""},
 		{"../6.1", "", ""},
 	} {
-		if got := seriesOf(tc.version); got != tc.series {
+		if got := SeriesOf(tc.version); got != tc.series {
 			t.Errorf("series of %q: %q, want %q", tc.version, got, tc.series)
 		}
 		if got := upstreamOf(tc.version); got != tc.upstream {

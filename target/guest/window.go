@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package target
+package guest
 
 import (
 	"encoding/binary"
@@ -11,21 +11,22 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
 
-// guestWindow is the guest's view of the memory that it shares with the host:
+// window is the guest's view of the memory that it shares with the host:
 // the BAR of QEMU's ivshmem device, which needs no driver.
-type guestWindow struct {
+type window struct {
 	mem   []byte
 	used  int
 	crc   uint32
 	taken chan struct{}
 }
 
-// openGuestWindow returns nil where there is none, or where the kernel does
+// openWindow returns nil where there is none, or where the kernel does
 // not let anybody map it (lockdown): then the port does it all.
-func openGuestWindow() *guestWindow {
+func openWindow() *window {
 	devs, _ := filepath.Glob("/sys/bus/pci/devices/*")
 	for _, d := range devs {
 		if sysfsWord(d+"/vendor") != "0x1af4" || sysfsWord(d+"/device") != "0x1110" {
@@ -37,10 +38,10 @@ func openGuestWindow() *guestWindow {
 			if err != nil {
 				continue
 			}
-			mem, err := unix.Mmap(fd, 0, windowBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+			mem, err := unix.Mmap(fd, 0, wire.WindowBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 			unix.Close(fd)
 			if err == nil {
-				return &guestWindow{mem: mem, taken: make(chan struct{}, 1)}
+				return &window{mem: mem, taken: make(chan struct{}, 1)}
 			}
 		}
 	}
@@ -53,13 +54,13 @@ func sysfsWord(path string) string {
 }
 
 // add copies bytes that fit into the window.
-func (w *guestWindow) add(p []byte) {
+func (w *window) add(p []byte) {
 	w.used += copy(w.mem[w.used:], p)
-	w.crc = crc32.Update(w.crc, castagnoli, p)
+	w.crc = crc32.Update(w.crc, wire.Castagnoli, p)
 }
 
 // announce returns the payload of the frame that hands the window over.
-func (w *guestWindow) announce() []byte {
+func (w *window) announce() []byte {
 	b := binary.LittleEndian.AppendUint32(nil, uint32(w.used))
 	b = binary.LittleEndian.AppendUint32(b, w.crc)
 	w.used, w.crc = 0, 0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"cmp"
@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// compareDebianVersions orders two package versions as dpkg does
+// CompareVersions orders two package versions as dpkg does
 // (deb-version(7)): epoch, then upstream version, then revision.
-func compareDebianVersions(a, b string) int {
+func CompareVersions(a, b string) int {
 	ae, au, ar := splitDebianVersion(a)
 	be, bu, br := splitDebianVersion(b)
 	return cmp.Or(compareVersionPart(ae, be), compareVersionPart(au, bu), compareVersionPart(ar, br))
@@ -77,11 +77,11 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 var (
 	upstreamRE = regexp.MustCompile(`^([0-9]{1,4}\.[0-9]{1,4})((?:\.[0-9]{1,6})?)(?:[~+.-]|$)`)
 
-	// kernelPackageRE matches the packages that may hold an image. The
+	// ImagePackage matches the packages that may hold an image. The
 	// cloud flavour boots fastest in a virtual machine; up to 6.18 the
 	// image is in linux-image-*, from 6.19 on in linux-binary-*. Packages
 	// of debugging symbols (…-dbg) don't match.
-	kernelPackageRE = regexp.MustCompile(`^linux-(image|binary|binary-unsigned)-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-amd64)(-unsigned)?$`)
+	ImagePackage = regexp.MustCompile(`^linux-(image|binary|binary-unsigned)-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-amd64)(-unsigned)?$`)
 )
 
 // upstreamOf returns the kernel's own version in a package version:
@@ -95,8 +95,8 @@ func upstreamOf(version string) string {
 	return m[1] + m[2]
 }
 
-// seriesOf returns "6.12" of "6.12.117-1~deb12u1"; "" if it has none.
-func seriesOf(version string) string {
+// SeriesOf returns "6.12" of "6.12.117-1~deb12u1"; "" if it has none.
+func SeriesOf(version string) string {
 	_, upstream, _ := splitDebianVersion(version)
 	m := upstreamRE.FindStringSubmatch(upstream)
 	if m == nil {
@@ -108,5 +108,5 @@ func seriesOf(version string) string {
 // matchesKernel reports whether a kernel of that package version and release
 // goes by name: its series, upstream version, package version or release.
 func matchesKernel(name, version, release string) bool {
-	return name == seriesOf(version) || name == upstreamOf(version) || name == version || name == release
+	return name == SeriesOf(version) || name == upstreamOf(version) || name == version || name == release
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package debian
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mapprof/mapprof/target/kernels"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +41,7 @@ func (e *AptError) Error() string {
 func (e *AptError) Unwrap() error { return e.Err }
 
 // Is makes it ErrGone where the archive lacks the package.
-func (e *AptError) Is(other error) bool { return other == ErrGone && e.gone }
+func (e *AptError) Is(other error) bool { return other == kernels.ErrGone && e.gone }
 
 // SignatureError says that a suite of the archive, or a package from it, is
 // not signed by a key that Debian's keyring holds. Nothing of it was used.
@@ -207,7 +208,7 @@ func (s *aptSuite) update(ctx context.Context) error {
 }
 
 // packages reads the kernel packages out of the suite's index.
-func (s *aptSuite) packages(ctx context.Context) ([]Package, error) {
+func (s *aptSuite) packages(ctx context.Context) ([]kernels.Package, error) {
 	out, err := s.run(ctx, s.apt.cache, "", "dumpavail")
 	if err != nil {
 		return nil, s.explain("read index of", err)
@@ -216,7 +217,7 @@ func (s *aptSuite) packages(ctx context.Context) ([]Package, error) {
 }
 
 // download puts the package into the folder dir and returns its path.
-func (s *aptSuite) download(ctx context.Context, p Package, dir string) (string, error) {
+func (s *aptSuite) download(ctx context.Context, p kernels.Package, dir string) (string, error) {
 	if err := s.setUp(); err != nil {
 		return "", fmt.Errorf("fetch %s: %w", p.Name, err)
 	}
@@ -233,7 +234,7 @@ func (s *aptSuite) download(ctx context.Context, p Package, dir string) (string,
 	}
 	defer f.Close()
 	// apt has compared it; this holds even if the host's apt was told not to.
-	sum, err := hashFile(ctx, f)
+	sum, err := kernels.HashFile(ctx, f)
 	if err != nil {
 		return "", fmt.Errorf("fetch %s: %w", p.Name, err)
 	}
@@ -352,8 +353,8 @@ const minKernelPackageBytes = 1 << 20
 
 // parsePackages picks the kernel packages out of an index in the format of
 // Packages files, as apt-cache dumpavail prints it.
-func parsePackages(r io.Reader, suite string) ([]Package, error) {
-	var out []Package
+func parsePackages(r io.Reader, suite string) ([]kernels.Package, error) {
+	var out []kernels.Package
 	fields := map[string]string{}
 	flush := func() {
 		if p, ok := kernelPackage(fields, suite); ok {
@@ -381,14 +382,14 @@ func parsePackages(r io.Reader, suite string) ([]Package, error) {
 	return out, nil
 }
 
-func kernelPackage(f map[string]string, suite string) (Package, bool) {
-	m := kernelPackageRE.FindStringSubmatch(f["Package"])
+func kernelPackage(f map[string]string, suite string) (kernels.Package, bool) {
+	m := kernels.ImagePackage.FindStringSubmatch(f["Package"])
 	size, err := strconv.ParseInt(f["Size"], 10, 64)
 	if m == nil || err != nil || size < minKernelPackageBytes || f["Architecture"] != "amd64" ||
-		!plainName(strings.ReplaceAll(f["Version"], ":", "_")) || seriesOf(f["Version"]) == "" || len(f["SHA256"]) != 64 {
-		return Package{}, false
+		!kernels.PlainName(strings.ReplaceAll(f["Version"], ":", "_")) || kernels.SeriesOf(f["Version"]) == "" || len(f["SHA256"]) != 64 {
+		return kernels.Package{}, false
 	}
-	return Package{
+	return kernels.Package{
 		Name: f["Package"], Version: f["Version"], Release: m[2], Suite: suite,
 		SizeBytes: size, SHA256: f["SHA256"],
 	}, true

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package debian
 
 import (
 	"crypto/sha256"

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package target
+package guest
 
 import (
 	"crypto/sha256"
@@ -13,20 +13,21 @@ import (
 	"os"
 	"sync"
 
+	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
 
-// GuestChannel is the job's way to the host. Safe for concurrent use; events
+// Channel is the job's way to the host. Safe for concurrent use; events
 // may be sent while a file is.
-type GuestChannel struct {
+type Channel struct {
 	mu   sync.Mutex // of writes
 	file sync.Mutex // of SendFile: one file at a time
 	fd   int
 	buf  []byte
 }
 
-// OpenGuestChannel opens the channel of the job that this process is.
-func OpenGuestChannel() (*GuestChannel, error) {
+// OpenChannel opens the channel of the job that this process is.
+func OpenChannel() (*Channel, error) {
 	fd, err := jobFD()
 	if err != nil {
 		return nil, err
@@ -35,10 +36,10 @@ func OpenGuestChannel() (*GuestChannel, error) {
 	if err := os.Unsetenv(guestJobFD); err != nil {
 		return nil, err
 	}
-	return &GuestChannel{fd: fd}, nil
+	return &Channel{fd: fd}, nil
 }
 
-func (c *GuestChannel) write(t frameType, parts ...[]byte) error {
+func (c *Channel) WriteFrame(t wire.FrameType, parts ...[]byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
@@ -48,8 +49,8 @@ func (c *GuestChannel) write(t frameType, parts ...[]byte) error {
 	for _, p := range parts {
 		c.buf = append(c.buf, p...)
 	}
-	if len(c.buf) > 1+maxPayload {
-		return fmt.Errorf("send %s to the host: %d bytes (at most %d)", t, len(c.buf)-1, maxPayload)
+	if len(c.buf) > 1+wire.MaxPayload {
+		return fmt.Errorf("send %s to the host: %d bytes (at most %d)", t, len(c.buf)-1, wire.MaxPayload)
 	}
 	for {
 		_, err := unix.SendmsgN(c.fd, c.buf, nil, nil, unix.MSG_NOSIGNAL)
@@ -65,34 +66,34 @@ func (c *GuestChannel) write(t frameType, parts ...[]byte) error {
 
 // Send sends an event, which the host hands to Job.Event: kind is 1 to 32 of
 // [a-z0-9._-], payload under 64 KiB.
-func (c *GuestChannel) Send(kind string, payload []byte) error {
-	if !validEventKind(kind) {
+func (c *Channel) Send(kind string, payload []byte) error {
+	if !wire.ValidEventKind(kind) {
 		return fmt.Errorf("send event %q: not a kind", kind)
 	}
-	return c.write(frameEvent, []byte{byte(len(kind))}, []byte(kind), payload)
+	return c.WriteFrame(wire.FrameEvent, []byte{byte(len(kind))}, []byte(kind), payload)
 }
 
 // SendFile sends a file, which the host stores as name in Job.OutDir once its
 // SHA-256 matched. An error of r leaves it unfinished: the host stores
 // nothing, and the job must end with a failure.
-func (c *GuestChannel) SendFile(name string, r io.Reader) error {
-	if !ValidFileName(name) {
+func (c *Channel) SendFile(name string, r io.Reader) error {
+	if !wire.ValidFileName(name) {
 		return fmt.Errorf("send file %q: not a plain name", name)
 	}
 	c.file.Lock()
 	defer c.file.Unlock()
-	if err := c.write(frameFileBegin, []byte(name)); err != nil {
+	if err := c.WriteFrame(wire.FrameFileBegin, []byte(name)); err != nil {
 		return err
 	}
 	h := sha256.New()
 	var size uint64
-	buf := make([]byte, maxPayload)
+	buf := make([]byte, wire.MaxPayload)
 	for {
 		n, err := io.ReadFull(r, buf)
 		if n > 0 {
 			size += uint64(n)
 			h.Write(buf[:n])
-			if err := c.write(frameFileData, buf[:n]); err != nil {
+			if err := c.WriteFrame(wire.FrameFileData, buf[:n]); err != nil {
 				return err
 			}
 		}
@@ -103,11 +104,11 @@ func (c *GuestChannel) SendFile(name string, r io.Reader) error {
 			return fmt.Errorf("send file %s: %w", name, err)
 		}
 	}
-	return c.write(frameFileEnd, h.Sum(binary.LittleEndian.AppendUint64(nil, size)))
+	return c.WriteFrame(wire.FrameFileEnd, h.Sum(binary.LittleEndian.AppendUint64(nil, size)))
 }
 
 // SendFilePath sends the file at path by its name.
-func (c *GuestChannel) SendFilePath(name, path string) error {
+func (c *Channel) SendFilePath(name, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("send file %s: %w", name, err)
@@ -119,11 +120,11 @@ func (c *GuestChannel) SendFilePath(name, path string) error {
 // Done says that the job has done all it had to and succeeded: the machine goes
 // off without waiting for the process to end, which takes seconds where it has
 // programs attached. What is sent after it is lost.
-func (c *GuestChannel) Done() error { return c.write(frameDone) }
+func (c *Channel) Done() error { return c.WriteFrame(wire.FrameDone) }
 
 // Close ends the channel. What was sent is already on its way; that the job
 // is done is told by its exit code, or by Done.
-func (c *GuestChannel) Close() error {
+func (c *Channel) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// KernelEntry is a kernel that can be had, or is already in the cache.
-type KernelEntry struct {
+// Entry is a kernel that can be had, or is already in the cache.
+type Entry struct {
 	Series  string `json:"series"`
 	Version string `json:"version"` // of the Debian package
 	Release string `json:"release"` // uname -r
@@ -23,29 +23,29 @@ type KernelEntry struct {
 	Newest bool `json:"newest"`
 }
 
-// KernelList is what ListKernels found, oldest kernel first.
-type KernelList struct {
-	Kernels []KernelEntry `json:"kernels"`
+// Listing is what ListKernels found, oldest kernel first.
+type Listing struct {
+	Kernels []Entry `json:"kernels"`
 	// Notes say what could not be searched, and why.
 	Notes []string `json:"notes"`
 }
 
-// ListKernels lists the kernels of the cache and of the sources. What
+// List lists the kernels of the cache and of the sources. What
 // is wrong with the archive becomes a note, not an error: the cache's kernels
 // are there all the same.
-func ListKernels(ctx context.Context, opt KernelOptions) (KernelList, error) {
-	cache, err := openKernelCache(opt)
+func List(ctx context.Context, opt Options) (Listing, error) {
+	cache, err := OpenCache(opt)
 	if err != nil {
-		return KernelList{}, err
+		return Listing{}, err
 	}
-	list := KernelList{Kernels: []KernelEntry{}, Notes: []string{}}
+	list := Listing{Kernels: []Entry{}, Notes: []string{}}
 	cached := cache.all()
 	ix := &Index{}
 	if opt.Offline {
 		list.Notes = append(list.Notes, "offline: only kernels in the cache are listed")
 	} else if found, err := cache.archive(ctx, opt); err != nil {
 		if ctx.Err() != nil {
-			return KernelList{}, err
+			return Listing{}, err
 		}
 		list.Notes = append(list.Notes, fmt.Sprintf("only kernels in the cache are listed: %v", err))
 	} else {
@@ -56,7 +56,7 @@ func ListKernels(ctx context.Context, opt KernelOptions) (KernelList, error) {
 	return list, nil
 }
 
-func (c *kernelCache) archive(ctx context.Context, opt KernelOptions) (*Index, error) {
+func (c *Cache) archive(ctx context.Context, opt Options) (*Index, error) {
 	unlock, err := c.lock(ctx, opt)
 	if err != nil {
 		return nil, err
@@ -66,27 +66,27 @@ func (c *kernelCache) archive(ctx context.Context, opt KernelOptions) (*Index, e
 }
 
 // mergeKernels joins both lists, one entry per package version.
-func mergeKernels(cached []cachedKernel, ix *Index) []KernelEntry {
-	byVersion := map[string]KernelEntry{}
+func mergeKernels(cached []cachedKernel, ix *Index) []Entry {
+	byVersion := map[string]Entry{}
 	for _, p := range ix.Packages {
 		// Of a version's packages the one that would be fetched.
-		best := ix.candidates(p.Version)[0]
-		byVersion[p.Version] = KernelEntry{
-			Series: seriesOf(p.Version), Version: p.Version, Release: best.Release,
+		best := ix.Candidates(p.Version)[0]
+		byVersion[p.Version] = Entry{
+			Series: SeriesOf(p.Version), Version: p.Version, Release: best.Release,
 			Suite: best.Suite, SizeBytes: best.SizeBytes,
 		}
 	}
 	for _, k := range cached {
-		byVersion[k.meta.Version] = KernelEntry{
+		byVersion[k.meta.Version] = Entry{
 			Series: k.meta.Series, Version: k.meta.Version, Release: k.meta.Release,
 			Suite: k.meta.Suite, SizeBytes: k.meta.SizeBytes, Cached: true,
 		}
 	}
-	out := []KernelEntry{}
+	out := []Entry{}
 	for _, e := range byVersion {
 		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b KernelEntry) int { return compareDebianVersions(a.Version, b.Version) })
+	slices.SortFunc(out, func(a, b Entry) int { return CompareVersions(a.Version, b.Version) })
 	for _, wantCached := range []bool{true, false} {
 		marked := map[string]bool{}
 		for i := range out {

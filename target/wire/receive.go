@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package wire
 
 import (
 	"crypto/sha256"
@@ -52,53 +52,53 @@ func (l Limits) allows(name string) bool {
 	return false
 }
 
-// guestHello is what PID 1 of the guest says first.
-type guestHello struct {
+// GuestHello is what PID 1 of the guest says first.
+type GuestHello struct {
 	Release  string   `json:"release"` // uname -r
 	Version  string   `json:"version"` // uname -v
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// guestDone is what PID 1 of the guest says last.
-type guestDone struct {
+// GuestDone is what PID 1 of the guest says last.
+type GuestDone struct {
 	ExitCode int    `json:"exit_code"`
 	Signal   string `json:"signal,omitempty"`  // that ended the job
 	Message  string `json:"message,omitempty"` // the end of its standard error
 }
 
-// receiver is the host's end of the channel: it keeps the order hello,
+// Receiver is the host's end of the channel: it keeps the order hello,
 // started, (event | file)*, done, end, stores files and hands events on.
-type receiver struct {
-	outDir string
-	limits Limits
-	event  func(kind string, payload []byte)
+type Receiver struct {
+	OutDir string
+	Limits Limits
+	Event  func(kind string, payload []byte)
 	// window is the memory shared with the guest, nil if there is none;
 	// taken tells the guest that it was read.
-	window io.ReaderAt
-	taken  func() error
+	Window io.ReaderAt
+	Taken  func() error
 	wbuf   []byte
 	// progress is called for hello, started and done as they arrive.
-	progress func(frameType)
+	Progress func(FrameType)
 
-	hello   guestHello
-	done    guestDone
-	state   frameType // last of hello, started, done; 0 before
+	Hello   GuestHello
+	Done    GuestDone
+	State   FrameType // last of hello, started, done; 0 before
 	total   int64
 	names   map[string]bool
 	file    *os.File
 	name    string
 	size    int64
 	hash    hash.Hash
-	stored  []string
+	Stored  []string
 	dropped string // a file that the job's death left unfinished
 }
 
-// receive reads frames from r until its end. Files that were not finished are
+// Receive reads frames from r until its end. Files that were not finished are
 // removed; on error those that were finished are kept, for the caller decides.
-func (c *receiver) receive(r io.Reader) (err error) {
-	c.limits = c.limits.withDefaults()
+func (c *Receiver) Receive(r io.Reader) (err error) {
+	c.Limits = c.Limits.withDefaults()
 	c.names = map[string]bool{}
-	fr := newFrameReader(r)
+	fr := NewFrameReader(r)
 	defer func() {
 		if c.file != nil {
 			c.dropped = c.name
@@ -116,8 +116,8 @@ func (c *receiver) receive(r io.Reader) (err error) {
 			return err
 		}
 		c.total += int64(frameHeader + len(p))
-		if c.total > c.limits.TotalBytes {
-			return fr.broken("more than %d bytes in total", c.limits.TotalBytes)
+		if c.total > c.Limits.TotalBytes {
+			return fr.broken("more than %d bytes in total", c.Limits.TotalBytes)
 		}
 		reason, err := c.frame(t, p)
 		if err != nil {
@@ -131,90 +131,90 @@ func (c *receiver) receive(r io.Reader) (err error) {
 
 // frame handles one frame; reason says how the guest broke the protocol, err
 // how the host failed.
-func (c *receiver) frame(t frameType, p []byte) (reason string, err error) {
-	if c.state == frameDone {
+func (c *Receiver) frame(t FrameType, p []byte) (reason string, err error) {
+	if c.State == FrameDone {
 		return fmt.Sprintf("%s frame after the end", t), nil
 	}
 	switch t {
-	case frameHello:
-		if c.state != 0 {
+	case FrameHello:
+		if c.State != 0 {
 			return "a second hello", nil
 		}
-		if err := json.Unmarshal(p, &c.hello); err != nil {
+		if err := json.Unmarshal(p, &c.Hello); err != nil {
 			return "hello is not understood: " + err.Error(), nil
 		}
-		c.hello.Release = printable(c.hello.Release, 128)
-		c.hello.Version = printable(c.hello.Version, 256)
-		for i, w := range c.hello.Warnings {
-			c.hello.Warnings[i] = printable(w, 512)
+		c.Hello.Release = Printable(c.Hello.Release, 128)
+		c.Hello.Version = Printable(c.Hello.Version, 256)
+		for i, w := range c.Hello.Warnings {
+			c.Hello.Warnings[i] = Printable(w, 512)
 		}
-	case frameStarted:
-		if c.state != frameHello || len(p) != 0 {
+	case FrameStarted:
+		if c.State != FrameHello || len(p) != 0 {
 			return "started out of place", nil
 		}
-	case frameDone:
-		if c.state != frameHello && c.state != frameStarted {
+	case FrameDone:
+		if c.State != FrameHello && c.State != FrameStarted {
 			return "done before hello", nil
 		}
-		if err := json.Unmarshal(p, &c.done); err != nil {
+		if err := json.Unmarshal(p, &c.Done); err != nil {
 			return "done is not understood: " + err.Error(), nil
 		}
-		c.done.Signal = printable(c.done.Signal, 64)
-		c.done.Message = printable(c.done.Message, 8192)
-		if c.file != nil && c.done.ExitCode == 0 && c.done.Signal == "" {
+		c.Done.Signal = Printable(c.Done.Signal, 64)
+		c.Done.Message = Printable(c.Done.Message, 8192)
+		if c.file != nil && c.Done.ExitCode == 0 && c.Done.Signal == "" {
 			return fmt.Sprintf("done with file %s unfinished", c.name), nil
 		}
-	case frameEvent, frameFileBegin, frameFileData, frameFileWindow, frameFileEnd:
-		if c.state != frameStarted {
+	case FrameEvent, FrameFileBegin, FrameFileData, FrameFileWindow, FrameFileEnd:
+		if c.State != FrameStarted {
 			return fmt.Sprintf("%s frame out of place", t), nil
 		}
 		return c.jobFrame(t, p)
 	default:
 		return fmt.Sprintf("%s frame from a guest", t), nil
 	}
-	c.state = t
-	if c.progress != nil {
-		c.progress(t)
+	c.State = t
+	if c.Progress != nil {
+		c.Progress(t)
 	}
 	return "", nil
 }
 
-func (c *receiver) jobFrame(t frameType, p []byte) (reason string, err error) {
+func (c *Receiver) jobFrame(t FrameType, p []byte) (reason string, err error) {
 	switch t {
-	case frameEvent:
+	case FrameEvent:
 		kind, payload, ok := splitEvent(p)
 		if !ok {
 			return "an event without a valid kind", nil
 		}
-		if c.event != nil {
-			c.event(kind, payload)
+		if c.Event != nil {
+			c.Event(kind, payload)
 		}
-	case frameFileBegin:
+	case FrameFileBegin:
 		return c.fileBegin(string(p))
-	case frameFileData:
+	case FrameFileData:
 		return c.fileData(p)
-	case frameFileWindow:
+	case FrameFileWindow:
 		return c.fileWindow(p)
-	case frameFileEnd:
+	case FrameFileEnd:
 		return c.fileEnd(p)
 	}
 	return "", nil
 }
 
-func (c *receiver) fileBegin(name string) (reason string, err error) {
+func (c *Receiver) fileBegin(name string) (reason string, err error) {
 	switch {
 	case c.file != nil:
 		return fmt.Sprintf("a second file while %s is open", c.name), nil
-	case !c.limits.allows(name):
-		return fmt.Sprintf("file name %q is not allowed", printable(name, 64)), nil
+	case !c.Limits.allows(name):
+		return fmt.Sprintf("file name %q is not allowed", Printable(name, 64)), nil
 	case c.names[name]:
 		return fmt.Sprintf("file %s a second time", name), nil
-	case len(c.names) >= c.limits.Files:
-		return fmt.Sprintf("more than %d files", c.limits.Files), nil
-	case c.outDir == "":
+	case len(c.names) >= c.Limits.Files:
+		return fmt.Sprintf("more than %d files", c.Limits.Files), nil
+	case c.OutDir == "":
 		return fmt.Sprintf("file %s where none is expected", name), nil
 	}
-	f, err := os.CreateTemp(c.outDir, ".recv-*.tmp")
+	f, err := os.CreateTemp(c.OutDir, ".recv-*.tmp")
 	if err != nil {
 		return "", fmt.Errorf("store guest file %s: %w", name, err)
 	}
@@ -223,13 +223,13 @@ func (c *receiver) fileBegin(name string) (reason string, err error) {
 	return "", nil
 }
 
-func (c *receiver) fileData(p []byte) (reason string, err error) {
+func (c *Receiver) fileData(p []byte) (reason string, err error) {
 	if c.file == nil {
 		return "file data without a file", nil
 	}
 	c.size += int64(len(p))
-	if c.size > c.limits.FileBytes {
-		return fmt.Sprintf("file %s has more than %d bytes", c.name, c.limits.FileBytes), nil
+	if c.size > c.Limits.FileBytes {
+		return fmt.Sprintf("file %s has more than %d bytes", c.name, c.Limits.FileBytes), nil
 	}
 	c.hash.Write(p)
 	if _, err := c.file.Write(p); err != nil {
@@ -240,39 +240,39 @@ func (c *receiver) fileData(p []byte) (reason string, err error) {
 
 // fileWindow takes file bytes out of the shared memory. They are copied
 // before they are looked at, for the guest can change them at any time.
-func (c *receiver) fileWindow(p []byte) (reason string, err error) {
-	if c.window == nil || len(p) != 8 {
+func (c *Receiver) fileWindow(p []byte) (reason string, err error) {
+	if c.Window == nil || len(p) != 8 {
 		return "file window out of place", nil
 	}
 	n := binary.LittleEndian.Uint32(p)
-	if n == 0 || n > windowBytes {
-		return fmt.Sprintf("file window of %d bytes (at most %d)", n, windowBytes), nil
+	if n == 0 || n > WindowBytes {
+		return fmt.Sprintf("file window of %d bytes (at most %d)", n, WindowBytes), nil
 	}
-	if c.total += int64(n); c.total > c.limits.TotalBytes {
-		return fmt.Sprintf("more than %d bytes in total", c.limits.TotalBytes), nil
+	if c.total += int64(n); c.total > c.Limits.TotalBytes {
+		return fmt.Sprintf("more than %d bytes in total", c.Limits.TotalBytes), nil
 	}
 	if c.wbuf == nil {
-		c.wbuf = make([]byte, windowBytes)
+		c.wbuf = make([]byte, WindowBytes)
 	}
 	b := c.wbuf[:n]
-	if _, err := c.window.ReadAt(b, 0); errors.Is(err, io.EOF) {
+	if _, err := c.Window.ReadAt(b, 0); errors.Is(err, io.EOF) {
 		return "a file window is shorter than it says", nil
 	} else if err != nil {
 		return "", fmt.Errorf("read the guest's window: %w", err)
 	}
-	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
+	if crc32.Checksum(b, Castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
 		return "checksum of a file window is wrong", nil
 	}
 	if reason, err := c.fileData(b); reason != "" || err != nil {
 		return reason, err
 	}
-	if err := c.taken(); err != nil {
+	if err := c.Taken(); err != nil {
 		return "", fmt.Errorf("answer the guest: %w", err)
 	}
 	return "", nil
 }
 
-func (c *receiver) fileEnd(p []byte) (reason string, err error) {
+func (c *Receiver) fileEnd(p []byte) (reason string, err error) {
 	if c.file == nil {
 		return "end of a file without a file", nil
 	}
@@ -291,20 +291,20 @@ func (c *receiver) fileEnd(p []byte) (reason string, err error) {
 		err = os.Chmod(tmp, 0o644)
 	}
 	if err == nil {
-		err = os.Rename(tmp, filepath.Join(c.outDir, c.name))
+		err = os.Rename(tmp, filepath.Join(c.OutDir, c.name))
 	}
 	c.file = nil
 	if err != nil {
 		os.Remove(tmp)
 		return "", fmt.Errorf("store guest file %s: %w", c.name, err)
 	}
-	c.stored = append(c.stored, c.name)
+	c.Stored = append(c.Stored, c.name)
 	return "", nil
 }
 
-// printable makes a guest's text safe for a terminal and bounds it: newlines
+// Printable makes a guest's text safe for a terminal and bounds it: newlines
 // and tabs stay, everything else that does not print becomes '?'.
-func printable(s string, max int) string {
+func Printable(s string, max int) string {
 	if len(s) > max {
 		s = s[:max]
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"cmp"
@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// FetchKernel gets the newest kernel of a series (or an exact version or
+// Fetch gets the newest kernel of a series (or an exact version or
 // release, see ResolveKernel) that the sources have now into the cache,
 // its signatures checked, and returns it. If the cache has it already nothing
 // but the package index is downloaded. Suites that can't be searched are
 // reported as progress.
-func FetchKernel(ctx context.Context, name string, opt KernelOptions) (Kernel, error) {
+func Fetch(ctx context.Context, name string, opt Options) (Kernel, error) {
 	if !kernelSeriesRE.MatchString(name) && !kernelExactRE.MatchString(name) {
-		return Kernel{}, &UnknownKernelError{Requested: name, Known: knownSeries(opt)}
+		return Kernel{}, &UnknownError{Requested: name, Known: knownSeries(opt)}
 	}
 	if opt.Offline {
 		return resolveNamed(ctx, name, opt)
@@ -29,16 +29,16 @@ func FetchKernel(ctx context.Context, name string, opt KernelOptions) (Kernel, e
 }
 
 // knownSeries is what can be said without the network.
-func knownSeries(opt KernelOptions) []string {
-	cache, err := openKernelCache(opt)
+func knownSeries(opt Options) []string {
+	cache, err := OpenCache(opt)
 	if err != nil {
 		return nil
 	}
 	return cache.series()
 }
 
-func fetchKernel(ctx context.Context, name string, opt KernelOptions, maxAge time.Duration) (Kernel, error) {
-	cache, err := openKernelCache(opt)
+func fetchKernel(ctx context.Context, name string, opt Options, maxAge time.Duration) (Kernel, error) {
+	cache, err := OpenCache(opt)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -57,7 +57,7 @@ func fetchKernel(ctx context.Context, name string, opt KernelOptions, maxAge tim
 			opt.say("%s", note)
 		}
 		k, err := cache.fetchFrom(ctx, ix, name, opt)
-		var unknown *UnknownKernelError
+		var unknown *UnknownError
 		if (errors.As(err, &unknown) || errors.Is(err, ErrGone)) && !retried && ix.Age > explicitIndexMaxAge {
 			maxAge = 0 // the archive has moved on since
 			continue
@@ -71,14 +71,14 @@ func fetchKernel(ctx context.Context, name string, opt KernelOptions, maxAge tim
 
 // fetchFrom fetches the newest kernel of that name in the index that the
 // archive really has.
-func (c *kernelCache) fetchFrom(ctx context.Context, ix *Index, name string, opt KernelOptions) (Kernel, error) {
-	candidates := ix.candidates(name)
+func (c *Cache) fetchFrom(ctx context.Context, ix *Index, name string, opt Options) (Kernel, error) {
+	candidates := ix.Candidates(name)
 	if len(candidates) == 0 {
-		return Kernel{}, &UnknownKernelError{Requested: name, Known: ix.series(), Notes: ix.Missing}
+		return Kernel{}, &UnknownError{Requested: name, Known: ix.Series(), Notes: ix.Missing}
 	}
 	var firstErr error
 	for _, p := range candidates {
-		dir := filepath.Join(c.kernels, seriesOf(p.Version), strings.ReplaceAll(p.Version, ":", "_"))
+		dir := filepath.Join(c.kernels, SeriesOf(p.Version), strings.ReplaceAll(p.Version, ":", "_"))
 		if m, err := c.read(dir); err == nil && m.Version == p.Version && c.intact(dir, m) {
 			opt.say("%s is in the cache", m.Release)
 			return m.kernel(dir, name, m.source()), nil
@@ -100,8 +100,8 @@ func (c *kernelCache) fetchFrom(ctx context.Context, ix *Index, name string, opt
 }
 
 // fetchPackage downloads a package, extracts its image to dir and deletes it.
-func (c *kernelCache) fetchPackage(ctx context.Context, ix *Index, p Package, dir string, opt KernelOptions) (kernelMeta, error) {
-	m := kernelMeta{Series: seriesOf(p.Version), Version: p.Version, Package: p.Name, Suite: p.Suite, DebSHA256: p.SHA256}
+func (c *Cache) fetchPackage(ctx context.Context, ix *Index, p Package, dir string, opt Options) (meta, error) {
+	m := meta{Series: SeriesOf(p.Version), Version: p.Version, Package: p.Name, Suite: p.Suite, DebSHA256: p.SHA256}
 	c.sweep(c.kernels)
 	tmp, err := os.MkdirTemp(c.kernels, kernelTmpPrefix)
 	if err != nil {

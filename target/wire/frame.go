@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package wire
 
 import (
 	"encoding/binary"
@@ -31,29 +31,29 @@ import (
 const (
 	frameMagic   = "MPF\x01"
 	frameHeader  = 20
-	maxPayload   = 64 << 10
+	MaxPayload   = 64 << 10
 	maxEventKind = 32
-	windowBytes  = 4 << 20
+	WindowBytes  = 4 << 20
 )
 
-// frameType says what a frame's payload is.
-type frameType uint8
+// FrameType says what a frame's payload is.
+type FrameType uint8
 
 const (
-	frameHello      frameType = 1 + iota // guest → host: PID 1 is up (JSON guestHello)
-	frameStarted                         // guest → host: the job's process runs (empty)
-	frameEvent                           // guest → host: length of kind, kind, payload
-	frameFileBegin                       // guest → host: name of a file
-	frameFileData                        // guest → host: its bytes
-	frameFileEnd                         // guest → host: size (8 bytes), SHA-256 (32 bytes)
-	frameDone                            // guest → host: the job ended (JSON guestDone); job → guest's init: it is done (empty)
-	frameStop                            // host → guest: end the job early (empty)
-	frameFileWindow                      // guest → host: size and CRC-32C of file bytes in the window
-	frameTaken                           // host → guest: the window may be written again (empty)
+	FrameHello      FrameType = 1 + iota // guest → host: PID 1 is up (JSON guestHello)
+	FrameStarted                         // guest → host: the job's process runs (empty)
+	FrameEvent                           // guest → host: length of kind, kind, payload
+	FrameFileBegin                       // guest → host: name of a file
+	FrameFileData                        // guest → host: its bytes
+	FrameFileEnd                         // guest → host: size (8 bytes), SHA-256 (32 bytes)
+	FrameDone                            // guest → host: the job ended (JSON guestDone); job → guest's init: it is done (empty)
+	FrameStop                            // host → guest: end the job early (empty)
+	FrameFileWindow                      // guest → host: size and CRC-32C of file bytes in the window
+	FrameTaken                           // host → guest: the window may be written again (empty)
 	frameTypeEnd
 )
 
-func (t frameType) String() string {
+func (t FrameType) String() string {
 	names := [...]string{"", "hello", "started", "event", "file begin", "file data", "file end", "done", "stop", "file window", "taken"}
 	if t == 0 || int(t) >= len(names) {
 		return fmt.Sprintf("type %d", uint8(t))
@@ -61,7 +61,7 @@ func (t frameType) String() string {
 	return names[t]
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // ChannelError is a guest that broke the protocol of the channel. Its VM is
 // killed and nothing that it sent is trusted.
@@ -77,23 +77,23 @@ func (e *ChannelError) Error() string {
 	return fmt.Sprintf("read the guest's channel at frame %d: %s (the guest or its kernel is broken, or hostile)", e.Frame, e.Reason)
 }
 
-// appendFrame appends one frame to b.
-func appendFrame(b []byte, t frameType, seq uint32, payload ...[]byte) ([]byte, error) {
+// AppendFrame appends one frame to b.
+func AppendFrame(b []byte, t FrameType, seq uint32, payload ...[]byte) ([]byte, error) {
 	n := 0
 	for _, p := range payload {
 		n += len(p)
 	}
-	if n > maxPayload {
-		return b, fmt.Errorf("send %s frame: %d bytes (at most %d)", t, n, maxPayload)
+	if n > MaxPayload {
+		return b, fmt.Errorf("send %s frame: %d bytes (at most %d)", t, n, MaxPayload)
 	}
 	at := len(b)
 	b = append(b, frameMagic...)
 	b = append(b, byte(t), 0, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, seq)
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
-	sum := crc32.Update(0, castagnoli, b[at:])
+	sum := crc32.Update(0, Castagnoli, b[at:])
 	for _, p := range payload {
-		sum = crc32.Update(sum, castagnoli, p)
+		sum = crc32.Update(sum, Castagnoli, p)
 	}
 	b = binary.LittleEndian.AppendUint32(b, sum)
 	for _, p := range payload {
@@ -110,8 +110,8 @@ type frameReader struct {
 	buf []byte
 }
 
-func newFrameReader(r io.Reader) *frameReader {
-	return &frameReader{r: r, buf: make([]byte, frameHeader+maxPayload)}
+func NewFrameReader(r io.Reader) *frameReader {
+	return &frameReader{r: r, buf: make([]byte, frameHeader+MaxPayload)}
 }
 
 func (f *frameReader) broken(format string, args ...any) error {
@@ -125,7 +125,7 @@ func (f *frameReader) ended(format string, args ...any) error {
 // Next returns io.EOF when the stream ended between two frames, a
 // *ChannelError when what came is not the next frame, and the reader's own
 // error when it failed.
-func (f *frameReader) Next() (frameType, []byte, error) {
+func (f *frameReader) Next() (FrameType, []byte, error) {
 	h := f.buf[:frameHeader]
 	if n, err := io.ReadFull(f.r, h); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -136,7 +136,7 @@ func (f *frameReader) Next() (frameType, []byte, error) {
 	if string(h[:4]) != frameMagic {
 		return 0, nil, f.broken("%q is not the start of a frame", h[:4])
 	}
-	t := frameType(h[4])
+	t := FrameType(h[4])
 	seq := binary.LittleEndian.Uint32(h[8:])
 	n := binary.LittleEndian.Uint32(h[12:])
 	switch {
@@ -146,8 +146,8 @@ func (f *frameReader) Next() (frameType, []byte, error) {
 		return 0, nil, f.broken("reserved bytes %x are not zero", h[5:8])
 	case seq != f.seq:
 		return 0, nil, f.broken("frame out of sequence: number %d", seq)
-	case n > maxPayload:
-		return 0, nil, f.broken("%s frame of %d bytes (at most %d)", t, n, maxPayload)
+	case n > MaxPayload:
+		return 0, nil, f.broken("%s frame of %d bytes (at most %d)", t, n, MaxPayload)
 	}
 	p := f.buf[frameHeader : frameHeader+int(n)]
 	if got, err := io.ReadFull(f.r, p); err != nil {
@@ -156,7 +156,7 @@ func (f *frameReader) Next() (frameType, []byte, error) {
 		}
 		return 0, nil, err
 	}
-	sum := crc32.Update(crc32.Update(0, castagnoli, h[:16]), castagnoli, p)
+	sum := crc32.Update(crc32.Update(0, Castagnoli, h[:16]), Castagnoli, p)
 	if sum != binary.LittleEndian.Uint32(h[16:]) {
 		return 0, nil, f.broken("checksum of a %s frame is wrong", t)
 	}
@@ -164,8 +164,8 @@ func (f *frameReader) Next() (frameType, []byte, error) {
 	return t, p, nil
 }
 
-// validEventKind tells whether kind may name an event: 1 to 32 of [a-z0-9._-].
-func validEventKind(kind string) bool {
+// ValidEventKind tells whether kind may name an event: 1 to 32 of [a-z0-9._-].
+func ValidEventKind(kind string) bool {
 	if kind == "" || len(kind) > maxEventKind {
 		return false
 	}
@@ -197,5 +197,5 @@ func splitEvent(p []byte) (string, []byte, bool) {
 		return "", nil, false
 	}
 	kind := string(p[1 : 1+int(p[0])])
-	return kind, p[1+int(p[0]):], validEventKind(kind)
+	return kind, p[1+int(p[0]):], ValidEventKind(kind)
 }

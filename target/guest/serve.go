@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package target
+package guest
 
 import (
 	"context"
@@ -19,28 +19,28 @@ import (
 )
 
 const (
-	// GuestCommand is the subcommand by which a guest's init starts a task:
+	// Command is the subcommand by which a guest's init starts a task:
 	// mapprof guest TASK.
-	GuestCommand = "guest"
-	// guestRequest is where the host puts a task's request into the initramfs.
-	guestRequest = "/mapprof/request.json"
+	Command = "guest"
+	// RequestFile is where the host puts a task's request into the initramfs.
+	RequestFile = "/mapprof/request.json"
 
-	eventReply     = "reply"      // begins a task's reply
-	eventReplyMore = "reply-more" // goes on with it
-	eventProgress  = "progress"
+	EventReply     = "reply"      // begins a task's reply
+	EventReplyMore = "reply-more" // goes on with it
+	EventProgress  = "progress"
 
 	// replyPart is the part of a reply that one event takes.
 	replyPart = 32 << 10
 )
 
-// ServeGuest does, in a guest's job, the task that the host asked for, and sends
+// Serve does, in a guest's job, the task that the host asked for, and sends
 // what it gives: progress, the files of its directory, its reply.
-func ServeGuest(ctx context.Context, handlers task.Handlers, name string) error {
-	request, err := os.ReadFile(guestRequest)
+func Serve(ctx context.Context, handlers task.Handlers, name string) error {
+	request, err := os.ReadFile(RequestFile)
 	if err != nil {
 		return fmt.Errorf("read task: %w", err)
 	}
-	ch, err := OpenGuestChannel()
+	ch, err := OpenChannel()
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func ServeGuest(ctx context.Context, handlers task.Handlers, name string) error 
 		// Progress that can't be sent is no reason to stop; the results
 		// that can't be sent are.
 		if b, err := json.Marshal(p); err == nil {
-			_ = ch.Send(eventProgress, b)
+			_ = ch.Send(EventProgress, b)
 		}
 	}}
 	defer runtime.KeepAlive(env) // it holds attached probes
@@ -63,12 +63,12 @@ func ServeGuest(ctx context.Context, handlers task.Handlers, name string) error 
 			return err
 		}
 	}
-	kind := eventReply
+	kind := EventReply
 	for part := range slices.Chunk(reply, replyPart) {
 		if err := ch.Send(kind, part); err != nil {
 			return err
 		}
-		kind = eventReplyMore
+		kind = EventReplyMore
 	}
 	return ch.Done()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package debian
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/mapprof/mapprof/target/kernels"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,9 +46,9 @@ func packageRank(name string) int {
 
 // suiteIndex is kernels.json, kept beside apt's state of each suite.
 type suiteIndex struct {
-	URI      string    `json:"uri"`
-	Updated  time.Time `json:"updated"`
-	Packages []Package `json:"packages"`
+	URI      string            `json:"uri"`
+	Updated  time.Time         `json:"updated"`
+	Packages []kernels.Package `json:"packages"`
 }
 
 // fresh also distrusts an index from the future: the clock was wrong once.
@@ -66,7 +67,7 @@ func (Archive) Name() string { return "Debian" }
 // Index implements Source: the kernels of every suite, those suites updated
 // whose index is older than maxAge. It fails only if no suite at all could be
 // searched.
-func (Archive) Index(ctx context.Context, o IndexOptions) (*Index, error) {
+func (Archive) Index(ctx context.Context, o kernels.IndexOptions) (*kernels.Index, error) {
 	tools, err := findApt()
 	if err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func (Archive) Index(ctx context.Context, o IndexOptions) (*Index, error) {
 	}
 
 	suites := map[string]*aptSuite{}
-	ix := &Index{Download: func(ctx context.Context, p Package, dir string) (string, error) {
+	ix := &kernels.Index{Download: func(ctx context.Context, p kernels.Package, dir string) (string, error) {
 		return suites[p.Suite].download(ctx, p, dir)
 	}}
 	var firstErr error
@@ -171,7 +172,7 @@ func suiteIndexOf(ctx context.Context, tools *apt, dir, suite string, uris []str
 	return nil, suiteIndex{}, firstErr
 }
 
-func init() { Register(Archive{}) }
+func init() { kernels.Register(Archive{}) }
 
 func (s *aptSuite) indexPath() string { return filepath.Join(s.dir, "kernels.json") }
 
@@ -198,7 +199,7 @@ func (s *aptSuite) refresh(ctx context.Context) (suiteIndex, error) {
 	ix := suiteIndex{URI: redactURI(s.uri), Updated: time.Now().UTC(), Packages: packages}
 	b, err := json.MarshalIndent(ix, "", "  ")
 	if err == nil {
-		err = replaceSynced(s.indexPath(), append(b, '\n'))
+		err = kernels.ReplaceFile(s.indexPath(), append(b, '\n'))
 	}
 	if err != nil {
 		return suiteIndex{}, fmt.Errorf("keep index of Debian %s: %w", s.suite, err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package target
+package kernels
 
 import (
 	"bytes"
@@ -85,15 +85,15 @@ func readRelease(r io.ReaderAt, off, setupEnd int64) (string, error) {
 		return "", err
 	}
 	end := bytes.IndexAny(banner, " \x00")
-	if end <= 0 || !plainName(string(banner[:end])) {
+	if end <= 0 || !PlainName(string(banner[:end])) {
 		return "", &NotKernelError{"", "has a malformed kernel version", "is it a Linux bzImage?"}
 	}
 	return string(banner[:end]), nil
 }
 
-// plainName reports whether s is fit to be shown and to be part of a file
+// PlainName reports whether s is fit to be shown and to be part of a file
 // name: letters, digits and . _ + ~ -, not starting with a dot or a dash.
-func plainName(s string) bool {
+func PlainName(s string) bool {
 	for i, c := range []byte(s) {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
@@ -138,8 +138,8 @@ func notBzImage(head []byte, size int64) *NotKernelError {
 	return &NotKernelError{"", "is no x86 kernel image", "give a series such as 6.12, a bzImage or a .deb"}
 }
 
-// hashFile returns the SHA-256 of the whole of f, in hexadecimal.
-func hashFile(ctx context.Context, f io.ReadSeeker) (string, error) {
+// HashFile returns the SHA-256 of the whole of f, in hexadecimal.
+func HashFile(ctx context.Context, f io.ReadSeeker) (string, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
