@@ -12,7 +12,6 @@ KERNELS  ?= 5.10 6.1 6.12 7.2
 CLANG    := clang-14
 LINT     := v2.15.0
 BIN      := bin/mapprof
-GOFLAGS_STATIC := -trimpath -ldflags='-s -w'
 
 # One at a time, so that what they say is seen as they say it.
 VMPACKAGES = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^//go:build vm' .)))
@@ -35,7 +34,7 @@ setup-bench:
 	@.ci/setup bench
 
 build: ## bin/mapprof, static
-	$(GO) build $(GOFLAGS_STATIC) -o $(BIN) ./cmd/mapprof
+	$(GO) build -trimpath -ldflags="-s -w $$(.ci/version)" -o $(BIN) ./cmd/mapprof
 
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)

@@ -11,8 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/safetext"
+
+	"github.com/mapprof/mapprof/internal/version"
 )
 
 // The exit codes, which scripts may rely on.
@@ -110,7 +111,7 @@ machine's, or any kernel image booted under QEMU.
 Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       trial.ToolInfo().Version,
+		Version:       version.Get().String(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newGateCmd(), newExportCmd())

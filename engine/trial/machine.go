@@ -4,19 +4,15 @@ package trial
 
 import (
 	"runtime"
-	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/internal/version"
 	"github.com/mapprof/mapprof/results"
 )
 
 func ToolInfo() results.Tool {
-	t := results.Tool{Name: "mapprof", Version: "devel", Go: runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		t.Version = info.Main.Version
-	}
-	return t
+	return results.Tool{Name: "mapprof", Version: version.Get().String(), Go: runtime.Version()}
 }
 
 func HostInfo() results.Host {
