@@ -6,6 +6,10 @@
 # Both install what is missing on Debian and its kin, and say what to install
 # elsewhere.
 
+# A pipe fails with any of its commands (needs GNU make 3.82 or newer).
+SHELL       := bash
+.SHELLFLAGS := -o pipefail -c
+
 GO       ?= go
 KERNEL   ?= 6.12
 KERNELS  ?= 5.10 6.1 6.12 7.2
@@ -19,7 +23,7 @@ VMPACKAGES = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^//go:build
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit vmtest selftest browsertest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build churn test unit cross vmtest vmtest-kernel selftest browsertest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -45,17 +49,26 @@ unit: ## tests that need no kernel
 	$(GO) vet -tags vm,browser ./...
 	$(GO) test ./...
 
+# What reads runs has to build where there is no Linux.
+cross: ## vet it for macOS and Windows
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	GOOS=windows $(GO) vet ./results/... ./analyze/... ./report/... ./cmd/mapprof
+
 kernels: build
-	@for k in $(KERNELS); do $(BIN) kernels list --offline --format json | grep -q "\"series\": \"$$k\"" || $(BIN) kernels fetch $$k || exit 1; done
+	@for k in $(KERNELS); do $(BIN) kernels list --offline --format json | grep "\"series\": \"$$k\"" >/dev/null || $(BIN) kernels fetch $$k || exit 1; done
 
 vmtest: kernels ## tests that boot kernels under QEMU
-	@for p in $(VMPACKAGES); do $(GO) test -tags vm -run VM -timeout 60m -v $$p | .ci/quiet || exit 1; done
+	@for p in $(VMPACKAGES); do .ci/quiet $(GO) test -tags vm -run VM -timeout 60m -v $$p || exit 1; done
+
+vmtest-kernel: KERNELS = $(KERNEL)
+vmtest-kernel: kernels ## of those, the ones for every kernel, on $(KERNEL) alone
+	@MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(GO) test -tags vm -run 'VM.*OnEveryKernel$$' -timeout 60m -v ./cmd/mapprof
 
 selftest: kernels ## the gate proves itself: unchanged passes, planted fails, incomplete is inconclusive
 	$(BIN) gate --self-test --offline --kernel $(KERNEL)
 
 browsertest: ## the web view, driven in Debian's Chromium
-	$(GO) test -tags browser -run Browser -timeout 15m -v ./report/web | .ci/quiet
+	.ci/quiet $(GO) test -tags browser -run Browser -timeout 15m -v ./report/web
 
 generate: ## the BPF objects (needs $(CLANG) from Debian)
 	$(GO) generate ./...

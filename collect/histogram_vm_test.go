@@ -84,8 +84,8 @@ func checkLookupHistogram(context.Context, *task.Env, task.None) (int, error) {
 	return len(values), nil
 }
 
-func TestVMLookupHistogram(t *testing.T) {
-	for _, kernel := range []string{"5.10", "6.1", "6.12", "7.2"} {
+func TestVMLookupHistogramOnEveryKernel(t *testing.T) {
+	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) {
 			checked := vmtest.Call[int](t, vmtest.VM(t, kernel), histogramTask, task.None{})
 			if want := len(histogramValues()); checked != want {

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"github.com/mapprof/mapprof/target/kernels"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/mapprof/mapprof/target/kernels"
 )
 
 // TestVMReadme runs the command whose output README.md shows, and compares

@@ -17,6 +17,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -121,7 +122,7 @@ func strategy(t *testing.T, run *results.Run, name string) *results.Scenario {
 
 // TestVMChurnOnEveryKernel is the main job on the matrix of kernels.
 func TestVMChurnOnEveryKernel(t *testing.T) {
-	for _, kernel := range kernelMatrix() {
+	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) {
 			run := runVM(t, "--kernel", kernel, "--count", "100", "--strategy", "rcu,tasks-trace,immediate,sync")
 			if !strings.HasPrefix(run.Target.Kernel.Release, kernel+".") {
@@ -194,14 +195,6 @@ func checkKernel(t *testing.T, kernel string, rcu *results.Scenario, ratio float
 			t.Errorf("observed %s, tasks-trace/rcu %.2f, want rcu and 1.3 to 5", rcu.Strategy.Observed, ratio)
 		}
 	}
-}
-
-// kernelMatrix is MAPPROF_TEST_KERNELS, or the four that CI runs.
-func kernelMatrix() []string {
-	if list := os.Getenv("MAPPROF_TEST_KERNELS"); list != "" {
-		return strings.Fields(list)
-	}
-	return []string{"5.10", "6.1", "6.12", "7.2"}
 }
 
 // TestVMChurnParameters drives every outer and inner map, operation, batch,

@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,15 @@ func serve(handlers task.Handlers) int {
 		return 1
 	}
 	return 0
+}
+
+// Kernels are the series that tests of every kernel boot: those of
+// MAPPROF_TEST_KERNELS, with blanks between, or one of each kind.
+func Kernels() []string {
+	if list := strings.Fields(os.Getenv("MAPPROF_TEST_KERNELS")); len(list) > 0 {
+		return list
+	}
+	return []string{"5.10", "6.1", "6.12", "7.2"}
 }
 
 // Kernel is the newest kernel of a series.
