@@ -23,7 +23,7 @@ VMPACKAGES = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^//go:build
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit cross vmtest vmtest-kernel selftest browsertest generate check-generate lint fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build churn test unit cross vmtest vmtest-kernel selftest browsertest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -76,9 +76,12 @@ generate: ## the BPF objects (needs $(CLANG) from Debian)
 check-generate: ## fail if the committed BPF objects are stale
 	.ci/check-generate $(CLANG)
 
-lint: ## golangci-lint, with the import rules
+lint: lint-commits ## golangci-lint, with the import rules; commits' subjects
 	@test -x bin/golangci-lint-$(LINT) || { GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT) && mv bin/golangci-lint bin/golangci-lint-$(LINT); }
 	bin/golangci-lint-$(LINT) run ./...
+
+lint-commits: ## the subjects of commits since $(BASE), by default since main
+	@.ci/lint-commits $(BASE)
 
 fmt: ## format Go and C
 	gofmt -w $$(git ls-files '*.go')
