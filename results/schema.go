@@ -15,40 +15,6 @@ import (
 // accept every version from 1 to this one and refuse a newer one.
 const SchemaVersion = 1
 
-// Phases of a death in the order of its life, limbo (the whole) last.
-const (
-	PhaseEnqueue      = "enqueue"        // last put → call_rcu*
-	PhaseTasksTraceGP = "tasks_trace_gp" // call_rcu_tasks_trace → its callback
-	PhaseRCUGP        = "rcu_gp"         // call_rcu → its callback
-	PhaseQueue        = "queue"          // last callback (or last put) → worker
-	PhaseFree         = "free"           // entry → exit of bpf_map_free_deferred
-	PhaseLimbo        = "limbo"          // last put → freed
-)
-
-// PhaseUpdateWait is beside the death: what an update or delete of an outer
-// map spends in synchronize_rcu*.
-const PhaseUpdateWait = "update_wait"
-
-// PhaseOp is beside the death too: one operation of the workload as user
-// space sees it, from its intended start (open loop) or start (closed loop).
-const PhaseOp = "op"
-
-// Clocks of a target.
-const (
-	ClockWall   = "wall"   // the target's time is the host's
-	ClockICount = "icount" // the target's time is instructions executed: equal runs give equal figures
-)
-
-// DeathPhases returns the phases that add up to limbo, in order.
-func DeathPhases() []string {
-	return []string{PhaseEnqueue, PhaseTasksTraceGP, PhaseRCUGP, PhaseQueue, PhaseFree}
-}
-
-// AllPhases returns every phase that a scenario may have, in table order.
-func AllPhases() []string {
-	return append(DeathPhases(), PhaseLimbo, PhaseUpdateWait, PhaseOp)
-}
-
 // Run is run.json: one invocation's result.
 type Run struct {
 	SchemaVersion int       `json:"schema_version"`
@@ -326,33 +292,6 @@ type Death struct {
 	CPUFree         int    `json:"cpu_free"`
 	Comm            string `json:"comm,omitempty"`
 	Stack           string `json:"stack,omitempty"` // key of Run.Stacks; empty: none
-}
-
-// PhaseNS returns the death's phases that exist, in nanoseconds, limbo
-// included. Their sum without limbo is limbo.
-func (d Death) PhaseNS() map[string]int64 {
-	m := map[string]int64{
-		PhaseFree:  d.FreedNS - d.FreeNS,
-		PhaseLimbo: d.FreedNS - d.PutNS,
-	}
-	last := d.PutNS
-	if d.EnqueueNS != 0 {
-		m[PhaseEnqueue] = d.EnqueueNS - last
-		last = d.EnqueueNS
-	}
-	if d.TasksTraceEndNS != 0 {
-		m[PhaseTasksTraceGP] = d.TasksTraceEndNS - last
-		last = d.TasksTraceEndNS
-	}
-	if d.RCUEndNS != 0 {
-		m[PhaseRCUGP] = d.RCUEndNS - last
-		last = d.RCUEndNS
-	}
-	// A callback that no probe could see leaves the wait to end at the worker.
-	if d.FreeNS != last {
-		m[PhaseQueue] = d.FreeNS - last
-	}
-	return m
 }
 
 // Find returns the scenario with that ID, or nil.
