@@ -180,15 +180,15 @@ func TestFootprintFollowsTheKernelsFormulas(t *testing.T) {
 		e    probes.DeathEvent
 		want uint64
 	}{
-		{"array", probes.DeathEvent{MapType: typeArray, KeySize: 4, ValueSize: 5, MaxEntries: 10}, 320 + 80},
-		{"mmapable array", probes.DeathEvent{MapType: typeArray, MapFlags: flagMmapable, ValueSize: 8, MaxEntries: 513}, 4096 + 8192},
-		{"percpu array", probes.DeathEvent{MapType: typePerCPUArray, ValueSize: 8, MaxEntries: 10}, 320 + 80 + 320},
-		{"hash", probes.DeathEvent{MapType: typeHash, KeySize: 4, ValueSize: 8, MaxEntries: 10, ExtraElems: 1}, 640 + 16*16 + 4*4*8 + 64*14 + 8*4},
-		{"hash of maps, 7.2", probes.DeathEvent{MapType: typeHashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10 + 8*4},
-		{"hash without preallocation", probes.DeathEvent{MapType: typeHash, MapFlags: flagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8},
-		{"lru", probes.DeathEvent{MapType: typeLRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10},
-		{"devmap", probes.DeathEvent{MapType: typeDevmap, MaxEntries: 10}, 384 + 80},
-		{"charged pages win", probes.DeathEvent{MapType: typeArray, MemoryPages: 3}, 3 * 4096},
+		{"array", probes.DeathEvent{MapType: results.MapTypeArray, KeySize: 4, ValueSize: 5, MaxEntries: 10}, 320 + 80},
+		{"mmapable array", probes.DeathEvent{MapType: results.MapTypeArray, MapFlags: flagMmapable, ValueSize: 8, MaxEntries: 513}, 4096 + 8192},
+		{"percpu array", probes.DeathEvent{MapType: results.MapTypePerCPUArray, ValueSize: 8, MaxEntries: 10}, 320 + 80 + 320},
+		{"hash", probes.DeathEvent{MapType: results.MapTypeHash, KeySize: 4, ValueSize: 8, MaxEntries: 10, ExtraElems: 1}, 640 + 16*16 + 4*4*8 + 64*14 + 8*4},
+		{"hash of maps, 7.2", probes.DeathEvent{MapType: results.MapTypeHashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10 + 8*4},
+		{"hash without preallocation", probes.DeathEvent{MapType: results.MapTypeHash, MapFlags: flagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8},
+		{"lru", probes.DeathEvent{MapType: results.MapTypeLRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10},
+		{"devmap", probes.DeathEvent{MapType: results.MapTypeDevmap, MaxEntries: 10}, 384 + 80},
+		{"charged pages win", probes.DeathEvent{MapType: results.MapTypeArray, MemoryPages: 3}, 3 * 4096},
 		{"unknown type", probes.DeathEvent{MapType: 99, MaxEntries: 1 << 31}, 0},
 	} {
 		if got := f.bytes(&c.e); got != c.want {

@@ -226,7 +226,7 @@ func (c *Collector) Finish() (*Outcome, error) {
 		}
 	}
 	for _, g := range c.gps {
-		if kind := gpKinds[g.GpKind]; kind != "" && g.EndNs >= g.StartNs {
+		if kind := waitNames[g.GpKind]; kind != "" && g.EndNs >= g.StartNs {
 			o.GracePeriods = append(o.GracePeriods, results.GracePeriod{Kind: kind, StartNS: int64(g.StartNs), EndNS: int64(g.EndNs)})
 		}
 	}
@@ -263,10 +263,11 @@ func snapshot(counters func() (probes.Counters, error), inFlight func() ([]probe
 	}
 }
 
-// gpKinds names the kinds of grace periods.
-var gpKinds = map[uint32]string{
-	probes.StageKindRCU:        "rcu",
-	probes.StageKindTasksTrace: "tasks-trace",
+// waitNames names what a stage of a death waits for, and a grace period of the
+// system: as the strategy that waits for it.
+var waitNames = map[uint32]string{
+	probes.StageKindRCU:        results.StrategyRCU,
+	probes.StageKindTasksTrace: results.StrategyTasksTrace,
 }
 
 func sum(m map[string]uint64) uint64 {
@@ -309,7 +310,7 @@ func (o *Outcome) death(e *probes.DeathEvent, mem footprint) (results.Death, boo
 
 func pendingDeath(e *probes.DeathEvent, mem footprint) results.Death {
 	d := results.Death{
-		Path: path(e), MapID: e.MapId, MapType: ebpf.MapType(e.MapType).String(), MapName: cString(e.MapName[:]),
+		Path: path(e), MapID: e.MapId, MapType: results.MapTypeNumbered(e.MapType).Display, MapName: cString(e.MapName[:]),
 		KeySize: e.KeySize, ValueSize: e.ValueSize, MaxEntries: e.MaxEntries, MemBytes: mem.bytes(e),
 		PutNS: int64(e.PutNs), CPUPut: int(e.CpuPut), Comm: cString(e.Comm[:]),
 	}
@@ -323,18 +324,15 @@ func pendingDeath(e *probes.DeathEvent, mem footprint) results.Death {
 func path(e *probes.DeathEvent) string {
 	p := ""
 	for _, kind := range e.StageKind {
-		switch kind {
-		case probes.StageKindTasksTrace:
-			p += "+tasks-trace"
-		case probes.StageKindRCU:
-			p += "+rcu"
+		if name := waitNames[kind]; name != "" {
+			p += "+" + name
 		}
 	}
 	if e.FreeWaitNs != 0 {
-		p += "+sync"
+		p += "+" + results.StrategySync
 	}
 	if p == "" {
-		return "immediate"
+		return results.StrategyImmediate
 	}
 	return p[1:]
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
 )
 
 // A footprint computes what a map holds, with the formulas of the kernel's
@@ -35,17 +36,6 @@ func newFootprint(layout probes.Layout, cpus int) footprint {
 }
 
 const (
-	typeHash          = 1
-	typeArray         = 2
-	typePerCPUHash    = 5
-	typePerCPUArray   = 6
-	typeLRUHash       = 9
-	typeLRUPerCPUHash = 10
-	typeArrayOfMaps   = 12
-	typeHashOfMaps    = 13
-	typeDevmap        = 14
-	typeDevmapHash    = 25
-
 	flagNoPrealloc  = 1 << 0
 	flagNoCommonLRU = 1 << 1
 	flagMmapable    = 1 << 10
@@ -60,18 +50,18 @@ func (f footprint) bytes(e *probes.DeathEvent) uint64 {
 	}
 	entries, value, key := uint64(e.MaxEntries), roundUp8(uint64(e.ValueSize)), roundUp8(uint64(e.KeySize))
 	switch e.MapType {
-	case typeArray, typeArrayOfMaps:
+	case results.MapTypeArray, results.MapTypeArrayOfMaps:
 		if e.MapFlags&flagMmapable != 0 {
 			return f.pages(f.sizes["bpf_array"]) + f.pages(entries*value)
 		}
 		return f.sizes["bpf_array"] + entries*value
-	case typePerCPUArray:
+	case results.MapTypePerCPUArray:
 		return f.sizes["bpf_array"] + entries*pointerSize + entries*value*f.cpus
-	case typeHash, typePerCPUHash, typeLRUHash, typeLRUPerCPUHash, typeHashOfMaps:
+	case results.MapTypeHash, results.MapTypePerCPUHash, results.MapTypeLRUHash, results.MapTypeLRUPerCPUHash, results.MapTypeHashOfMaps:
 		return f.hash(e, entries, key, value)
-	case typeDevmap:
+	case results.MapTypeDevmap:
 		return f.sizes["bpf_dtab"] + entries*pointerSize
-	case typeDevmapHash:
+	case results.MapTypeDevmapHash:
 		return f.sizes["bpf_dtab"] + roundUpPow2(entries)*f.sizes["hlist_head"]
 	}
 	return 0
@@ -79,8 +69,8 @@ func (f footprint) bytes(e *probes.DeathEvent) uint64 {
 
 func (f footprint) hash(e *probes.DeathEvent, entries, key, value uint64) uint64 {
 	prealloc := e.MapFlags&flagNoPrealloc == 0
-	percpu := e.MapType == typePerCPUHash || e.MapType == typeLRUPerCPUHash
-	lru := e.MapType == typeLRUHash || e.MapType == typeLRUPerCPUHash
+	percpu := e.MapType == results.MapTypePerCPUHash || e.MapType == results.MapTypeLRUPerCPUHash
+	lru := e.MapType == results.MapTypeLRUHash || e.MapType == results.MapTypeLRUPerCPUHash
 	elem := f.sizes["htab_elem"] + key
 	if percpu {
 		elem += pointerSize

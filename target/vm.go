@@ -16,12 +16,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mapprof/mapprof/results"
 )
 
 // Clocks of a VM.
 const (
-	ClockWall   = "wall"   // guest time is host time
-	ClockICount = "icount" // guest time is instructions executed
+	ClockWall   = results.ClockWall   // guest time is host time
+	ClockICount = results.ClockICount // guest time is instructions executed
 )
 
 const (
