@@ -47,15 +47,20 @@ func BucketWidth(digits int) float64 {
 	return 2 / math.Exp2(math.Ceil(math.Log2(2*math.Pow10(digits))))
 }
 
-// InInstructions renames the units of what was measured on a clock that counts
-// instructions: there a nanosecond is one.
-func InInstructions(metrics map[string]results.Metric) {
+// InUnitsOf renames the units of times that were measured on a clock: where it
+// counts instructions, a nanosecond is one. It does nothing for a clock that
+// isn't known.
+func InUnitsOf(clock string, metrics map[string]results.Metric) {
+	c, ok := results.ClockNamed(clock)
+	if !ok {
+		return
+	}
 	for name, m := range metrics {
 		switch m.Unit {
 		case "ns/op":
-			m.Unit = "instructions/op"
+			m.Unit = c.Unit + "/op"
 		case "ns":
-			m.Unit = "instructions"
+			m.Unit = c.Unit
 		default:
 			continue
 		}

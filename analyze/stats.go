@@ -84,17 +84,22 @@ func (d *Distribution) Stats() results.Stats { return StatsOf(d.Histogram, d.Exa
 // DistributionsOf returns the distribution of every phase that at least one of
 // the deaths has, limbo included.
 func DistributionsOf(deaths []results.Death) (map[string]*Distribution, error) {
-	out := map[string]*Distribution{}
+	phases := results.Phases()
+	dists := make([]*Distribution, len(phases))
 	for i := range deaths {
-		for phase, ns := range deaths[i].PhaseNS() {
-			d := out[phase]
-			if d == nil {
-				d = NewDistribution()
-				out[phase] = d
+		for p, ns := range deaths[i].EachPhase {
+			if dists[p] == nil {
+				dists[p] = NewDistribution()
 			}
-			if err := d.Record(ns); err != nil {
-				return nil, fmt.Errorf("phase %s of map %d: %w", phase, deaths[i].MapID, err)
+			if err := dists[p].Record(ns); err != nil {
+				return nil, fmt.Errorf("phase %s of map %d: %w", phases[p].Name, deaths[i].MapID, err)
 			}
+		}
+	}
+	out := map[string]*Distribution{}
+	for p, d := range dists {
+		if d != nil {
+			out[phases[p].Name] = d
 		}
 	}
 	return out, nil

@@ -4,35 +4,24 @@ package analyze
 
 import (
 	"fmt"
-	"slices"
+	"math"
 	"sort"
 	"strings"
 
 	"github.com/mapprof/mapprof/results"
 )
 
-// The strategies, by the rank in which they name a path that has several
-// waits.
-const (
-	StrategySync       = "sync"
-	StrategyTasksTrace = "tasks-trace"
-	StrategyRCU        = "rcu"
-	StrategyImmediate  = "immediate"
-)
-
-var strategyRank = []string{StrategySync, StrategyTasksTrace, StrategyRCU, StrategyImmediate}
-
 // StrategyOf names the strategy of a path ("tasks-trace+rcu"): the wait in it
 // that ranks highest, since the others are short beside it or come with it.
 // The path itself where it holds no wait that is known.
 func StrategyOf(path string) string {
-	waits := strings.Split(path, "+")
-	for _, s := range strategyRank {
-		if slices.Contains(waits, s) {
-			return s
+	name, least := path, math.MaxInt
+	for wait := range strings.SplitSeq(path, "+") {
+		if r := rank(wait); r < least {
+			name, least = wait, r
 		}
 	}
-	return path
+	return name
 }
 
 // Observed is the strategy that most deaths took, by their paths; of equals,
@@ -56,11 +45,17 @@ func byStrategy(paths map[string]uint64) map[string]uint64 {
 }
 
 func before(a, b string) bool {
-	ra, rb := slices.Index(strategyRank, a), slices.Index(strategyRank, b)
-	if ra < 0 || rb < 0 {
-		return ra > rb || ra == rb && a < b
+	ra, rb := rank(a), rank(b)
+	return ra < rb || ra == rb && a < b
+}
+
+// rank is a strategy's in the table. What is not in it, or names no path, comes
+// last.
+func rank(strategy string) int {
+	if s, ok := results.StrategyNamed(strategy); ok && s.Rank > 0 {
+		return s.Rank
 	}
-	return ra < rb
+	return math.MaxInt
 }
 
 // Mismatches says for each scenario whose kernel took another strategy than
@@ -95,7 +90,7 @@ func mismatch(s *results.Scenario) string {
 	}
 	text := fmt.Sprintf("%s: strategy %s was requested, %s was observed (%d of %d deaths; %s): this kernel chose another path",
 		s.KernelName(), st.Requested, st.Observed, counts[st.Observed], total, pathsText(st.Paths))
-	if st.Requested == StrategyRCU && st.Observed == StrategyTasksTrace {
+	if st.Requested == results.StrategyRCU && st.Observed == results.StrategyTasksTrace {
 		text += "; kernels without af66bfd3c853 (6.8) wait for both grace periods for every inner map"
 	}
 	return text

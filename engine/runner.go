@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +61,7 @@ func (r *runner) plan() []planned {
 					Scenario: TagSafe(r.Workload + "/" + kernel + "/" + strategy), Trial: n,
 					Workload: r.Workload, Params: r.Params, Strategy: strategy, Options: r.Options,
 				}}
-				if r.Target.Clock() == results.ClockICount {
+				if results.Deterministic(r.Target.Clock()) {
 					p.job.StartPhase = startPhase(r.Seed, n)
 				}
 				plan = append(plan, p)
@@ -215,10 +214,8 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	part.Run.Target = part.Run.Targets[0]
 	t := &part.Run.Scenarios[0].Trials[0]
 	t.Warnings = append(t.Warnings, done.Outcome.Warnings...)
-	if r.Target.Clock() == results.ClockICount {
-		analyze.InInstructions(part.Run.Scenarios[0].Metrics)
-		analyze.InInstructions(t.Metrics)
-	}
+	analyze.InUnitsOf(r.Target.Clock(), part.Run.Scenarios[0].Metrics)
+	analyze.InUnitsOf(r.Target.Clock(), t.Metrics)
 	return r.fold(part)
 }
 
@@ -269,7 +266,7 @@ func (r *runner) foldHistograms(part *results.Dir) error {
 			return err
 		}
 		_, timed := t.Metrics[phase]
-		isPhase := slices.Contains(results.AllPhases(), phase)
+		_, isPhase := results.PhaseNamed(phase)
 		if scenario != s.ID || trial != t.Index || !isPhase && !timed {
 			return fmt.Errorf("read what the trial gave: histogram %s is not of this trial", h.Tag())
 		}

@@ -184,7 +184,7 @@ func compareGroup(g matched, o Options) (Group, error) {
 	figures := make([]map[string]Figure, len(g.Variants))
 	var order []Figure
 	for i, v := range g.Variants {
-		out.Deterministic = out.Deterministic && v.target.Clock == results.ClockICount
+		out.Deterministic = out.Deterministic && results.Deterministic(v.target.Clock)
 		out.Sides = append(out.Sides, v.side())
 		fs, err := FiguresOf(v.Scenario)
 		if err != nil {

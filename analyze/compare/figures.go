@@ -109,10 +109,10 @@ func phaseNames(phases map[string]results.Stats) []string {
 // figureRank orders by phase; what isn't of a phase comes last.
 func figureRank(name string) int {
 	phase, _, _ := strings.Cut(name, "/")
-	if i := slices.Index(results.AllPhases(), phase); i >= 0 {
+	if i := results.PhaseIndex(phase); i >= 0 {
 		return i
 	}
-	return len(results.AllPhases())
+	return math.MaxInt
 }
 
 type figureCollector struct {
@@ -151,7 +151,7 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 	if m.N == 0 {
 		return
 	}
-	if slices.Contains(results.AllPhases(), name) {
+	if _, isPhase := results.PhaseNamed(name); isPhase {
 		c.fail("metric %s has the name of a phase", name)
 		return
 	}

@@ -263,7 +263,7 @@ func differences(a, b variant, by string) []string {
 	differ("clock", a.target.Clock, b.target.Clock)
 	differ("CPUs", fmt.Sprint(a.target.CPUs), fmt.Sprint(b.target.CPUs))
 	differ("memory bytes", fmt.Sprint(a.target.MemoryBytes), fmt.Sprint(b.target.MemoryBytes))
-	if a.target.Clock == results.ClockICount {
+	if results.Deterministic(a.target.Clock) {
 		// Another translator executes other instructions.
 		differ("QEMU", a.target.QEMU, b.target.QEMU)
 	}
@@ -308,7 +308,7 @@ func remarks(a, b variant) []string {
 		say("made by different versions of mapprof (%s, %s), whose probes may cost differently", OrNone(ta), OrNone(tb))
 	}
 	ha, hb := a.input.Run.Host, b.input.Run.Host
-	if a.target.Clock != results.ClockICount && ha != hb {
+	if !results.Deterministic(a.target.Clock) && ha != hb {
 		say("made on different hosts, whose wall clocks don't compare well")
 	}
 	var probes []string

@@ -18,7 +18,7 @@ func RepeatedTrials(run *results.Run) string {
 		one := *run
 		one.Scenarios = run.Scenarios[i : i+1]
 		n, different := len(WholeTrials(s)), DistinctTrials(&one)
-		if run.Targets[s.TargetIx].Clock == results.ClockICount && different < n {
+		if results.Deterministic(run.Targets[s.TargetIx].Clock) && different < n {
 			return fmt.Sprintf("of %d trials of %s only %d differ, so their spread says how well the clock repeats, and not how far "+
 				"another build that does the same would be from this one", n, safetext.Name(s.ID), different)
 		}

@@ -260,20 +260,19 @@ type phaseSlice struct {
 }
 
 // slicesOf lays the phases that a death has one after the other, as
-// Death.PhaseNS counts them. Times that go backwards are an error.
+// Death.EachPhase counts them. Times that go backwards are an error.
 func slicesOf(d *results.Death) ([]phaseSlice, error) {
-	ns := d.PhaseNS()
 	var out []phaseSlice
 	at := d.PutNS
-	for _, phase := range results.DeathPhases() {
-		dur, ok := ns[phase]
-		if !ok {
+	for i, dur := range d.EachPhase {
+		phase := results.PhaseAt(i)
+		if phase.Kind != results.PartOfDeath {
 			continue
 		}
 		if dur < 0 {
-			return nil, fmt.Errorf("map %d in %s: phase %s ends %d ns before it begins", d.MapID, safetext.Name(d.Scenario), phase, -dur)
+			return nil, fmt.Errorf("map %d in %s: phase %s ends %d ns before it begins", d.MapID, safetext.Name(d.Scenario), phase.Name, -dur)
 		}
-		out = append(out, phaseSlice{phase, at, at + dur})
+		out = append(out, phaseSlice{phase.Name, at, at + dur})
 		at += dur
 	}
 	if at != d.FreedNS {

@@ -33,7 +33,7 @@ func timedMetric(t *testing.T, ns int64) results.Metric {
 	}
 	m := analyze.MetricOfHistogram(h, e, "fentry and fexit of a function")
 	metrics := map[string]results.Metric{"": m}
-	analyze.InInstructions(metrics)
+	analyze.InUnitsOf(results.ClockICount, metrics)
 	return metrics[""]
 }
 

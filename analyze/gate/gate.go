@@ -411,7 +411,7 @@ func (v *Verdict) conclude(mayBlock bool) {
 	}
 	if !mayBlock {
 		note := "nothing here blocks: the policy only advises"
-		if v.Clock != results.ClockICount {
+		if !results.Deterministic(v.Clock) {
 			note = "nothing here blocks: a wall clock on a shared host only advises (host: dedicated in the policy changes that; --clock icount is better)"
 		}
 		v.Notes = append(v.Notes, note)

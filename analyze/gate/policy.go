@@ -66,7 +66,7 @@ type ClockPolicy struct {
 type Rule struct {
 	// Metrics are patterns: * is anything but a slash, ** anything.
 	Metrics []string `yaml:"metrics"`
-	// Clock is "icount" or "wall"; empty: both.
+	// Clock is the name of one; empty: any.
 	Clock string `yaml:"clock"`
 	// Direction is what is better: "lower" or "higher". Empty: as the metric
 	// says.
@@ -152,11 +152,12 @@ func DefaultPolicy() Policy {
 }
 
 func defaultRules() []Rule {
-	felt := []string{
-		"limbo/p50", "update_wait/p50", "op/p50",
-		"lookup.*/p50", "update.*/p50", "probe.*/p50",
-		"create*/p50", "mmap/p50", "touch/p50", "zero/p50", "free.*/p50",
+	var felt []string
+	for _, phase := range results.FeltPhases() {
+		felt = append(felt, phase+"/p50")
 	}
+	felt = append(felt, "lookup.*/p50", "update.*/p50", "probe.*/p50",
+		"create*/p50", "mmap/p50", "touch/p50", "zero/p50", "free.*/p50")
 	return []Rule{
 		{Metrics: felt, Clock: results.ClockICount, Relative: 0.005, Action: ActionBlock, Optional: true},
 		{Metrics: []string{"**"}, Clock: results.ClockICount, Relative: 0.02, Action: ActionAdvise, Optional: true},
@@ -232,7 +233,7 @@ func (p *Policy) check() error {
 		r := &p.Rules[i]
 		name := fmt.Sprintf("rule %d: ", i+1)
 		errs = append(errs, oneOf(name+"action", r.Action, ActionBlock, ActionAdvise),
-			oneOf(name+"clock", r.Clock, "", results.ClockICount, results.ClockWall),
+			oneOf(name+"clock", r.Clock, append([]string{""}, results.ClockNames()...)...),
 			oneOf(name+"direction", r.Direction, "", compare.BetterLower, compare.BetterHigher))
 		if r.MinTrials < 0 || r.MinTrials == 1 || r.MinTrials > 10000 {
 			errs = append(errs, fmt.Errorf("%smin_trials %d is not from 2 to 10000", name, r.MinTrials))
@@ -290,17 +291,18 @@ func (p *Policy) Blocks(figure string, deterministic bool) bool {
 
 // action is what a rule does on a clock.
 func (p *Policy) action(r *Rule, clock string) string {
-	if clock != results.ClockICount && p.Host != HostDedicated {
+	if !results.Deterministic(clock) && p.Host != HostDedicated {
 		return ActionAdvise
 	}
 	return r.Action
 }
 
 func (p *Policy) clock(deterministic bool) (string, ClockPolicy) {
+	policy := p.Wall
 	if deterministic {
-		return results.ClockICount, p.Deterministic
+		policy = p.Deterministic
 	}
-	return results.ClockWall, p.Wall
+	return results.ClockThatIs(deterministic).Name, policy
 }
 
 func (c ClockPolicy) minTrials(r *Rule) int {

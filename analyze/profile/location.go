@@ -16,6 +16,10 @@ const (
 	mappingOwn    = "[mapprof]"
 )
 
+// PhaseFrame begins the leaf frame of every sample of a death, before the name of
+// the phase.
+const PhaseFrame = "[phase] "
+
 // maxFrames bounds a stack: the kernel's own limit is 127.
 const maxFrames = 512
 
@@ -79,7 +83,7 @@ func (l *locations) location(f results.Frame, mapping string) *pprof.Location {
 }
 
 func (l *locations) phase(name string) *pprof.Location {
-	return l.location(results.Frame{Function: "[phase] " + name}, mappingOwn)
+	return l.location(results.Frame{Function: PhaseFrame + name}, mappingOwn)
 }
 
 // stack returns the locations of a stack, innermost first.

@@ -26,20 +26,54 @@ const (
 	SampleLimboByteSeconds = "limbo_byte_seconds"
 )
 
-// Indexes into Sample.Value. The phases' values lie between, in the order of
-// results.DeathPhases.
-const (
-	valueDeaths = iota
-	valueLimbo
-	valueFirstPhase
-)
+// columns are the sample types of a profile of deaths, and the indexes of their
+// values in Sample.Value.
+type columns struct {
+	types []*pprof.ValueType
+	// phase is the index of a phase's own value, by its position in the table;
+	// -1: it has none.
+	phase                             []int
+	deaths, limbo, bytes, byteSeconds int
+}
 
-var (
-	deathPhases      = results.DeathPhases()
-	valueLimboBytes  = valueFirstPhase + len(deathPhases)
-	valueByteSeconds = valueLimboBytes + 1
-	valueCount       = valueByteSeconds + 1
-)
+// columnsOf are those for the phases of a table: deaths, limbo, its parts, and
+// what it costs in memory.
+func columnsOf(phases []results.Phase) columns {
+	c := columns{phase: make([]int, len(phases))}
+	add := func(name, unit string) int {
+		c.types = append(c.types, &pprof.ValueType{Type: name, Unit: unit})
+		return len(c.types) - 1
+	}
+	c.deaths = add(SampleDeaths, "count")
+	for _, kind := range []results.PhaseKind{results.WholeDeath, results.PartOfDeath} {
+		for i := range phases {
+			if phases[i].Kind != kind {
+				continue
+			}
+			c.phase[i] = -1
+			if phases[i].SampleType != "" {
+				c.phase[i] = add(phases[i].SampleType, "nanoseconds")
+			}
+			if kind == results.WholeDeath {
+				c.limbo = c.phase[i]
+			}
+		}
+	}
+	c.bytes = add(SampleLimboBytes, "bytes")
+	// pprof scales bytes and times but not their product.
+	c.byteSeconds = add(SampleLimboByteSeconds, "count")
+	return c
+}
+
+// SampleTypes returns the names of the sample types of a profile of deaths, in
+// their order.
+func SampleTypes() []string {
+	var names []string
+	for _, t := range columnsOf(results.Phases()).types {
+		names = append(names, t.Type)
+	}
+	return names
+}
 
 // Meta is what a profile says beside its samples.
 type Meta struct {
@@ -106,15 +140,16 @@ func MetaOf(run *results.Run) Meta {
 // samples is its exact total, and deaths by leaf say how many deaths each
 // phase is to blame for.
 type Builder struct {
-	groups map[groupKey]*[numPhases]phaseSum
+	phases []results.Phase
+	// Sums and lengths are by the phase's position in the table.
+	groups map[groupKey][]phaseSum
+	ns     []int64 // of the death that is being added
 	n      int64
 	last   groupKey
-	cached *[numPhases]phaseSum
+	cached []phaseSum
 	bytes  uint64
 	limbo  int64
 }
-
-const numPhases = 5
 
 // groupKey is what tells samples apart, phase aside.
 type groupKey struct {
@@ -134,28 +169,30 @@ type phaseSum struct {
 
 // NewBuilder returns an empty builder.
 func NewBuilder() *Builder {
-	return &Builder{groups: map[groupKey]*[numPhases]phaseSum{}}
+	phases := results.Phases()
+	return &Builder{phases: phases, groups: map[groupKey][]phaseSum{}, ns: make([]int64, len(phases))}
 }
 
 // Add counts a death, of which it keeps nothing but strings. A death whose
 // times go backwards, or that makes a total overflow, is an error and is not
 // counted.
 func (b *Builder) Add(d *results.Death) error {
-	times := d.PhaseNS()
-	var ns [numPhases]int64
-	longest := numPhases - 1 // free always exists
-	for i, phase := range deathPhases {
-		t, ok := times[phase]
-		if t < 0 {
-			return fmt.Errorf("profile death of map %d in %s: phase %s ends %d ns before it begins", d.MapID, d.Scenario, phase, -t)
+	clear(b.ns)
+	limbo, longest := int64(0), -1
+	for i, t := range d.EachPhase {
+		switch {
+		case b.phases[i].Kind == results.WholeDeath:
+			limbo = t
+			continue
+		case t < 0:
+			return fmt.Errorf("profile death of map %d in %s: phase %s ends %d ns before it begins", d.MapID, d.Scenario, b.phases[i].Name, -t)
 		}
-		ns[i] = t
-		if ok && (t > ns[longest] || t == ns[longest] && i < longest) {
+		b.ns[i] = t
+		if longest < 0 || t > b.ns[longest] {
 			longest = i
 		}
 	}
 	// The totals bound every part: nothing else can overflow.
-	limbo := times[results.PhaseLimbo]
 	if limbo < 0 || b.limbo > math.MaxInt64-limbo || d.MemBytes > math.MaxInt64-b.bytes {
 		return fmt.Errorf("profile death of map %d in %s: %d bytes in limbo for %d ns make the total overflow", d.MapID, d.Scenario, d.MemBytes, limbo)
 	}
@@ -163,7 +200,7 @@ func (b *Builder) Add(d *results.Death) error {
 	b.bytes += d.MemBytes
 	b.n++
 	g := b.group(groupKey{d.Scenario, analyze.StrategyOf(d.Path), d.MapType, d.MapName, d.Outer, d.Comm, d.Stack})
-	for i, t := range ns {
+	for i, t := range b.ns {
 		g[i].ns += t
 		// < 2^63 bytes × < 2^63 ns in all: 128 bits are enough.
 		g[i].held.Add(d.MemBytes, t)
@@ -174,13 +211,13 @@ func (b *Builder) Add(d *results.Death) error {
 }
 
 // Deaths of one trial come one after the other and mostly are alike.
-func (b *Builder) group(k groupKey) *[numPhases]phaseSum {
+func (b *Builder) group(k groupKey) []phaseSum {
 	if b.cached != nil && b.last == k {
 		return b.cached
 	}
 	g := b.groups[k]
 	if g == nil {
-		g = new([numPhases]phaseSum)
+		g = make([]phaseSum, len(b.phases))
 		b.groups[k] = g
 	}
 	b.last, b.cached = k, g
@@ -194,8 +231,9 @@ func (b *Builder) N() int64 { return b.n }
 // results.Death.Stack; a stack that is not in it shows as "[no stack]". Equal
 // input gives an equal profile, whatever the order of the deaths.
 func (b *Builder) Build(stacks map[string][]results.Frame, meta Meta) (*pprof.Profile, error) {
+	c := columnsOf(b.phases)
 	p := &pprof.Profile{
-		SampleType:        sampleTypes(),
+		SampleType:        c.types,
 		DefaultSampleType: results.PhaseLimbo,
 		PeriodType:        &pprof.ValueType{Type: SampleDeaths, Unit: "count"},
 		Period:            1,
@@ -204,8 +242,8 @@ func (b *Builder) Build(stacks map[string][]results.Frame, meta Meta) (*pprof.Pr
 	if !meta.Started.IsZero() {
 		p.TimeNanos = meta.Started.UnixNano()
 	}
-	for _, c := range meta.Comments {
-		p.Comments = append(p.Comments, safetext.Text(c))
+	for _, comment := range meta.Comments {
+		p.Comments = append(p.Comments, safetext.Text(comment))
 	}
 
 	keys := make([]groupKey, 0, len(b.groups))
@@ -228,14 +266,20 @@ func (b *Builder) Build(stacks map[string][]results.Frame, meta Meta) (*pprof.Pr
 		labels := meta.labels(k)
 		stack := l.stack(k.stack, stacks)
 		for i, s := range b.groups[k] {
-			v := make([]int64, valueCount)
-			v[valueDeaths], v[valueLimbo], v[valueFirstPhase+i] = s.deaths, s.ns, s.ns
-			v[valueLimboBytes], v[valueByteSeconds] = s.bytes, byteSeconds[g*numPhases+i]
+			if b.phases[i].Kind != results.PartOfDeath {
+				continue
+			}
+			v := make([]int64, len(c.types))
+			v[c.deaths], v[c.limbo] = s.deaths, s.ns
+			if own := c.phase[i]; own >= 0 {
+				v[own] = s.ns
+			}
+			v[c.bytes], v[c.byteSeconds] = s.bytes, byteSeconds[g*len(b.phases)+i]
 			if !slices.ContainsFunc(v, func(v int64) bool { return v != 0 }) {
 				continue
 			}
 			p.Sample = append(p.Sample, &pprof.Sample{
-				Location: append([]*pprof.Location{l.phase(deathPhases[i])}, stack...),
+				Location: append([]*pprof.Location{l.phase(b.phases[i].Name)}, stack...),
 				Value:    v,
 				Label:    labels,
 			})
@@ -250,26 +294,14 @@ func (b *Builder) Build(stacks map[string][]results.Frame, meta Meta) (*pprof.Pr
 // Profile builds the profile of deaths.
 func Profile(deaths iter.Seq[results.Death], stacks map[string][]results.Frame, meta Meta) (*pprof.Profile, error) {
 	b := NewBuilder()
+	var death results.Death // one for all: Add keeps nothing of it
 	for d := range deaths {
-		if err := b.Add(&d); err != nil {
+		death = d
+		if err := b.Add(&death); err != nil {
 			return nil, err
 		}
 	}
 	return b.Build(stacks, meta)
-}
-
-func sampleTypes() []*pprof.ValueType {
-	types := []*pprof.ValueType{
-		{Type: SampleDeaths, Unit: "count"},
-		{Type: results.PhaseLimbo, Unit: "nanoseconds"},
-	}
-	for _, phase := range deathPhases {
-		types = append(types, &pprof.ValueType{Type: phase, Unit: "nanoseconds"})
-	}
-	return append(types,
-		&pprof.ValueType{Type: SampleLimboBytes, Unit: "bytes"},
-		// pprof scales bytes and times but not their product.
-		&pprof.ValueType{Type: SampleLimboByteSeconds, Unit: "count"})
 }
 
 func (m Meta) labels(k groupKey) map[string][]string {

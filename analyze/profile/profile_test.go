@@ -145,6 +145,10 @@ func TestProfileSamples(t *testing.T) {
 		FreeNS: 1_500_001_030, FreedNS: 1_500_001_070,
 	}
 	p := build(t, []results.Death{d, d})
+	column := func(name string) int {
+		return slices.IndexFunc(p.SampleType, func(t *pprof.ValueType) bool { return t.Type == name })
+	}
+	valueLimboBytes, valueByteSeconds := column(SampleLimboBytes), column(SampleLimboByteSeconds)
 	if len(p.Sample) != 5 {
 		t.Fatalf("%d samples, want one for each of 5 phases", len(p.Sample))
 	}

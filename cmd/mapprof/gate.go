@@ -13,6 +13,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/report/term"
+	"github.com/mapprof/mapprof/results"
 )
 
 // gateFlags are the flags of mapprof gate.
@@ -36,10 +37,11 @@ runs that aren't comparable), 1 failure, 2 usage. Missing data never passes.
   mapprof run --workload churn --kernel ./after  --clock icount --trials 3 -o b
   mapprof gate --baseline a --candidate b --junit gate.xml
 
-Without --policy: on the deterministic clock the medians of limbo, update_wait,
-op, and of what lookup and bigarray time (an element's lookup or update, the
-probe's own cost, creating and freeing an array) block from 0.5 % on; everything
-else, and all that a wall clock measured, only advises. A policy says otherwise:
+Without --policy: on the deterministic clock these medians block from 0.5 % on:
+` + strings.Join(results.FeltPhases(), ", ") + `, and what lookup and bigarray time (an element's
+lookup or update, the probe's own cost, creating and freeing an array).
+Everything else, and all that a wall clock measured, only advises. A policy says
+otherwise:
 
   version: 1
   host: dedicated          # what a wall clock measures here may block

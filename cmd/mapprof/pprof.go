@@ -34,8 +34,7 @@ another one. Without a format it asks for commands.
 
   mapprof pprof DIR -top                         limbo time by phase and caller
   mapprof pprof DIR -http=:                      flame graph and more in a browser
-  mapprof pprof DIR -top -sample_index=deaths    also: tasks_trace_gp, rcu_gp, queue,
-                                                 free, limbo_bytes, limbo_byte_seconds
+  mapprof pprof DIR -top -sample_index=deaths    ` + sampleTypesText() + `
   mapprof pprof DIR -top -tagfocus=strategy=rcu  only that strategy's deaths
   mapprof pprof DIR -tags                        what there is to choose from
   mapprof pprof NEW -diff_base=OLD -top          what got longer
@@ -48,6 +47,29 @@ counted at the phase that lasted longest.`,
 		},
 		RunE: runPprof,
 	}
+}
+
+// sampleTypesText lists what -sample_index may be beside deaths, in lines below
+// each other.
+func sampleTypesText() string {
+	const width, indent = 40, 49
+	lines := []string{"also:"}
+	types := profile.SampleTypes()
+	for i, name := range types {
+		if name == profile.SampleDeaths {
+			continue
+		}
+		if i < len(types)-1 {
+			name += ","
+		}
+		last := &lines[len(lines)-1]
+		if len(*last)+1+len(name) > width {
+			lines = append(lines, name)
+			continue
+		}
+		*last += " " + name
+	}
+	return strings.Join(lines, "\n"+strings.Repeat(" ", indent))
 }
 
 // runPprof hands the arguments to pprof. Its reports go to the process's

@@ -68,7 +68,7 @@ func newRunCmd() *cobra.Command {
 		names = append(names, d.Name)
 	}
 	fs.StringVar(&flags.workload, "workload", "churn", "what drives the kernel: "+strings.Join(names, "|")+"; its own flags are below")
-	fs.StringSliceVar(&flags.strategies, "strategy", nil, "grace-period strategies, compared side by side: immediate,rcu,tasks-trace,sync")
+	fs.StringSliceVar(&flags.strategies, "strategy", nil, "grace-period strategies, compared side by side: "+strings.Join(results.FreeingStrategies(), ","))
 	fs.IntVar(&flags.trials, "trials", 1, "repetitions; on a VM each is a boot")
 	fs.Uint64Var(&flags.seed, "seed", 1, "on the deterministic clock, when each trial begins between the kernel's ticks: equal seeds give equal runs")
 	fs.StringVarP(&flags.out, "out", "o", "", "run directory to create (default mapprof-runs/TIME-WORKLOAD)")

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -55,7 +56,7 @@ func (f *targetFlags) add(fs *pflag.FlagSet) {
 	fs.Var(&f.memory, "memory", "the VM's memory (default 1GiB)")
 	fs.StringArrayVar(&f.append, "append", nil, "add this to the VM's kernel command line; repeatable")
 	fs.StringVar(&f.accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
-	fs.StringVar(&f.clock, "clock", results.ClockWall, "the VM's clock: wall, or icount (virtual time = instructions executed; one CPU, TCG)")
+	fs.StringVar(&f.clock, "clock", results.ClockWall, "the VM's clock: "+clocksText())
 	fs.DurationVar(&f.timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload takes at least)")
 	fs.BoolVar(&f.offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&f.console, "console", "", "keep the VM's console in this file (that of the last boot)")
@@ -92,12 +93,20 @@ func (f *targetFlags) check() error {
 	return nil
 }
 
-// checkClock checks --clock.
-func checkClock(clock string) error {
-	if clock != results.ClockWall && clock != results.ClockICount {
-		return &usageError{fmt.Errorf("--clock %q is not one of %s, %s", clock, results.ClockWall, results.ClockICount)}
+// clocksText lists the clocks with what their time is.
+func clocksText() string {
+	var texts []string
+	for _, c := range results.Clocks() {
+		texts = append(texts, c.Name+" ("+c.Sentence+")")
 	}
-	return nil
+	return strings.Join(texts, " or ")
+}
+
+func checkClock(name string) error {
+	if _, ok := results.ClockNamed(name); ok {
+		return nil
+	}
+	return &usageError{fmt.Errorf("--clock %q is not one of %s", name, strings.Join(results.ClockNames(), ", "))}
 }
 
 func (f *targetFlags) changed(name string) bool { return f.flags != nil && f.flags.Changed(name) }

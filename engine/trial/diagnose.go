@@ -4,6 +4,7 @@ package trial
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -23,13 +24,13 @@ type Diagnosis struct {
 func Diagnose() Diagnosis {
 	p, attachments, err := probes.Attach(probes.Config{})
 	d := Diagnosis{Target: results.Target{
-		Kind: "local", Accel: "none", Clock: "wall", CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
+		Kind: "local", Accel: "none", Clock: results.ClockWall, CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
 		Kernel: results.Kernel{Release: Release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
 			Cmdline: readLine("/proc/cmdline"), Knobs: readKnobs()},
 		Probes: probeList(attachments),
 	}}
 	if err == nil {
-		d.Phases = visiblePhases(attachments)
+		d.Phases = VisiblePhases(attachments)
 		err = p.Close()
 	}
 	if err != nil {
@@ -38,30 +39,24 @@ func Diagnose() Diagnosis {
 	return d
 }
 
-// visiblePhases says which phases the attached hooks can tell apart.
-func visiblePhases(attachments []probes.Attachment) []string {
+// VisiblePhases says which phases the attached hooks can tell apart.
+func VisiblePhases(attachments []probes.Attachment) []string {
 	on := map[string]bool{}
 	for _, a := range attachments {
 		if a.Mechanism != "" {
 			on[a.Stage], on[a.Function] = true, true
 		}
 	}
-	var phases []string
-	add := func(phase string, visible bool) {
-		if visible {
-			phases = append(phases, phase)
+	var visible []string
+	for _, p := range results.Phases() {
+		unseen := func(group []string) bool {
+			return !slices.ContainsFunc(group, func(name string) bool { return on[name] })
+		}
+		if len(p.SeenBy) > 0 && !slices.ContainsFunc(p.SeenBy, unseen) {
+			visible = append(visible, p.Name)
 		}
 	}
-	put, free := on[probes.StagePut], on[probes.StageFree]
-	callback := on[probes.StageCallback]
-	add(results.PhaseEnqueue, put && on[probes.StageEnqueue])
-	add(results.PhaseTasksTraceGP, callback && (on["call_rcu_tasks_trace"] || on["call_srcu"]))
-	add(results.PhaseRCUGP, callback && on["call_rcu"])
-	add(results.PhaseQueue, free && (put || callback))
-	add(results.PhaseFree, free)
-	add(results.PhaseLimbo, put && free)
-	add(results.PhaseUpdateWait, on[probes.StageUpdateWait])
-	return phases
+	return visible
 }
 
 // CanTrace attaches the probes and detaches them again.

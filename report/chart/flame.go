@@ -234,9 +234,9 @@ func (f *Flame) Draw() template.HTML {
 }
 
 func flameClass(name string) string {
-	if phase, ok := strings.CutPrefix(name, "[phase] "); ok {
-		if _, known := model.PhaseText[phase]; known {
-			return "ph-" + phase
+	if phase, ok := strings.CutPrefix(name, profile.PhaseFrame); ok {
+		if class := model.PhaseClass(phase); class != "" {
+			return class
 		}
 	}
 	switch {

@@ -85,7 +85,7 @@ func PhaseBars(entries []*model.Entry, relative bool) template.HTML {
 			}
 			m.rawf(`<svg x="%s" y="4" width="%s" height="22"><title>`, percent(at), percent(w))
 			m.text(fmt.Sprintf("%s: %s on average, %s of limbo", seg.phase, model.FormatDuration(seg.mean), model.FormatShare(seg.share)))
-			m.rawf(`</title><rect class="ph-%s" width="100%%" height="22"/>`, seg.phase)
+			m.rawf(`</title><rect class="%s" width="100%%" height="22"/>`, model.PhaseClass(seg.phase))
 			if text := model.FormatDuration(seg.mean); w > 0.075 {
 				if relative {
 					text = model.FormatShare(seg.share)

@@ -14,6 +14,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/results"
 )
 
 // comparison is the tables of analyze.Compare as the page shows them.
@@ -66,8 +67,18 @@ type compareCell struct {
 	Title            string // how it was reached, or why not
 }
 
-// The figures that are shown first.
-var mainFigures = []string{"limbo/p50", "limbo/p99", "limbo/peak_bytes", "limbo/byte_seconds", "update_wait/p50", "op/p50"}
+// mainFigures are the figures that are shown first: of limbo, and of what else a
+// user waits for.
+func mainFigures() []string {
+	limbo := results.PhaseLimbo
+	list := []string{limbo + "/p50", limbo + "/p99", compare.FigurePeakBytes, compare.FigureByteSeconds}
+	for _, phase := range results.FeltPhases() {
+		if phase != limbo {
+			list = append(list, phase+"/p50")
+		}
+	}
+	return list
+}
 
 // comparisonsOf compares runs with each other where there are several, and
 // otherwise strategies and kernels within the run.
@@ -118,7 +129,7 @@ func compareBy(inputs []compare.Input, by, title string, short map[string]string
 		out.Warnings = append(out.Warnings, u+" is compared with nothing")
 	}
 	out.Method = methodText(c)
-	names := kernelNames(short)
+	names, first := kernelNames(short), mainFigures()
 	for _, g := range c.Groups {
 		t := compareTable{Name: names.Replace(g.Name)}
 		for _, s := range g.Sides {
@@ -129,14 +140,14 @@ func compareBy(inputs []compare.Input, by, title string, short map[string]string
 			for _, cell := range r.Cells {
 				row.Cells = append(row.Cells, compareCellOf(cell, r))
 			}
-			if slices.Contains(mainFigures, r.Metric) {
+			if slices.Contains(first, r.Metric) {
 				t.Rows = append(t.Rows, row)
 			} else {
 				t.More = append(t.More, row)
 			}
 		}
 		slices.SortStableFunc(t.Rows, func(a, b compareRow) int {
-			return slices.Index(mainFigures, a.Metric) - slices.Index(mainFigures, b.Metric)
+			return slices.Index(first, a.Metric) - slices.Index(first, b.Metric)
 		})
 		if len(t.Rows) == 0 {
 			t.Rows, t.More = t.More, nil
@@ -211,7 +222,7 @@ func (c *comparison) overview() {
 		return
 	}
 	o := &compareOverview{Base: c.Tables[0].Sides[0], Other: c.Tables[0].Sides[1]}
-	for _, name := range mainFigures {
+	for _, name := range mainFigures() {
 		if slices.ContainsFunc(c.Tables, func(t compareTable) bool {
 			return slices.ContainsFunc(t.Rows, func(r compareRow) bool { return r.Metric == name })
 		}) {

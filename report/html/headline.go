@@ -8,7 +8,6 @@ import (
 	"sort"
 	"strconv"
 
-	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
@@ -39,14 +38,6 @@ type headlineRow struct {
 	P50, P99, Max      string
 	Peak, Maps, N      string
 	Observed, Mismatch string
-}
-
-// strategyWords say when a map takes which way.
-var strategyWords = map[string]string{
-	analyze.StrategyTasksTrace: "when a sleepable program uses its outer map",
-	analyze.StrategyRCU:        "when only non-sleepable programs use its outer map",
-	analyze.StrategyImmediate:  "when it was never in an outer map",
-	analyze.StrategySync:       "when its own free waits for a grace period (devmap)",
 }
 
 // headlineGroups parts entries by what the strategies have in common.
@@ -124,9 +115,9 @@ func sentence(list []*model.Entry, kernel string) (out []span, blame string) {
 			out = append(out, span{Text: ", "})
 		}
 		out = append(out, span{Text: model.FormatDuration(float64(p50(e))), Figure: true, Value: strconv.FormatInt(p50(e), 10), Scenario: e.Scenario.ID, Class: e.Color})
-		words := strategyWords[e.Scenario.Strategy.Requested]
-		if words == "" {
-			words = "with " + model.StrategyName(e.Scenario)
+		words := "with " + model.StrategyName(e.Scenario)
+		if s, ok := results.StrategyNamed(e.Scenario.Strategy.Requested); ok {
+			words = s.Sentence
 		}
 		if o := e.Scenario.Strategy.Observed; o != e.Scenario.Strategy.Requested && o != "" {
 			words += " (the kernel took the way of " + safetext.Name(o) + ")"
@@ -139,27 +130,13 @@ func sentence(list []*model.Entry, kernel string) (out []span, blame string) {
 	}
 	out = append(out, span{Text: "."})
 	if phase, share := model.LongestPhase(first.Scenario.Phases); phase != "" {
-		blame = fmt.Sprintf("%s of the longest is %s.", model.FormatShare(share), phaseNoun(phase))
+		blame = fmt.Sprintf("%s of the longest is %s.", model.FormatShare(share), model.PhaseNoun(phase))
 	}
 	most := slices.MaxFunc(list, func(a, b *model.Entry) int { return int(a.Scenario.Limbo.PeakMaps) - int(b.Scenario.Limbo.PeakMaps) })
 	if l := most.Scenario.Limbo; l.PeakMaps > 0 {
 		blame += fmt.Sprintf(" At the peak %s in %s, which no list of maps shows any more.", model.FormatBytes(float64(l.PeakBytes)), model.Plural(l.PeakMaps, "map"))
 	}
 	return out, blame
-}
-
-func phaseNoun(phase string) string {
-	switch phase {
-	case results.PhaseTasksTraceGP:
-		return "the tasks-trace grace period"
-	case results.PhaseRCUGP:
-		return "the RCU grace period"
-	case results.PhaseQueue:
-		return "waiting for a kworker"
-	case results.PhaseFree:
-		return "the free itself"
-	}
-	return phase
 }
 
 func headlineRowOf(e *model.Entry) headlineRow {

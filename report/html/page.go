@@ -59,8 +59,10 @@ type phaseChart struct {
 
 // pageData is what the page's script gets, as JSON.
 type pageData struct {
-	Plots []chart.PlotData `json:"plots"`
-	Flame *chart.Flame     `json:"flame,omitempty"`
+	// Phases names those that have a colour of their own.
+	Phases []string         `json:"phases"`
+	Plots  []chart.PlotData `json:"plots"`
+	Flame  *chart.Flame     `json:"flame,omitempty"`
 }
 
 const maxWarningsShown = 4
@@ -115,6 +117,9 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 }
 
 func (p *page) charts(entries []*model.Entry) {
+	for _, phase := range model.ColoredPhases() {
+		p.Data.Phases = append(p.Data.Phases, phase.Name)
+	}
 	phases := model.ShownPhases(entries)
 	p.PhaseLegend = chart.BarPhases(entries, phases)
 	for _, phase := range phases {
@@ -149,9 +154,10 @@ func Write(w io.Writer, runs []*model.Loaded) error {
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	p.Style, p.Script = template.CSS(pageStyle), template.JS(pageScript)
+	style := pageStyle()
+	p.Style, p.Script = template.CSS(style), template.JS(pageScript)
 	p.CSP = fmt.Sprintf("default-src 'none'; script-src '%s'; style-src '%s'; base-uri 'none'; form-action 'none'",
-		sourceHash(pageScript), sourceHash(pageStyle))
+		sourceHash(pageScript), sourceHash(style))
 	return p.write(w)
 }
 

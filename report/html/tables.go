@@ -62,7 +62,8 @@ func figureTables(entries []*model.Entry) []figureTable {
 
 func phaseRows(s *results.Scenario) []figureRow {
 	var rows []figureRow
-	for _, p := range results.AllPhases() {
+	for _, phase := range results.Phases() {
+		p := phase.Name
 		v, ok := s.Phases[p]
 		if !ok {
 			continue
@@ -73,14 +74,14 @@ func phaseRows(s *results.Scenario) []figureRow {
 			mean = model.FormatDuration(v.MeanNS)
 		}
 		share := ""
-		if slices.Contains(results.DeathPhases(), p) {
+		if phase.Kind == results.PartOfDeath {
 			share = model.ShareCell(s, p)
 		}
 		note := ""
 		if p == results.PhaseUpdateWait {
 			note = model.ExpeditedNote(s)
 		}
-		rows = append(rows, figureRow{Phase: p, Phases: true, Note: note, Strong: p == results.PhaseLimbo,
+		rows = append(rows, figureRow{Phase: p, Phases: true, Note: note, Strong: phase.Kind == results.WholeDeath,
 			Cells: append(append([]string{model.CountCell(v.N, true)}, c...), mean, share)})
 	}
 	names := make([]string, 0, len(s.Metrics))

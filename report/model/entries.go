@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
@@ -179,16 +178,11 @@ func (a attribute) text() string {
 	return a.name + " " + a.value
 }
 
-// The strategies have the colour of the phase that they wait in.
-var strategyColors = map[string]string{
-	analyze.StrategyRCU: "c0", analyze.StrategyTasksTrace: "c1", analyze.StrategyImmediate: "c2", analyze.StrategySync: "c3",
-}
-
 const seriesColors = 8
 
 func colorOf(series string, ix int) string {
-	if c, ok := strategyColors[series]; ok {
-		return c
+	if s, ok := results.StrategyNamed(series); ok && s.Class != "" {
+		return s.Class
 	}
 	c := fmt.Sprintf("c%d", ix%seriesColors)
 	if d := ix / seriesColors; d > 0 {
@@ -241,7 +235,7 @@ func FacetsOf(entries []*Entry) []*Facet {
 func ShownPhases(entries []*Entry) []string {
 	var out []string
 	order := append([]string{results.PhaseLimbo}, results.DeathPhases()...)
-	for _, p := range append(order, results.PhaseUpdateWait, results.PhaseOp) {
+	for _, p := range append(order, results.BesidePhases()...) {
 		if slices.ContainsFunc(entries, func(e *Entry) bool { return e.Scenario.Phases[p].N > 0 }) {
 			out = append(out, p)
 		}

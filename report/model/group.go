@@ -123,9 +123,6 @@ func (g *Group) trials() string {
 	return Plural(uint64(most), "trial") + each
 }
 
-// strategyNone is that of workloads that free nothing.
-const strategyNone = "none"
-
 // MetricsOnly tells whether a scenario has no deaths to tell of, only figures,
 // or not even these when it was interrupted.
 func MetricsOnly(s *results.Scenario) bool {
@@ -134,7 +131,7 @@ func MetricsOnly(s *results.Scenario) bool {
 			return false
 		}
 	}
-	return len(s.Phases) == 0 && (len(s.Metrics) > 0 || s.Strategy.Requested == strategyNone)
+	return len(s.Phases) == 0 && (len(s.Metrics) > 0 || s.Strategy.Requested == results.StrategyNone)
 }
 
 // MetricsOnly tells whether that is so of all the scenarios.

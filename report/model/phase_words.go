@@ -3,20 +3,37 @@
 package model
 
 import (
+	"slices"
+
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
 )
 
-// PhaseText says in words what a phase is.
-var PhaseText = map[string]string{
-	results.PhaseEnqueue:      "last put until the kernel asks for a grace period",
-	results.PhaseTasksTraceGP: "RCU-tasks-trace grace period: until every sleepable program that might use the map has ended",
-	results.PhaseRCUGP:        "RCU grace period: until every CPU has passed a quiescent state",
-	results.PhaseQueue:        "callback and workqueue: until a kworker takes it on",
-	results.PhaseFree:         "the free itself",
-	results.PhaseLimbo:        "the whole, from last put to freed memory",
-	results.PhaseUpdateWait:   "what an update or delete of the outer map waits in synchronize_rcu*()",
-	results.PhaseOp:           "one operation of the workload as user space sees it",
+// PhaseText says in words what a phase is; empty: it isn't known.
+func PhaseText(name string) string {
+	p, _ := results.PhaseNamed(name)
+	return p.Sentence
+}
+
+// PhaseNoun names a phase within a sentence.
+func PhaseNoun(name string) string {
+	if p, ok := results.PhaseNamed(name); ok {
+		return p.Noun
+	}
+	return name
+}
+
+// ColoredPhases are the phases that have a colour of their own.
+func ColoredPhases() []results.Phase {
+	return slices.DeleteFunc(results.Phases(), func(p results.Phase) bool { return p.Color == results.Color{} })
+}
+
+// PhaseClass is the CSS class of a phase's colour; empty: it has none.
+func PhaseClass(name string) string {
+	if p, ok := results.PhaseNamed(name); ok && p.Color != (results.Color{}) {
+		return "ph-" + p.Name
+	}
+	return ""
 }
 
 // LongestPhase returns the phase with the greatest share of limbo.

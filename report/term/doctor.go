@@ -45,11 +45,13 @@ func WriteDoctor(w io.Writer, t *results.Target, phases, warnings []string, o Op
 	}
 
 	var seen, unseen []string
-	for _, phase := range append(results.DeathPhases(), results.PhaseLimbo, results.PhaseUpdateWait) {
-		if slices.Contains(phases, phase) {
-			seen = append(seen, phase)
-		} else {
-			unseen = append(unseen, phase)
+	for _, phase := range results.Phases() {
+		switch {
+		case len(phase.SeenBy) == 0: // not by probes
+		case slices.Contains(phases, phase.Name):
+			seen = append(seen, phase.Name)
+		default:
+			unseen = append(unseen, phase.Name)
 		}
 	}
 	p.blankLine()

@@ -110,14 +110,14 @@ func stacked(g *model.Group, phases []string, o Options) *grid {
 	return t
 }
 
-// besideDeathGrid holds what is beside the death: update_wait, operations, metrics.
+// besideDeathGrid holds what is beside the death: waits, operations, metrics.
 func besideDeathGrid(g *model.Group, o Options) *grid {
 	what, by := "beside the death", "strategy"
 	if g.ByKernel {
 		what, by = "cost", "kernel"
 	}
 	t := &grid{header: append([]string{what, by, "n"}, figures...), left: map[int]bool{0: true, 1: true}, color: o.Color}
-	for _, phase := range g.PhasesOf([]string{results.PhaseUpdateWait, results.PhaseOp}) {
+	for _, phase := range g.PhasesOf(results.BesidePhases()) {
 		name := phase
 		if phase == results.PhaseOp && g.Loop != "" {
 			name += " (" + safetext.Name(g.Loop) + " loop)"

@@ -129,7 +129,7 @@ func blockingFigures(run *results.Run, s *results.Scenario, p gate.Policy) ([]st
 	if err != nil {
 		return nil, err
 	}
-	deterministic := run.Targets[s.TargetIx].Clock == results.ClockICount
+	deterministic := results.Deterministic(run.Targets[s.TargetIx].Clock)
 	var out []string
 	for _, f := range figures {
 		if p.Blocks(f.Name, deterministic) {

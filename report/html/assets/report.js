@@ -151,15 +151,15 @@ const charts = (plots) => {
 // --- flame graph
 const NS = "http://www.w3.org/2000/svg";
 const ROW = 22;
-const phases = ["enqueue", "tasks_trace_gp", "rcu_gp", "queue", "free"];
-const frameClass = (name) => {
+const frameClass = (name, phases) => {
   const phase = name.startsWith("[phase] ") ? name.slice(8) : "";
   if (phases.includes(phase)) return "ph-" + phase;
   if (name.startsWith("all:")) return "fl-root";
   if (name.endsWith("]")) return "fl-mod";
   return /bpf|map/.test(name) ? "fl-bpf" : "fl-k";
 };
-const flame = (data) => {
+// phases names those that have a colour of their own.
+const flame = (data, phases) => {
   const host = $("#flame");
   if (!host) return;
   const kinds = [["limbo time", duration], ["memory × time", (v) => bytes(v) + "·s"], ["deaths", String]];
@@ -219,7 +219,7 @@ const flame = (data) => {
       const title = document.createElementNS(NS, "title");
       title.textContent = text;
       const rect = document.createElementNS(NS, "rect");
-      rect.setAttribute("class", frameClass(n.name));
+      rect.setAttribute("class", frameClass(n.name, phases));
       rect.setAttribute("width", "100%");
       rect.setAttribute("height", "100%");
       g.append(title, rect);
@@ -373,7 +373,7 @@ const source = $("#data");
 if (source) {
   const data = JSON.parse(source.textContent);
   charts(data.plots || []);
-  if (data.flame) flame(data.flame);
+  if (data.flame) flame(data.flame, data.phases || []);
 }
 runs();
 })();
