@@ -26,17 +26,18 @@ type KnownStrategy struct {
 	Class string
 	// Rank says which wait names a path that has several ("rcu+sync"): the one
 	// with the least rank, since the others are short beside it or come with
-	// it. 0: it frees nothing, and names no path.
+	// it. No two have one rank; between any two is room for more. 0: it frees
+	// nothing, and names no path.
 	Rank int
 }
 
 // strategies is the table, in the order in which everything lists strategies.
 // The colours are those of the phases that they wait in.
 var strategies = []KnownStrategy{
-	{Name: StrategyImmediate, Rank: 4, Class: "c2", Sentence: "when it was never in an outer map"},
-	{Name: StrategyRCU, Rank: 3, Class: "c0", Sentence: "when only non-sleepable programs use its outer map"},
-	{Name: StrategyTasksTrace, Rank: 2, Class: "c1", Sentence: "when a sleepable program uses its outer map"},
-	{Name: StrategySync, Rank: 1, Class: "c3", Sentence: "when its own free waits for a grace period (devmap)"},
+	{Name: StrategyImmediate, Rank: 40, Class: "c2", Sentence: "when it was never in an outer map"},
+	{Name: StrategyRCU, Rank: 30, Class: "c0", Sentence: "when only non-sleepable programs use its outer map"},
+	{Name: StrategyTasksTrace, Rank: 20, Class: "c1", Sentence: "when a sleepable program uses its outer map"},
+	{Name: StrategySync, Rank: 10, Class: "c3", Sentence: "when its own free waits for a grace period (devmap)"},
 	{Name: StrategyNone, Sentence: "when nothing of interest is freed"},
 }
 
@@ -76,9 +77,9 @@ var (
 // one goroutine. A strategy that the table can't hold is the program's
 // mistake, and panics.
 func AddStrategy(s KnownStrategy) (undo func()) {
-	_, taken := StrategyNamed(s.Name)
+	taken := slices.ContainsFunc(strategies, func(o KnownStrategy) bool { return o.Name == s.Name || s.Rank > 0 && o.Rank == s.Rank })
 	if taken || !strategyNamePattern.MatchString(s.Name) || s.Sentence == "" || s.Class != "" && !classPattern.MatchString(s.Class) || s.Rank < 0 {
-		panic(fmt.Sprintf("add strategy %q: the name is taken or is not lower case letters, digits and hyphens, there is no sentence, or the class is not c0 to c7", s.Name))
+		panic(fmt.Sprintf("add strategy %q: the name or the rank is taken, the name is not lower case letters, digits and hyphens, there is no sentence, or the class is not c0 to c7", s.Name))
 	}
 	strategies = append(slices.Clone(strategies), s)
 	return func() {

@@ -28,7 +28,7 @@ func TestStrategyTable(t *testing.T) {
 
 func TestAddStrategy(t *testing.T) {
 	before := Strategies()
-	hazard := KnownStrategy{Name: "hazard", Sentence: "s", Class: "c5", Rank: 5}
+	hazard := KnownStrategy{Name: "hazard", Sentence: "s", Class: "c5", Rank: 25}
 	undo := AddStrategy(hazard)
 	if got, ok := StrategyNamed("hazard"); !ok || got != hazard || FreeingStrategies()[4] != "hazard" {
 		t.Errorf("%+v of %v", got, FreeingStrategies())
@@ -45,6 +45,7 @@ func TestAddStrategy(t *testing.T) {
 		"silent":     func(s *KnownStrategy) { s.Sentence = "" },
 		"no class":   func(s *KnownStrategy) { s.Class = "c9" },
 		"no rank":    func(s *KnownStrategy) { s.Rank = -1 },
+		"rank taken": func(s *KnownStrategy) { s.Rank = before[0].Rank },
 	} {
 		s := hazard
 		bad(&s)
