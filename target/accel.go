@@ -11,12 +11,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/mapprof/mapprof/target/kernels"
-	"github.com/mapprof/mapprof/target/wire"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // kvmBootLimit is how long a kernel may take to user space on KVM before the

@@ -5,9 +5,10 @@ package target
 import (
 	"bytes"
 	"fmt"
-	"github.com/mapprof/mapprof/target/wire"
 	"strings"
 	"sync"
+
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // consoleHalf is what a console keeps of the beginning and of the end; tests

@@ -5,9 +5,10 @@ package target
 import (
 	"bytes"
 	"fmt"
-	"github.com/mapprof/mapprof/target/wire"
 	"strings"
 	"testing"
+
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 func TestConsoleKeepsHeadAndTail(t *testing.T) {

@@ -9,10 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/mapprof/mapprof/target/guest"
 	"io"
 	"os"
 	"sort"
+
+	"github.com/mapprof/mapprof/target/guest"
 )
 
 // DynamicBinaryError is a mapprof that needs a dynamic loader and so can't be

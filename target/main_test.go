@@ -6,10 +6,11 @@ package target
 
 import (
 	"flag"
-	"github.com/mapprof/mapprof/target/guest"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/mapprof/mapprof/target/guest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/mapprof/mapprof/target/kernels"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mapprof/mapprof/target/kernels"
 )
 
 func TestQEMUArgs(t *testing.T) {

@@ -5,10 +5,11 @@ package target
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/mapprof/mapprof/target/wire"
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // qmp speaks QEMU's machine protocol: one command and two events of it.

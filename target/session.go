@@ -8,12 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/mapprof/mapprof/target/wire"
 	"io"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // session is one life of a VM.

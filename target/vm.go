@@ -10,12 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/mapprof/mapprof/target/kernels"
-	"github.com/mapprof/mapprof/target/wire"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/wire"
 
 	"github.com/mapprof/mapprof/results"
 )

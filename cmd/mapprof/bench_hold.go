@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
-	"github.com/mapprof/mapprof/workloads"
 )
 
 func newBenchHoldCmd() *cobra.Command {
@@ -34,7 +34,7 @@ func newBenchHoldCmd() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := withSignals(cmd.Context())
 		defer stop()
-		config.Lengths = map[string][]time.Duration{workloads.StrategyRCU: *rcu, workloads.StrategyTasksTrace: *tasksTrace}
+		config.Lengths = map[string][]time.Duration{results.StrategyRCU: *rcu, results.StrategyTasksTrace: *tasksTrace}
 		var text strings.Builder
 		var wrong []error
 		err := f.each(ctx, func(t target.Target, kernel string) error {

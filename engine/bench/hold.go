@@ -16,7 +16,6 @@ import (
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
-	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/hold"
 )
 
@@ -84,12 +83,12 @@ func lookedAfter(calls []ftraceCall, left, ends []int64) []int64 {
 // settleTime lets a death end before the next hold begins: several grace
 // periods without a hold.
 var settleTime = map[string]time.Duration{
-	workloads.StrategyRCU: 150 * time.Millisecond, workloads.StrategyTasksTrace: 700 * time.Millisecond,
+	results.StrategyRCU: 150 * time.Millisecond, results.StrategyTasksTrace: 700 * time.Millisecond,
 }
 
 // holdPhases are where a hold of a kind must be found.
 var holdPhases = map[string]string{
-	workloads.StrategyRCU: results.PhaseRCUGP, workloads.StrategyTasksTrace: results.PhaseTasksTraceGP,
+	results.StrategyRCU: results.PhaseRCUGP, results.StrategyTasksTrace: results.PhaseTasksTraceGP,
 }
 
 // measureHolds runs in the guest: no hold and each length, and a reader where
@@ -105,14 +104,14 @@ func measureHolds(ctx context.Context, env *task.Env, c HoldConfig) ([]HoldRow, 
 		rows = append(rows, more...)
 		return err
 	}
-	for _, kind := range []string{workloads.StrategyRCU, workloads.StrategyTasksTrace} {
+	for _, kind := range []string{results.StrategyRCU, results.StrategyTasksTrace} {
 		if err := add(kind, kind, append([]time.Duration{0}, c.Lengths[kind]...)...); err != nil {
 			return nil, err
 		}
 	}
 	// An RCU grace period doesn't wait for a tasks-trace reader.
-	longest := slices.Max(c.Lengths[workloads.StrategyTasksTrace])
-	return rows, add(workloads.StrategyRCU, workloads.StrategyTasksTrace, longest)
+	longest := slices.Max(c.Lengths[results.StrategyTasksTrace])
+	return rows, add(results.StrategyRCU, results.StrategyTasksTrace, longest)
 }
 
 // holdTrial is what one trial measured, by operation.
@@ -170,7 +169,7 @@ func measureHold(ctx context.Context, count int, strategy, reader string, length
 			wait = wait.heldBy(of(m.held), of(m.left), of(m.waits), of(m.waited), nil)
 		}
 		rows = append(rows, row)
-		if strategy == workloads.StrategyRCU { // else an update waits for something else
+		if strategy == results.StrategyRCU { // else an update waits for something else
 			rows = append(rows, wait)
 		}
 	}
@@ -202,12 +201,12 @@ func byOperation(t *trial.Measurement, count int, strategy string) (m holdTrial,
 			return m, fmt.Errorf("strategy %s: a death by way of %s has no %s", strategy, d.Path, holdPhases[strategy])
 		}
 		end := d.RCUEndNS
-		if strategy == workloads.StrategyTasksTrace {
+		if strategy == results.StrategyTasksTrace {
 			end = d.TasksTraceEndNS
 		}
 		m.phase, m.ends = append(m.phase, ns), append(m.ends, end)
 	}
-	if strategy == workloads.StrategyTasksTrace && onSRCU(t) {
+	if strategy == results.StrategyTasksTrace && onSRCU(t) {
 		calls, err := ftraceCalls()
 		if err != nil {
 			return m, err

@@ -133,7 +133,7 @@ func TestByOperation(t *testing.T) {
 			},
 		},
 	}
-	m, err := byOperation(tr, 4, workloads.StrategyRCU)
+	m, err := byOperation(tr, 4, results.StrategyRCU)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,11 +141,11 @@ func TestByOperation(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	tr.Result.Metrics = nil
-	if _, err := byOperation(tr, 4, workloads.StrategyRCU); err == nil {
+	if _, err := byOperation(tr, 4, results.StrategyRCU); err == nil {
 		t.Error("readers without times are taken")
 	}
 	tr.Result.HeldUntilNS = nil
-	if _, err := byOperation(tr, 4, workloads.StrategyRCU); err == nil {
+	if _, err := byOperation(tr, 4, results.StrategyRCU); err == nil {
 		t.Error("ends of readers are missing, and nothing says so")
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/workloads"
 )
 
 // What is planted: the smallest change that the gate must see, as a factor on
@@ -56,7 +55,7 @@ func Workloads() []string {
 
 var selfTestWorkloads = []selfTestWorkload{
 	{
-		name: "churn", strategy: workloads.StrategyRCU,
+		name: "churn", strategy: results.StrategyRCU,
 		params: func(count int) map[string]string { return map[string]string{"count": fmt.Sprint(count)} },
 		kinds: []plantedKind{
 			{"churn, unchanged", gate.VerdictPass, nil},
@@ -65,7 +64,7 @@ var selfTestWorkloads = []selfTestWorkload{
 		},
 	},
 	{
-		name: "lookup", strategy: workloads.StrategyNone,
+		name: "lookup", strategy: results.StrategyNone,
 		params: func(int) map[string]string { return map[string]string{"path": "syscall,helper", "count": "20480"} },
 		kinds: []plantedKind{
 			{"lookup, unchanged", gate.VerdictPass, nil},

@@ -18,7 +18,6 @@ import (
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/workloads"
 )
 
 // write turns what was measured into a run directory.
@@ -145,7 +144,7 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 		// The suffix keeps instances apart and says nothing.
 		o.Deaths[i].MapName = strings.TrimRight(o.Deaths[i].MapName, "0123456789abcdef")
 		o.Deaths[i].MapName = strings.TrimSuffix(o.Deaths[i].MapName, "_")
-		if m.Job.Strategy != workloads.StrategyImmediate {
+		if m.Job.Strategy != results.StrategyImmediate {
 			o.Deaths[i].Outer = params["outer"]
 		}
 	}

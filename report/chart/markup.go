@@ -4,12 +4,13 @@ package chart
 
 import (
 	"fmt"
-	"github.com/mapprof/mapprof/internal/safetext"
 	"html"
 	"html/template"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/mapprof/mapprof/internal/safetext"
 )
 
 // markup builds HTML and SVG. Whatever comes from a run goes through text or

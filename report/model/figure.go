@@ -3,10 +3,11 @@
 package model
 
 import (
-	"github.com/mapprof/mapprof/analyze/compare"
-	"github.com/mapprof/mapprof/internal/safetext"
 	"strconv"
 	"strings"
+
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/safetext"
 )
 
 // FormatFigure prints a median over n trials in its unit.

@@ -3,8 +3,9 @@
 package model
 
 import (
-	"github.com/mapprof/mapprof/internal/safetext"
 	"regexp"
+
+	"github.com/mapprof/mapprof/internal/safetext"
 )
 
 var versionPattern = regexp.MustCompile(`^\d+(\.\d+)*(-rc\d+)?(-\d+)?`)

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -49,7 +50,7 @@ func (i *instance) createOther() (err error) {
 	if i.other, err = mapops.NewMap(spec); err != nil {
 		return err
 	}
-	if i.strategy != workloads.StrategyRCU {
+	if i.strategy != results.StrategyRCU {
 		return nil
 	}
 	i.outer, err = outerArrayOf(i.m)

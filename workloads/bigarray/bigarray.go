@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -57,7 +58,7 @@ func (b *Workload) AddFlags(fs *pflag.FlagSet) {
 
 // Strategies: with rcu the array's last reference is an outer map's.
 func (b *Workload) Strategies() []string {
-	return []string{workloads.StrategyRCU, workloads.StrategyImmediate}
+	return []string{results.StrategyRCU, results.StrategyImmediate}
 }
 
 // Check validates the parameters.

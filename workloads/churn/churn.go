@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/hold"
 	"github.com/mapprof/mapprof/workloads/mapops"
@@ -88,7 +89,7 @@ func (c *Workload) AddFlags(fs *pflag.FlagSet) {
 
 // Strategies lists all four.
 func (c *Workload) Strategies() []string {
-	return []string{workloads.StrategyRCU, workloads.StrategyTasksTrace, workloads.StrategyImmediate, workloads.StrategySync}
+	return []string{results.StrategyRCU, results.StrategyTasksTrace, results.StrategyImmediate, results.StrategySync}
 }
 
 // Check validates the parameters for a strategy.
@@ -127,14 +128,14 @@ func (c *Workload) Check(strategy string) error {
 		return errors.New("--readers must be from 0 to 1024")
 	case c.Duration < 0:
 		return errors.New("--duration must not be negative")
-	case strategy == workloads.StrategySync && c.innerSet && c.Inner != innerDevmap:
+	case strategy == results.StrategySync && c.innerSet && c.Inner != innerDevmap:
 		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
 	}
 	// What is left to us is said in the result as if it had been asked for.
 	if c.Count == 0 && c.Duration == 0 {
 		c.Count = defaultCount
 	}
-	if strategy == workloads.StrategySync {
+	if strategy == results.StrategySync {
 		c.Inner = innerDevmap
 	}
 	return nil

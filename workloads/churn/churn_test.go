@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
 )
@@ -20,28 +21,28 @@ func TestChurnCheck(t *testing.T) {
 		strategy string
 		want     string // in the error; empty: none
 	}{
-		{"", workloads.StrategyRCU, ""},
-		{"--outer=hash-of-maps --inner=lru-hash --slots=8 --batch=8 --rate=100 --readers=2", workloads.StrategyTasksTrace, ""},
-		{"", workloads.StrategySync, ""},
-		{"--inner=devmap", workloads.StrategySync, ""},
-		{"--inner=array", workloads.StrategySync, "map_free waits"},
+		{"", results.StrategyRCU, ""},
+		{"--outer=hash-of-maps --inner=lru-hash --slots=8 --batch=8 --rate=100 --readers=2", results.StrategyTasksTrace, ""},
+		{"", results.StrategySync, ""},
+		{"--inner=devmap", results.StrategySync, ""},
+		{"--inner=array", results.StrategySync, "map_free waits"},
 		{"", "expedite", "unknown strategy"},
-		{"--outer=map", workloads.StrategyRCU, "--outer"},
-		{"--inner=trie", workloads.StrategyRCU, "--inner"},
-		{"--op=swap", workloads.StrategyRCU, "--op"},
-		{"--slots=0", workloads.StrategyRCU, "--slots"},
-		{"--batch=2", workloads.StrategyRCU, "--batch"},
-		{"--batch=0", workloads.StrategyRCU, "--batch"},
-		{"--slots=4 --batch=4 --op=delete", workloads.StrategyRCU, "hash-of-maps"},
-		{"--rate=-1", workloads.StrategyRCU, "--rate"},
-		{"--rate=NaN", workloads.StrategyRCU, "--rate"},
-		{"--rate=1e-300", workloads.StrategyRCU, "--rate"},
-		{"--rate=0.001", workloads.StrategyRCU, ""},
-		{"--rate=+Inf", workloads.StrategyRCU, "--rate"},
-		{"--readers=-1", workloads.StrategyRCU, "--readers"},
-		{"--duration=-1s", workloads.StrategyRCU, "--duration"},
-		{"--inner-entries=0", workloads.StrategyRCU, "--inner-entries"},
-		{"--inner-value-size=0", workloads.StrategyRCU, "--inner-value-size"},
+		{"--outer=map", results.StrategyRCU, "--outer"},
+		{"--inner=trie", results.StrategyRCU, "--inner"},
+		{"--op=swap", results.StrategyRCU, "--op"},
+		{"--slots=0", results.StrategyRCU, "--slots"},
+		{"--batch=2", results.StrategyRCU, "--batch"},
+		{"--batch=0", results.StrategyRCU, "--batch"},
+		{"--slots=4 --batch=4 --op=delete", results.StrategyRCU, "hash-of-maps"},
+		{"--rate=-1", results.StrategyRCU, "--rate"},
+		{"--rate=NaN", results.StrategyRCU, "--rate"},
+		{"--rate=1e-300", results.StrategyRCU, "--rate"},
+		{"--rate=0.001", results.StrategyRCU, ""},
+		{"--rate=+Inf", results.StrategyRCU, "--rate"},
+		{"--readers=-1", results.StrategyRCU, "--readers"},
+		{"--duration=-1s", results.StrategyRCU, "--duration"},
+		{"--inner-entries=0", results.StrategyRCU, "--inner-entries"},
+		{"--inner-value-size=0", results.StrategyRCU, "--inner-value-size"},
 	} {
 		workloadtest.CheckArgs(t, new(Workload), tt.args, tt.strategy, tt.want)
 	}
@@ -51,7 +52,7 @@ func TestChurnSaysWhatItDoesByDefault(t *testing.T) {
 	c := new(Workload)
 	fs := pflag.NewFlagSet("churn", pflag.ContinueOnError)
 	c.AddFlags(fs)
-	if err := c.Check(workloads.StrategySync); err != nil {
+	if err := c.Check(results.StrategySync); err != nil {
 		t.Fatal(err)
 	}
 	if p := workloads.Params(fs); p["count"] != "300" || p["inner"] != "devmap" {

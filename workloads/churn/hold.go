@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads/hold"
 )
 
@@ -19,7 +19,7 @@ func (c *Workload) checkHold(strategy string) error {
 	}
 	longest := slices.Max(lengths)
 	switch {
-	case strategy != workloads.StrategyRCU && strategy != workloads.StrategyTasksTrace:
+	case strategy != results.StrategyRCU && strategy != results.StrategyTasksTrace:
 		return fmt.Errorf("--hold-reader: strategy %s has no grace period to hold up (use rcu or tasks-trace)", strategy)
 	case c.Batch > 1:
 		return errors.New("--hold-reader: leave --batch out (every death must begin inside its own hold)")

@@ -10,7 +10,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
-	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads/hold"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -35,7 +35,7 @@ func newInstance(c *Workload, strategy string) (_ *instance, err error) {
 			i.Close()
 		}
 	}()
-	if strategy == workloads.StrategyImmediate {
+	if strategy == results.StrategyImmediate {
 		return i, nil
 	}
 	spec := &ebpf.MapSpec{Name: "mp_outer", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: c.Slots, InnerMap: i.inner}
@@ -48,7 +48,7 @@ func newInstance(c *Workload, strategy string) (_ *instance, err error) {
 	if i.outer, err = ebpf.NewMap(spec); err != nil {
 		return nil, i.mapError(fmt.Sprintf("outer map (%s, %d slots)", c.Outer, c.Slots), err)
 	}
-	if strategy == workloads.StrategyTasksTrace {
+	if strategy == results.StrategyTasksTrace {
 		if err := i.loadSleeper(); err != nil {
 			return nil, err
 		}

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/results"
 )
 
 // The longest that a reader may be held. A busy one stops a CPU: the kernel
 // complains after 20 s.
-var maxLength = map[string]time.Duration{workloads.StrategyRCU: 5 * time.Second, workloads.StrategyTasksTrace: time.Minute}
+var maxLength = map[string]time.Duration{results.StrategyRCU: 5 * time.Second, results.StrategyTasksTrace: time.Minute}
 
 // Parse reads the value of --hold-reader: the holds, which take turns; none
 // where it is empty. kind is the strategy whose reader it is.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/results"
 )
 
 func TestParseHold(t *testing.T) {
@@ -17,9 +17,9 @@ func TestParseHold(t *testing.T) {
 		bad        bool
 	}{
 		{text: ""},
-		{text: "rcu=20ms", kind: workloads.StrategyRCU, lengths: []time.Duration{20 * time.Millisecond}},
-		{text: "tasks-trace=1m", kind: workloads.StrategyTasksTrace, lengths: []time.Duration{time.Minute}},
-		{text: "rcu=0s,20ms,5s", kind: workloads.StrategyRCU, lengths: []time.Duration{0, 20 * time.Millisecond, 5 * time.Second}},
+		{text: "rcu=20ms", kind: results.StrategyRCU, lengths: []time.Duration{20 * time.Millisecond}},
+		{text: "tasks-trace=1m", kind: results.StrategyTasksTrace, lengths: []time.Duration{time.Minute}},
+		{text: "rcu=0s,20ms,5s", kind: results.StrategyRCU, lengths: []time.Duration{0, 20 * time.Millisecond, 5 * time.Second}},
 		{text: "rcu=0s", bad: true},
 		{text: "rcu=20ms,", bad: true},
 		{text: "rcu=20ms,6s", bad: true},

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -71,7 +72,7 @@ func New(kind string, lengths []time.Duration) (_ *Reader, err error) {
 		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
 	}
 	name, other, floor := holdProgHoldRcu, holdProgHoldTasksTrace, "5.17"
-	if kind == workloads.StrategyTasksTrace {
+	if kind == results.StrategyTasksTrace {
 		name, other, floor = other, name, "5.14"
 	}
 	delete(spec.Programs, other)
@@ -79,7 +80,7 @@ func New(kind string, lengths []time.Duration) (_ *Reader, err error) {
 		return nil, fmt.Errorf("load the reader to hold: %w (it needs kernel %s)", err, floor)
 	}
 	h.prog = h.memory.Programs[name]
-	if kind == workloads.StrategyTasksTrace {
+	if kind == results.StrategyTasksTrace {
 		if h.page, err = newLateFault(); err != nil {
 			return nil, err
 		}

@@ -5,7 +5,7 @@ package lookup
 import (
 	"testing"
 
-	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -18,12 +18,12 @@ func TestInjectedInstructions(t *testing.T) {
 		"syscall=0":               0,
 	} {
 		l := new(Workload)
-		workloadtest.CheckArgs(t, l, "--inject-instructions="+text, workloads.StrategyNone, "")
+		workloadtest.CheckArgs(t, l, "--inject-instructions="+text, results.StrategyNone, "")
 		if got, err := l.injected(mapops.PathSyscall); got != want || err != nil {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"syscall", "syscall=", "syscall=x", "syscall=NaN", "syscall=-1", "syscall=1001", "mmap=1", "syscall=1,,"} {
-		workloadtest.CheckArgs(t, new(Workload), "--inject-instructions="+text, workloads.StrategyNone, "PATH=NUMBER")
+		workloadtest.CheckArgs(t, new(Workload), "--inject-instructions="+text, results.StrategyNone, "PATH=NUMBER")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -62,7 +63,7 @@ func (l *Workload) AddFlags(fs *pflag.FlagSet) {
 }
 
 // Strategies lists the only one: nothing is freed.
-func (l *Workload) Strategies() []string { return []string{workloads.StrategyNone} }
+func (l *Workload) Strategies() []string { return []string{results.StrategyNone} }
 
 // Check validates the parameters.
 func (l *Workload) Check(strategy string) error {

@@ -8,12 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/mapprof/mapprof/target/kernels"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mapprof/mapprof/target/kernels"
 )
 
 // debianSuites are searched for kernels.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/mapprof/mapprof/target/kernels"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mapprof/mapprof/target/kernels"
 )
 
 // cannedIndex is the archive as apt-cache dumpavail printed it, cut to the
