@@ -3,7 +3,7 @@
 //
 // In: numbers that collect took out of a kernel. Out: a run directory that is
 // whole or absent, and the same numbers read back. It is the ground floor:
-// it knows no kernel, no probe, no QEMU and no table, and builds anywhere.
+// it knows no kernel, no probe, no QEMU and no terminal, and builds anywhere.
 //
 // Phases, strategies, clocks and map types are written down here once, each in
 // a table (phases.go, strategies.go, clocks.go, maptypes.go). Whatever shows one

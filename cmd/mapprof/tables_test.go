@@ -429,6 +429,11 @@ func tablesReachWeb(t *testing.T, root string) {
 	}
 	page, style := get("/run/"+ids[0][1]), get("/assets/report.css")
 	tablesReachPage(t, page, style)
+	script := get("/assets/report.js")
+	must(t, "the script", script, "data.phases")
+	if strings.Contains(script, results.PhaseRCUGP) {
+		t.Error("the script names a phase itself")
+	}
 	must(t, "the page's filters", page, `<option value="hazard">hazard</option>`)
 	must(t, "one strategy's page", get("/run/"+ids[0][1]+"?strategy=hazard"), " while a hazard pointer guards it")
 	must(t, "pprof's view", get("/run/"+ids[0][1]+"/pprof/top?si=handover_time"), "[phase] handover", "limbo_byte_seconds")
