@@ -5,71 +5,74 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mapprof/mapprof/target"
-	"github.com/mapprof/mapprof/target/kernels"
-	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/engine/bench"
 )
 
 // newBenchCmd makes the command that measures mapprof itself, for its
 // developers.
 func newBenchCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Hidden: true, Short: "Measure mapprof itself", Args: cobra.NoArgs}
-	cmd.AddCommand(newOverheadCmd(), newProbeCostCmd(), newBenchHoldCmd(), newBenchWatchingCmd(), newBenchMatrixCmd())
+	for _, d := range bench.All() {
+		cmd.AddCommand(newBenchmarkCmd(d))
+	}
 	return cmd
 }
 
-// benchFlags say where a benchmark runs, and where its table is kept.
-type benchFlags struct {
-	kernels []string
-	machine target.Machine
-	offline bool
-	out     string
-}
-
-func (b *benchFlags) add(fs *pflag.FlagSet, timeout time.Duration, kernels ...string) {
-	fs.StringArrayVar(&b.kernels, "kernel", kernels, "kernel to measure on; repeatable")
-	fs.BoolVar(&b.offline, "offline", false, "never use the network: only cached kernels")
-	fs.DurationVar(&b.machine.Timeout, "timeout", timeout, "limit on one VM's life")
-	fs.StringVar(&b.out, "out", "", "also write the table, as Markdown, to this file")
-}
-
-func (b *benchFlags) addAccel(fs *pflag.FlagSet) {
-	fs.StringVar(&b.machine.Accel, "accel", "", "accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
-}
-
-// each does something on each of the kernels.
-func (b *benchFlags) each(ctx context.Context, f func(t target.Target, kernel string) error) error {
-	for _, name := range b.kernels {
-		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: b.offline})
-		if err == nil {
-			err = f(&target.VM{Machine: b.machine, Images: []kernels.Kernel{k}}, name)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+func newBenchmarkCmd(d bench.Description) *cobra.Command {
+	b, on := d.New(), bench.Machines{Kernels: d.Kernels, Machine: d.Machine}
+	var out string
+	cmd := &cobra.Command{Use: d.Name, Short: d.Short, Args: cobra.NoArgs}
+	fs := cmd.Flags()
+	if len(d.Kernels) > 0 {
+		fs.StringArrayVar(&on.Kernels, "kernel", d.Kernels, "kernel to measure on; repeatable")
+		fs.DurationVar(&on.Machine.Timeout, "timeout", 20*time.Minute, "limit on one VM's life")
+	} else {
+		cmd.Use, cmd.Args = d.Name+" KERNEL...", cobra.MinimumNArgs(1)
 	}
-	return nil
-}
-
-// progressTo writes a line for each stage of a task.
-func progressTo(w io.Writer) func(task.Progress) {
-	return func(p task.Progress) { fmt.Fprintln(w, p.Stage) }
-}
-
-// warn writes what was wrong with the machine that a task was done on.
-func warn(w io.Writer, kernel string, done target.Done) {
-	for _, text := range done.Outcome.Warnings {
-		fmt.Fprintf(w, "warning: %s: %s\n", kernel, text)
+	fs.BoolVar(&on.Offline, "offline", false, "never use the network: only cached kernels")
+	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
+	if d.Accel {
+		fs.StringVar(&on.Machine.Accel, "accel", d.Machine.Accel, "accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	}
+	if d.Clock {
+		fs.StringVar(&on.Machine.Clock, "clock", d.Machine.Clock, "the VM's clock: "+clocksText())
+	}
+	b.AddFlags(fs)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(d.Kernels) == 0 {
+			on.Kernels = args
+		}
+		if d.Clock {
+			if err := checkClock(on.Machine.Clock); err != nil {
+				return err
+			}
+		}
+		if err := b.Check(); err != nil {
+			return &usageError{err}
+		}
+		ctx, stop := withSignals(cmd.Context())
+		defer stop()
+		on.Stderr = cmd.ErrOrStderr()
+		table, wrong := b.Run(ctx, on)
+		if table == "" {
+			return wrong
+		}
+		table += measuredBy(cmd, args...)
+		fmt.Fprint(cmd.OutOrStdout(), table)
+		if out == "" {
+			return wrong
+		}
+		return errors.Join(writeWhole(out, table), wrong)
+	}
+	return cmd
 }
 
 // measuredBy is the command that measures again, with the flags that were
@@ -91,13 +94,4 @@ func measuredBy(cmd *cobra.Command, args ...string) string {
 		}
 	})
 	return fmt.Sprintf("Measured by:\n\n```console\n$ %s\n```\n", strings.Join(append(words, args...), " "))
-}
-
-// print prints a table and may keep it.
-func (b *benchFlags) print(cmd *cobra.Command, text string) error {
-	fmt.Fprint(cmd.OutOrStdout(), text)
-	if b.out == "" {
-		return nil
-	}
-	return writeWhole(b.out, text)
 }

@@ -4,10 +4,15 @@ package bench
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
+	"github.com/spf13/pflag"
 )
 
 // The tasks of this package, each one boot.
@@ -26,14 +31,79 @@ func Handlers() task.Handlers {
 	}
 }
 
-// Hold measures held readers on a kernel of the target.
-func Hold(ctx context.Context, t target.Target, kernel int, c HoldConfig, onProgress func(task.Progress)) ([]HoldRow, target.Done, error) {
-	return target.Call[[]HoldRow](ctx, t, kernel, target.Work{Task: taskHold, Request: c, OnProgress: onProgress})
+// Benchmark is one figure of what mapprof itself costs, with its parameters.
+type Benchmark interface {
+	// AddFlags registers the parameters with their defaults.
+	AddFlags(fs *pflag.FlagSet)
+	// Check validates them. Its error is the user's mistake.
+	Check() error
+	// Run measures, and returns a table as Markdown, which stands where err says
+	// what of it is not as it must be, too.
+	Run(ctx context.Context, on Machines) (table string, err error)
 }
 
-// Watch measures workloads with probes and without on a kernel of the target.
-func Watch(ctx context.Context, t target.Target, kernel int, churns []WatchedChurn, onProgress func(task.Progress)) ([]WatchedResult, target.Done, error) {
-	return target.Call[[]WatchedResult](ctx, t, kernel, target.Work{Task: taskWatching, Request: churns, OnProgress: onProgress})
+// Description is what is known of a benchmark without making one.
+type Description struct {
+	Name, Short string
+	// Kernels are those that it measures on by default; none: they are its
+	// arguments.
+	Kernels []string
+	// Machine is what they are booted on.
+	Machine target.Machine
+	// Accel and Clock say that the user may choose that.
+	Accel, Clock bool
+	New          func() Benchmark
+}
+
+// All lists the benchmarks.
+func All() []Description {
+	return []Description{
+		{Name: "overhead", Short: "Measure what mapprof run costs beside its workload", Kernels: []string{"6.12"}, Machine: target.Machine{Accel: "tcg"}, Accel: true,
+			New: func() Benchmark { return new(overhead) }},
+		{Name: "probe-cost", Short: "Measure what probes on a lookup cost, in instructions", Kernels: []string{"6.12"},
+			// The initramfs with bpftrace and its libraries is 250 MB, and it
+			// needs half a gigabyte to compile.
+			Machine: target.Machine{Clock: results.ClockICount, MemoryBytes: 3 << 30},
+			New:     func() Benchmark { return new(probeCosts) }},
+		{Name: "hold", Short: "Hold readers for known times and compare with what is measured", Kernels: []string{"6.12", "7.2"}, Accel: true,
+			New: func() Benchmark { return new(heldReaders) }},
+		{Name: "watching", Short: "Measure churn with probes and without, in turns", Kernels: []string{"6.12"}, Machine: target.Machine{Clock: results.ClockWall}, Accel: true, Clock: true,
+			New: func() Benchmark { return new(watching) }},
+		{Name: "matrix", Short: "Run every strategy of churn on each kernel and print one table",
+			New: func() Benchmark { return new(matrix) }},
+	}
+}
+
+// Machines are the kernels to measure on, and where to say how it goes.
+type Machines struct {
+	Kernels []string // as the user named them
+	Machine target.Machine
+	Offline bool // never use the network
+	Stderr  io.Writer
+}
+
+// each does something on each of the kernels.
+func (m *Machines) each(ctx context.Context, f func(t target.Target, kernel string) error) error {
+	for _, name := range m.Kernels {
+		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: m.Offline})
+		if err == nil {
+			err = f(&target.VM{Machine: m.Machine, Images: []kernels.Kernel{k}}, name)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// call does a task of this package on a target, and says how it goes.
+func call[Reply any](ctx context.Context, m *Machines, t target.Target, kernel, name string, request any) (Reply, target.Outcome, error) {
+	reply, done, err := target.Call[Reply](ctx, t, 0, target.Work{Task: name, Request: request,
+		OnProgress: func(p task.Progress) { fmt.Fprintln(m.Stderr, p.Stage) }})
+	for _, text := range done.Outcome.Warnings {
+		fmt.Fprintf(m.Stderr, "warning: %s: %s\n", kernel, text)
+	}
+	return reply, done.Outcome, err
 }
 
 // say tells of progress where a stage is a sentence.

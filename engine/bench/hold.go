@@ -17,17 +17,18 @@ import (
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/workloads/hold"
+	"github.com/spf13/pflag"
 )
 
-// HoldConfig says what the guest of mapprof bench hold measures.
-type HoldConfig struct {
+// holdConfig says what the guest of mapprof bench hold measures.
+type holdConfig struct {
 	Count int
 	// Lengths of the holds by the kind of the reader.
 	Lengths map[string][]time.Duration
 }
 
-// HoldRow compares a hold with what the probes measured meanwhile.
-type HoldRow struct {
+// holdRow compares a hold with what the probes measured meanwhile.
+type holdRow struct {
 	Strategy string // that churn was asked for
 	Reader   string // kind of the held reader; empty: none
 	Length   time.Duration
@@ -93,11 +94,11 @@ var holdPhases = map[string]string{
 
 // measureHolds runs in the guest: no hold and each length, and a reader where
 // it must not show.
-func measureHolds(ctx context.Context, env *task.Env, c HoldConfig) ([]HoldRow, error) {
+func measureHolds(ctx context.Context, env *task.Env, c holdConfig) ([]holdRow, error) {
 	if err := startFtrace(srcuLook); err != nil {
 		return nil, err
 	}
-	var rows []HoldRow
+	var rows []holdRow
 	add := func(strategy, reader string, lengths ...time.Duration) error {
 		say(env, fmt.Sprintf("strategy %s, reader %s held for %v in turn", strategy, reader, lengths))
 		more, err := measureHold(ctx, c.Count, strategy, reader, lengths)
@@ -124,7 +125,7 @@ type holdTrial struct {
 
 // measureHold lets the lengths take turns, death by death, so that what disturbs
 // the machine for a while disturbs all alike.
-func measureHold(ctx context.Context, count int, strategy, reader string, lengths []time.Duration) ([]HoldRow, error) {
+func measureHold(ctx context.Context, count int, strategy, reader string, lengths []time.Duration) ([]holdRow, error) {
 	// What the trial before has left to clean up (programs, trampolines) would
 	// keep RCU busy during the first deaths.
 	time.Sleep(2 * time.Second)
@@ -146,7 +147,7 @@ func measureHold(ctx context.Context, count int, strategy, reader string, length
 	if err != nil {
 		return nil, err
 	}
-	var rows []HoldRow
+	var rows []holdRow
 	for turn, length := range lengths {
 		of := func(all []int64) []int64 {
 			var out []int64
@@ -155,7 +156,7 @@ func measureHold(ctx context.Context, count int, strategy, reader string, length
 			}
 			return out
 		}
-		row := HoldRow{Strategy: strategy, Reader: reader, Length: length, Phase: holdPhases[strategy]}
+		row := holdRow{Strategy: strategy, Reader: reader, Length: length, Phase: holdPhases[strategy]}
 		wait := row
 		wait.Phase = results.PhaseUpdateWait
 		switch {
@@ -218,7 +219,7 @@ func byOperation(t *trial.Measurement, count int, strategy string) (m holdTrial,
 
 // notHeld fills in what was measured in a phase that no hold lengthens; held
 // are those of a reader of another kind, if there is one.
-func (r HoldRow) notHeld(held, measured []int64) HoldRow {
+func (r holdRow) notHeld(held, measured []int64) holdRow {
 	r.N, r.Measured = len(measured), spread(measured)
 	r.Excess = r.Measured
 	if len(held) > 0 {
@@ -230,7 +231,7 @@ func (r HoldRow) notHeld(held, measured []int64) HoldRow {
 // heldBy fills in what was measured in the phase that the reader lengthens:
 // for each death how long the reader was held at least, when it left, the
 // phase's length and end, and what lookedAfter says, if anything.
-func (r HoldRow) heldBy(held, left, measured, ends, looked []int64) HoldRow {
+func (r holdRow) heldBy(held, left, measured, ends, looked []int64) holdRow {
 	excess := make([]int64, len(measured))
 	for i := range measured {
 		excess[i] = ends[i] - left[i]
@@ -256,10 +257,10 @@ func spread(v []int64) [3]int64 {
 	return [3]int64{s[0], s[len(s)/2], s[len(s)-1]}
 }
 
-// CheckHolds says what of the calibration does not hold.
-func CheckHolds(rows []HoldRow) error {
+// checkHolds says what of the calibration does not hold.
+func checkHolds(rows []holdRow) error {
 	var errs []error
-	base := map[string]HoldRow{}
+	base := map[string]holdRow{}
 	for _, r := range rows {
 		at := r.Strategy + " " + r.Phase
 		if r.Reader == "" {
@@ -288,15 +289,15 @@ func CheckHolds(rows []HoldRow) error {
 // The maxima of two equal samples would differ one way or the other. That more
 // than a quarter of one, 6 of 20, is over the maximum of the other has a chance
 // of 1 in 99: those are the last 6 of 40, C(20,6)/C(40,6).
-func (r HoldRow) within(base HoldRow) bool {
+func (r holdRow) within(base holdRow) bool {
 	return r.Quartile <= base.Measured[2]
 }
 
-func WriteHolds(w *strings.Builder, o target.Outcome, rows []HoldRow) {
+func writeHolds(w *strings.Builder, o target.Outcome, rows []holdRow) {
 	fmt.Fprintf(w, "%s, %d CPUs, QEMU %s, %s; times in ms, `min / median / max`:\n\n", o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel))
 	w.WriteString("| strategy | reader held | deaths | phase | held, by the reader | measured | excess | of it until SRCU looked | shorter than the hold | excess within the spread without one |\n" +
 		"|---|---|---:|---|---|---|---|---|---:|---|\n")
-	base := map[string]HoldRow{}
+	base := map[string]holdRow{}
 	for _, r := range rows {
 		at := r.Strategy + " " + r.Phase
 		if r.Reader == "" {
@@ -323,4 +324,44 @@ func WriteHolds(w *strings.Builder, o target.Outcome, rows []HoldRow) {
 func msSpread(v [3]int64) string {
 	ms := func(ns int64) string { return fmt.Sprintf("%.1f", float64(ns)/1e6) }
 	return ms(v[0]) + " / " + ms(v[1]) + " / " + ms(v[2])
+}
+
+// heldReaders is the benchmark.
+type heldReaders struct {
+	config          holdConfig
+	rcu, tasksTrace []time.Duration
+}
+
+// AddFlags implements Benchmark.
+func (h *heldReaders) AddFlags(fs *pflag.FlagSet) {
+	fs.IntVar(&h.config.Count, "count", 20, "deaths for each length")
+	fs.DurationSliceVar(&h.rcu, "rcu", []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond}, "holds of the RCU reader")
+	fs.DurationSliceVar(&h.tasksTrace, "tasks-trace", []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond}, "holds of the tasks-trace reader")
+}
+
+// Check implements Benchmark.
+func (h *heldReaders) Check() error {
+	if h.config.Count < 1 || len(h.rcu) == 0 || len(h.tasksTrace) == 0 {
+		return errors.New("--count must be at least 1, and --rcu and --tasks-trace name a length each")
+	}
+	return nil
+}
+
+// Run implements Benchmark.
+func (h *heldReaders) Run(ctx context.Context, on Machines) (string, error) {
+	h.config.Lengths = map[string][]time.Duration{results.StrategyRCU: h.rcu, results.StrategyTasksTrace: h.tasksTrace}
+	var text strings.Builder
+	var wrong []error
+	err := on.each(ctx, func(t target.Target, kernel string) error {
+		rows, outcome, err := call[[]holdRow](ctx, &on, t, kernel, taskHold, h.config)
+		if err != nil {
+			return err
+		}
+		writeHolds(&text, outcome, rows)
+		if err := checkHolds(rows); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", kernel, err))
+		}
+		return nil
+	})
+	return text.String(), errors.Join(append(wrong, err)...)
 }

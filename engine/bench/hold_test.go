@@ -21,10 +21,10 @@ import (
 // TestCheckHolds: the calibration must be able to fail.
 func TestCheckHolds(t *testing.T) {
 	const ms = int64(time.Millisecond)
-	base := HoldRow{Strategy: "rcu", Phase: results.PhaseRCUGP}.notHeld(nil, []int64{10 * ms, 14 * ms, 20 * ms, 22 * ms})
+	base := holdRow{Strategy: "rcu", Phase: results.PhaseRCUGP}.notHeld(nil, []int64{10 * ms, 14 * ms, 20 * ms, 22 * ms})
 	held := []int64{30 * ms, 30 * ms, 31 * ms, 32 * ms}
 	// The operations wait for 1 ms before that is seen.
-	row := func(looked []int64, measured ...int64) HoldRow {
+	row := func(looked []int64, measured ...int64) holdRow {
 		left, ends := make([]int64, 4), make([]int64, 4)
 		for i := range measured {
 			measured[i] *= ms
@@ -34,18 +34,18 @@ func TestCheckHolds(t *testing.T) {
 		for i := range looked {
 			looked[i] *= ms
 		}
-		r := HoldRow{Strategy: "rcu", Reader: "rcu", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
+		r := holdRow{Strategy: "rcu", Reader: "rcu", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
 		return r.heldBy(held, left, measured, ends, looked)
 	}
-	other := func(measured ...int64) HoldRow {
+	other := func(measured ...int64) holdRow {
 		for i := range measured {
 			measured[i] *= ms
 		}
-		r := HoldRow{Strategy: "rcu", Reader: "tasks-trace", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
+		r := holdRow{Strategy: "rcu", Reader: "tasks-trace", Length: 30 * time.Millisecond, Phase: results.PhaseRCUGP}
 		return r.notHeld(held, measured)
 	}
 	for name, tt := range map[string]struct {
-		row    HoldRow
+		row    holdRow
 		want   string // in the error; empty: none
 		within string // in the table
 	}{
@@ -59,13 +59,13 @@ func TestCheckHolds(t *testing.T) {
 		"a reader of other kind":  {other(10, 14, 15, 20), "", "is not waited for"},
 		"of other kind, and seen": {other(40, 40, 45, 50), "not one that counts", "is not waited for"},
 	} {
-		rows := []HoldRow{base, tt.row}
-		err := CheckHolds(rows)
+		rows := []holdRow{base, tt.row}
+		err := checkHolds(rows)
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 		var text strings.Builder
-		WriteHolds(&text, target.Outcome{}, rows)
+		writeHolds(&text, target.Outcome{}, rows)
 		if !strings.Contains(text.String(), tt.within) {
 			t.Errorf("%s: %q is not in\n%s", name, tt.within, text.String())
 		}
@@ -109,7 +109,7 @@ func TestParseFtrace(t *testing.T) {
 
 // TestWatchedRates: ratio and error by hand.
 func TestWatchedRates(t *testing.T) {
-	r := WatchedResult{
+	r := watchedResult{
 		Without: []watchedRound{{Ops: 100, DurationNS: 1e9, MedianNS: 5}, {Ops: 100, DurationNS: 1e9, MedianNS: 7}},
 		With:    []watchedRound{{Ops: 100, DurationNS: 2e9, MedianNS: 9, Puts: 100, Lost: 1}, {Ops: 100, DurationNS: 2e9, MedianNS: 9, Puts: 100}},
 	}.rates(2)

@@ -16,10 +16,11 @@ import (
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
+	"github.com/spf13/pflag"
 )
 
-// MatrixRow is one kernel with one strategy.
-type MatrixRow struct {
+// matrixRow is one kernel with one strategy.
+type matrixRow struct {
 	kernel, strategy string
 	observed         string
 	deaths, expected uint64
@@ -28,12 +29,12 @@ type MatrixRow struct {
 	err              string // empty: pass
 }
 
-// MatrixOf runs one kernel in a process of its own: whatever happens there,
+// matrixOf runs one kernel in a process of its own: whatever happens there,
 // the table goes on.
-func MatrixOf(ctx context.Context, kernel string, count int, offline bool, limit time.Duration) []MatrixRow {
+func matrixOf(ctx context.Context, kernel string, count int, offline bool, limit time.Duration) []matrixRow {
 	var strategies []string
-	fail := func(err error) []MatrixRow {
-		return []MatrixRow{{kernel: kernel, strategy: strings.Join(strategies, ", "), err: err.Error()}}
+	fail := func(err error) []matrixRow {
+		return []matrixRow{{kernel: kernel, strategy: strings.Join(strategies, ", "), err: err.Error()}}
 	}
 	churn, _, err := workloads.New("churn", nil)
 	if err != nil {
@@ -69,7 +70,7 @@ func MatrixOf(ctx context.Context, kernel string, count int, offline bool, limit
 		said, _, _ = strings.Cut(said, "\n")
 		return fail(errors.Join(runErr, errors.New(said)))
 	}
-	rows := make([]MatrixRow, 0, len(d.Run.Scenarios))
+	rows := make([]matrixRow, 0, len(d.Run.Scenarios))
 	for i := range d.Run.Scenarios {
 		rows = append(rows, matrixRowOf(d.Run, i))
 	}
@@ -79,9 +80,9 @@ func MatrixOf(ctx context.Context, kernel string, count int, offline bool, limit
 	return rows
 }
 
-func matrixRowOf(run *results.Run, i int) MatrixRow {
+func matrixRowOf(run *results.Run, i int) matrixRow {
 	s := run.Scenarios[i]
-	row := MatrixRow{kernel: s.Kernel, strategy: s.Strategy.Requested, observed: pathsOf(s.Strategy.Paths),
+	row := matrixRow{kernel: s.Kernel, strategy: s.Strategy.Requested, observed: pathsOf(s.Strategy.Paths),
 		limbo: s.Phases[results.PhaseLimbo], loss: s.Loss}
 	for _, t := range s.Trials {
 		row.deaths, row.expected = row.deaths+t.Freed, row.expected+t.Expected
@@ -106,7 +107,7 @@ func pathsOf(paths map[string]uint64) string {
 	return strings.Join(names, "")
 }
 
-func MatrixTable(rows []MatrixRow) (text string, failed int) {
+func matrixTable(rows []matrixRow) (text string, failed int) {
 	var b strings.Builder
 	b.WriteString("| kernel | strategy | | observed path | deaths | median limbo | lost or missed |\n|---|---|---|---|---:|---:|---|\n")
 	for _, r := range rows {
@@ -122,4 +123,36 @@ func MatrixTable(rows []MatrixRow) (text string, failed int) {
 			safetext.Text(r.observed), r.deaths, r.expected, limbo, results.LossText(r.loss))
 	}
 	return b.String(), failed
+}
+
+// matrix is the benchmark.
+type matrix struct {
+	count int
+	limit time.Duration
+}
+
+// AddFlags implements Benchmark.
+func (m *matrix) AddFlags(fs *pflag.FlagSet) {
+	fs.IntVar(&m.count, "count", 60, "deaths of each strategy")
+	fs.DurationVar(&m.limit, "limit", 10*time.Minute, "limit on what one kernel may take, all strategies together")
+}
+
+// Check implements Benchmark.
+func (m *matrix) Check() error { return nil }
+
+// Run implements Benchmark.
+func (m *matrix) Run(ctx context.Context, on Machines) (string, error) {
+	var rows []matrixRow
+	for _, kernel := range on.Kernels {
+		if ctx.Err() != nil {
+			return "", errors.New("interrupted")
+		}
+		fmt.Fprintf(on.Stderr, "%s\n", safetext.Text(kernel))
+		rows = append(rows, matrixOf(ctx, kernel, m.count, on.Offline, m.limit)...)
+	}
+	text, failed := matrixTable(rows)
+	if failed > 0 {
+		return text + "\n", fmt.Errorf("%d of %d failed", failed, len(rows))
+	}
+	return text + "\n", nil
 }

@@ -13,35 +13,52 @@ import (
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/target"
+	"github.com/spf13/pflag"
 )
 
-// ProbeCosts measures what probes on a lookup cost, on a kernel of the target,
-// whose clock must be the deterministic one. bpftrace names a program to compare
-// with; empty: none. It needs about 3 GiB of memory: with its libraries it is
-// 250 MB, and it needs half a gigabyte to compile.
-func ProbeCosts(ctx context.Context, t target.Target, kernel int, bpftrace string) ([]ProbeCost, target.Done, error) {
-	w := target.Work{Task: taskProbeCost, Files: map[string][]byte{}}
-	var config probeCostConfig
-	if bpftrace != "" {
-		var err error
-		if config.Bpftrace, err = gatherProgram(ctx, bpftrace, w.Files); err != nil {
-			return nil, target.Done{}, err
-		}
-	}
-	w.Request = config
-	costs, done, err := target.Call[[]ProbeCost](ctx, t, kernel, w)
-	if err == nil && len(costs) == 0 {
-		err = errors.New("the guest sent no costs")
-	}
-	for i := range costs {
-		costs[i].Attached = safetext.Name(costs[i].Attached)
-	}
-	return costs, done, err
+// probeCosts is the benchmark.
+type probeCosts struct{ bpftrace string }
+
+// AddFlags implements Benchmark.
+func (p *probeCosts) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&p.bpftrace, "bpftrace", "bpftrace", "bpftrace to compare with; empty: none")
 }
 
-// ProbeCostTable writes the costs as Markdown, with the command that measures
-// them again.
-func ProbeCostTable(costs []ProbeCost, out target.Outcome, kernel string) string {
+// Check implements Benchmark.
+func (p *probeCosts) Check() error { return nil }
+
+// Run implements Benchmark.
+func (p *probeCosts) Run(ctx context.Context, on Machines) (string, error) {
+	var text strings.Builder
+	text.WriteString("# What mapprof's own probes cost\n")
+	err := on.each(ctx, func(t target.Target, kernel string) error {
+		w := target.Work{Task: taskProbeCost, Files: map[string][]byte{}}
+		var config probeCostConfig
+		if p.bpftrace != "" {
+			var err error
+			if config.Bpftrace, err = gatherProgram(ctx, p.bpftrace, w.Files); err != nil {
+				return err
+			}
+		}
+		w.Request = config
+		costs, done, err := target.Call[[]probeCost](ctx, t, 0, w)
+		if err == nil && len(costs) == 0 {
+			err = errors.New("the guest sent no costs")
+		}
+		if err != nil {
+			return err
+		}
+		for i := range costs {
+			costs[i].Attached = safetext.Name(costs[i].Attached)
+		}
+		text.WriteString("\n" + probeCostTable(costs, done.Outcome))
+		return nil
+	})
+	return text.String(), err
+}
+
+// probeCostTable writes the costs as Markdown.
+func probeCostTable(costs []probeCost, out target.Outcome) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Instructions per `BPF_MAP_LOOKUP_ELEM` of an array, from Go, with probes on `%s`: median and p99 of n calls, all in one boot of %s (QEMU %s, TCG, `-icount`, 1 CPU).\n\n",
 		benchFunction, out.Release, out.QEMU)
@@ -54,7 +71,6 @@ func ProbeCostTable(costs []ProbeCost, out target.Outcome, kernel string) string
 		}
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s |\n", c.Attached, c.N, c.Median, c.P99, added)
 	}
-	fmt.Fprintf(&b, "\nMeasured by:\n\n```console\n$ mapprof bench probe-cost --kernel %s\n```\n", kernel)
 	return b.String()
 }
 

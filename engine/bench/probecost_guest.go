@@ -28,9 +28,9 @@ type probeCostConfig struct {
 	Bpftrace string // its path there; empty: not compared with
 }
 
-// ProbeCost is what one lookup costs with one kind of probe attached. On the
+// probeCost is what one lookup costs with one kind of probe attached. On the
 // icount clock a nanosecond is an instruction.
-type ProbeCost struct {
+type probeCost struct {
 	Attached string `json:"attached"`
 	N        int    `json:"n"`
 	Median   int64  `json:"median"`
@@ -58,7 +58,7 @@ kfunc:vmlinux:` + benchFunction + ` { @start[tid] = nsecs; }
 kretfunc:vmlinux:` + benchFunction + ` /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }`
 
 // measureProbeCosts measures one after the other in this boot.
-func measureProbeCosts(_ context.Context, _ *task.Env, c probeCostConfig) ([]ProbeCost, error) {
+func measureProbeCosts(_ context.Context, _ *task.Env, c probeCostConfig) ([]probeCost, error) {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "bench", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 16})
 	if err != nil {
 		return nil, fmt.Errorf("create map: %w", err)
@@ -66,8 +66,8 @@ func measureProbeCosts(_ context.Context, _ *task.Env, c probeCostConfig) ([]Pro
 	defer m.Close()
 	debug.SetGCPercent(-1)
 	runtime.LockOSThread()
-	var costs []ProbeCost
-	add := func(name string, measure func() (ProbeCost, error)) error {
+	var costs []probeCost
+	add := func(name string, measure func() (probeCost, error)) error {
 		cost, err := measure()
 		if err != nil {
 			return fmt.Errorf("measure with %s attached: %w", name, err)
@@ -76,17 +76,17 @@ func measureProbeCosts(_ context.Context, _ *task.Env, c probeCostConfig) ([]Pro
 		costs = append(costs, cost)
 		return nil
 	}
-	plain := func() (ProbeCost, error) { return timeLookups(m) }
+	plain := func() (probeCost, error) { return timeLookups(m) }
 	if err := errors.Join(
 		add(benchNothing, plain),
-		add(benchEmpty, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{Empty: true}) }),
-		add(benchOwn, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{}) }),
-		add(benchOwnMany, func() (ProbeCost, error) { return withLookupProbe(m, probes.LookupConfig{ManyCPUs: true}) }),
+		add(benchEmpty, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{Empty: true}) }),
+		add(benchOwn, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{}) }),
+		add(benchOwnMany, func() (probeCost, error) { return withLookupProbe(m, probes.LookupConfig{ManyCPUs: true}) }),
 	); err != nil {
 		return nil, err
 	}
 	if c.Bpftrace != "" {
-		if err := add(benchBpftrace, func() (ProbeCost, error) { return withBpftrace(m, c.Bpftrace) }); err != nil {
+		if err := add(benchBpftrace, func() (probeCost, error) { return withBpftrace(m, c.Bpftrace) }); err != nil {
 			return nil, err
 		}
 	}
@@ -97,11 +97,11 @@ func measureProbeCosts(_ context.Context, _ *task.Env, c probeCostConfig) ([]Pro
 	return costs, nil
 }
 
-func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ ProbeCost, err error) {
+func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ probeCost, err error) {
 	cfg.Function, cfg.Map = benchFunction, m
 	p, err := probes.AttachLookup(cfg)
 	if err != nil {
-		return ProbeCost{}, err
+		return probeCost{}, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	c, err := timeLookups(m)
@@ -119,16 +119,16 @@ func withLookupProbe(m *ebpf.Map, cfg probes.LookupConfig) (_ ProbeCost, err err
 	return c, nil
 }
 
-func withBpftrace(m *ebpf.Map, path string) (_ ProbeCost, err error) {
+func withBpftrace(m *ebpf.Map, path string) (_ probeCost, err error) {
 	cmd := exec.Command(path, "-e", bpftraceScript)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return ProbeCost{}, err
+		return probeCost{}, err
 	}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
-		return ProbeCost{}, err
+		return probeCost{}, err
 	}
 	lines := bufio.NewReader(out)
 	for {
@@ -137,7 +137,7 @@ func withBpftrace(m *ebpf.Map, path string) (_ ProbeCost, err error) {
 			break
 		}
 		if err != nil {
-			return ProbeCost{}, fmt.Errorf("bpftrace ended before it was attached: %w", errors.Join(cmd.Wait(), errors.New(stderr.String())))
+			return probeCost{}, fmt.Errorf("bpftrace ended before it was attached: %w", errors.Join(cmd.Wait(), errors.New(stderr.String())))
 		}
 	}
 	c, err := timeLookups(m)
@@ -167,7 +167,7 @@ func withBpftrace(m *ebpf.Map, path string) (_ ProbeCost, err error) {
 }
 
 // timeLookups times each of many BPF_MAP_LOOKUP_ELEM calls by itself.
-func timeLookups(m *ebpf.Map) (ProbeCost, error) {
+func timeLookups(m *ebpf.Map) (probeCost, error) {
 	key, value := new(uint32), new(uint64)
 	attr := struct {
 		fd, pad    uint32
@@ -180,7 +180,7 @@ func timeLookups(m *ebpf.Map) (ProbeCost, error) {
 		_, _, errno := unix.RawSyscall(unix.SYS_BPF, unix.BPF_MAP_LOOKUP_ELEM, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 		took := time.Since(begin)
 		if errno != 0 {
-			return ProbeCost{}, fmt.Errorf("look up: %w", errno)
+			return probeCost{}, fmt.Errorf("look up: %w", errno)
 		}
 		if i >= 0 { // the first are for warming up
 			times[i] = took.Nanoseconds()
@@ -189,5 +189,5 @@ func timeLookups(m *ebpf.Map) (ProbeCost, error) {
 	runtime.KeepAlive(key)
 	runtime.KeepAlive(value)
 	slices.Sort(times)
-	return ProbeCost{N: len(times), Median: times[len(times)/2], P99: times[len(times)*99/100]}, nil
+	return probeCost{N: len(times), Median: times[len(times)/2], P99: times[len(times)*99/100]}, nil
 }

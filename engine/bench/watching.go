@@ -14,14 +14,15 @@ import (
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
+	"github.com/spf13/pflag"
 )
 
 // leastThroughput is what the default churn must keep of its throughput under
 // the probes.
 const leastThroughput = 0.97
 
-// WatchedChurn is one workload that is run with and without probes.
-type WatchedChurn struct {
+// watchedChurn is one workload that is run with and without probes.
+type watchedChurn struct {
 	Name     string
 	Strategy string
 	Params   map[string]string
@@ -32,9 +33,9 @@ type WatchedChurn struct {
 	Required bool
 }
 
-// WatchedChurns are in the order of the table.
-func WatchedChurns(rounds int) []WatchedChurn {
-	return []WatchedChurn{
+// watchedChurns are in the order of the table.
+func watchedChurns(rounds int) []watchedChurn {
+	return []watchedChurn{
 		{Name: "churn, as by default", Strategy: "rcu", Batch: 1, Rounds: rounds, Required: true},
 		{Name: "churn --strategy tasks-trace", Strategy: "tasks-trace", Batch: 1, Rounds: rounds, Required: true},
 		{Name: "churn, batches of 32 in a hash", Strategy: "rcu", Batch: 32, Rounds: rounds,
@@ -51,15 +52,15 @@ type watchedRound struct {
 	Puts, Freed, Lost uint64 // Lost: those that did not end too
 }
 
-// WatchedResult has the rounds of one workload in the order in which they
+// watchedResult has the rounds of one workload in the order in which they
 // took turns.
-type WatchedResult struct {
+type watchedResult struct {
 	Without, With []watchedRound
 }
 
 // measureWatching runs in the guest.
-func measureWatching(ctx context.Context, env *task.Env, churns []WatchedChurn) ([]WatchedResult, error) {
-	out := make([]WatchedResult, len(churns))
+func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) ([]watchedResult, error) {
+	out := make([]watchedResult, len(churns))
 	for i, c := range churns {
 		for round := range c.Rounds {
 			say(env, fmt.Sprintf("%s: round %d of %d", c.Name, round+1, c.Rounds))
@@ -83,7 +84,7 @@ func measureWatching(ctx context.Context, env *task.Env, churns []WatchedChurn) 
 	return out, nil
 }
 
-func watchedRun(ctx context.Context, c *WatchedChurn, without bool) (watchedRound, error) {
+func watchedRun(ctx context.Context, c *watchedChurn, without bool) (watchedRound, error) {
 	// What the run before left behind, maps and programs, is freed first.
 	time.Sleep(500 * time.Millisecond)
 	t, err := measure(ctx, &trial.Job{Workload: "churn", Strategy: c.Strategy, Params: c.Params, Options: trial.Options{NoProbes: without}})
@@ -111,7 +112,7 @@ type rates struct {
 	Lost      uint64
 }
 
-func (r WatchedResult) rates(batch uint64) rates {
+func (r watchedResult) rates(batch uint64) rates {
 	var out rates
 	var relative [2]float64 // squared standard errors
 	for i, rounds := range [][]watchedRound{r.Without, r.With} {
@@ -149,9 +150,9 @@ func squaredError(v []float64) float64 {
 	return sum / float64(len(v)-1) / float64(len(v)) / (mean * mean)
 }
 
-// WriteWatching writes the table of one kernel and says what is not as it
+// writeWatching writes the table of one kernel and says what is not as it
 // must be.
-func WriteWatching(w *strings.Builder, o target.Outcome, churns []WatchedChurn, measured []WatchedResult) error {
+func writeWatching(w *strings.Builder, o target.Outcome, churns []watchedChurn, measured []watchedResult) error {
 	var errs []error
 	fmt.Fprintf(w, "%s, CPUs: %d, QEMU %s, %s, %s clock; one boot, rounds with probes and without take turns; ± is one standard error over the rounds:\n\n",
 		o.Release, o.CPUs, o.QEMU, strings.ToUpper(o.Accel), o.Clock)
@@ -182,4 +183,47 @@ func shortTime(ns int64) string {
 	default:
 		return fmt.Sprintf("%.1f µs", float64(ns)/1e3)
 	}
+}
+
+// watching is the benchmark.
+type watching struct {
+	rounds int
+	only   string
+	churns []watchedChurn
+}
+
+// AddFlags implements Benchmark.
+func (w *watching) AddFlags(fs *pflag.FlagSet) {
+	fs.IntVar(&w.rounds, "rounds", 10, "rounds of each workload, each with probes and without")
+	fs.StringVar(&w.only, "only", "", "leave out the workloads whose name doesn't contain this")
+}
+
+// Check implements Benchmark.
+func (w *watching) Check() error {
+	if w.rounds < 1 || w.rounds > 1000 {
+		return errors.New("--rounds must be from 1 to 1000")
+	}
+	w.churns = slices.DeleteFunc(watchedChurns(w.rounds), func(c watchedChurn) bool { return !strings.Contains(c.Name, w.only) })
+	if len(w.churns) == 0 {
+		return fmt.Errorf("--only %q leaves no workload", w.only)
+	}
+	return nil
+}
+
+// Run implements Benchmark.
+func (w *watching) Run(ctx context.Context, on Machines) (string, error) {
+	var text strings.Builder
+	var wrong []error
+	err := on.each(ctx, func(t target.Target, kernel string) error {
+		measured, outcome, err := call[[]watchedResult](ctx, &on, t, kernel, taskWatching, w.churns)
+		if err == nil && len(measured) != len(w.churns) {
+			err = errors.New("the guest sent another number of workloads")
+		}
+		if err != nil {
+			return err
+		}
+		wrong = append(wrong, writeWatching(&text, outcome, w.churns, measured))
+		return nil
+	})
+	return text.String(), errors.Join(append(wrong, err)...)
 }
