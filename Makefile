@@ -19,6 +19,7 @@ BIN      := bin/mapprof
 
 # One at a time, so that what they say is seen as they say it.
 VMPACKAGES = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^//go:build vm' .)))
+VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestVM.*OnEveryKernel' .)))
 
 export CGO_ENABLED = 0
 
@@ -62,7 +63,7 @@ vmtest: kernels ## tests that boot kernels under QEMU
 
 vmtest-kernel: KERNELS = $(KERNEL)
 vmtest-kernel: kernels ## of those, the ones for every kernel, on $(KERNEL) alone
-	@MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(GO) test -tags vm -run 'VM.*OnEveryKernel$$' -timeout 60m -v ./cmd/mapprof
+	@for p in $(VMEVERY); do MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(GO) test -tags vm -run 'VM.*OnEveryKernel$$' -timeout 60m -v $$p || exit 1; done
 
 selftest: kernels ## the gate proves itself: unchanged passes, planted fails, incomplete is inconclusive
 	$(BIN) gate --self-test --offline --kernel $(KERNEL)

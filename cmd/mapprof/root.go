@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/internal/safetext"
-
 	"github.com/mapprof/mapprof/internal/version"
 )
 

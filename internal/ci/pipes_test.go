@@ -5,6 +5,7 @@
 package ci
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -180,14 +181,21 @@ func TestPipes(t *testing.T) {
 // TestFuzzSeesStandstill: a target that executes next to nothing fails, and so do
 // one that finds something and a package that doesn't compile.
 func TestFuzzSeesStandstill(t *testing.T) {
-	busy := `i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done` // some CPU time
+	busy := `for ((i = 0; i < 500000; i++)); do :; done` // much more than 0.1 s of CPU time
+	dir := t.TempDir()
+	for name, text := range map[string]string{".ci/fuzz": read(t, ".ci", "fuzz"), "planted/planted_test.go": "func FuzzPlanted(f *testing.F) {}\n"} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		name, target string
 		fails        bool
 		says         string
 	}{
-		{"stands still", busy + `; echo "fuzz: elapsed: 3s, execs: 0 (0/sec)"`, true, "stands still"},
-		{"never began", busy + `; echo "fuzz: elapsed: 3s, gathering baseline coverage: 0/9 completed"`, true, "stands still"},
+		{"stands still", busy + `; echo "fuzz: elapsed: 3s, execs: 1 (0/sec)"`, true, "stands still"},
+		{"never began", `echo "fuzz: elapsed: 3s, gathering baseline coverage: 0/9 completed"`, true, "stands still"},
 		{"runs", `echo "fuzz: elapsed: 3s, execs: 123456 (41152/sec)"`, false, "123456 executions"},
 		{"finds something", `echo "    Failing input written to testdata"; exit 1`, true, "Failing input"},
 		{"is killed", `echo "fuzz: elapsed: 3s, execs: 123456 (41152/sec)"; kill -9 $$`, true, "failed"},
@@ -205,8 +213,8 @@ func TestFuzzSeesStandstill(t *testing.T) {
 "test -c") `+compile+` ;;
 *) exit 1 ;;
 esac`)
-		cmd := inRoot(filepath.Join(root, ".ci", "fuzz"), "3s")
-		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(fake)+string(os.PathListSeparator)+os.Getenv("PATH"))
+		cmd := exec.Command(filepath.Join(dir, ".ci", "fuzz"), "3s")
+		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(fake)+string(os.PathListSeparator)+os.Getenv("PATH"))
 		code, out := ends(t, cmd)
 		if (code != 0) != c.fails || !strings.Contains(out, c.says) {
 			t.Errorf("%s: exit status %d: %s", c.name, code, out)

@@ -195,6 +195,34 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
+// TestOnEveryKernel: the tests that take their kernels from outside are those that
+// make vmtest-kernel runs, by their name. Under another, only 6.12 would be booted.
+func TestOnEveryKernel(t *testing.T) {
+	found := 0
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_vm_test.go") {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, f := range strings.Split(string(data), "\nfunc ")[1:] {
+			name, body, _ := strings.Cut(f, "(")
+			if !strings.Contains(body, "vmtest.Kernels()") {
+				continue
+			}
+			if found++; !strings.HasPrefix(name, "TestVM") || !strings.HasSuffix(name, "OnEveryKernel") {
+				t.Errorf("%s: %s boots every kernel, and its name isn't TestVM…OnEveryKernel", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil || found < 2 {
+		t.Errorf("%d tests on every kernel were found, %v", found, err)
+	}
+}
+
 // TestMatrixHasEveryKernel: the jobs that boot are of the kernels that make test
 // boots.
 func TestMatrixHasEveryKernel(t *testing.T) {
