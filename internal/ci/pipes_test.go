@@ -196,6 +196,7 @@ func TestFuzzSeesStandstill(t *testing.T) {
 	}{
 		{"stands still", busy + `; echo "fuzz: elapsed: 3s, execs: 1 (0/sec)"`, true, "stands still"},
 		{"never began", `echo "fuzz: elapsed: 3s, gathering baseline coverage: 0/9 completed"`, true, "stands still"},
+		{"knows much", `echo "fuzz: elapsed: 1s, gathering baseline coverage: 123/200 completed"`, false, "123 executions"},
 		{"runs", `echo "fuzz: elapsed: 3s, execs: 123456 (41152/sec)"`, false, "123456 executions"},
 		{"finds something", `echo "    Failing input written to testdata"; exit 1`, true, "Failing input"},
 		{"is killed", `echo "fuzz: elapsed: 3s, execs: 123456 (41152/sec)"; kill -9 $$`, true, "failed"},
