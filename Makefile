@@ -44,7 +44,7 @@ build: ## bin/mapprof, static
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)
 
-test: setup-test fmt-check check-generate lint unit fuzz-smoke vmtest selftest browsertest ## all tests, those in VMs included
+test: setup-test fmt-check check-generate lint unit cross fuzz-smoke vmtest selftest browsertest ## all tests, those in VMs included
 
 unit: ## tests that need no kernel
 	$(GO) vet -tags vm,browser ./...

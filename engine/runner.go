@@ -197,10 +197,10 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	done, err := r.Target.Do(ctx, p.kernel, target.Work{
 		Task: trial.TaskRun, Request: p.job, Dir: dir, Stop: r.Stop, OnProgress: r.Progress.Stage,
 	})
-	r.timedOut = done.Outcome.TimedOut
 	if err != nil {
 		return err
 	}
+	r.timedOut = done.Outcome.TimedOut
 	part, err := results.Open(dir)
 	if err != nil {
 		return fmt.Errorf("read what the trial gave: %w", err)

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -66,7 +67,7 @@ func init() {
 		if err != nil {
 			return err
 		}
-		return ch.SendFile("run.json", strings.NewReader(`{"schema_version": 1, "scenarios": [{}]}`))
+		return errors.Join(ch.SendFile("run.json", strings.NewReader(`{"schema_version": 1, "scenarios": [{}]}`)), ch.Send("reply", []byte("{}")))
 	}
 }
 

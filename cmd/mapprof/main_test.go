@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"os"
 	"os/exec"
@@ -15,9 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/mapprof/mapprof/target/guest"
-	"github.com/mapprof/mapprof/target/task"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -25,60 +21,12 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // packageDir is where the tests began, for those that go elsewhere.
 var packageDir, _ = os.Getwd()
 
-// guestMains are jobs of guests that only tests have and that are no tasks, by
-// name.
-var guestMains = map[string]func(args []string) error{}
-
-// guestTasks are tasks of guests that only tests have.
-var guestTasks = task.Handlers{}
-
-// guestMainArg on a VM's kernel command line names one of them, to be done
-// instead of a trial: so a guest goes wrong under the program as it is.
-const guestMainArg = "MAPPROF_TEST_GUEST="
-
-// jobName is what this guest is to do.
-func jobName() string {
-	if os.Args[1] != guest.Command {
-		return os.Args[1]
-	}
-	cmdline, err := os.ReadFile("/proc/cmdline")
-	if err != nil {
-		return os.Args[2]
-	}
-	for arg := range strings.FieldsSeq(string(cmdline)) {
-		if other, ok := strings.CutPrefix(arg, guestMainArg); ok {
-			return other
-		}
-	}
-	return os.Args[2]
-}
-
 // TestMain makes the test binary what mapprof is: the init of its VMs, and
 // the program that their jobs run.
 func TestMain(m *testing.M) {
 	guestInit()
-	if guest.InJob() {
-		os.Exit(guestJob())
-	}
+	endGuestJob()
 	testscript.Main(m, map[string]func(){"mapprof": main})
-}
-
-func guestJob() int {
-	name := jobName()
-	var err error
-	switch {
-	case guestMains[name] != nil:
-		err = guestMains[name](os.Args[2:])
-	case guestTasks[name] != nil:
-		err = guest.Serve(context.Background(), guestTasks, name)
-	default:
-		return run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	}
-	if err != nil {
-		printError(os.Stderr, err)
-		return exitFailure
-	}
-	return exitOK
 }
 
 // mapprof runs the program in this process.

@@ -24,6 +24,10 @@ const (
 	exitInconclusive = 4
 )
 
+// defaultKernel is what a VM boots when --kernel says nothing: the series that
+// Debian's stable backports and most distributions carry now.
+const defaultKernel = "6.12"
+
 // usageError is the user's mistake: exit code 2.
 type usageError struct{ err error }
 

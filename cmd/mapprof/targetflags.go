@@ -22,10 +22,6 @@ import (
 	"github.com/mapprof/mapprof/target/wire"
 )
 
-// defaultKernel is what a VM boots when --kernel says nothing: the series that
-// Debian's stable backports and most distributions carry now.
-const defaultKernel = "6.12"
-
 const (
 	targetAuto  = "auto"
 	targetLocal = "local"

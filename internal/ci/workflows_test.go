@@ -153,8 +153,8 @@ func TestWorkflows(t *testing.T) {
 	for i := 0; i < len(tested); i++ {
 		tested = append(tested, needs[tested[i]]...)
 	}
-	// A part of vmtest, and what doesn't pass yet.
-	tested = append(tested, "vmtest-kernel", "cross")
+	// A part of vmtest.
+	tested = append(tested, "vmtest-kernel")
 	run := map[string]bool{}
 	for _, w := range workflows(t) {
 		if len(w.Permissions) != 1 || w.Permissions["contents"] != "read" {
