@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -161,6 +162,7 @@ func mergeMetrics(ms []results.Metric) results.Metric {
 		return out
 	}
 	out.N, out.Mean = 0, 0
+	out.P50, out.P90, out.P99 = 0, 0, 0
 	var p50, p90, p99 []float64
 	for _, m := range ms {
 		if m.N == 0 {
@@ -175,19 +177,10 @@ func mergeMetrics(ms []results.Metric) results.Metric {
 		out.Mean += (m.Mean - out.Mean) * float64(m.N) / float64(out.N)
 		p50, p90, p99 = append(p50, m.P50), append(p90, m.P90), append(p99, m.P99)
 	}
-	out.P50, out.P90, out.P99 = median(p50), median(p90), median(p99)
+	if out.N > 0 {
+		out.P50, out.P90, out.P99 = median.Of(p50), median.Of(p90), median.Of(p99)
+	}
 	return out
-}
-
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	slices.Sort(v)
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
 }
 
 func AddCounts(dst, src map[string]uint64) {

@@ -170,72 +170,107 @@ func (c *Collector) Finish() (*Outcome, error) {
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return nil, fmt.Errorf("read clock: %w", err)
 	}
-	// Whatever was submitted before this is read before the reader ends.
-	close(c.last)
-	if err := c.reader.Flush(); err != nil {
-		return nil, fmt.Errorf("flush ring buffer: %w", err)
+	if err := c.stopReading(); err != nil {
+		return nil, err
 	}
-	<-c.done
-	if err := c.reader.Close(); err != nil {
-		return nil, fmt.Errorf("close ring buffer: %w", err)
+	mem, err := c.footprint()
+	if err != nil {
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
-		return nil, c.err
+	o := newOutcome(counters, now.Nano())
+	o.Loss["undecodable"] = c.bad
+	stacks := c.symbolizer()
+	o.addDeaths(c.deaths, inflight, mem, stacks)
+	o.addWaits(c.waits)
+	o.addGracePeriods(c.gps)
+	o.Freed, o.InFlight = uint64(len(o.Deaths)), uint64(len(o.Pending))
+	o.Lost = sum(counters.LostDeaths) + o.Loss["time_went_back"] + c.bad
+	o.Stacks, err = stacks.resolve(o.Deaths)
+	return o, err
+}
+
+// stopReading ends the reader when it has read whatever was submitted before.
+func (c *Collector) stopReading() error {
+	close(c.last)
+	if err := c.reader.Flush(); err != nil {
+		return fmt.Errorf("flush ring buffer: %w", err)
 	}
+	<-c.done
+	if err := c.reader.Close(); err != nil {
+		return fmt.Errorf("close ring buffer: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// footprint is the memory of maps on this kernel.
+func (c *Collector) footprint() (footprint, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
-		return nil, err
+		return footprint{}, err
 	}
 	layout, err := c.probes.KernelLayout()
 	if err != nil {
-		return nil, err
+		return footprint{}, err
 	}
-	mem := newFootprint(layout, cpus)
+	return newFootprint(layout, cpus), nil
+}
+
+// newOutcome is an outcome of what the programs counted; every kind of loss is
+// there.
+func newOutcome(counters probes.Counters, atNS int64) *Outcome {
 	o := &Outcome{
-		AtNS: now.Nano(), Puts: counters.Puts,
+		AtNS: atNS, Puts: counters.Puts,
 		Paths: map[string]uint64{}, Excluded: counters.Excluded, Loss: counters.Missed,
 	}
 	for kind, n := range counters.LostDeaths {
 		o.Loss[kind] = n
 	}
-	o.Loss["undecodable"], o.Loss["time_went_back"], o.Loss["callback_unseen"] = c.bad, 0, 0
-	stacks := c.symbolizer()
+	o.Loss["undecodable"], o.Loss["time_went_back"], o.Loss["callback_unseen"] = 0, 0, 0
+	return o
+}
+
+// addDeaths adds those that ended, and those under way that didn't end while
+// their table was read.
+func (o *Outcome) addDeaths(deaths, inflight []probes.DeathEvent, mem footprint, stacks *symbolizer) {
 	ended := map[probes.DeathKey]bool{}
-	for i := range c.deaths {
-		ended[c.deaths[i].Key()] = true
-		d, ok := o.death(&c.deaths[i], mem)
+	for i := range deaths {
+		ended[deaths[i].Key()] = true
+		d, ok := o.death(&deaths[i], mem)
 		if !ok {
 			o.Loss["time_went_back"]++
 			continue
 		}
-		d.Stack = stacks.id(c.deaths[i].StackId)
+		d.Stack = stacks.id(deaths[i].StackId)
 		o.Paths[d.Path]++
 		o.Deaths = append(o.Deaths, d)
 	}
-	// A death that ended while the table was read is in both.
 	for i := range inflight {
 		if !ended[inflight[i].Key()] {
 			o.Pending = append(o.Pending, pendingDeath(&inflight[i], mem))
 		}
 	}
-	for _, w := range c.waits {
+}
+
+func (o *Outcome) addWaits(waits []probes.WaitEvent) {
+	for _, w := range waits {
 		o.UpdateWaitNS = append(o.UpdateWaitNS, int64(w.EndNs-w.StartNs))
 		o.UpdateWaitEndNS = append(o.UpdateWaitEndNS, int64(w.EndNs))
 		if w.Expedited != 0 {
 			o.Expedited++
 		}
 	}
-	for _, g := range c.gps {
+}
+
+func (o *Outcome) addGracePeriods(gps []probes.GPEvent) {
+	for _, g := range gps {
 		if kind := waitNames[g.GpKind]; kind != "" && g.EndNs >= g.StartNs {
 			o.GracePeriods = append(o.GracePeriods, results.GracePeriod{Kind: kind, StartNS: int64(g.StartNs), EndNS: int64(g.EndNs)})
 		}
 	}
-	o.Freed, o.InFlight = uint64(len(o.Deaths)), uint64(len(o.Pending))
-	o.Lost = sum(counters.LostDeaths) + o.Loss["time_went_back"] + c.bad
-	o.Stacks, err = stacks.resolve(o.Deaths)
-	return o, err
 }
 
 // snapshotTries is how often a snapshot is taken anew while deaths are lost.

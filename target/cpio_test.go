@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/target/guest"
 )
 
@@ -135,7 +136,7 @@ func TestInitramfs(t *testing.T) {
 	for _, e := range readCPIO(t, b.Bytes()) {
 		fmt.Fprintf(&got, "%06o %d,%d %s %q\n", e.mode, e.major, e.min, e.name, e.body)
 	}
-	golden(t, "initramfs.golden", got.String())
+	golden.Check(t, "testdata/initramfs.golden", got.String())
 
 	for _, name := range []string{"/init", guest.ArgvFile, "../x"} {
 		if err := writeInitramfs(io.Discard, f, nil, map[string][]byte{name: nil}); err == nil {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/target/kernels"
 )
 
@@ -40,7 +41,7 @@ func TestQEMUArgs(t *testing.T) {
 			}
 			b.WriteString(a)
 		}
-		golden(t, "qemu-"+name+".golden", b.String()+"\n")
+		golden.Check(t, "testdata/qemu-"+name+".golden", b.String()+"\n")
 	}
 }
 

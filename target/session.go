@@ -92,6 +92,23 @@ func (s *session) initramfs() (_ *os.File, err error) {
 	return f, nil
 }
 
+// follower watches one started VM.
+type follower struct {
+	*session
+	process *process
+	qmp     *qmp
+	guest   *hostPort
+
+	reached  chan wire.FrameType // what the guest has come to
+	received chan error          // the end of what it sends
+	stop     <-chan struct{}     // nil: it can't be stopped, or was
+	state    wire.FrameType      // the last that was reached
+	recvErr  error
+	// life ends the VM, late asks its job to end before that, boot ends one of
+	// which nothing was heard.
+	life, late, boot *time.Timer
+}
+
 // follow watches a started VM until it and everything around it has ended.
 func (s *session) follow(ctx context.Context, p *process, console, channel, monitor *os.File) error {
 	consoleEnd := make(chan struct{})
@@ -99,86 +116,80 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 		defer close(consoleEnd)
 		_, _ = io.Copy(s.console, console)
 	}()
-	q := newQMP(monitor)
-
-	reached := make(chan wire.FrameType, 3)
-	toGuest := &hostPort{w: channel}
+	f := &follower{session: s, process: p, qmp: newQMP(monitor), guest: &hostPort{w: channel},
+		reached: make(chan wire.FrameType, 3), received: make(chan error, 1), stop: s.job.Stop,
+		life: time.NewTimer(s.vm.Timeout), late: time.NewTimer(s.vm.Timeout - min(lateness, s.vm.Timeout/4)), boot: time.NewTimer(s.vm.BootTimeout)}
+	defer f.life.Stop()
+	defer f.late.Stop()
+	defer f.boot.Stop()
 	rc := &wire.Receiver{OutDir: s.job.OutDir, Limits: s.job.Limits, Event: s.job.Event,
-		Progress: func(t wire.FrameType) { reached <- t }}
+		Progress: func(t wire.FrameType) { f.reached <- t }}
 	if s.window != nil {
 		rc.Window = s.window
-		rc.Taken = func() error { return toGuest.send(wire.FrameTaken) }
+		rc.Taken = func() error { return f.guest.send(wire.FrameTaken) }
 	}
-	received := make(chan error, 1)
+	received := f.received
 	go func() { received <- rc.Receive(channel) }() // ends when QEMU does
 
-	life := time.NewTimer(s.vm.Timeout)
-	defer life.Stop()
-	late := time.NewTimer(s.vm.Timeout - min(lateness, s.vm.Timeout/4))
-	defer late.Stop()
-	boot := time.NewTimer(s.vm.BootTimeout)
-	defer boot.Stop()
-	stop := s.job.Stop
-	state := wire.FrameType(0)
-	var fail, recvErr error
-	recvEnded := false
-
-	for fail == nil && state != wire.FrameDone {
-		select {
-		case t := <-reached:
-			state = t
-			boot.Stop()
-		case recvErr = <-received:
-			recvEnded = true
-			received = nil
-			// An end is QEMU's end, which says itself why.
-			var broken *wire.ChannelError
-			if recvErr != nil && !(errors.As(recvErr, &broken) && broken.Ended) {
-				fail = recvErr
-			}
-		case <-p.exited:
-			fail = errEndedEarly
-		case <-q.stopped: // "KVM internal error" leaves it standing there
-			fail = &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(p.stderr.String(), errors.New("it stopped the machine"))}
-		case <-boot.C:
-			fail = &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", s.vm.BootTimeout)}
-		case <-life.C:
-			if state == 0 {
-				fail = &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", s.vm.Timeout)}
-				break
-			}
-			fail = &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("not done in %s", s.vm.Timeout)}
-		case <-stop:
-			stop = nil
-			if state == 0 {
-				// Nobody listens yet, and there is nothing to keep.
-				fail = ErrStopped
-				break
-			}
-			_ = toGuest.send(wire.FrameStop) // a dead guest is noticed otherwise
-		case <-late.C:
-			if stop == nil || state == 0 {
-				break // it can't be stopped, or was
-			}
-			stop, s.out.TimedOut = nil, true
-			_ = toGuest.send(wire.FrameStop)
-		case <-ctx.Done():
-			fail = context.Cause(ctx)
-		}
+	var fail error
+	for fail == nil && f.state != wire.FrameDone {
+		fail = f.next(ctx)
 	}
 	if fail == nil {
-		end(q, p)
+		end(f.qmp, p)
 	}
 	if !errors.Is(fail, errEndedEarly) {
 		p.kill()
 	}
 	// QEMU is gone, so both streams end after what is still in them.
 	<-consoleEnd
-	if !recvEnded {
-		recvErr = <-received
+	if f.received != nil {
+		f.recvErr = <-f.received
 	}
 	s.fill(rc)
-	return s.verdict(fail, recvErr, rc, p, q)
+	return s.verdict(fail, f.recvErr, rc, p, f.qmp)
+}
+
+// next waits for the next thing that happens to the VM, and returns why it can't
+// go on.
+func (f *follower) next(ctx context.Context) error {
+	select {
+	case t := <-f.reached:
+		f.state = t
+		f.boot.Stop()
+	case f.recvErr = <-f.received:
+		f.received = nil
+		// An end is QEMU's end, which says itself why.
+		var broken *wire.ChannelError
+		if f.recvErr != nil && !(errors.As(f.recvErr, &broken) && broken.Ended) {
+			return f.recvErr
+		}
+	case <-f.process.exited:
+		return errEndedEarly
+	case <-f.qmp.stopped: // "KVM internal error" leaves it standing there
+		return &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(f.process.stderr.String(), errors.New("it stopped the machine"))}
+	case <-f.boot.C:
+		return &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", f.vm.BootTimeout)}
+	case <-f.life.C:
+		if f.state == 0 {
+			return &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", f.vm.Timeout)}
+		}
+		return &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("not done in %s", f.vm.Timeout)}
+	case <-f.stop:
+		f.stop = nil
+		if f.state == 0 {
+			return ErrStopped // nobody listens yet, and there is nothing to keep
+		}
+		_ = f.guest.send(wire.FrameStop) // a dead guest is noticed otherwise
+	case <-f.late.C:
+		if f.stop != nil && f.state != 0 {
+			f.stop, f.out.TimedOut = nil, true
+			_ = f.guest.send(wire.FrameStop)
+		}
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // lateness is how long before the end of its life a job is told to end, so that

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -289,19 +288,6 @@ func (b *Builder) Build(stacks map[string][]results.Frame, meta Meta) (*pprof.Pr
 		return nil, fmt.Errorf("build profile: %w", err)
 	}
 	return p, nil
-}
-
-// Profile builds the profile of deaths.
-func Profile(deaths iter.Seq[results.Death], stacks map[string][]results.Frame, meta Meta) (*pprof.Profile, error) {
-	b := NewBuilder()
-	var death results.Death // one for all: Add keeps nothing of it
-	for d := range deaths {
-		death = d
-		if err := b.Add(&death); err != nil {
-			return nil, err
-		}
-	}
-	return b.Build(stacks, meta)
 }
 
 func (m Meta) labels(k groupKey) map[string][]string {

@@ -32,9 +32,19 @@ func testMeta() Meta {
 	}
 }
 
+func profileOf(deaths []results.Death, stacks map[string][]results.Frame) (*pprof.Profile, error) {
+	b := NewBuilder()
+	for i := range deaths {
+		if err := b.Add(&deaths[i]); err != nil {
+			return nil, err
+		}
+	}
+	return b.Build(stacks, testMeta())
+}
+
 func build(t testing.TB, deaths []results.Death) *pprof.Profile {
 	t.Helper()
-	p, err := Profile(slices.Values(deaths), synthetic.Stacks, testMeta())
+	p, err := profileOf(deaths, synthetic.Stacks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +322,7 @@ func TestProfileEvilNames(t *testing.T) {
 	d := synthetic.Deaths(1, 1)[0]
 	d.MapName, d.Comm, d.Stack = "a\x1b[31mred\x1b[0m\u202e", "\x1b]0;title\x07x\xff", "evil"
 	stacks := map[string][]results.Frame{"evil": {{Function: "f\x00\n\u009b2Jx", Module: "m\x1b[H"}, {}}}
-	p, err := Profile(slices.Values([]results.Death{d}), stacks, testMeta())
+	p, err := profileOf([]results.Death{d}, stacks)
 	if err != nil {
 		t.Fatal(err)
 	}

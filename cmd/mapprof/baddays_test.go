@@ -90,7 +90,7 @@ func TestDamagedRuns(t *testing.T) {
 			_ = os.Remove("out.html")
 		}
 	}
-	golden(t, "damaged-runs.golden", text.String())
+	checkGolden(t, "damaged-runs.golden", text.String())
 }
 
 // profileFor gives a run the profile that tinyRun leaves out.
@@ -166,7 +166,7 @@ func TestReadOnlyOutput(t *testing.T) {
 		}
 		fmt.Fprintf(&text, "$ mapprof %s\n[exit %d] %s\n", command, code, oneLine(t, command, code, stderr))
 	}
-	golden(t, "read-only.golden", text.String())
+	checkGolden(t, "read-only.golden", text.String())
 }
 
 // TestUnprivileged is the local target for a user who may not trace.
@@ -209,7 +209,7 @@ func TestUnprivileged(t *testing.T) {
 		_ = cmd.Run()
 		fmt.Fprintf(&text, "$ mapprof %s\n[exit %d] %s\n", command, cmd.ProcessState.ExitCode(), masked(messageOf(stderr.String()), trial.Release(), "RELEASE"))
 	}
-	golden(t, "unprivileged.golden", text.String())
+	checkGolden(t, "unprivileged.golden", text.String())
 	left, err := filepath.Glob(filepath.Join(home, "[^.]*")) // but for the cache
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v", left)

@@ -277,7 +277,7 @@ func TestVMSignals(t *testing.T) {
 		}
 		fmt.Fprintf(&text, "%s, %s %s\n  exit %d, left: %s\n  %s\n", tt.when, how, tt.args, code, left(t, v.parent), v.message())
 	}
-	golden(t, "signals.golden", text.String())
+	checkGolden(t, "signals.golden", text.String())
 }
 
 // TestVMKilled kills mapprof, and QEMU under it, with SIGKILL.
@@ -306,7 +306,7 @@ func TestVMKilled(t *testing.T) {
 			t.Errorf("%v\n%s", err, &stderr)
 		}
 		fmt.Fprintf(&text, "the next one: %s, left: %s\n%s\n", next.ProcessState, strings.Join(v.everything(t), ", "), masked(messageOf(stderr.String())))
-		golden(t, "mapprof-killed.golden", text.String())
+		checkGolden(t, "mapprof-killed.golden", text.String())
 	})
 	t.Run("qemu", func(t *testing.T) {
 		v := startVictim(t, bin, "--count", "100000")
@@ -323,7 +323,7 @@ func TestVMKilled(t *testing.T) {
 		if left := scratchLeft(t); len(left) > 0 {
 			t.Errorf("left in the cache: %v", left)
 		}
-		golden(t, "qemu-killed.golden", fmt.Sprintf("exit %d, left: %s\n%s\n", code, left(t, v.parent), v.message()))
+		checkGolden(t, "qemu-killed.golden", fmt.Sprintf("exit %d, left: %s\n%s\n", code, left(t, v.parent), v.message()))
 	})
 }
 
@@ -341,7 +341,7 @@ func TestVMTwoAtOnce(t *testing.T) {
 		}
 		checkContract(t, d)
 	}
-	golden(t, "two-at-once.golden", text.String())
+	checkGolden(t, "two-at-once.golden", text.String())
 	if left := scratchLeft(t); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -353,7 +353,7 @@ func TestVMFullDisk(t *testing.T) {
 	parent := t.TempDir()
 	mount(t, parent, "size=32k")
 	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--strategy", "immediate", "--count", "3000", "-o", filepath.Join(parent, "run"))
-	golden(t, "full-disk.golden", fmt.Sprintf("exit %d\n%s\n", code, masked(messageOf(stderr), parent, "PARENT")))
+	checkGolden(t, "full-disk.golden", fmt.Sprintf("exit %d\n%s\n", code, masked(messageOf(stderr), parent, "PARENT")))
 	if stdout != "" {
 		t.Errorf("printed %s", stdout)
 	}
@@ -397,7 +397,7 @@ func TestVMBootParameters(t *testing.T) {
 			})
 		}
 	})
-	golden(t, "boot-parameters.golden", strings.Join(texts, ""))
+	checkGolden(t, "boot-parameters.golden", strings.Join(texts, ""))
 }
 
 func bootedWith(t *testing.T, parameter string) string {
@@ -478,7 +478,7 @@ func TestVMPending(t *testing.T) {
 	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "10", "--strategy", "tasks-trace", "--drain-timeout", "100ms",
 		"--append", guestMainArg+"held-reader", "-o", dir)
 	head, _, _ := strings.Cut(stdout, "\n")
-	golden(t, "pending.golden", fmt.Sprintf("[exit %d] %s\n%s\n%s", code, masked(messageOf(stderr)), masked(head), factsOf(stdout)))
+	checkGolden(t, "pending.golden", fmt.Sprintf("[exit %d] %s\n%s\n%s", code, masked(messageOf(stderr)), masked(head), factsOf(stdout)))
 }
 
 // TestVMTimeout: a run that --timeout ends keeps what it has.

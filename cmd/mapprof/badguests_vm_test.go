@@ -150,7 +150,7 @@ func TestVMBadGuests(t *testing.T) {
 			t.Errorf("%s: left in the cache: %v", args, scratch)
 		}
 	}
-	golden(t, "bad-guests.golden", text.String())
+	checkGolden(t, "bad-guests.golden", text.String())
 }
 
 // badRun runs with these arguments. Where --timeout was over before a slow

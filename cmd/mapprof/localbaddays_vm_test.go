@@ -273,5 +273,5 @@ func TestVMLocalBadDays(t *testing.T) {
 		}
 		fmt.Fprintf(&text, "left: %s\n\n", masked(strings.Join(r.Left, ", ")))
 	}
-	golden(t, "local-bad-days.golden", text.String())
+	checkGolden(t, "local-bad-days.golden", text.String())
 }

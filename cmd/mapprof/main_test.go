@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,11 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/rogpeppe/go-internal/testscript"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
 
 // packageDir is where the tests began, for those that go elsewhere.
 var packageDir, _ = os.Getwd()
@@ -37,26 +34,10 @@ func mapprof(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// golden compares with a file in testdata.
-func golden(t *testing.T, name, got string) {
+// checkGolden compares with a file in testdata, wherever the test went.
+func checkGolden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join(packageDir, "testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (go test -update rewrites it): got:\n%s\n- wanted, + got:\n%s", path, got,
-			cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")))
-	}
+	golden.Check(t, filepath.Join(packageDir, "testdata", name), got)
 }
 
 // volatile is what messages hold that differs from run to run.

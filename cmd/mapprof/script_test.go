@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -26,7 +27,7 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
-		UpdateScripts: *update,
+		UpdateScripts: golden.Update(),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("MAPPROF_CACHE", filepath.Join(env.WorkDir, "cache"))
 			return os.CopyFS(filepath.Join(env.WorkDir, "runs"), os.DirFS(runs))

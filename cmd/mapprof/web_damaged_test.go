@@ -81,7 +81,7 @@ func TestWebDamagedRuns(t *testing.T) {
 	}
 	cancel()
 	fmt.Fprintf(&text, "Ctrl-C\n  [exit %d] %s\n", <-code, stderr.String())
-	golden(t, "damaged-runs-web.golden", text.String())
+	checkGolden(t, "damaged-runs-web.golden", text.String())
 }
 
 // fetch returns a page's status, or how it was broken off, and its text.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -151,7 +152,7 @@ func TestVMFtraceAgrees(t *testing.T) {
 			for i := range theirs {
 				theirs[i] = seen.Free[i] - seen.Enqueue[i]
 			}
-			a, b := median(ours), median(theirs)
+			a, b := median.Of(ours), median.Of(theirs)
 			t.Logf("%s, call_rcu* to bpf_map_free_deferred, median of %d: mapprof %v, ftrace %v (%+.2f %%)",
 				strategy, count, time.Duration(a), time.Duration(b), (a/b-1)*100)
 			if math.Abs(a/b-1) > 0.05 {
@@ -217,12 +218,4 @@ func icountVM(t *testing.T) *target.VM {
 
 func churnJob(strategy string, params map[string]string) trial.Job {
 	return trial.Job{Scenario: "s", Workload: "churn", Strategy: strategy, Params: params, Options: trial.DefaultOptions()}
-}
-
-func median(v []int64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	if n := len(s); n%2 == 0 {
-		return float64(s[n/2-1]+s[n/2]) / 2
-	}
-	return float64(s[len(s)/2])
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/results"
 	"github.com/spf13/pflag"
 )
@@ -79,10 +80,10 @@ func (o *overhead) Run(ctx context.Context, on Machines) (string, error) {
 			took = append(took, d)
 		}
 		slices.Sort(took)
-		median := took[len(took)/2]
+		middle := time.Duration(median.Of(took))
 		fmt.Fprintf(&text, "mapprof run less its workload, %s, %s, %d runs: min %.1f s, median %.1f s, max %.1f s (limit %.0f s)\n",
-			kernel, on.Machine.Accel, o.runs, took[0].Seconds(), median.Seconds(), took[len(took)-1].Seconds(), o.limit.Seconds())
-		if median > o.limit {
+			kernel, on.Machine.Accel, o.runs, took[0].Seconds(), middle.Seconds(), took[len(took)-1].Seconds(), o.limit.Seconds())
+		if middle > o.limit {
 			wrong = append(wrong, fmt.Errorf("%s: the median is over the limit of %v", kernel, o.limit))
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/spf13/pflag"
@@ -93,9 +94,8 @@ func watchedRun(ctx context.Context, c *watchedChurn, without bool) (watchedRoun
 	if err != nil {
 		return watchedRound{}, err
 	}
-	slices.Sort(t.Result.OpNS)
 	o := t.Outcome
-	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Duration.Nanoseconds()), MedianNS: t.Result.OpNS[len(t.Result.OpNS)/2],
+	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Duration.Nanoseconds()), MedianNS: int64(median.Of(t.Result.OpNS)),
 		Puts: o.Puts, Freed: o.Freed, Lost: o.Lost + o.InFlight}
 	if !without && (o.Puts != t.Result.LastPuts || o.Puts != o.Freed+o.Lost+o.InFlight) {
 		return r, fmt.Errorf("%d last references dropped, %d puts = %d freed + %d in flight + %d lost does not balance",
@@ -127,9 +127,8 @@ func (r watchedResult) rates(batch uint64) rates {
 			perOp = append(perOp, float64(round.DurationNS)/float64(round.Ops))
 			out.Puts, out.Lost = out.Puts+round.Puts, out.Lost+round.Lost
 		}
-		slices.Sort(medians)
 		out.PerSecond[i] = float64(ops*batch) / float64(ns) * 1e9
-		out.MedianNS[i] = medians[len(medians)/2]
+		out.MedianNS[i] = int64(median.Of(medians))
 		relative[i] = squaredError(perOp)
 	}
 	out.Ratio = out.PerSecond[1] / out.PerSecond[0]

@@ -7,12 +7,13 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/synthetic"
-	"github.com/mapprof/mapprof/report/internal/fixture"
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -63,7 +64,7 @@ func TestWriteComparison(t *testing.T) {
 		if err := WriteComparison(&b, c, Options{}); err != nil {
 			t.Fatal(err)
 		}
-		fixture.Golden(t, name, b.Bytes())
+		golden.Check(t, filepath.Join("testdata", name+".golden"), b.String())
 		if !strings.HasPrefix(b.String(), "B against A: ") {
 			t.Errorf("%s doesn't begin with what changed", name)
 		}
@@ -72,7 +73,7 @@ func TestWriteComparison(t *testing.T) {
 		if err := WriteComparisonMarkdown(&b, c); err != nil {
 			t.Fatal(err)
 		}
-		fixture.Golden(t, name+".md", b.Bytes())
+		golden.Check(t, filepath.Join("testdata", name+".md"+".golden"), b.String())
 		harmless(t, name, b.String())
 		if strings.Contains(b.String(), "<b>") || strings.Contains(b.String(), "@me") {
 			t.Errorf("%s: markup of a stranger in Markdown", name)

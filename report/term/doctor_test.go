@@ -4,8 +4,10 @@ package term
 
 import (
 	"bytes"
+	"path/filepath"
 	"testing"
 
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/report/internal/fixture"
 	"github.com/mapprof/mapprof/results"
 )
@@ -38,7 +40,7 @@ func TestWriteDoctor(t *testing.T) {
 				t.Fatal(err)
 			}
 			fixture.CheckText(t, buf.String(), c.o.Width, c.o.Color)
-			fixture.Golden(t, c.name, buf.Bytes())
+			golden.Check(t, filepath.Join("testdata", c.name+".golden"), buf.String())
 		})
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
-	"github.com/mapprof/mapprof/report/internal/fixture"
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -49,7 +50,7 @@ func TestWriteVerdict(t *testing.T) {
 		if err := WriteVerdict(&b, v, Options{}); err != nil {
 			t.Fatal(err)
 		}
-		fixture.Golden(t, name, b.Bytes())
+		golden.Check(t, filepath.Join("testdata", name+".golden"), b.String())
 		harmless(t, name, b.String())
 		if !strings.HasPrefix(b.String(), first[v.Verdict]) {
 			t.Errorf("%s doesn't begin with its verdict", name)
@@ -58,7 +59,7 @@ func TestWriteVerdict(t *testing.T) {
 		if err := WriteVerdictMarkdown(&b, v); err != nil {
 			t.Fatal(err)
 		}
-		fixture.Golden(t, name+".md", b.Bytes())
+		golden.Check(t, filepath.Join("testdata", name+".md"+".golden"), b.String())
 		harmless(t, name, b.String())
 	}
 }
@@ -95,7 +96,7 @@ func TestWriteJUnit(t *testing.T) {
 		if err := WriteJUnit(&b, v); err != nil {
 			t.Fatal(err)
 		}
-		fixture.Golden(t, name+".junit", b.Bytes())
+		golden.Check(t, filepath.Join("testdata", name+".junit"+".golden"), b.String())
 		var s junitSuite
 		if err := xml.Unmarshal(b.Bytes(), &s); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -116,7 +117,7 @@ func TestWriteAnnotations(t *testing.T) {
 		if err := WriteAnnotations(&b, v); err != nil {
 			t.Fatal(err)
 		}
-		fixture.Golden(t, name+".annotations", b.Bytes())
+		golden.Check(t, filepath.Join("testdata", name+".annotations"+".golden"), b.String())
 		for line := range strings.Lines(b.String()) {
 			parts := strings.Split(strings.TrimSpace(line), "::")
 			if len(parts) < 3 || parts[0] != "" || strings.Count(parts[1], ",") > 0 || strings.Contains(line, "\x1b") {
@@ -157,5 +158,5 @@ func TestWriteSelfTest(t *testing.T) {
 	if err := WriteSelfTest(&b, rates, nil, false, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	fixture.Golden(t, "gate-selftest", b.Bytes())
+	golden.Check(t, filepath.Join("testdata", "gate-selftest"+".golden"), b.String())
 }

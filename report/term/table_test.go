@@ -4,9 +4,11 @@ package term
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/report/internal/fixture"
 	"github.com/mapprof/mapprof/results"
 )
@@ -81,7 +83,7 @@ func TestWriteTable(t *testing.T) {
 				t.Fatal(err)
 			}
 			fixture.CheckText(t, buf.String(), c.o.Width, c.o.Color)
-			fixture.Golden(t, c.name, buf.Bytes())
+			golden.Check(t, filepath.Join("testdata", c.name+".golden"), buf.String())
 		})
 	}
 }

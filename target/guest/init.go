@@ -226,85 +226,111 @@ func (g *initProcess) sendDone(d wire.GuestDone) {
 	}
 }
 
+// jobProcess is the job of this guest under way.
+type jobProcess struct {
+	pid     int
+	channel int // our end of what it sends
+	output  int // our end of its standard output and error
+}
+
 // job runs the job to its end and passes on what it sends.
 func (g *initProcess) job(argv []string) (wire.GuestDone, error) {
-	// Sequenced packets: a job that dies in the middle of a message leaves
-	// no half of it behind.
-	sp, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	p, err := g.startJob(argv)
 	if err != nil {
-		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
-	}
-	_ = unix.SetsockoptInt(sp[1], unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 1<<20)
-	var ep [2]int
-	if err := unix.Pipe2(ep[:], unix.O_CLOEXEC); err != nil {
-		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
-	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
-	}
-	if err := g.send(wire.FrameStarted); err != nil {
 		return wire.GuestDone{}, err
 	}
-	pid, err := syscall.ForkExec("/init", append([]string{"mapprof"}, argv...), &syscall.ProcAttr{
-		Dir: "/tmp",
-		Env: []string{"PATH=/", "HOME=/tmp", "TMPDIR=/tmp", guestJobFD + "=3"},
-		Files: []uintptr{null.Fd(), uintptr(ep[1]), uintptr(ep[1]),
-			uintptr(sp[1])},
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	unix.Close(sp[1])
-	unix.Close(ep[1])
-	null.Close()
-	if err != nil {
-		return wire.GuestDone{}, fmt.Errorf("start job: %w", err)
-	}
-	g.pid.Store(int64(pid))
+	g.pid.Store(int64(p.pid))
 	if g.stop.Load() { // asked before there was a process to tell
-		_ = syscall.Kill(pid, syscall.SIGINT)
+		_ = syscall.Kill(p.pid, syscall.SIGINT)
 	}
 	out := &tailBuffer{}
 	outEnd := make(chan struct{})
 	go func() {
 		defer close(outEnd)
-		r := os.NewFile(uintptr(ep[0]), "job output")
+		r := os.NewFile(uintptr(p.output), "job output")
 		_, _ = io.Copy(io.MultiWriter(out, os.Stderr), r)
 	}()
-	relayEnd := make(chan error, 1)
-	go func() { relayEnd <- g.relay(sp[0]) }()
+	status, err := g.follow(p)
+	if errors.Is(err, errJobDone) {
+		return wire.GuestDone{}, nil // how it ended afterwards is nobody's concern
+	} else if err != nil {
+		return wire.GuestDone{}, err
+	}
+	<-outEnd
+	return doneOf(status, out), nil
+}
 
+// startJob starts this binary again, with a channel and pipes.
+func (g *initProcess) startJob(argv []string) (jobProcess, error) {
+	fail := func(err error) (jobProcess, error) { return jobProcess{}, fmt.Errorf("start job: %w", err) }
+	// Sequenced packets: a job that dies in the middle of a message leaves
+	// no half of it behind.
+	sp, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fail(err)
+	}
+	_ = unix.SetsockoptInt(sp[1], unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 1<<20)
+	var ep [2]int
+	if err := unix.Pipe2(ep[:], unix.O_CLOEXEC); err != nil {
+		return fail(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return fail(err)
+	}
+	if err := g.send(wire.FrameStarted); err != nil {
+		return jobProcess{}, err
+	}
+	pid, err := syscall.ForkExec("/init", append([]string{"mapprof"}, argv...), &syscall.ProcAttr{
+		Dir:   "/tmp",
+		Env:   []string{"PATH=/", "HOME=/tmp", "TMPDIR=/tmp", guestJobFD + "=3"},
+		Files: []uintptr{null.Fd(), uintptr(ep[1]), uintptr(ep[1]), uintptr(sp[1])},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	unix.Close(sp[1])
+	unix.Close(ep[1])
+	null.Close()
+	if err != nil {
+		return fail(err)
+	}
+	return jobProcess{pid: pid, channel: sp[0], output: ep[0]}, nil
+}
+
+// follow relays what the job sends until it has ended. errJobDone tells that it
+// said so itself.
+func (g *initProcess) follow(p jobProcess) (status syscall.WaitStatus, err error) {
+	relayEnd := make(chan error, 1)
+	go func() { relayEnd <- g.relay(p.channel) }()
 	reaped := make(chan syscall.WaitStatus, 1)
-	go func() { reaped <- reap(pid) }()
-	var ws syscall.WaitStatus
+	go func() { reaped <- reap(p.pid) }()
 	select {
-	case ws = <-reaped:
+	case status = <-reaped:
 	case err := <-relayEnd:
 		if errors.Is(err, errJobDone) {
-			return wire.GuestDone{}, nil
+			return status, err
 		}
 		relayEnd <- err
-		ws = <-reaped
+		status = <-reaped
 	}
 	g.pid.Store(0)
 	// The job's children may hold both ends open; nothing of theirs counts.
 	// No timer guards what follows, the host's does: with -icount an idle
 	// guest's seconds pass at once while the host still reads.
 	_ = unix.Kill(-1, unix.SIGKILL)
-	if err := <-relayEnd; errors.Is(err, errJobDone) {
-		return wire.GuestDone{}, nil // how it ended afterwards is nobody's concern
-	} else if err != nil {
-		return wire.GuestDone{}, err
-	}
-	<-outEnd
-	d := wire.GuestDone{ExitCode: ws.ExitStatus()}
-	if ws.Signaled() {
-		d.ExitCode = 128 + int(ws.Signal())
-		d.Signal = ws.Signal().String()
+	return status, <-relayEnd
+}
+
+// doneOf says how a job ended, with the end of its output where it failed.
+func doneOf(status syscall.WaitStatus, out *tailBuffer) wire.GuestDone {
+	d := wire.GuestDone{ExitCode: status.ExitStatus()}
+	if status.Signaled() {
+		d.ExitCode = 128 + int(status.Signal())
+		d.Signal = status.Signal().String()
 	}
 	if d.ExitCode != 0 {
 		d.Message = out.String()
 	}
-	return d, nil
+	return d
 }
 
 // reap waits for pid, and for every orphan that ends before it.

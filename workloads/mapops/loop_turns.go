@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -82,16 +83,16 @@ func (l *LoopTurns) batch() (ns int64, n int, err error) {
 // that can't be trusted.
 func (l *LoopTurns) metric(r *workloads.Result, name string) (m workloads.Metric, known bool) {
 	m = workloads.Metric{Values: minusNeighbours(l.onceNS, l.emptyNS), Unit: "ns/op", How: fmt.Sprintf(
-		"in BPF, batches of %d less the median of up to %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*neighbours+1, medianOf(l.emptyNS))}
-	known = medianOf(m.Values) > 0 && meanOf(m.Values) > 0
+		"in BPF, batches of %d less the median of up to %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*neighbours+1, median.Of(l.emptyNS))}
+	known = median.Of(m.Values) > 0 && meanOf(m.Values) > 0
 	if !known {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%s is not known: a loop of it takes no longer than an empty one (median %.2f, mean %.2f ns a turn; is the machine busy?)",
-			name, medianOf(m.Values), meanOf(m.Values)))
+			name, median.Of(m.Values), meanOf(m.Values)))
 	}
 	if l.twice == nil {
 		return m, known
 	}
-	ratio := medianOf(l.twiceNS) / medianOf(l.onceNS)
+	ratio := median.Of(l.twiceNS) / median.Of(l.onceNS)
 	m.How += fmt.Sprintf("; %d take %.3f times as long as %d", l.twice.n, ratio, l.once.n)
 	if math.Abs(ratio/2-1) > linearity {
 		r.Warnings = append(r.Warnings, fmt.Sprintf(
@@ -117,7 +118,7 @@ const neighbours = 2
 func minusNeighbours(values, bases []float64) []float64 {
 	out := make([]float64, len(values))
 	for j, v := range values {
-		out[j] = v - medianOf(bases[max(0, j-neighbours):min(len(bases), j+neighbours+1)])
+		out[j] = v - median.Of(bases[max(0, j-neighbours):min(len(bases), j+neighbours+1)])
 	}
 	return out
 }

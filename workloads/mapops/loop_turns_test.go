@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -31,10 +32,10 @@ func TestMinusNeighbours(t *testing.T) {
 			off++
 		}
 	}
-	if medianOf(got) != 2 || slices.Min(got) < 0 || off > 0 || got[33] != 3972 {
+	if median.Of(got) != 2 || slices.Min(got) < 0 || off > 0 || got[33] != 3972 {
 		t.Errorf("%v", got)
 	}
-	if first := medianOf(once) - medianOf(empty[:20]); first == 2 {
+	if first := median.Of(once) - median.Of(empty[:20]); first == 2 {
 		t.Error("empty loops that all come first would do as well: this shows nothing")
 	}
 	if got := minusNeighbours([]float64{5}, []float64{3}); !slices.Equal(got, []float64{2}) {

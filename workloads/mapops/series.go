@@ -7,6 +7,7 @@ package mapops
 import (
 	"context"
 
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -56,7 +57,7 @@ func probeCost(with, without Series, function string) workloads.Metric {
 		if len(base) == 0 { // one batch is as much as several parts
 			base = without.values
 		}
-		m.Values = append(m.Values, minus(with.part(n), medianOf(base))...)
+		m.Values = append(m.Values, minus(with.part(n), median.Of(base))...)
 	}
 	return m
 }

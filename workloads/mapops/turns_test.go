@@ -9,6 +9,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/mapprof/mapprof/internal/median"
 )
 
 // loggedProbe writes down when it comes and goes.
@@ -115,7 +117,7 @@ func TestInTurnsIsFair(t *testing.T) {
 		t.Fatal(err)
 	}
 	// By 8000 in all: one side after the other would be 4000 off.
-	if cost := medianOf(probed.values) - medianOf(alone.values); cost < 90 || cost > 110 {
+	if cost := median.Of(probed.values) - median.Of(alone.values); cost < 90 || cost > 110 {
 		t.Errorf("the probe costs %v, want 100", cost)
 	}
 }
