@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/internal/wholefile"
 )
 
 // newBenchCmd makes the command that measures mapprof itself, for its
@@ -70,7 +71,7 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		if out == "" {
 			return wrong
 		}
-		return errors.Join(writeWhole(out, table), wrong)
+		return errors.Join(wholefile.Write(out, table), wrong)
 	}
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 )
@@ -155,5 +156,5 @@ func writeProfileDiff(path string, dirs []*results.Dir, inputs []compare.Input) 
 	if err := profile.Write(&gz, diff); err != nil {
 		return err
 	}
-	return writeWhole(path, gz.String())
+	return wholefile.Write(path, gz.String())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze/export"
+	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -51,7 +52,7 @@ func newExportCmd() *cobra.Command {
 			if err := e.Write(d, &b); err != nil {
 				return err
 			}
-			return writeWhole(out, b.String())
+			return wholefile.Write(out, b.String())
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "", "the format, see above")

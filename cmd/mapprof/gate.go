@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 )
@@ -167,7 +168,7 @@ func writeJUnit(path string, v *gate.Verdict) error {
 	if err := term.WriteJUnit(&b, v); err != nil {
 		return err
 	}
-	return writeWhole(path, b.String())
+	return wholefile.Write(path, b.String())
 }
 
 // tellGitHub adds the verdict to the step's summary and annotations, where

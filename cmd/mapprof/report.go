@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
@@ -55,7 +56,7 @@ the base.
 				_, err := cmd.OutOrStdout().Write(buf.Bytes())
 				return err
 			}
-			return writeWhole(out, buf.String())
+			return wholefile.Write(out, buf.String())
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write one HTML file (- for standard output)")

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package wholefile replaces files: a reader sees the old text or the new one,
+// and a write that fails leaves the old one.
+package wholefile
 
 import (
 	"errors"
@@ -9,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// writeWhole replaces a file, or leaves it as it is.
-func writeWhole(path, text string) error {
+// Write replaces a file, or leaves it as it is.
+func Write(path, text string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
