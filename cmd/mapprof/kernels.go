@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/target/kernels"
 )
 
@@ -143,22 +142,8 @@ func writeKernelsJSON(w io.Writer, v any) error {
 	return nil
 }
 
-func kernelsTable(header ...any) table.Writer {
-	t := table.NewWriter()
-	style := table.StyleLight
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Format.Header = text.FormatDefault
-	style.Box.PaddingLeft = ""
-	style.Box.PaddingRight = "  "
-	t.SetStyle(style)
-	t.SuppressTrailingSpaces()
-	t.AppendHeader(header)
-	return t
-}
-
 func writeKernelList(w io.Writer, list kernels.Listing) error {
-	t := kernelsTable("series", "release", "version", "suite", "size", "cached")
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 5, Align: text.AlignRight, AlignHeader: text.AlignRight}})
+	t := term.Plain{Header: []string{"series", "release", "version", "suite", "size", "cached"}, Right: []int{4}}
 	for _, k := range list.Kernels {
 		cached := ""
 		if k.Cached {
@@ -167,11 +152,11 @@ func writeKernelList(w io.Writer, list kernels.Listing) error {
 				cached = "yes, used for " + k.Series
 			}
 		}
-		t.AppendRow(table.Row{k.Series, k.Release, k.Version, k.Suite, fmt.Sprintf("%.1f MB", float64(k.SizeBytes)/1e6), cached})
+		t.Add(k.Series, k.Release, k.Version, k.Suite, fmt.Sprintf("%.1f MB", float64(k.SizeBytes)/1e6), cached)
 	}
 	out := "no kernels\n"
 	if len(list.Kernels) > 0 {
-		out = t.Render() + "\n"
+		out = t.String()
 	}
 	for _, n := range list.Notes {
 		out += "note: " + safetext.Text(n) + "\n"
@@ -183,11 +168,11 @@ func writeKernelList(w io.Writer, list kernels.Listing) error {
 }
 
 func writeKernelsFetched(w io.Writer, kernels []kernels.Kernel) error {
-	t := kernelsTable("kernel", "release", "source", "image")
+	t := term.Plain{Header: []string{"kernel", "release", "source", "image"}}
 	for _, k := range kernels {
-		t.AppendRow(table.Row{k.Requested, k.Release, k.Source, k.Path})
+		t.Add(k.Requested, k.Release, k.Source, k.Path)
 	}
-	if _, err := io.WriteString(w, t.Render()+"\n"); err != nil {
+	if _, err := io.WriteString(w, t.String()); err != nil {
 		return fmt.Errorf("write kernels: %w", err)
 	}
 	return nil
