@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze/gate"
-	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 )
@@ -136,9 +134,9 @@ func runGate(cmd *cobra.Command, flags *gateFlags, policy gate.Policy) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	errs := []error{printVerdict(stdout, v, flags.format)}
 	if flags.junit != "" {
-		errs = append(errs, writeJUnit(flags.junit, v))
+		errs = append(errs, term.WriteJUnitFile(flags.junit, v))
 	}
-	errs = append(errs, tellGitHub(stderr, v))
+	errs = append(errs, term.TellGitHub(stderr, v, os.Getenv))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -161,40 +159,4 @@ func printVerdict(w io.Writer, v *gate.Verdict, format string) error {
 		json: term.WriteVerdictJSON, markdown: term.WriteVerdictMarkdown,
 		csv: term.WriteVerdictCSV, table: term.WriteVerdict,
 	}.print(w, v, format)
-}
-
-func writeJUnit(path string, v *gate.Verdict) error {
-	var b bytes.Buffer
-	if err := term.WriteJUnit(&b, v); err != nil {
-		return err
-	}
-	return wholefile.Write(path, b.String())
-}
-
-// tellGitHub adds the verdict to the step's summary and annotations, where
-// there are such things. The runner reads commands from standard error too,
-// which leaves standard output to the verdict.
-func tellGitHub(stderr io.Writer, v *gate.Verdict) error {
-	if os.Getenv("GITHUB_ACTIONS") == "true" {
-		if err := term.WriteAnnotations(stderr, v); err != nil {
-			return err
-		}
-	}
-	path := os.Getenv("GITHUB_STEP_SUMMARY")
-	if path == "" {
-		return nil
-	}
-	var b bytes.Buffer
-	if err := term.WriteVerdictMarkdown(&b, v); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("write step summary: %w", err)
-	}
-	_, err = f.Write(append(b.Bytes(), '\n'))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write step summary: %w", err)
-	}
-	return nil
 }

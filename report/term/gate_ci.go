@@ -5,13 +5,16 @@ package term
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/model"
 )
 
@@ -135,4 +138,41 @@ func escapeData(s string) string {
 
 func escapeProperty(s string) string {
 	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace(s)
+}
+
+// TellGitHub adds a verdict to the step's summary and annotations, where the
+// environment says that there are such things. The runner reads commands from
+// standard error too, which leaves standard output to the verdict.
+func TellGitHub(stderr io.Writer, v *gate.Verdict, getenv func(string) string) error {
+	if getenv("GITHUB_ACTIONS") == "true" {
+		if err := WriteAnnotations(stderr, v); err != nil {
+			return err
+		}
+	}
+	path := getenv("GITHUB_STEP_SUMMARY")
+	if path == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := WriteVerdictMarkdown(&b, v); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("write step summary: %w", err)
+	}
+	_, err = f.Write(append(b.Bytes(), '\n'))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write step summary: %w", err)
+	}
+	return nil
+}
+
+// WriteJUnitFile writes a verdict as JUnit XML to a file, whole or not at all.
+func WriteJUnitFile(path string, v *gate.Verdict) error {
+	var b bytes.Buffer
+	if err := WriteJUnit(&b, v); err != nil {
+		return err
+	}
+	return wholefile.Write(path, b.String())
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -159,4 +161,36 @@ func TestWriteSelfTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Check(t, filepath.Join("testdata", "gate-selftest"+".golden"), b.String())
+}
+
+// TestTellGitHub tells it twice: a step's summary is added to.
+func TestTellGitHub(t *testing.T) {
+	v := verdicts(t)["gate-regression"]
+	summary := filepath.Join(t.TempDir(), "summary.md")
+	var want, stderr bytes.Buffer
+	if err := errors.Join(WriteVerdictMarkdown(&want, v), WriteAnnotations(&stderr, v)); err != nil {
+		t.Fatal(err)
+	}
+	annotations := stderr.String()
+	for _, c := range []struct {
+		env             map[string]string
+		stderr, summary string
+	}{
+		{},
+		{env: map[string]string{"GITHUB_ACTIONS": "true"}, stderr: annotations},
+		{env: map[string]string{"GITHUB_STEP_SUMMARY": summary}, summary: want.String() + "\n"},
+		{env: map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": summary}, stderr: annotations, summary: want.String() + "\n" + want.String() + "\n"},
+	} {
+		stderr.Reset()
+		if err := TellGitHub(&stderr, v, func(name string) string { return c.env[name] }); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(summary)
+		if c.summary != "" && err != nil || string(got) != c.summary || stderr.String() != c.stderr {
+			t.Errorf("%v: summary %q, %v, standard error %q", c.env, got, err, stderr.String())
+		}
+	}
+	if err := TellGitHub(&stderr, v, func(string) string { return filepath.Join(summary, "nowhere") }); err == nil {
+		t.Error("no error where no summary can be written")
+	}
 }
