@@ -7,7 +7,7 @@
 // a profile of google/pprof's package of the same name (imported as pprof
 // here), its file, sums and differences of profiles. Totals are exact integers,
 // so the order of deaths changes nothing. A profile that is read is a
-// stranger's: its size is bounded.
+// stranger's: its size is bounded, and what Open returns can be given to pprof.
 //
 // A Builder is not safe for concurrent use. The package knows no kernel and
 // draws nothing.

@@ -140,15 +140,7 @@ func (f writers[T]) print(w io.Writer, v T, format string) error {
 
 // writeProfileDiff writes candidate − base of two runs.
 func writeProfileDiff(path string, dirs []*results.Dir, inputs []compare.Input) error {
-	var runs [2]profile.Run
-	for i := range runs {
-		p, err := openProfile(dirs[i].Path)
-		if err != nil {
-			return err
-		}
-		runs[i] = profile.Run{Name: inputs[i].Name, Run: inputs[i].Run, Profile: p}
-	}
-	diff, err := profile.Diff(runs[0], runs[1])
+	diff, err := profile.DiffDirs(dirs, inputs)
 	if err != nil {
 		return err
 	}

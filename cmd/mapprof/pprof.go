@@ -21,7 +21,6 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/report/web"
-	"github.com/mapprof/mapprof/results"
 )
 
 func newPprofCmd() *cobra.Command {
@@ -181,7 +180,7 @@ func (f *pprofFlags) Parse(usage func()) []string {
 		if f.profiles[src] != nil {
 			continue
 		}
-		p, err := openProfile(src)
+		p, err := profile.Open(src)
 		if err != nil {
 			f.err = err
 			return nil
@@ -199,31 +198,6 @@ func (f *pprofFlags) Fetch(src string, _, _ time.Duration) (*pprof.Profile, stri
 		return nil, "", fmt.Errorf("open run %s: not loaded", src)
 	}
 	return p.Copy(), "", nil
-}
-
-// openProfile reads the profile of a run directory, or a profile that is a
-// file: somebody else's, either way.
-func openProfile(path string) (*pprof.Profile, error) {
-	if st, err := os.Stat(path); err != nil || st.IsDir() {
-		dir, err := results.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		path = dir.ProfilePath()
-	}
-	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("open profile %s: %w (the run ended before any death was seen)", path, os.ErrNotExist)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open profile: %w", err)
-	}
-	defer file.Close()
-	p, err := profile.Read(file)
-	if err != nil {
-		return nil, &results.CorruptError{File: path, Err: err}
-	}
-	return web.HarmlessProfile(p), nil
 }
 
 // pprofUI is pprof's side of a terminal.

@@ -298,7 +298,7 @@ func (s *Server) pprofOne(w http.ResponseWriter, r *http.Request) {
 		if l.Profile == nil {
 			return nil, nil
 		}
-		return pprofViews(HarmlessProfile(l.Profile), nil)
+		return pprofViews(profile.Harmless(l.Profile), nil)
 	})
 	switch {
 	case err != nil:
@@ -334,7 +334,7 @@ func (s *Server) pprofDiff(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		return pprofViews(HarmlessProfile(c), HarmlessProfile(b))
+		return pprofViews(profile.Harmless(c), profile.Harmless(b))
 	})
 	if err != nil {
 		fail(w, r, err)
