@@ -9,5 +9,5 @@
 // only regular files; it answers only to names that it goes by. It knows
 // neither commands nor terminals: whoever starts it says where it listens.
 //
-// A stranger's profile is made harmless before pprof gets it.
+// A stranger's profile is made harmless before package pprofview gets it.
 package web

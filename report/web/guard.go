@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/mapprof/mapprof/report/internal/served"
 )
 
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
@@ -47,21 +49,7 @@ func allowedHosts(addr net.Addr, name string) func(string) bool {
 		loopback = tcp.IP.IsLoopback()
 		_, port, _ = net.SplitHostPort(tcp.String())
 	}
-	return func(hostport string) bool {
-		host, p, err := net.SplitHostPort(hostport)
-		if err != nil {
-			host, p = strings.Trim(hostport, "[]"), "80"
-		}
-		if p != port {
-			return false
-		}
-		if strings.EqualFold(host, "localhost") {
-			return true
-		}
-		ip := net.ParseIP(host)
-		if loopback {
-			return ip != nil && ip.IsLoopback()
-		}
-		return ip != nil || name != "" && strings.EqualFold(host, name)
-	}
+	return served.Names{Loopback: loopback, Port: port, Other: func(host string) bool {
+		return net.ParseIP(host) != nil || name != "" && strings.EqualFold(host, name)
+	}}.Has
 }

@@ -23,7 +23,9 @@ import (
 	"github.com/mapprof/mapprof/analyze/export"
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/report/html"
+	"github.com/mapprof/mapprof/report/internal/served"
 	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/report/pprofview"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -109,33 +111,16 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	var corrupt *results.CorruptError
 	switch {
 	case errors.Is(err, errNoRun):
-		notePage(http.StatusNotFound, "No such run", "It may have been moved or removed since the list was made.").ServeHTTP(w, r)
+		served.Note(http.StatusNotFound, "No such run", "It may have been moved or removed since the list was made.").ServeHTTP(w, r)
 	case errors.As(err, &schema):
-		notePage(http.StatusUnprocessableEntity, "This run can't be read", schema.Error()).ServeHTTP(w, r)
+		served.Note(http.StatusUnprocessableEntity, "This run can't be read", schema.Error()).ServeHTTP(w, r)
 	case errors.As(err, &corrupt):
-		notePage(http.StatusUnprocessableEntity, "This run can't be read", model.WithoutPath("", err).Error()).ServeHTTP(w, r)
+		served.Note(http.StatusUnprocessableEntity, "This run can't be read", model.WithoutPath("", err).Error()).ServeHTTP(w, r)
 	case errors.Is(err, compare.ErrNothingMatched):
-		notePage(http.StatusUnprocessableEntity, "Nothing here can be compared", err.Error()).ServeHTTP(w, r)
+		served.Note(http.StatusUnprocessableEntity, "Nothing here can be compared", err.Error()).ServeHTTP(w, r)
 	default:
-		notePage(http.StatusInternalServerError, "This can't be shown", err.Error()).ServeHTTP(w, r)
+		served.Note(http.StatusInternalServerError, "This can't be shown", err.Error()).ServeHTTP(w, r)
 	}
-}
-
-// notePage is an answer that is only a message.
-func notePage(status int, title, text string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		var buf bytes.Buffer
-		if err := html.WriteNote(&buf, title, text); err != nil {
-			http.Error(w, title, status)
-			return
-		}
-		if rec, ok := w.(*recorder); ok {
-			rec.note = true
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(status)
-		_, _ = w.Write(buf.Bytes())
-	})
 }
 
 func serveAsset(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +162,7 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		if len(runs) == maxCompared {
-			notePage(http.StatusBadRequest, "Too many runs", fmt.Sprintf("One page compares up to %d runs.", maxCompared)).ServeHTTP(w, r)
+			served.Note(http.StatusBadRequest, "Too many runs", fmt.Sprintf("One page compares up to %d runs.", maxCompared)).ServeHTTP(w, r)
 			return
 		}
 		l, f, err := s.store.load(id)
@@ -255,7 +240,7 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 		// Only breaking the answer off says that it isn't whole.
 		panic(http.ErrAbortHandler)
 	case errors.Is(err, os.ErrNotExist):
-		notePage(http.StatusNotFound, "There is no timeline", "This run was made with --no-deaths: it has the statistics but not the single deaths.").ServeHTTP(w, r)
+		served.Note(http.StatusNotFound, "There is no timeline", "This run was made with --no-deaths: it has the statistics but not the single deaths.").ServeHTTP(w, r)
 	default:
 		fail(w, r, err)
 	}
@@ -298,7 +283,7 @@ func (s *Server) pprofOne(w http.ResponseWriter, r *http.Request) {
 		if l.Profile == nil {
 			return nil, nil
 		}
-		return pprofViews(profile.Harmless(l.Profile), nil)
+		return pprofview.Views(profile.Harmless(l.Profile), nil)
 	})
 	switch {
 	case err != nil:
@@ -306,7 +291,7 @@ func (s *Server) pprofOne(w http.ResponseWriter, r *http.Request) {
 	case views == nil:
 		noProfile(w, r, l)
 	default:
-		servePprof(w, r, views, "/"+r.PathValue("view"), "/run/"+url.PathEscape(id), l.Name)
+		pprofview.Serve(w, r, views, "/"+r.PathValue("view"), "/run/"+url.PathEscape(id), l.Name)
 	}
 }
 
@@ -334,18 +319,18 @@ func (s *Server) pprofDiff(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		return pprofViews(profile.Harmless(c), profile.Harmless(b))
+		return pprofview.Views(profile.Harmless(c), profile.Harmless(b))
 	})
 	if err != nil {
 		fail(w, r, err)
 		return
 	}
-	servePprof(w, r, views, "/"+r.PathValue("view"),
+	pprofview.Serve(w, r, views, "/"+r.PathValue("view"),
 		"/compare?run="+url.QueryEscape(bf.ID)+"&run="+url.QueryEscape(f.ID), l.Name+" against "+base.Name)
 }
 
 func noProfile(w http.ResponseWriter, r *http.Request, l *model.Loaded) {
-	notePage(http.StatusNotFound, "There is no profile", l.Name+" has none that can be read: "+cmp.Or(strings.Join(l.Notes, "; "), "it ended before any death was seen")).ServeHTTP(w, r)
+	served.Note(http.StatusNotFound, "There is no profile", l.Name+" has none that can be read: "+cmp.Or(strings.Join(l.Notes, "; "), "it ended before any death was seen")).ServeHTTP(w, r)
 }
 
 // views returns pprof's pages for a key, made once.
