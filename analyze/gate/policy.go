@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -164,6 +165,23 @@ func defaultRules() []Rule {
 		{Metrics: felt, Clock: results.ClockWall, Relative: 0.05, Action: ActionBlock, Optional: true},
 		{Metrics: []string{"**"}, Clock: results.ClockWall, Relative: 0.05, Action: ActionAdvise, Optional: true},
 	}
+}
+
+// OpenPolicy reads the policy in a file; without a name it is DefaultPolicy.
+func OpenPolicy(path string) (Policy, error) {
+	if path == "" {
+		return DefaultPolicy(), nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return Policy{}, fmt.Errorf("read policy: %w", err)
+	}
+	defer file.Close()
+	p, err := ReadPolicy(file)
+	if err != nil {
+		return p, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
 }
 
 // ReadPolicy reads a policy in YAML. What it leaves out is as in

@@ -64,10 +64,8 @@ Exit code 0, whatever changed; see mapprof gate for one that tells.`,
 	return cmd
 }
 
-var compareFormats = []string{"table", "json", "markdown", "csv"}
-
 func (f *compareFlags) check(n int) error {
-	if err := checkFormat(f.format, compareFormats...); err != nil {
+	if err := checkFormat(f.format, term.Formats()...); err != nil {
 		return err
 	}
 	known := []string{"", compare.ByRun, compare.ByStrategy, compare.ByKernel, compare.ByWorkload}
@@ -114,28 +112,7 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 }
 
 func printComparison(w io.Writer, c *compare.Comparison, format string) error {
-	return writers[*compare.Comparison]{
-		json: term.WriteComparisonJSON, markdown: term.WriteComparisonMarkdown,
-		csv: term.WriteComparisonCSV, table: term.WriteComparison,
-	}.print(w, c, format)
-}
-
-// writers are the formats in which something can be printed: compareFormats.
-type writers[T any] struct {
-	json, markdown, csv func(io.Writer, T) error
-	table               func(io.Writer, T, term.Options) error
-}
-
-func (f writers[T]) print(w io.Writer, v T, format string) error {
-	switch format {
-	case "json":
-		return f.json(w, v)
-	case "markdown":
-		return f.markdown(w, v)
-	case "csv":
-		return f.csv(w, v)
-	}
-	return f.table(w, v, tableOptions(w, ""))
+	return term.PrintComparison(w, c, format, tableOptions(w, ""))
 }
 
 // writeProfileDiff writes candidate − base of two runs.

@@ -64,7 +64,7 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 			if err := flags.check(cmd); err != nil {
 				return err
 			}
-			policy, err := flags.readPolicy()
+			policy, err := gate.OpenPolicy(flags.policy)
 			if err != nil {
 				return &usageError{err}
 			}
@@ -88,7 +88,7 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 }
 
 func (f *gateFlags) check(cmd *cobra.Command) error {
-	if err := checkFormat(f.format, compareFormats...); err != nil {
+	if err := checkFormat(f.format, term.Formats()...); err != nil {
 		return err
 	}
 	if f.selfTest {
@@ -111,22 +111,6 @@ func (f *gateFlags) check(cmd *cobra.Command) error {
 		return &usageError{errors.New("gate needs --baseline DIR and --candidate DIR (or --self-test)")}
 	}
 	return nil
-}
-
-func (f *gateFlags) readPolicy() (gate.Policy, error) {
-	if f.policy == "" {
-		return gate.DefaultPolicy(), nil
-	}
-	file, err := os.Open(f.policy)
-	if err != nil {
-		return gate.Policy{}, fmt.Errorf("read policy: %w", err)
-	}
-	defer file.Close()
-	p, err := gate.ReadPolicy(file)
-	if err != nil {
-		return p, fmt.Errorf("%s: %w", f.policy, err)
-	}
-	return p, nil
 }
 
 func runGate(cmd *cobra.Command, flags *gateFlags, policy gate.Policy) error {
@@ -155,8 +139,5 @@ func verdictError(v *gate.Verdict) error {
 }
 
 func printVerdict(w io.Writer, v *gate.Verdict, format string) error {
-	return writers[*gate.Verdict]{
-		json: term.WriteVerdictJSON, markdown: term.WriteVerdictMarkdown,
-		csv: term.WriteVerdictCSV, table: term.WriteVerdict,
-	}.print(w, v, format)
+	return term.PrintVerdict(w, v, format, tableOptions(w, ""))
 }
