@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
@@ -76,7 +77,7 @@ func printReports(stdout, stderr io.Writer, dirs []string, runs []*model.Loaded)
 			return err
 		}
 		for _, n := range l.Notes {
-			fmt.Fprintf(stderr, "mapprof: %s\n", safeLines(n))
+			fmt.Fprintf(stderr, "mapprof: %s\n", safetext.Lines(n))
 		}
 	}
 	return nil

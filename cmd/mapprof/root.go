@@ -77,22 +77,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // printError says what went wrong. There may be a guest's, a file's or a
 // kernel's words in it.
 func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "mapprof: %s\n", safeLines(strings.TrimSpace(err.Error())))
+	fmt.Fprintf(w, "mapprof: %s\n", safetext.Lines(strings.TrimSpace(err.Error())))
 	var guest interface{ Console() string }
 	if errors.As(err, &guest) && guest.Console() != "" {
-		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(safeLines(guest.Console())))
+		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(safetext.Lines(guest.Console())))
 	}
-}
-
-// safeLines makes text of several lines fit for a terminal. Lines may be
-// indented by tabs.
-func safeLines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		text := strings.TrimLeft(line, "\t")
-		lines[i] = line[:len(line)-len(text)] + safetext.Text(text)
-	}
-	return strings.Join(lines, "\n")
 }
 
 func indent(s string) string {

@@ -4,5 +4,6 @@
 // of a kernel, a guest or a file hold whatever somebody put there.
 //
 // In: any bytes. Out: one line of valid UTF-8 without control sequences and
-// invisible characters, of bounded length. HTML is not escaped.
+// invisible characters, of bounded length; from Lines, as many
+// as came in. HTML is not escaped.
 package safetext

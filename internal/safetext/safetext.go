@@ -60,3 +60,14 @@ func plain(s string) bool {
 	}
 	return true
 }
+
+// Lines makes text of several lines fit for a terminal. Lines may be
+// indented by tabs.
+func Lines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		text := strings.TrimLeft(line, "\t")
+		lines[i] = line[:len(line)-len(text)] + Text(text)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -29,3 +29,17 @@ func TestSafeName(t *testing.T) {
 		}
 	}
 }
+
+func TestLines(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                "",
+		"one\ntwo\n":                      "one\ntwo\n",
+		"log:\n\t\tin\x1b[31mdented\n":    "log:\n\t\tindented\n",
+		"a\tb\rc\n\x1b[2J\n\u202eevil":    "a b c\n\nevil",
+		"\x1b]0;title\nthe title goes on": "\nthe title goes on",
+	} {
+		if got := Lines(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
