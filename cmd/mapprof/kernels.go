@@ -47,7 +47,7 @@ func newKernelsListCmd() *cobra.Command {
 				return err
 			}
 			if !all {
-				list.Kernels = wantedKernels(list.Kernels)
+				list = list.Wanted()
 			}
 			if format == "json" {
 				return writeKernelsJSON(cmd.OutOrStdout(), list)
@@ -117,22 +117,6 @@ func kernelsOptions(cmd *cobra.Command, offline bool) kernels.Options {
 		Offline:  offline,
 		Progress: func(line string) { fmt.Fprintln(stderr, safetext.Text(line)) },
 	}
-}
-
-// wantedKernels keeps what a series' name can stand for and what is cached.
-func wantedKernels(all []kernels.Entry) []kernels.Entry {
-	out := []kernels.Entry{}
-	// Oldest first: the last of a series is the archive's newest.
-	last := map[string]string{}
-	for _, k := range all {
-		last[k.Series] = k.Version
-	}
-	for _, k := range all {
-		if k.Cached || last[k.Series] == k.Version {
-			out = append(out, k)
-		}
-	}
-	return out
 }
 
 func writeKernelsJSON(w io.Writer, v any) error {

@@ -32,6 +32,22 @@ type Listing struct {
 	Notes []string `json:"notes"`
 }
 
+// Wanted keeps what a series' name can stand for and what is cached.
+func (l Listing) Wanted() Listing {
+	wanted := []Entry{}
+	// Oldest first: the last of a series is the archive's newest.
+	last := map[string]string{}
+	for _, k := range l.Kernels {
+		last[k.Series] = k.Version
+	}
+	for _, k := range l.Kernels {
+		if k.Cached || last[k.Series] == k.Version {
+			wanted = append(wanted, k)
+		}
+	}
+	return Listing{Kernels: wanted, Notes: l.Notes}
+}
+
 // List lists the kernels of the cache and of the sources. What
 // is wrong with the archive becomes a note, not an error: the cache's kernels
 // are there all the same.
