@@ -2,12 +2,6 @@
 
 //go:build linux
 
-// Package vmtest runs parts of tests on real kernels: the test binary itself
-// boots as the init of a VM, and does tasks there.
-//
-// A package that tests on kernels calls Main from its TestMain, with the tasks
-// that its tests want done, and Call from its tests. The test binary must be
-// static (CGO_ENABLED=0). Kernels come from the cache, or from Debian's archive.
 package vmtest
 
 import (
