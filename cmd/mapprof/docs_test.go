@@ -7,6 +7,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"go/ast"
+	"go/doc/comment"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,10 +20,12 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mapprof/mapprof/results"
 )
 
 // docCommands returns the mapprof commands in the fenced blocks of the
-// repository's Markdown files, by file.
+// repository's Markdown files and in the code blocks of doc.go, by file.
 func docCommands(t *testing.T) map[string][][]string {
 	t.Helper()
 	root := filepath.Join(packageDir, "..", "..")
@@ -44,17 +51,175 @@ func docCommands(t *testing.T) map[string][][]string {
 				fenced = !fenced
 				continue
 			}
-			line = strings.TrimPrefix(line, "$ ")
-			line = strings.TrimPrefix(line, "bin/")
-			line, _, _ = strings.Cut(line, " #")
-			line, _, _ = strings.Cut(line, " >")
-			line, _, _ = strings.Cut(line, " |")
-			if args, ok := strings.CutPrefix(line, "mapprof "); fenced && ok {
-				found[filepath.Base(file)] = append(found[filepath.Base(file)], strings.Fields(args))
+			if args, ok := commandLine(line); fenced && ok {
+				found[filepath.Base(file)] = append(found[filepath.Base(file)], args)
+			}
+		}
+	}
+	for _, block := range manualOf(t).Content {
+		code, ok := block.(*comment.Code)
+		if !ok || strings.Contains(code.Text, "...") { // which is the usage
+			continue
+		}
+		for line := range strings.Lines(code.Text) {
+			if args, ok := commandLine(strings.TrimSpace(line)); ok {
+				found["doc.go"] = append(found["doc.go"], args)
 			}
 		}
 	}
 	return found
+}
+
+// commandLine returns the arguments of the mapprof command on a line of
+// documentation, without what a shell would do with it.
+func commandLine(line string) (args []string, ok bool) {
+	line = strings.TrimPrefix(line, "$ ")
+	line = strings.TrimPrefix(line, "bin/")
+	for _, shell := range []string{" #", " >", " |", " &&"} {
+		line, _, _ = strings.Cut(line, shell)
+	}
+	text, ok := strings.CutPrefix(line, "mapprof ")
+	return strings.Fields(text), ok
+}
+
+// manualOf returns the package comment, which is the manual page.
+func manualOf(t *testing.T) *comment.Doc {
+	t.Helper()
+	return new(comment.Parser).Parse(packageComment(t, filepath.Join(packageDir, "doc.go")))
+}
+
+// packageComment returns the package comment of a file; empty: it has none.
+func packageComment(t *testing.T, file string) string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	return f.Doc.Text()
+}
+
+// exitCodes returns the constants of the package that are exit codes.
+func exitCodes(t *testing.T) map[string]string {
+	t.Helper()
+	codes := map[string]string{}
+	files, err := filepath.Glob(filepath.Join(packageDir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != len(spec.Names) {
+				return true
+			}
+			for i, name := range spec.Names {
+				value, ok := spec.Values[i].(*ast.BasicLit)
+				if ok && value.Kind == token.INT && regexp.MustCompile("^exit[A-Z]").MatchString(name.Name) {
+					codes[name.Name] = value.Value
+				}
+			}
+			return true
+		})
+	}
+	return codes
+}
+
+// TestManualIsWhole holds the package comment to the commands and the exit
+// codes that there are.
+func TestManualIsWhole(t *testing.T) {
+	text := packageComment(t, filepath.Join(packageDir, "doc.go"))
+	shown := map[string]bool{}
+	for _, args := range docCommands(t)["doc.go"] {
+		if cmd, _, err := newRootCmd().Find(args); err == nil {
+			for ; cmd != nil; cmd = cmd.Parent() {
+				shown[cmd.CommandPath()] = true
+			}
+		}
+	}
+	var check func(*cobra.Command)
+	check = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			if c.Hidden || c.Name() == "help" || c.Name() == "completion" {
+				continue
+			}
+			if !shown[c.CommandPath()] {
+				t.Errorf("doc.go has no example of %s", c.CommandPath())
+			}
+			check(c)
+		}
+	}
+	check(newRootCmd())
+	codes := exitCodes(t)
+	if len(codes) < 5 {
+		t.Errorf("found only the exit codes %v", codes)
+	}
+	for name, code := range codes {
+		if !regexp.MustCompile(`(?m)^\t` + code + ` +\S`).MatchString(text) {
+			t.Errorf("doc.go doesn't say what exit code %s is (%s)", code, name)
+		}
+	}
+	for _, name := range append(results.Files(), "MAPPROF_CACHE", "NO_COLOR", "GITHUB_STEP_SUMMARY") {
+		if !strings.Contains(text, "\t"+name+" ") {
+			t.Errorf("doc.go doesn't say what %s is", name)
+		}
+	}
+}
+
+// TestPackagesAreDocumented: each package has its comment in a doc.go, and is
+// in ARCHITECTURE.md, which names no other.
+func TestPackagesAreDocumented(t *testing.T) {
+	root := filepath.Join(packageDir, "..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := map[string]bool{}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && path != root && (name == "testdata" || strings.HasPrefix(name, ".")) {
+			return fs.SkipDir
+		}
+		if filepath.Ext(path) == ".go" {
+			rel, err := filepath.Rel(root, filepath.Dir(path))
+			packages[filepath.ToSlash(rel)] = true
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+				named[m[1]] = true
+			}
+		}
+	}
+	if len(packages) < 30 {
+		t.Errorf("found only %d packages", len(packages))
+	}
+	for p := range packages {
+		if !named[p] {
+			t.Errorf("ARCHITECTURE.md has no row for %s", p)
+		}
+		if packageComment(t, filepath.Join(root, filepath.FromSlash(p), "doc.go")) == "" {
+			t.Errorf("%s has no package comment in its doc.go", p)
+		}
+	}
+	for p := range named {
+		if !packages[p] {
+			t.Errorf("ARCHITECTURE.md has a row for %s, which is no package", p)
+		}
+	}
 }
 
 // TestDocsCommandsAreAccepted runs every mapprof command that the documentation
@@ -63,8 +228,8 @@ func docCommands(t *testing.T) map[string][][]string {
 // cached, no program is found, and the context has ended.
 func TestDocsCommandsAreAccepted(t *testing.T) {
 	commands, policy := docCommands(t), docPolicy(t)
-	if len(commands["README.md"]) < 4 || len(commands["ci.md"]) < 10 {
-		t.Errorf("README.md shows %d commands, ci.md %d", len(commands["README.md"]), len(commands["ci.md"]))
+	if len(commands["README.md"]) < 4 || len(commands["ci.md"]) < 10 || len(commands["doc.go"]) < 10 {
+		t.Errorf("README.md shows %d commands, ci.md %d, doc.go %d", len(commands["README.md"]), len(commands["ci.md"]), len(commands["doc.go"]))
 	}
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("MAPPROF_CACHE", t.TempDir())

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command mapprof profiles the life and death of BPF maps.
 package main
 
 import (
