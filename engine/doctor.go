@@ -12,7 +12,8 @@ import (
 	"github.com/mapprof/mapprof/target/task"
 )
 
-// Diagnose says what of one of a target's kernels can be seen.
+// Diagnose tells which probes attach on one of a target's kernels, and which phases
+// they make visible.
 func Diagnose(ctx context.Context, t target.Target, kernel int) (trial.Diagnosis, error) {
 	d, done, err := target.Call[trial.Diagnosis](ctx, t, kernel, target.Work{Task: trial.TaskDoctor, Request: task.None{}})
 	if err != nil {

@@ -43,8 +43,9 @@ type planned struct {
 	label  string
 }
 
-// Run does what a plan says. The run that it returns is written and may be
-// partial; the error says what the exit code should tell.
+// Run does the trials of a plan in turns and writes the run directory. The run that
+// it returns is written, and may be partial. A nil error: every trial was done and
+// the run's arithmetic holds.
 func Run(ctx context.Context, p Plan) (*results.Run, error) {
 	r := &runner{Plan: p, summer: analyze.NewSummer(), result: &results.Run{
 		Tool: trial.ToolInfo(), Host: trial.HostInfo(), Command: p.Command,
@@ -93,8 +94,7 @@ func TagSafe(s string) string {
 	}, s)
 }
 
-// run does the whole plan. The run that it returns is written and may be
-// partial; failure says what the exit code should tell.
+// run is Run, with failure for its error.
 func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 	plan := r.plan()
 	done := 0

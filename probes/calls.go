@@ -86,7 +86,8 @@ func (p *CallProbe) Calls() (calls []Call, unseen uint64, err error) {
 	if err := p.coll.Variables[callsVarCallsUnseen].Get(&unseen); err != nil {
 		return nil, 0, fmt.Errorf("read calls: %w", err)
 	}
-	// What the entry missed ends unseen.
+	// The exit counts a call whose entry was missed as unseen. Calls whose
+	// exit was missed are added here.
 	stats, err := p.coll.Programs[callsProgCallExit].Stats()
 	if err != nil {
 		return nil, 0, fmt.Errorf("read stats of the calls' probe: %w", err)

@@ -26,9 +26,9 @@ type hook struct {
 	required bool
 	// copies: attach every program of it so often (0: once). The kernel skips
 	// a tracing program that is active on its CPU already (prog->active), and
-	// a task may be preempted inside one. Another copy catches what the first
-	// was skipped for; what each does again changes nothing. Two are enough
-	// where few tasks pass at a time. Maps are freed by as many workers as
+	// a task may be preempted inside one. Another copy catches the calls for
+	// which the first was skipped; a call that two copies see is recorded
+	// once. Two are enough where few tasks pass at a time. Maps are freed by as many workers as
 	// there are maps to free, and under preempt=full any of them may be
 	// preempted: of 10,000 deaths two copies lost up to 11.
 	copies int

@@ -53,18 +53,18 @@ type Work struct {
 	Stop <-chan struct{}
 }
 
-// Done is a task that was done.
+// Done is the result of a task.
 type Done struct {
 	Reply []byte // JSON
 	// Outcome says how the machine ended that was booted for it. Its zero value
 	// is that of a local target.
 	Outcome Outcome
-	kernel  *kernels.Kernel // that was booted; nil: none
+	kernel  *kernels.Kernel // the booted one; nil on a local target
 }
 
-// Describe adds to a guest's own description of its kernel what only its host
-// knows. How many CPUs there are, the guest knows better: its kernel may use
-// fewer.
+// Describe completes a guest's description of its kernel with the fields that only
+// the host knows: accelerator, clock, QEMU, memory, the image. The number of CPUs
+// stays the guest's: its kernel may use fewer than the machine has.
 func (d *Done) Describe(t *results.Target) {
 	if d.kernel == nil {
 		return

@@ -88,8 +88,8 @@ type Outcome struct {
 	// TimedOut says that the job was told to end, as by Stop, for its time was
 	// nearly over.
 	TimedOut bool
-	// Warnings are what the machine was not given, and boots before this
-	// one; printable, one line each.
+	// Warnings are of the guest's init, about mounts and settings that failed,
+	// and of failed boots before this one; printable, one line each.
 	Warnings []string
 }
 
@@ -244,7 +244,8 @@ func staleWarning(boots int, err error) string {
 	return fmt.Sprintf("booted again after boot %d: an int3 that the kernel had patched away, which QEMU's TCG with several CPUs may still run into (%s)", boots, guest.Detail)
 }
 
-// canBeginAgain: nobody wants it to end, and it has left no file.
+// canBeginAgain tells whether the guest may be booted anew for the job: the job was
+// not asked to stop, and no file of it has arrived.
 func (j *GuestJob) canBeginAgain(out Outcome) bool {
 	select {
 	case <-j.Stop:

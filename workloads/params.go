@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Params returns every flag's value of a workload, by name. After Check it is
-// what the workload will do: Check fills in what was left to it.
+// Params returns the value of every flag of a workload, by name. After Check it has
+// the effective values: Check fills in the flags that were not given.
 func Params(fs *pflag.FlagSet) map[string]string {
 	m := map[string]string{}
 	fs.VisitAll(func(f *pflag.Flag) { m[f.Name] = f.Value.String() })

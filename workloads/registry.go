@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Description is what is known of a workload without making one.
+// Description is a workload's entry in the registry.
 type Description struct {
 	Name, Summary string
 	New           func() Workload

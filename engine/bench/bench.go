@@ -24,7 +24,7 @@ const (
 	taskProbeCost = "bench-probe-cost"
 )
 
-// Handlers is what does them in a guest.
+// Handlers are the functions that do these tasks, by name.
 func Handlers() task.Handlers {
 	return task.Handlers{
 		taskHold:      task.Handle(measureHolds),

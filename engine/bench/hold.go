@@ -259,7 +259,8 @@ func spread(v []int64) [3]int64 {
 	return [3]int64{s[0], s[len(s)/2], s[len(s)-1]}
 }
 
-// checkHolds says what of the calibration does not hold.
+// checkHolds compares the measured phases with the known holds, and returns an error
+// that names each row out of bounds.
 func checkHolds(rows []holdRow) error {
 	var errs []error
 	base := map[string]holdRow{}

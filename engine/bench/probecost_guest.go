@@ -25,7 +25,7 @@ import (
 	"github.com/mapprof/mapprof/target/task"
 )
 
-// probeCostConfig is what the guest is told.
+// probeCostConfig is the task's request.
 type probeCostConfig struct {
 	Bpftrace string // its path there; empty: not compared with
 }

@@ -24,7 +24,7 @@ type Job struct {
 	Options
 }
 
-// Options are what a trial may be told beside its workload.
+// Options of a trial that don't depend on its workload.
 type Options struct {
 	Stacks       bool          `json:"stacks,omitempty"`     // keep the callers' stacks of lookups
 	NoDeaths     bool          `json:"no_deaths"`            // keep no single death
@@ -58,7 +58,7 @@ const (
 	TaskDoctor = "doctor" // gives a Diagnosis
 )
 
-// Handlers are what does them.
+// Handlers are the functions that do these tasks, by name.
 func Handlers() task.Handlers {
 	return task.Handlers{
 		TaskRun: task.Handle(func(ctx context.Context, env *task.Env, j Job) (task.None, error) {

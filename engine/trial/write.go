@@ -227,7 +227,7 @@ func probeList(attachments []probes.Attachment) []results.Probe {
 	return list
 }
 
-// readKnobs reads what of the kernel's settings changes grace periods.
+// readKnobs reads the kernel's settings that change grace periods.
 func readKnobs() map[string]string {
 	knobs := map[string]string{}
 	for _, glob := range []string{

@@ -19,8 +19,8 @@ import (
 	"github.com/mapprof/mapprof/target/task"
 )
 
-// Main makes the test binary the init of its VMs, and what does tasks there. It
-// doesn't return.
+// Main runs the package's tests on the host. In a VM, where the test binary is the
+// init, it does tasks by handlers instead. It doesn't return.
 func Main(m *testing.M, handlers task.Handlers) {
 	guest.Init()
 	if guest.InJob() {

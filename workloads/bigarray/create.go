@@ -86,8 +86,8 @@ func (i *instance) createHeld(how string, watch workloads.Watch) (create workloa
 	return create, i.memory("memory.held")
 }
 
-// settle waits until what was freed before is: until the memory in use stays the
-// same for a tenth of a second, two seconds at most.
+// settle waits until earlier frees have ended: until the vmalloc memory in use stays
+// the same for a tenth of a second, two seconds at most.
 func settle() error {
 	const step, same, most = 10 * time.Millisecond, 10, 200
 	last, since := uint64(0), 0

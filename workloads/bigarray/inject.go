@@ -36,7 +36,7 @@ func (b *Workload) checkInjection() error {
 	return nil
 }
 
-// wrapAt is where an offset that is too short begins again at 0.
+// wrapAt is the size at which a truncated offset wraps around to 0.
 func (b *Workload) wrapAt() uint64 {
 	var size flagvalue.Size
 	if b.InjectWrap == "" || size.Set(b.InjectWrap) != nil {

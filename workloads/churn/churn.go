@@ -133,7 +133,8 @@ func (c *Workload) Check(strategy string) error {
 	case strategy == results.StrategySync && c.innerSet && c.Inner != innerDevmap:
 		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
 	}
-	// What is left to us is said in the result as if it had been asked for.
+	// Defaults that depend on other flags are set here, so that the result has
+	// them among its parameters.
 	if c.Count == 0 && c.Duration == 0 {
 		c.Count = defaultCount
 	}

@@ -25,7 +25,7 @@ func (l *Workload) addInjectFlags(fs *pflag.FlagSet) {
 	_ = fs.MarkHidden("inject-instructions") // it exists
 }
 
-// maxInjected bounds what a program is made longer by.
+// maxInjected bounds the instructions that are added to a lookup.
 const maxInjected = 1000
 
 // injectedPaths can be made longer.

@@ -46,9 +46,9 @@ func (s *Series) part(n int) []float64 {
 	return s.values[from:s.ends[n]]
 }
 
-// probeCost is the metric of what a probe adds. The base of each part is that
-// done without it just before or after: what slows the machine down for a while
-// is in both.
+// probeCost is the metric of the time that a probe adds to an operation. Each part
+// with the probe is compared with one without it just before or after, so that a
+// machine that slows down for a while slows both.
 func probeCost(with, without Series, function string) workloads.Metric {
 	m := workloads.Metric{Unit: "ns/op", Difference: true, How: "with the probe on " + function +
 		", less the median of those without just before or after; nothing above is less this"}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewMap makes a map and explains what a size was refused for.
+// NewMap makes a map. Its error explains why the kernel refused a size.
 func NewMap(spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	m, err := ebpf.NewMap(spec)
 	if err == nil {
