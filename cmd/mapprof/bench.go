@@ -7,11 +7,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/internal/wholefile"
@@ -66,7 +64,7 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		if table == "" {
 			return wrong
 		}
-		table += measuredBy(cmd, args...)
+		table += bench.MeasuredBy(cmd.CommandPath(), cmd.Flags(), args...)
 		fmt.Fprint(cmd.OutOrStdout(), table)
 		if out == "" {
 			return wrong
@@ -74,25 +72,4 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		return errors.Join(wholefile.Write(out, table), wrong)
 	}
 	return cmd
-}
-
-// measuredBy is the command that measures again, with the flags that were
-// given.
-func measuredBy(cmd *cobra.Command, args ...string) string {
-	words := []string{cmd.CommandPath()}
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		values := []string{f.Value.String()}
-		if slice, ok := f.Value.(pflag.SliceValue); ok {
-			values = slice.GetSlice()
-			if f.Value.Type() != "stringArray" {
-				values = []string{strings.Join(values, ",")}
-			}
-		}
-		for _, v := range values {
-			if f.Name != "out" {
-				words = append(words, "--"+f.Name+"="+v)
-			}
-		}
-	})
-	return fmt.Sprintf("Measured by:\n\n```console\n$ %s\n```\n", strings.Join(append(words, args...), " "))
 }

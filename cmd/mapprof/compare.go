@@ -112,7 +112,7 @@ func runCompare(cmd *cobra.Command, flags *compareFlags, args []string) error {
 }
 
 func printComparison(w io.Writer, c *compare.Comparison, format string) error {
-	return term.PrintComparison(w, c, format, tableOptions(w, ""))
+	return term.PrintComparison(w, c, format, term.OptionsFor(w, ""))
 }
 
 // writeProfileDiff writes candidate − base of two runs.

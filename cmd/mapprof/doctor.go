@@ -58,7 +58,7 @@ func showDiagnoses(w io.Writer, found []trial.Diagnosis, format string) error {
 	var errs []error
 	for _, d := range found {
 		if format == "table" {
-			if err := term.WriteDoctor(w, &d.Target, d.Phases, d.Warnings, tableOptions(w, "")); err != nil {
+			if err := term.WriteDoctor(w, &d.Target, d.Phases, d.Warnings, term.OptionsFor(w, "")); err != nil {
 				return err
 			}
 		}

@@ -139,5 +139,5 @@ func verdictError(v *gate.Verdict) error {
 }
 
 func printVerdict(w io.Writer, v *gate.Verdict, format string) error {
-	return term.PrintVerdict(w, v, format, tableOptions(w, ""))
+	return term.PrintVerdict(w, v, format, term.OptionsFor(w, ""))
 }

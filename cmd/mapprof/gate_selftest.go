@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,12 +25,8 @@ var selfTestFlagNames = []string{"kernel", "workloads", "pairs", "trials", "coun
 
 // selfTestFlags are those of mapprof gate --self-test.
 type selfTestFlags struct {
+	gatetest.SelfTest
 	kernel        string
-	workloads     []string
-	pairs, trials int
-	count         int
-	synthetic     int
-	jobs          int
 	noVM, offline bool
 	keep          string
 	timeout       time.Duration
@@ -39,12 +34,12 @@ type selfTestFlags struct {
 
 func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kernel, "kernel", defaultKernel, "--self-test: kernel to boot")
-	fs.StringSliceVar(&f.workloads, "workloads", []string{"churn", "lookup"}, "--self-test: what to run: churn,lookup")
-	fs.IntVar(&f.pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs four times --trials boots of churn and three times of lookup")
-	fs.IntVar(&f.trials, "trials", 3, "--self-test: trials on each side of a pair")
-	fs.IntVar(&f.count, "count", 60, "--self-test: operations in a trial of churn")
-	fs.IntVar(&f.synthetic, "synthetic", 200, "--self-test: pairs of each kind that are made up or drawn from real trials")
-	fs.IntVar(&f.jobs, "jobs", min(4, runtime.NumCPU()), "--self-test: VMs at a time; the deterministic clock doesn't mind")
+	fs.StringSliceVar(&f.Workloads, "workloads", []string{"churn", "lookup"}, "--self-test: what to run: churn,lookup")
+	fs.IntVar(&f.Pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs four times --trials boots of churn and three times of lookup")
+	fs.IntVar(&f.Trials, "trials", 3, "--self-test: trials on each side of a pair")
+	fs.IntVar(&f.Count, "count", 60, "--self-test: operations in a trial of churn")
+	fs.IntVar(&f.Synthetic, "synthetic", 200, "--self-test: pairs of each kind that are made up or drawn from real trials")
+	fs.IntVar(&f.Jobs, "jobs", min(4, runtime.NumCPU()), "--self-test: VMs at a time; the deterministic clock doesn't mind")
 	fs.BoolVar(&f.noVM, "no-vm", false, "--self-test: only made-up pairs; then it proves the arithmetic and not this machine")
 	fs.BoolVar(&f.offline, "offline", false, "--self-test: never use the network: only cached kernels")
 	fs.StringVar(&f.keep, "keep", "", "--self-test: keep the runs in this new directory")
@@ -52,29 +47,11 @@ func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 }
 
 func (f *selfTestFlags) check() error {
-	switch {
-	case f.pairs < 1 || f.pairs > 1000:
-		return &usageError{errors.New("--pairs must be from 1 to 1000")}
-	case f.trials < 2 || f.trials > 1000:
-		return &usageError{errors.New("--trials must be from 2 to 1000")}
-	case f.count < 10 || f.count > 1e6:
-		return &usageError{errors.New("--count must be from 10 to 1000000")}
-	case f.synthetic < 1 || f.synthetic > 100000:
-		return &usageError{errors.New("--synthetic must be from 1 to 100000")}
-	case f.jobs < 1 || f.jobs > 1000:
-		return &usageError{errors.New("--jobs must be from 1 to 1000")}
-	case len(f.workloads) == 0:
-		return &usageError{errors.New("--workloads names none")}
-	case f.timeout <= 0:
-		return &usageError{errors.New("--timeout must be more than 0")}
+	if err := f.Check(); err != nil {
+		return &usageError{err}
 	}
-	for i, name := range f.workloads {
-		if !slices.Contains(gatetest.Workloads(), name) {
-			return &usageError{fmt.Errorf("--workloads: %q is not one of churn, lookup", name)}
-		}
-		if slices.Contains(f.workloads[:i], name) {
-			return &usageError{fmt.Errorf("--workloads names %s twice", name)}
-		}
+	if f.timeout <= 0 {
+		return &usageError{errors.New("--timeout must be more than 0")}
 	}
 	return nil
 }
@@ -94,16 +71,14 @@ func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, f
 		return fmt.Errorf("keep the runs: %w", err)
 	}
 	stderr := cmd.ErrOrStderr()
-	s := &gatetest.SelfTest{
-		Workloads: flags.workloads, Pairs: flags.pairs, Trials: flags.trials, Count: flags.count, Synthetic: flags.synthetic, Jobs: flags.jobs,
-		Policy: policy, Dir: dir,
-		OnPair: func(done, of int, workload string) {
-			fmt.Fprintf(stderr, "self-test: %d of %d groups of pairs done (%s)\n", done, of, workload)
-		},
-		OnWrongVerdict: func(kind string, v *gate.Verdict) {
-			fmt.Fprintf(stderr, "%s:\n", kind)
-			_ = printVerdict(stderr, v, "table") // it only explains the exit code
-		},
+	s := &flags.SelfTest
+	s.Policy, s.Dir = policy, dir
+	s.OnPair = func(done, of int, workload string) {
+		fmt.Fprintf(stderr, "self-test: %d of %d groups of pairs done (%s)\n", done, of, workload)
+	}
+	s.OnWrongVerdict = func(kind string, v *gate.Verdict) {
+		fmt.Fprintf(stderr, "%s:\n", kind)
+		_ = term.PrintVerdict(stderr, v, "table", term.OptionsFor(stderr, "")) // it only explains the exit code
 	}
 	if !flags.noVM {
 		s.Run = func(ctx context.Context, r gatetest.Run) error { return bootSelfTest(ctx, flags, stop, r) }
@@ -131,5 +106,5 @@ func printSelfTest(cmd *cobra.Command, rates []selftest.Rate, failure error, fla
 	if format == "json" {
 		return term.WriteSelfTestJSON(w, rates, failure)
 	}
-	return term.WriteSelfTest(w, rates, failure, flags.noVM, tableOptions(w, ""))
+	return term.WriteSelfTest(w, rates, failure, flags.noVM, term.OptionsFor(w, ""))
 }

@@ -50,7 +50,7 @@ func newKernelsListCmd() *cobra.Command {
 				list = list.Wanted()
 			}
 			if format == "json" {
-				return writeKernelsJSON(cmd.OutOrStdout(), list)
+				return model.WriteJSON(cmd.OutOrStdout(), list)
 			}
 			return writeKernelList(cmd.OutOrStdout(), list)
 		},
@@ -83,7 +83,7 @@ func newKernelsFetchCmd() *cobra.Command {
 			}
 			var err error
 			if format == "json" {
-				err = writeKernelsJSON(cmd.OutOrStdout(), fetched)
+				err = model.WriteJSON(cmd.OutOrStdout(), fetched)
 			} else if len(fetched) > 0 {
 				err = writeKernelsFetched(cmd.OutOrStdout(), fetched)
 			}
@@ -119,13 +119,6 @@ func kernelsOptions(cmd *cobra.Command, offline bool) kernels.Options {
 	}
 }
 
-func writeKernelsJSON(w io.Writer, v any) error {
-	if err := model.WriteJSON(w, v); err != nil {
-		return fmt.Errorf("write kernels: %w", err)
-	}
-	return nil
-}
-
 func writeKernelList(w io.Writer, list kernels.Listing) error {
 	t := term.Plain{Header: []string{"series", "release", "version", "suite", "size", "cached"}, Right: []int{4}}
 	for _, k := range list.Kernels {
@@ -145,10 +138,8 @@ func writeKernelList(w io.Writer, list kernels.Listing) error {
 	for _, n := range list.Notes {
 		out += "note: " + safetext.Text(n) + "\n"
 	}
-	if _, err := io.WriteString(w, out); err != nil {
-		return fmt.Errorf("write kernels: %w", err)
-	}
-	return nil
+	_, err := io.WriteString(w, out)
+	return err
 }
 
 func writeKernelsFetched(w io.Writer, kernels []kernels.Kernel) error {
@@ -156,8 +147,6 @@ func writeKernelsFetched(w io.Writer, kernels []kernels.Kernel) error {
 	for _, k := range kernels {
 		t.Add(k.Requested, k.Release, k.Source, k.Path)
 	}
-	if _, err := io.WriteString(w, t.String()); err != nil {
-		return fmt.Errorf("write kernels: %w", err)
-	}
-	return nil
+	_, err := io.WriteString(w, t.String())
+	return err
 }

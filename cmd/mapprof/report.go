@@ -69,7 +69,7 @@ func printReports(stdout, stderr io.Writer, dirs []string, runs []*model.Loaded)
 		if i > 0 {
 			fmt.Fprintln(stdout)
 		}
-		o := tableOptions(stdout, dirs[i])
+		o := term.OptionsFor(stdout, dirs[i])
 		if err := term.WriteTable(stdout, l.Run, o); err != nil {
 			return err
 		}

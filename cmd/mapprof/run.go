@@ -20,6 +20,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
@@ -32,14 +33,14 @@ import (
 type runFlags struct {
 	targetFlags
 	workload   string
-	params     *paramFlags
+	params     *workloads.Flags
 	strategies []string
 	trials     int
 	seed       uint64
 	out        string
 	format     string
 	options    trial.Options
-	ring       byteSize
+	ring       flagvalue.Size
 }
 
 const runHelp = `Run a workload on one or more kernels, watch what becomes of its maps, and
@@ -54,7 +55,7 @@ once.`
 
 func newRunCmd() *cobra.Command {
 	flags := runFlags{options: trial.DefaultOptions()}
-	flags.ring = byteSize(flags.options.RingBytes)
+	flags.ring = flagvalue.Size(flags.options.RingBytes)
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run a workload on one or more kernels and profile it",
@@ -80,9 +81,15 @@ func newRunCmd() *cobra.Command {
 	fs.Var(&flags.ring, "ring-size", "ring buffer of the probes, a power of two")
 	fs.Uint32Var(&flags.options.InFlight, "in-flight", flags.options.InFlight, "how many deaths may be pending at once")
 	fs.DurationVar(&flags.options.DrainTimeout, "drain-timeout", flags.options.DrainTimeout, "how long to wait at the end for pending deaths")
-	flags.params = addParamFlags(cmd, &flags.workload)
+	flags.params = workloads.NewFlags(fs, &flags.workload)
+	usage := cmd.UsageFunc()
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
+		err := usage(cmd)
+		fmt.Fprint(cmd.OutOrStderr(), flags.params.Usage(cmd.Flags().Changed("workload")))
+		return err
+	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		w, params, err := flags.params.workload()
+		w, params, err := flags.params.Workload()
 		if err != nil {
 			return &usageError{err}
 		}
@@ -168,8 +175,8 @@ func runRun(cmd *cobra.Command, flags *runFlags, w workloads.Workload, params ma
 		return err
 	}
 	if vm, ok := where.(*target.VM); ok {
-		if err := flags.checkMemory(w, &vm.Machine); err != nil {
-			return err
+		if err := engine.CheckMemory(flags.workload, w, &vm.Machine); err != nil {
+			return &usageError{err}
 		}
 	}
 	progress := newProgress(stderr)
@@ -196,34 +203,12 @@ func (f *runFlags) targetUnlessStopped(ctx context.Context, stop <-chan struct{}
 	return where, err
 }
 
-// checkMemory refuses a VM that is too small for the workload, before it boots.
-func (f *runFlags) checkMemory(w workloads.Workload, vm *target.Machine) error {
-	sized, ok := w.(workloads.Sized)
-	if !ok {
-		return nil
-	}
-	takes, memory := sized.MemoryBytes(max(2, vm.CPUs)), vm.MemoryBytes
-	if memory == 0 {
-		memory = target.DefaultMemory
-	}
-	// What a kernel, its initramfs and the tracer have taken when the
-	// workload begins, and what a kernel keeps free.
-	enough := takes + takes/32 + 320<<20
-	if takes == 0 || memory >= enough {
-		return nil
-	}
-	const unit = 256 << 20
-	need, have, want := byteSize((takes+1<<20-1)>>20<<20), byteSize(memory), byteSize((enough+unit-1)/unit*unit)
-	return &usageError{fmt.Errorf("--workload %s takes %s of memory with these sizes, and the VM has %s (use --memory %s, or a smaller --size)",
-		f.workload, &need, &have, &want)}
-}
-
 func printRun(cmd *cobra.Command, flags *runFlags, run *results.Run) error {
 	w := cmd.OutOrStdout()
 	if flags.format == "json" {
 		return model.WriteRun(w, run)
 	}
-	if err := term.WriteTable(w, run, tableOptions(w, flags.out)); err != nil || len(run.Targets) < 2 {
+	if err := term.WriteTable(w, run, term.OptionsFor(w, flags.out)); err != nil || len(run.Targets) < 2 {
 		return err
 	}
 	c, err := compare.Runs([]compare.Input{{Name: flags.out, Run: run}}, compare.Options{By: compare.ByKernel, Alpha: compare.DefaultAlpha})

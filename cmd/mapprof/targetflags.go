@@ -14,7 +14,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -33,7 +34,7 @@ type targetFlags struct {
 	target  string
 	kernels []string
 	cpus    int
-	memory  byteSize
+	memory  flagvalue.Size
 	append  []string
 	accel   string
 	clock   string
@@ -123,42 +124,23 @@ func (f *targetFlags) wantsVM() string {
 
 // resolve finds out where to run.
 func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) (target.Target, error) {
-	local := f.target == targetLocal
-	if f.target == targetAuto && len(f.kernels) == 0 && f.wantsVM() == "" {
-		err := trial.CanTrace()
-		if err == nil {
-			local = true
-		} else {
-			fmt.Fprintf(stderr, "this machine's kernel can't be traced: %v\nso a VM is used, kernel %s\n", err, defaultKernel)
-		}
+	where := engine.Where{
+		Kernels: f.kernels, DefaultKernel: defaultKernel, Offline: f.offline, Handlers: handlers(), Limits: guestLimits,
+		Machine: target.Machine{
+			CPUs: f.cpus, MemoryBytes: uint64(f.memory), Append: f.append,
+			Accel: f.accel, Clock: f.clock, Timeout: f.timeout, ConsoleLog: f.console,
+		},
+		Local: f.target == targetLocal,
+		Auto:  f.target == targetAuto && len(f.kernels) == 0 && f.wantsVM() == "",
+		Say:   func(line string) { fmt.Fprintln(stderr, safetext.Lines(line)) },
 	}
-	if local {
-		return target.Local{Release: trial.Release(), Handlers: handlers()}, nil
+	t, err := where.Target(ctx)
+	var unknown *kernels.UnknownError
+	var notKernel *kernels.NotKernelError
+	if errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) {
+		return nil, &usageError{err}
 	}
-	names := f.kernels
-	if len(names) == 0 {
-		names = []string{defaultKernel}
-	}
-	vm := &target.VM{Machine: target.Machine{
-		CPUs: f.cpus, MemoryBytes: uint64(f.memory), Append: f.append,
-		Accel: f.accel, Clock: f.clock, Timeout: f.timeout, ConsoleLog: f.console,
-	}, Limits: guestLimits}
-	for _, name := range names {
-		k, err := kernels.Resolve(ctx, name, kernels.Options{
-			Offline:  f.offline,
-			Progress: func(line string) { fmt.Fprintln(stderr, safetext.Text(line)) },
-		})
-		var unknown *kernels.UnknownError
-		var notKernel *kernels.NotKernelError
-		if errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) {
-			return nil, &usageError{err}
-		}
-		if err != nil {
-			return nil, err
-		}
-		vm.Images = append(vm.Images, k)
-	}
-	return vm, nil
+	return t, err
 }
 
 // guestLimits bound what a guest may send; tests make them smaller.

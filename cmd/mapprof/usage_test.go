@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 )
 
 func TestNoQEMU(t *testing.T) {
@@ -42,17 +43,17 @@ func fakeBzImage(release string) []byte {
 
 func TestByteSize(t *testing.T) {
 	for in, want := range map[string]uint64{"4096": 4096, "1k": 1024, "512MiB": 512 << 20, "10G": 10 << 30, "10 gib": 10 << 30, "3b": 3} {
-		var b byteSize
+		var b flagvalue.Size
 		if err := b.Set(in); err != nil || uint64(b) != want {
 			t.Errorf("%q: %d, %v", in, b, err)
 		}
-		var again byteSize
+		var again flagvalue.Size
 		if err := again.Set(b.String()); err != nil || again != b {
 			t.Errorf("%q does not round-trip: %s", in, &b)
 		}
 	}
 	for _, in := range []string{"", "x", "-1", "1.5G", "99999999999999999999", "18446744073709551615k", "G"} {
-		var b byteSize
+		var b flagvalue.Size
 		if err := b.Set(in); err == nil {
 			t.Errorf("%q is %d", in, b)
 		}

@@ -3,17 +3,12 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"net/url"
-	"os"
-	"os/exec"
-	"runtime"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/report/web"
 )
 
@@ -46,7 +41,7 @@ unless told otherwise; there is no password.`,
 			}
 			ctx, stop := withSignals(cmd.Context())
 			defer stop()
-			web, err := web.New(dirs)
+			server, err := web.New(dirs)
 			if err != nil {
 				return err
 			}
@@ -59,40 +54,17 @@ unless told otherwise; there is no password.`,
 				return fmt.Errorf("serve web view on %s: %w (choose another with --http)", addr, err)
 			}
 			at := "http://" + ln.Addr().String() + "/"
-			fmt.Fprintf(cmd.OutOrStdout(), "serving %s at %s (Ctrl-C ends it)\n", web.Summary(), at)
+			fmt.Fprintf(cmd.OutOrStdout(), "serving %s at %s (Ctrl-C ends it)\n", server.Summary(), at)
 			if ip := net.ParseIP(host); host != "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "mapprof: %s may be reached from other machines, and there is no password\n", addr)
 			}
-			if !noBrowser && isTerminal(cmd.OutOrStdout()) {
-				openBrowser(ctx, at)
+			if !noBrowser && term.IsTerminal(cmd.OutOrStdout()) {
+				web.OpenBrowser(ctx, at)
 			}
-			return web.Serve(ctx, ln, host)
+			return server.Serve(ctx, ln, host)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "http", "127.0.0.1:0", "address to listen on; port 0 is any that is free")
 	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "don't open the browser, only print the address")
 	return cmd
-}
-
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// openBrowser shows a page of this program's own. Where that fails the
-// address has been printed.
-func openBrowser(ctx context.Context, at string) {
-	if _, err := url.Parse(at); err != nil {
-		return
-	}
-	command := []string{"xdg-open", at}
-	if runtime.GOOS == "darwin" {
-		command[0] = "open"
-	} else if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return // xdg-open would start a text browser on this terminal
-	}
-	browser := exec.CommandContext(ctx, command[0], command[1])
-	if browser.Start() == nil {
-		go func() { _ = browser.Wait() }()
-	}
 }

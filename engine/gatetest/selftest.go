@@ -4,6 +4,7 @@ package gatetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -123,6 +124,33 @@ type SelfTest struct {
 	rates map[string]*selftest.Rate // of the real pairs, by kind
 	first map[string]string         // by workload: a run that is as it should be
 	done  int                       // pairs
+}
+
+// Check validates the sizes, by the names of mapprof gate's flags.
+func (s *SelfTest) Check() error {
+	switch {
+	case s.Pairs < 1 || s.Pairs > 1000:
+		return errors.New("--pairs must be from 1 to 1000")
+	case s.Trials < 2 || s.Trials > 1000:
+		return errors.New("--trials must be from 2 to 1000")
+	case s.Count < 10 || s.Count > 1e6:
+		return errors.New("--count must be from 10 to 1000000")
+	case s.Synthetic < 1 || s.Synthetic > 100000:
+		return errors.New("--synthetic must be from 1 to 100000")
+	case s.Jobs < 1 || s.Jobs > 1000:
+		return errors.New("--jobs must be from 1 to 1000")
+	case len(s.Workloads) == 0:
+		return errors.New("--workloads names none")
+	}
+	for i, name := range s.Workloads {
+		if !slices.Contains(Workloads(), name) {
+			return fmt.Errorf("--workloads: %q is not one of %s", name, strings.Join(Workloads(), ", "))
+		}
+		if slices.Contains(s.Workloads[:i], name) {
+			return fmt.Errorf("--workloads names %s twice", name)
+		}
+	}
+	return nil
 }
 
 // Do does everything, and returns what it measured until an error.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
-
-package main
+package workloads
 
 import (
 	"fmt"
@@ -10,54 +8,45 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/mapprof/mapprof/workloads"
 )
 
-// paramFlags are the flags of all workloads together. Which of them there are
+// Flags are the flags of all workloads together. Which of them there are
 // is known only when --workload has been parsed, so each keeps what it is given
 // until then.
-type paramFlags struct {
+type Flags struct {
 	name  *string // of the workload
-	made  map[string]workloads.Workload
+	made  map[string]Workload
 	sets  map[string]*pflag.FlagSet // by workload, bound to made
 	given []givenParam
 }
 
 type givenParam struct{ name, value string }
 
-// addParamFlags adds the flags of every workload to a command, and their
-// descriptions, workload by workload, to its help.
-func addParamFlags(cmd *cobra.Command, name *string) *paramFlags {
-	p := &paramFlags{name: name, made: map[string]workloads.Workload{}, sets: map[string]*pflag.FlagSet{}}
-	for _, d := range workloads.All() {
+// NewFlags adds the flags of every workload to others, hidden there: Usage
+// describes them. The workload's name is in name when the flags are parsed.
+func NewFlags(fs *pflag.FlagSet, name *string) *Flags {
+	p := &Flags{name: name, made: map[string]Workload{}, sets: map[string]*pflag.FlagSet{}}
+	for _, d := range All() {
 		w, own := d.New(), pflag.NewFlagSet(d.Name, pflag.ContinueOnError)
 		own.SortFlags = false
 		w.AddFlags(own)
 		p.made[d.Name], p.sets[d.Name] = w, own
 		own.VisitAll(func(f *pflag.Flag) {
-			if cmd.Flags().Lookup(f.Name) != nil {
+			if fs.Lookup(f.Name) != nil {
 				return // another workload's too
 			}
-			added := cmd.Flags().VarPF(&paramValue{p, f.Name, f.Value.Type()}, f.Name, "", f.Usage)
-			added.NoOptDefVal, added.Hidden = f.NoOptDefVal, true // help shows it with its workload
+			added := fs.VarPF(&paramValue{p, f.Name, f.Value.Type()}, f.Name, "", f.Usage)
+			added.NoOptDefVal, added.Hidden = f.NoOptDefVal, true
 		})
 	}
-	usage := cmd.UsageFunc()
-	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
-		err := usage(cmd)
-		fmt.Fprint(cmd.OutOrStderr(), p.usage(cmd.Flags().Changed("workload")))
-		return err
-	})
 	return p
 }
 
-// usage describes the flags of the workload that was asked for, or of all.
-func (p *paramFlags) usage(asked bool) string {
+// Usage describes the flags of the workload that was asked for, or of all.
+func (p *Flags) Usage(asked bool) string {
 	var b strings.Builder
-	for _, d := range workloads.All() {
+	for _, d := range All() {
 		if asked && d.Name != *p.name {
 			continue
 		}
@@ -66,11 +55,11 @@ func (p *paramFlags) usage(asked bool) string {
 	return b.String()
 }
 
-// workload makes the workload that was asked for, and returns the parameters
+// Workload makes the workload that was asked for, and returns the parameters
 // that were given, by name. Whether they make sense together is for its Check to
 // say.
-func (p *paramFlags) workload() (workloads.Workload, map[string]string, error) {
-	if _, err := workloads.Find(*p.name); err != nil {
+func (p *Flags) Workload() (Workload, map[string]string, error) {
+	if _, err := Find(*p.name); err != nil {
 		return nil, nil, err
 	}
 	own, given := p.sets[*p.name], map[string]string{}
@@ -87,13 +76,13 @@ func (p *paramFlags) workload() (workloads.Workload, map[string]string, error) {
 }
 
 // having names the workloads that have a flag.
-func (p *paramFlags) having(flag string) []string {
+func (p *Flags) having(flag string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.sets)), func(w string) bool { return p.sets[w].Lookup(flag) == nil })
 }
 
 // paramValue keeps what the flag of a workload is given.
 type paramValue struct {
-	flags      *paramFlags
+	flags      *Flags
 	name, kind string
 }
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package term
 
 import (
 	"os"
 
 	xterm "golang.org/x/term"
-
-	"github.com/mapprof/mapprof/report/term"
 )
 
 // terminalWidth is the width of standard output, 0 where it is no terminal.
@@ -23,7 +21,14 @@ func terminalWidth(w any) int {
 	return width
 }
 
-func tableOptions(w any, dir string) term.Options {
+// OptionsFor are those of tables on a writer: of a terminal where it is one.
+func OptionsFor(w any, dir string) Options {
 	width := terminalWidth(w)
-	return term.Options{Width: width, Color: width > 0 && os.Getenv("NO_COLOR") == "", Dir: dir}
+	return Options{Width: width, Color: width > 0 && os.Getenv("NO_COLOR") == "", Dir: dir}
+}
+
+// IsTerminal tells whether a writer is one.
+func IsTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && xterm.IsTerminal(int(f.Fd()))
 }

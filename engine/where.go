@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/target/wire"
+)
+
+// Where says which target is wanted.
+type Where struct {
+	Local bool // this machine's kernel
+	// Auto: this machine's kernel where it can be traced, else a VM.
+	Auto bool
+	// Kernels are those of a VM, as the user named them; none: DefaultKernel.
+	Kernels       []string
+	DefaultKernel string
+	Offline       bool // never use the network
+	Machine       target.Machine
+	Limits        wire.Limits // on what a guest may send
+	Handlers      task.Handlers
+	Say           func(line string) // of what is being waited for
+}
+
+// Target finds the target. Kernels are fetched where they must be.
+func (w Where) Target(ctx context.Context) (target.Target, error) {
+	local := w.Local
+	if w.Auto {
+		err := trial.CanTrace()
+		if err == nil {
+			local = true
+		} else {
+			w.Say(fmt.Sprintf("this machine's kernel can't be traced: %v\nso a VM is used, kernel %s", err, w.DefaultKernel))
+		}
+	}
+	if local {
+		return target.Local{Release: trial.Release(), Handlers: w.Handlers}, nil
+	}
+	names := w.Kernels
+	if len(names) == 0 {
+		names = []string{w.DefaultKernel}
+	}
+	vm := &target.VM{Machine: w.Machine, Limits: w.Limits}
+	for _, name := range names {
+		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: w.Offline, Progress: w.Say})
+		if err != nil {
+			return nil, err
+		}
+		vm.Images = append(vm.Images, k)
+	}
+	return vm, nil
+}
