@@ -82,7 +82,8 @@
 //
 // Gate judges a run against a baseline by a policy, with an exit code for CI.
 // Missing data never passes. With --self-test it proves itself: unchanged pairs
-// of runs must pass, planted slowdowns must fail.
+// of runs must pass, planted slowdowns must fail. That boots VMs, which needs
+// Linux; --no-vm judges made-up runs only.
 //
 //	mapprof gate --baseline BEFORE --candidate AFTER --junit gate.xml
 //	mapprof gate --self-test --no-vm
