@@ -147,7 +147,7 @@ func Runs(inputs []Input, o Options) (*Comparison, error) {
 	for _, g := range groups {
 		for _, v := range g.Variants[1:] {
 			reasons = analyze.AppendNew(reasons, differences(g.Variants[0], v, o.By)...)
-			c.Warnings = analyze.AppendNew(c.Warnings, remarks(g.Variants[0], v)...)
+			c.Warnings = analyze.AppendNew(c.Warnings, caveats(g.Variants[0], v)...)
 		}
 	}
 	if len(reasons) > 0 {

@@ -183,31 +183,31 @@ func counterpart(base variant, all []variant, ix int) (variant, bool) {
 		}
 		return vs
 	}
-	mine, theirs := like(0), like(ix)
-	if v, ok := twin(base, mine, theirs); ok {
+	baseAlike, otherAlike := like(0), like(ix)
+	if v, ok := ofSameKernel(base, baseAlike, otherAlike); ok {
 		return v, true
 	}
-	// By order, of those that have no twin.
+	// By order, of those that have no counterpart.
 	var others []variant
 	taken := map[*results.Scenario]bool{}
-	for _, v := range mine {
-		if w, ok := twin(v, mine, theirs); ok {
+	for _, v := range baseAlike {
+		if w, ok := ofSameKernel(v, baseAlike, otherAlike); ok {
 			taken[w.Scenario] = true
 		} else {
 			others = append(others, v)
 		}
 	}
-	theirs = slices.DeleteFunc(theirs, func(v variant) bool { return taken[v.Scenario] })
+	otherAlike = slices.DeleteFunc(otherAlike, func(v variant) bool { return taken[v.Scenario] })
 	at := slices.IndexFunc(others, func(v variant) bool { return v.Scenario == base.Scenario })
-	if len(others) == len(theirs) && at >= 0 {
-		return theirs[at], true
+	if len(others) == len(otherAlike) && at >= 0 {
+		return otherAlike[at], true
 	}
 	return variant{}, false
 }
 
-// twin is the one of theirs that is of the same kernel as base, where just one
+// ofSameKernel is the one of otherAlike that is of the same kernel as base, where just one
 // is on either side.
-func twin(base variant, mine, theirs []variant) (variant, bool) {
+func ofSameKernel(base variant, baseAlike, otherAlike []variant) (variant, bool) {
 	for _, same := range []func(a, b variant) bool{
 		func(a, b variant) bool {
 			return a.Scenario.Kernel == b.Scenario.Kernel && a.target.Kernel.SHA256 == b.target.Kernel.SHA256
@@ -218,13 +218,13 @@ func twin(base variant, mine, theirs []variant) (variant, bool) {
 		},
 	} {
 		var hit []variant
-		for _, v := range theirs {
+		for _, v := range otherAlike {
 			if same(base, v) {
 				hit = append(hit, v)
 			}
 		}
 		rivals := 0
-		for _, v := range mine {
+		for _, v := range baseAlike {
 			if len(hit) == 1 && same(v, hit[0]) {
 				rivals++
 			}
@@ -296,8 +296,8 @@ func OrNone(s string) string {
 	return safetext.Name(s)
 }
 
-// remarks lists what differs, forbids nothing, and should be known.
-func remarks(a, b variant) []string {
+// caveats lists what differs, forbids nothing, and should be known.
+func caveats(a, b variant) []string {
 	var out []string
 	la, lb := safetext.Name(a.label), safetext.Name(b.label)
 	say := func(format string, args ...any) { out = append(out, la+" and "+lb+": "+fmt.Sprintf(format, args...)) }

@@ -275,7 +275,7 @@ func (g *gate) collect(group *compare.Group) {
 // judge decides the checks of one action: what only advises doesn't make it
 // harder to see what blocks.
 func (g *gate) judge(action string) {
-	var mine []*openCheck
+	var checks []*openCheck
 	var ps []float64
 	tests := 0
 	for i := range g.open {
@@ -285,17 +285,17 @@ func (g *gate) judge(action string) {
 				tests++
 				p = o.check.Test.P
 			}
-			mine, ps = append(mine, o), append(ps, p)
+			checks, ps = append(checks, o), append(ps, p)
 		}
 	}
 	for i, p := range compare.Holm(ps) {
-		mine[i].check.PHolm = nil
+		checks[i].check.PHolm = nil
 		if !math.IsNaN(p) {
-			mine[i].check.PHolm = &p
-			mine[i].out.PHolm = &p
+			checks[i].check.PHolm = &p
+			checks[i].out.PHolm = &p
 		}
 	}
-	for _, o := range mine {
+	for _, o := range checks {
 		o.decide(tests)
 		g.verdict.Checks = append(g.verdict.Checks, o.out)
 	}

@@ -18,9 +18,9 @@ import (
 // cutPlaces is at how many places run.json is cut off.
 const cutPlaces = 20
 
-// cuts takes things from a good run, first bytes, then what leaves a valid
+// incompleteRuns takes things from a good run, first bytes, then what leaves a valid
 // run.json; whatever is missing must not pass.
-func (s *SelfTest) cuts() ([]selftest.Rate, error) {
+func (s *SelfTest) incompleteRuns() ([]selftest.Rate, error) {
 	run, err := s.whole()
 	if err != nil {
 		return nil, err

@@ -120,7 +120,7 @@ type SelfTest struct {
 	OnWrongVerdict func(kind string, v *gate.Verdict)
 
 	mu    sync.Mutex                // of what follows
-	pools map[string]*results.Run   // by workload: the trials of all runs in which nothing is planted
+	unchanged map[string]*results.Run   // by workload: the trials of all runs in which nothing is planted
 	rates map[string]*selftest.Rate // of the real pairs, by kind
 	first map[string]string         // by workload: a run that is as it should be
 	done  int                       // pairs
@@ -161,10 +161,10 @@ func (s *SelfTest) Do(ctx context.Context) ([]selftest.Rate, error) {
 		selftest.SyntheticRate(n, trials, syntheticSpread, plantedChange, s.Policy, 2),
 	}
 	if s.Run == nil {
-		cuts, err := s.cuts()
-		return append(rates, cuts...), err
+		incomplete, err := s.incompleteRuns()
+		return append(rates, incomplete...), err
 	}
-	s.pools, s.rates, s.first = map[string]*results.Run{}, map[string]*selftest.Rate{}, map[string]string{}
+	s.unchanged, s.rates, s.first = map[string]*results.Run{}, map[string]*selftest.Rate{}, map[string]string{}
 	failure := s.realPairs(ctx)
 	for _, w := range selfTestWorkloads {
 		for _, kind := range w.kinds {
@@ -176,7 +176,7 @@ func (s *SelfTest) Do(ctx context.Context) ([]selftest.Rate, error) {
 	if failure != nil {
 		return rates, fmt.Errorf("self-test: %w", failure)
 	}
-	for _, more := range []func() ([]selftest.Rate, error){s.resample, s.cuts} {
+	for _, more := range []func() ([]selftest.Rate, error){s.resample, s.incompleteRuns} {
 		r, err := more()
 		rates = append(rates, r...)
 		if err != nil {
@@ -302,9 +302,9 @@ func (s *SelfTest) keep(w *selfTestWorkload, dir string) (*results.Run, error) {
 	if s.first[w.name] == "" {
 		s.first[w.name] = dir
 	}
-	pool := s.pools[w.name]
+	pool := s.unchanged[w.name]
 	if pool == nil {
-		s.pools[w.name] = d.Run
+		s.unchanged[w.name] = d.Run
 		return d.Run, nil
 	}
 	for i := range d.Run.Scenarios {
@@ -317,11 +317,11 @@ func (s *SelfTest) keep(w *selfTestWorkload, dir string) (*results.Run, error) {
 
 func (s *SelfTest) resample() (rates []selftest.Rate, err error) {
 	for _, w := range selfTestWorkloads {
-		if s.pools[w.name] == nil {
+		if s.unchanged[w.name] == nil {
 			continue
 		}
 		for _, change := range []float64{0, plantedChange} {
-			r, err := selftest.ResampledRate(s.pools[w.name], s.Synthetic, s.Trials, change, s.Policy, 3)
+			r, err := selftest.ResampledRate(s.unchanged[w.name], s.Synthetic, s.Trials, change, s.Policy, 3)
 			if err != nil {
 				return rates, err
 			}

@@ -67,7 +67,7 @@ func (i *instance) createInParts() (create workloads.Call, err error) {
 // createHeld makes the array, and keeps how long that took and the memory
 // around it.
 func (i *instance) createHeld(how string, watch workloads.Watch) (create workloads.Call, err error) {
-	if err := settle(); err != nil {
+	if err := waitForFrees(); err != nil {
 		return create, err
 	}
 	if err := i.memory("memory.before"); err != nil {
@@ -86,9 +86,9 @@ func (i *instance) createHeld(how string, watch workloads.Watch) (create workloa
 	return create, i.memory("memory.held")
 }
 
-// settle waits until earlier frees have ended: until the vmalloc memory in use stays
+// waitForFrees waits until earlier frees have ended: until the vmalloc memory in use stays
 // the same for a tenth of a second, two seconds at most.
-func settle() error {
+func waitForFrees() error {
 	const step, same, most = 10 * time.Millisecond, 10, 200
 	last, since := uint64(0), 0
 	for n := 0; n < most && since < same; n++ {

@@ -105,17 +105,17 @@ func ResampledRate(pool *results.Run, pairs, trials int, change float64, p gate.
 		for i := range pool.Scenarios {
 			all := compare.WholeTrials(&pool.Scenarios[i])
 			r.Shuffle(len(all), func(x, y int) { all[x], all[y] = all[y], all[x] })
-			deal(&a.Scenarios[i], all[:trials], 1)
-			deal(&b.Scenarios[i], all[trials:2*trials], 1+change)
+			replaceTrials(&a.Scenarios[i], all[:trials], 1)
+			replaceTrials(&b.Scenarios[i], all[trials:2*trials], 1+change)
 		}
 		rate.Count(gate.Judge(compare.Input{Name: "baseline", Run: &a}, compare.Input{Name: "candidate", Run: &b}, nil, p))
 	}
 	return rate, nil
 }
 
-// deal gives a scenario other trials, and numbers and counts them anew. What a
+// replaceTrials gives a scenario other trials, and numbers and counts them anew. What a
 // gate doesn't read, its phases over all trials, it no longer has.
-func deal(s *results.Scenario, trials []results.Trial, factor float64) {
+func replaceTrials(s *results.Scenario, trials []results.Trial, factor float64) {
 	s.Trials, s.Phases = nil, nil
 	for i, t := range trials {
 		t = perturbed(t, factor)
