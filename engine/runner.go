@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -239,7 +239,7 @@ func (r *runner) fold(part *results.Dir) error {
 			return err
 		}
 	}
-	f, err := os.Open(part.ProfilePath())
+	f, err := regularfile.Open(part.ProfilePath())
 	if err != nil {
 		return fmt.Errorf("read the trial's profile: %w", err)
 	}

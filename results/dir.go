@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/mapprof/mapprof/internal/regularfile"
 )
 
 // Names of the files in a run directory.
@@ -224,7 +225,7 @@ type Dir struct {
 // Open reads run.json of a run directory and checks its version.
 func Open(path string) (*Dir, error) {
 	name := filepath.Join(path, RunFile)
-	f, err := os.Open(name)
+	f, err := regularfile.Open(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		if _, serr := os.Stat(path); serr != nil {
@@ -306,7 +307,7 @@ func (r *Run) check() error {
 // f must not keep d.
 func (d *Dir) Deaths(f func(d *Death) error) error {
 	name := filepath.Join(d.Path, DeathsFile)
-	file, err := os.Open(name)
+	file, err := regularfile.Open(name)
 	if err != nil {
 		return fmt.Errorf("read deaths: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/mapprof/mapprof/internal/regularfile"
 )
 
 // The geometry of a phase's histogram: 1 ns to an hour at three significant
@@ -125,7 +126,7 @@ func (l *hlogWriter) close() error {
 // recorded has none.
 func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 	name := filepath.Join(d.Path, HistogramsFile)
-	file, err := os.Open(name)
+	file, err := regularfile.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
@@ -67,7 +67,7 @@ func writeHlog(d *results.Dir, w io.Writer) error {
 	if !some {
 		return errors.New("export hlog: this run has no histograms")
 	}
-	f, err := os.Open(filepath.Join(d.Path, results.HistogramsFile))
+	f, err := regularfile.Open(filepath.Join(d.Path, results.HistogramsFile))
 	if err != nil {
 		return fmt.Errorf("export hlog: %w", err)
 	}

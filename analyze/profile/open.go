@@ -10,6 +10,7 @@ import (
 	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -23,7 +24,7 @@ func Open(path string) (*pprof.Profile, error) {
 		}
 		path = dir.ProfilePath()
 	}
-	file, err := os.Open(path)
+	file, err := regularfile.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open profile %s: %w (the run ended before any death was seen)", path, os.ErrNotExist)
 	}

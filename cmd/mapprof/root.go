@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/version"
 )
@@ -105,7 +106,7 @@ Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
 		SilenceErrors: true,
 		Version:       version.Get().String(),
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{flagvalue.PlainError(err)} })
 	root.AddCommand(newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newGateCmd(), newExportCmd())
 	root.AddCommand(recordingCmds()...)
 	return root

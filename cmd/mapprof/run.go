@@ -91,7 +91,7 @@ func newRunCmd() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w, params, err := flags.params.Workload()
 		if err != nil {
-			return &usageError{err}
+			return &usageError{flagvalue.PlainError(err)}
 		}
 		if err := flags.check(w); err != nil {
 			return err
@@ -104,6 +104,9 @@ func newRunCmd() *cobra.Command {
 func (f *runFlags) check(w workloads.Workload) error {
 	if err := f.targetFlags.check(); err != nil {
 		return err
+	}
+	if len(f.strategies) == 0 && f.changed("strategy") {
+		return &usageError{fmt.Errorf("--strategy names none (known: %s)", strings.Join(w.Strategies(), ", "))}
 	}
 	if len(f.strategies) == 0 {
 		f.strategies = w.Strategies()[:1]

@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// withSignals returns a context that SIGINT and SIGTERM cancel.
+// withSignals returns a context that SIGINT, SIGTERM and SIGHUP cancel: the last
+// comes where a terminal goes away, an ssh that is dropped say.
 func withSignals(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // withInterrupt makes the first signal close stop and the second cancel the
@@ -20,7 +21,7 @@ func withInterrupt(ctx context.Context) (context.Context, <-chan struct{}, conte
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		select {
 		case <-signals:

@@ -81,7 +81,7 @@ func (f *targetFlags) check() error {
 	if f.clock == results.ClockICount && (f.cpus > 1 || f.accel == "kvm") {
 		return &usageError{fmt.Errorf("--clock icount needs one CPU and TCG (leave out --cpus and --accel)")}
 	}
-	if f.cpus < 0 || f.cpus > 255 {
+	if f.cpus < 0 || f.cpus > 255 || f.cpus == 0 && f.changed("cpus") {
 		return &usageError{fmt.Errorf("--cpus must be from 1 to 255")}
 	}
 	if f.timeout < 0 || f.timeout == 0 && f.changed("timeout") {

@@ -11,6 +11,7 @@ import (
 	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
@@ -65,7 +66,7 @@ func WithoutPath(run string, err error) error {
 }
 
 func profileOf(dir *results.Dir) (*pprof.Profile, error) {
-	f, err := os.Open(dir.ProfilePath())
+	f, err := regularfile.Open(dir.ProfilePath())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

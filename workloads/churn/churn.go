@@ -114,6 +114,8 @@ func (c *Workload) Check(strategy string) error {
 		return err
 	}
 	switch {
+	case c.Count == 0 && c.Duration == 0 && c.fs != nil && c.fs.Changed("count"):
+		return fmt.Errorf("--count 0 needs --duration (leave it out for %d operations)", defaultCount)
 	case c.InnerEntries == 0:
 		return errors.New("--inner-entries must be at least 1")
 	case c.InnerValueSize == 0:
