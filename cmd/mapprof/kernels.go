@@ -57,7 +57,7 @@ func newKernelsListCmd() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every version, not only each series' newest and the cached")
 	cmd.Flags().BoolVar(&offline, "offline", false, "list the cache without asking the archive")
-	kernelsFormat(cmd, &format)
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
 
@@ -93,12 +93,8 @@ func newKernelsFetchCmd() *cobra.Command {
 			return err
 		},
 	}
-	kernelsFormat(cmd, &format)
+	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
-}
-
-func kernelsFormat(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "format", "table", "table or json")
 }
 
 // kernelsArgs checks the arguments and --format before anything is done.
