@@ -8,9 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 )
@@ -410,14 +409,9 @@ func (s *symbolizer) resolve(deaths []results.Death) (map[string][]results.Frame
 	if len(all) == 0 {
 		return nil, nil
 	}
-	f, err := os.Open("/proc/kallsyms")
+	frames, err := kallsyms.Kernel(all)
 	if err != nil {
 		return nil, fmt.Errorf("symbolize stacks: %w", err)
-	}
-	defer f.Close()
-	frames, err := Symbolize(all, io.Reader(f))
-	if err != nil {
-		return nil, err
 	}
 	out, keys := map[string][]results.Frame{}, map[string]string{"": ""}
 	for id, addrs := range s.addrs {

@@ -6,10 +6,10 @@ package collect
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 )
@@ -55,14 +55,9 @@ func LookupStacks(p *probes.LookupProbe) ([]LookupStack, error) {
 	for _, s := range stacks {
 		all = append(all, s.Addresses...)
 	}
-	f, err := os.Open("/proc/kallsyms")
+	frames, err := kallsyms.Kernel(all)
 	if err != nil {
 		return nil, fmt.Errorf("symbolize stacks: %w", err)
-	}
-	defer f.Close()
-	frames, err := Symbolize(all, f)
-	if err != nil {
-		return nil, err
 	}
 	out := make([]LookupStack, 0, len(stacks))
 	for _, s := range stacks {

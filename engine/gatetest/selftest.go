@@ -119,11 +119,11 @@ type SelfTest struct {
 	OnPair         func(done, of int, workload string)
 	OnWrongVerdict func(kind string, v *gate.Verdict)
 
-	mu    sync.Mutex                // of what follows
+	mu        sync.Mutex                // of what follows
 	unchanged map[string]*results.Run   // by workload: the trials of all runs in which nothing is planted
-	rates map[string]*selftest.Rate // of the real pairs, by kind
-	first map[string]string         // by workload: a run that is as it should be
-	done  int                       // pairs
+	rates     map[string]*selftest.Rate // of the real pairs, by kind
+	first     map[string]string         // by workload: a run that is as it should be
+	done      int                       // pairs
 }
 
 // Check validates the sizes, by the names of mapprof gate's flags.

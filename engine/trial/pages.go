@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/workloads"
 )
@@ -114,14 +113,9 @@ func samplePages(functions []workloads.PageFunction, why string, f func(workload
 	if err != nil {
 		return out, err
 	}
-	file, err := os.Open("/proc/kallsyms")
+	frames, err := kallsyms.Kernel(slices.Collect(maps.Keys(byAddress)))
 	if err != nil {
 		return out, fmt.Errorf("name samples: %w", err)
-	}
-	defer file.Close()
-	frames, err := collect.Symbolize(slices.Collect(maps.Keys(byAddress)), file)
-	if err != nil {
-		return out, err
 	}
 	samples := map[string]uint64{}
 	for address, n := range byAddress {

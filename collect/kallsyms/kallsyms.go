@@ -2,17 +2,29 @@
 
 //go:build linux
 
-package collect
+package kallsyms
 
 import (
 	"bufio"
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/mapprof/mapprof/results"
 )
+
+// Kernel finds the functions of addresses in the running kernel's
+// /proc/kallsyms, as Symbolize does.
+func Kernel(addrs []uint64) (map[uint64]results.Frame, error) {
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return nil, fmt.Errorf("read kallsyms: %w", err)
+	}
+	defer f.Close()
+	return Symbolize(addrs, f)
+}
 
 // Symbolize finds the function of each address in the text of /proc/kallsyms:
 // the kernel's own, modules', BPF programs' and trampolines' (module "bpf").
