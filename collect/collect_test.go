@@ -93,6 +93,7 @@ func TestDeathFollowsItsStages(t *testing.T) {
 		{"sync", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{2}, EndNs: [2]uint64{5}, FreeNs: 6, FreedNs: 17, FreeWaitNs: 9}, "rcu+sync", true, "none", nil},
 		{"callback unseen", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{2}, FreeNs: 6, FreedNs: 7}, "rcu", true, "callback_unseen 1", []string{"queue"}},
 		{"time went back", probes.DeathEvent{PutNs: 5, FreeNs: 2, FreedNs: 3}, "immediate", false, "none", nil},
+		{"waits in an order that no kernel has", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu, tt}, EnqueueNs: [2]uint64{2, 6}, EndNs: [2]uint64{5, 8}, FreeNs: 9, FreedNs: 10}, "rcu+tasks-trace", false, "none", nil},
 		{"a callback before its call", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{9}, EndNs: [2]uint64{5}, FreeNs: 10, FreedNs: 11}, "rcu", false, "none", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -314,7 +314,9 @@ func sum(m map[string]uint64) uint64 {
 	return n
 }
 
-// death turns an event into a record; false where its times run backwards.
+// death turns an event into a record; false where its times run backwards, in
+// the event or in a phase of the record. The second happens where the waits
+// came in an order that no kernel has: RCU before tasks-trace.
 func (o *Outcome) death(e *probes.DeathEvent, mem footprint) (results.Death, bool) {
 	d := pendingDeath(e, mem)
 	d.FreeNS, d.FreedNS = int64(e.FreeNs), int64(e.FreedNs)
@@ -341,7 +343,11 @@ func (o *Outcome) death(e *probes.DeathEvent, mem footprint) (results.Death, boo
 	}
 	d.Path = path(e)
 	times = append(times, e.FreeNs, e.FreedNs)
-	return d, slices.IsSorted(times) && e.FreedNs <= math.MaxInt64
+	ok := slices.IsSorted(times) && e.FreedNs <= math.MaxInt64
+	for _, ns := range d.EachPhase {
+		ok = ok && ns >= 0
+	}
+	return d, ok
 }
 
 func pendingDeath(e *probes.DeathEvent, mem footprint) results.Death {
