@@ -5,6 +5,7 @@ package wholefile
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -32,8 +33,9 @@ func TestWriteFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{folder, filepath.Join(dir, "missing", "file")} {
-		if err := Write(path, "text"); err == nil {
-			t.Errorf("%s: no error", path)
+		err := Write(path, "text")
+		if err == nil || !strings.HasPrefix(err.Error(), "write "+path+": ") || strings.Contains(err.Error(), ".tmp-") {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || !left[0].IsDir() {
