@@ -146,7 +146,7 @@ var (
 )
 
 // fromArchive reads what git archive wrote: hash, time, git describe. In a
-// checkout it is the placeholder still.
+// checkout its $Format$ is not expanded.
 func fromArchive(text string) Info {
 	fields := strings.Fields(text)
 	if len(fields) < 2 || strings.Contains(text, "$Format") {
