@@ -30,7 +30,8 @@ type Where struct {
 	Say           func(line string) // of what is being waited for
 }
 
-// Target finds the target. Kernels are fetched where they must be.
+// Target finds the target. Kernels are fetched where they must be, and not for
+// a machine that can't be, which is a *target.MachineError.
 func (w Where) Target(ctx context.Context) (target.Target, error) {
 	local := w.Local
 	if w.Auto {
@@ -43,6 +44,9 @@ func (w Where) Target(ctx context.Context) (target.Target, error) {
 	}
 	if local {
 		return target.Local{Release: trial.Release(), Handlers: w.Handlers}, nil
+	}
+	if err := w.Machine.Check(); err != nil {
+		return nil, err
 	}
 	names := w.Kernels
 	if len(names) == 0 {

@@ -65,9 +65,9 @@ func TestVMConfiguration(t *testing.T) {
 			t.Errorf("got %v, want %q", err, tc.want)
 		}
 	}
-	vm, err := Machine{Kernel: k, Clock: ClockICount}.withDefaults()
-	if err != nil || vm.CPUs != 1 || vm.MemoryBytes != DefaultMemory {
-		t.Errorf("defaults: %+v, %v", vm, err)
+	vm := Machine{Kernel: k, Clock: ClockICount}.withDefaults()
+	if err := vm.Check(); err != nil || vm.CPUs != 1 || vm.MemoryBytes != DefaultMemory {
+		t.Errorf("defaults: %+v, %v", vm, vm.Check())
 	}
 }
 

@@ -127,7 +127,41 @@ func (e *GuestError) Error() string {
 	return s
 }
 
-func (vm Machine) withDefaults() (Machine, error) {
+// MachineError is a machine that can't be: the mistake of who asked for it.
+type MachineError struct{ Reason string }
+
+func (e *MachineError) Error() string { return "configure vm: " + e.Reason }
+
+// Check says what is wrong with the machine's settings, its kernel aside, as a
+// *MachineError. It needs no QEMU.
+func (vm Machine) Check() error {
+	vm = vm.withDefaults()
+	bad := func(format string, args ...any) error {
+		return &MachineError{Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case vm.Clock != ClockWall && vm.Clock != ClockICount:
+		return bad("unknown clock %q (wall or icount)", vm.Clock)
+	case vm.Accel != "" && vm.Accel != "tcg" && vm.Accel != "kvm":
+		return bad("unknown accelerator %q (tcg or kvm)", vm.Accel)
+	case vm.Clock == ClockICount && vm.Accel == "kvm":
+		return bad("the icount clock needs emulation (leave out --accel kvm)")
+	case vm.Clock == ClockICount && vm.CPUs != 1:
+		return bad("the icount clock needs 1 CPU, not %d (6.1 hangs with more)", vm.CPUs)
+	case vm.CPUs < 1 || vm.CPUs > 255:
+		return bad("%d CPUs (1 to 255)", vm.CPUs)
+	case vm.MemoryBytes < minMemory:
+		return bad("%d MiB of memory (a kernel and its tracer need %d)", vm.MemoryBytes>>20, minMemory>>20)
+	}
+	for _, a := range vm.Append {
+		if strings.ContainsAny(a, "\x00\n") {
+			return bad("%q can't stand on a kernel command line", a)
+		}
+	}
+	return nil
+}
+
+func (vm Machine) withDefaults() Machine {
 	if vm.Clock == "" {
 		vm.Clock = ClockWall
 	}
@@ -146,28 +180,7 @@ func (vm Machine) withDefaults() (Machine, error) {
 	if vm.BootTimeout == 0 {
 		vm.BootTimeout = defaultBootTimeout
 	}
-	switch {
-	case vm.Clock != ClockWall && vm.Clock != ClockICount:
-		return vm, fmt.Errorf("configure vm: unknown clock %q (wall or icount)", vm.Clock)
-	case vm.Accel != "" && vm.Accel != "tcg" && vm.Accel != "kvm":
-		return vm, fmt.Errorf("configure vm: unknown accelerator %q (tcg or kvm)", vm.Accel)
-	case vm.Clock == ClockICount && vm.Accel == "kvm":
-		return vm, errors.New("configure vm: the icount clock needs emulation (leave out --accel kvm)")
-	case vm.Clock == ClockICount && vm.CPUs != 1:
-		return vm, fmt.Errorf("configure vm: the icount clock needs 1 CPU, not %d (6.1 hangs with more)", vm.CPUs)
-	case vm.CPUs < 1 || vm.CPUs > 255:
-		return vm, fmt.Errorf("configure vm: %d CPUs (1 to 255)", vm.CPUs)
-	case vm.MemoryBytes < minMemory:
-		return vm, fmt.Errorf("configure vm: %d MiB of memory (a kernel and its tracer need %d)", vm.MemoryBytes>>20, minMemory>>20)
-	case vm.Kernel.Path == "":
-		return vm, errors.New("configure vm: no kernel")
-	}
-	for _, a := range vm.Append {
-		if strings.ContainsAny(a, "\x00\n") {
-			return vm, fmt.Errorf("configure vm: %q can't stand on a kernel command line", a)
-		}
-	}
-	return vm, nil
+	return vm
 }
 
 // Run boots the VM, runs the job, and returns when nothing of the VM is left.
@@ -179,10 +192,13 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return Outcome{}, err
 	}
-	vm, err := vm.withDefaults()
-	if err != nil {
+	if err := vm.Check(); err != nil {
 		return Outcome{}, err
 	}
+	if vm.Kernel.Path == "" {
+		return Outcome{}, &MachineError{Reason: "no kernel"}
+	}
+	vm = vm.withDefaults()
 	qemu, err := findQEMU()
 	if err != nil {
 		return Outcome{}, err

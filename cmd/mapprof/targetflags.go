@@ -75,16 +75,16 @@ func (f *targetFlags) check() error {
 	if err := checkClock(f.clock); err != nil {
 		return err
 	}
-	if f.accel != "" && f.accel != "kvm" && f.accel != "tcg" {
+	switch {
+	case f.accel != "" && f.accel != "kvm" && f.accel != "tcg":
 		return &usageError{fmt.Errorf("--accel %q is not one of kvm, tcg", f.accel)}
-	}
-	if f.clock == results.ClockICount && (f.cpus > 1 || f.accel == "kvm") {
+	case f.clock == results.ClockICount && (f.cpus > 1 || f.accel == "kvm"):
 		return &usageError{fmt.Errorf("--clock icount needs one CPU and TCG (leave out --cpus and --accel)")}
-	}
-	if f.cpus < 0 || f.cpus > 255 || f.cpus == 0 && f.changed("cpus") {
+	case f.cpus < 0 || f.cpus > 255 || f.cpus == 0 && f.changed("cpus"):
 		return &usageError{fmt.Errorf("--cpus must be from 1 to 255")}
-	}
-	if f.timeout < 0 || f.timeout == 0 && f.changed("timeout") {
+	case f.memory == 0 && f.changed("memory"):
+		return &usageError{fmt.Errorf("--memory must be more than 0")}
+	case f.timeout < 0 || f.timeout == 0 && f.changed("timeout"):
 		return &usageError{fmt.Errorf("--timeout must be more than 0")}
 	}
 	return nil
@@ -137,7 +137,8 @@ func (f *targetFlags) resolve(ctx context.Context, stderr io.Writer) (target.Tar
 	t, err := where.Target(ctx)
 	var unknown *kernels.UnknownError
 	var notKernel *kernels.NotKernelError
-	if errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) {
+	var machine *target.MachineError
+	if errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) || errors.As(err, &machine) {
 		return nil, &usageError{err}
 	}
 	return t, err
