@@ -49,7 +49,7 @@ type Input struct {
 // Options say how to compare.
 type Options struct {
 	By        string  // ByRun when empty
-	Alpha     float64 // 0: DefaultCompareAlpha
+	Alpha     float64 // 0: DefaultAlpha
 	Threshold float64 // relative; 0: by the clock
 	// Force compares what isn't comparable, and says so.
 	Force bool

@@ -39,7 +39,7 @@ func Align(base, candidate Run) (b, c *pprof.Profile, err error) {
 	var notes []string
 	for _, g := range groups {
 		bs, cs := g.Variants[0].Scenario, g.Variants[1].Scenario
-		// The labels of samples, see ProfileMeta.labels.
+		// The labels of samples, see Meta.labels.
 		bl, cl := safetext.Name(bs.ID), safetext.Name(cs.ID)
 		nb, nc := len(bs.Trials), len(cs.Trials)
 		if _, twice := inCandidate[cl]; twice || nb == 0 || nc == 0 {
@@ -85,7 +85,7 @@ func scaledCopy(p *pprof.Profile, factors map[string]float64) *pprof.Profile {
 	return p
 }
 
-// Diff returns candidate − base of what AlignProfiles keeps: negative
+// Diff returns candidate − base of what Align keeps: negative
 // where the candidate is cheaper. The sources are left as they are.
 func Diff(base, candidate Run) (*pprof.Profile, error) {
 	b, c, err := Align(base, candidate)

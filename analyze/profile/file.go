@@ -52,7 +52,7 @@ func Write(w io.Writer, p *pprof.Profile) error {
 	return nil
 }
 
-// Read reads what WriteProfile writes. Other pprof formats, and
+// Read reads what Write writes. Other pprof formats, and
 // profiles of more than 256 MiB, are refused.
 func Read(r io.Reader) (*pprof.Profile, error) {
 	zr, err := gzip.NewReader(r)

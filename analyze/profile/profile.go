@@ -90,7 +90,7 @@ type ScenarioMeta struct {
 	StrategyRequested string
 }
 
-// MetaOf takes a run's ProfileMeta from the run: labels, time, and comments
+// MetaOf takes a run's Meta from the run: labels, time, and comments
 // with the command, the targets, the number of deaths and the loss.
 func MetaOf(run *results.Run) Meta {
 	m := Meta{

@@ -41,7 +41,7 @@ func Run(trials int, spread, factor float64, clock string, r *rand.Rand) *result
 		Scenarios: []results.Scenario{s}, Loss: map[string]uint64{}, Warnings: []string{}}
 }
 
-// Seeded is SyntheticRun with a generator of its own: equal seeds give
+// Seeded is Run with a generator of its own: equal seeds give
 // equal runs.
 func Seeded(trials int, spread, factor float64, clock string, seed uint64) *results.Run {
 	return Run(trials, spread, factor, clock, rand.New(rand.NewPCG(seed, 0)))

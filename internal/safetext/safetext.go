@@ -25,7 +25,7 @@ var escapeSequence = regexp.MustCompile(
 // most 200 characters. It does not escape HTML.
 func Name(s string) string { return safeText(s, maxNameRunes) }
 
-// Text is SafeName for a whole message: up to 4000 characters.
+// Text is Name for a whole message: up to 4000 characters.
 func Text(s string) string { return safeText(s, 4000) }
 
 func safeText(s string, limit int) string {

@@ -44,7 +44,7 @@ func Running() bool {
 // InJob tells whether this process is the job of such a VM.
 func InJob() bool { return os.Getenv(guestJobFD) != "" }
 
-// Init is the life of PID 1 and returns only when not InGuest: mount
+// Init is the life of PID 1 and returns only when not Running: mount
 // what a program expects, run the job as a child, pass its frames on, report
 // how it ended, power off. It is called first thing in main.
 //

@@ -16,7 +16,7 @@ import (
 )
 
 // Fetch gets the newest kernel of a series (or an exact version or
-// release, see ResolveKernel) that the sources have now into the cache,
+// release, see Resolve) that the sources have now into the cache,
 // its signatures checked, and returns it. If the cache has it already nothing
 // but the package index is downloaded. Suites that can't be searched are
 // reported as progress.

@@ -109,7 +109,7 @@ var (
 // that name: write ./6.12 for the file. The longer exact names are, if no
 // such file exists.
 //
-// Errors to tell apart: *UnknownKernelError, *NotKernelError, *DebError,
+// Errors to tell apart: *UnknownError, *NotKernelError, *DebError,
 // *AptError, *SignatureError.
 func Resolve(ctx context.Context, arg string, opt Options) (Kernel, error) {
 	if arg == "" {

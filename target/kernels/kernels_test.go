@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// cacheKernel puts a kernel into a cache the way FetchKernel does, out of a
+// cacheKernel puts a kernel into a cache the way Fetch does, out of a
 // made-up package.
 func cacheKernel(t *testing.T, cacheDir, version, release string) string {
 	t.Helper()

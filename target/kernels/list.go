@@ -25,7 +25,7 @@ type Entry struct {
 	Newest bool `json:"newest"`
 }
 
-// Listing is what ListKernels found, oldest kernel first.
+// Listing is what List found, oldest kernel first.
 type Listing struct {
 	Kernels []Entry `json:"kernels"`
 	// Notes say what could not be searched, and why.

@@ -17,7 +17,7 @@ import (
 //	4  type
 //	5  three zero bytes
 //	8  sequence number, from 0, per direction
-//	12 payload length, at most maxPayload
+//	12 payload length, at most MaxPayload
 //	16 CRC-32C over bytes 0 to 15 and the payload
 //	20 payload
 //
@@ -40,13 +40,13 @@ const (
 type FrameType uint8
 
 const (
-	FrameHello      FrameType = 1 + iota // guest → host: PID 1 is up (JSON guestHello)
+	FrameHello      FrameType = 1 + iota // guest → host: PID 1 is up (JSON GuestHello)
 	FrameStarted                         // guest → host: the job's process runs (empty)
 	FrameEvent                           // guest → host: length of kind, kind, payload
 	FrameFileBegin                       // guest → host: name of a file
 	FrameFileData                        // guest → host: its bytes
 	FrameFileEnd                         // guest → host: size (8 bytes), SHA-256 (32 bytes)
-	FrameDone                            // guest → host: the job ended (JSON guestDone); job → guest's init: it is done (empty)
+	FrameDone                            // guest → host: the job ended (JSON GuestDone); job → guest's init: it is done (empty)
 	FrameStop                            // host → guest: end the job early (empty)
 	FrameFileWindow                      // guest → host: size and CRC-32C of file bytes in the window
 	FrameTaken                           // host → guest: the window may be written again (empty)

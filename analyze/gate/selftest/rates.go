@@ -16,7 +16,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// Where the pairs of a GateRate come from.
+// Where the pairs of a Rate come from.
 const (
 	SourceReal      = "real"      // runs of this machine
 	SourceResampled = "resampled" // trials of few real runs, dealt out anew
