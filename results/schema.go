@@ -144,6 +144,8 @@ type Trial struct {
 	Excluded   map[string]uint64 `json:"excluded,omitempty"` // last puts of maps that aren't watched: up to 4 a death
 	Ops        uint64            `json:"ops"`
 	DurationNS uint64            `json:"duration_ns"` // of the measured part
+	// Rate is that of an open loop; nil: a closed one, or a file of an earlier version.
+	Rate *Rate `json:"rate,omitempty"`
 	// StartPhaseNS is how long the trial waited before it began, so that
 	// trials on a deterministic clock don't all meet the same ticks.
 	StartPhaseNS int64            `json:"start_phase_ns,omitempty"`
@@ -168,6 +170,23 @@ type Trial struct {
 	Findings []string `json:"findings,omitempty"`
 	Partial  bool     `json:"partial,omitempty"`
 }
+
+// Rate is how many operations a second an open loop was asked to start, and how
+// many it did. What it did is never more than it was asked for.
+type Rate struct {
+	AskedPerSecond    float64 `json:"asked_per_second"`
+	AchievedPerSecond float64 `json:"achieved_per_second"`
+}
+
+// KeptRate is the share of the asked rate that a trial must achieve for its
+// figures to be those of that rate. Memory in limbo is proportional to the rate:
+// at 95 % it is off by as much as the smallest change that the gate's default
+// policy blocks.
+const KeptRate = 0.95
+
+// Kept says whether the achieved rate is the one that was asked for, or near
+// enough. A nil Rate is kept: nothing was asked for.
+func (r *Rate) Kept() bool { return r == nil || r.AchievedPerSecond >= KeptRate*r.AskedPerSecond }
 
 // Balance checks puts = freed + in flight + lost.
 func (t Trial) Balance() error {

@@ -12,6 +12,9 @@ type Result struct {
 	OpNS []int64
 	// Loop is "open" or "closed".
 	Loop string
+	// AskedRate and AchievedRate are operations a second of an open loop; 0 in a
+	// closed one.
+	AskedRate, AchievedRate float64
 	// Interrupted says that ctx ended it before its count or duration.
 	Interrupted bool
 	// Metrics are the figures that are no operation's latency, by name; a

@@ -143,6 +143,10 @@ func notEvidence(in compare.Input, p Policy) []string {
 			if t.Puts != t.Expected {
 				say("%s trial %d: %d last references were dropped, %d were seen", safetext.Name(s.ID), t.Index, t.Expected, t.Puts)
 			}
+			if !t.Rate.Kept() {
+				say("%s trial %d: %.4g operations a second were asked for, %.4g were achieved, less than %.0f %% of them",
+					safetext.Name(s.ID), t.Index, t.Rate.AskedPerSecond, t.Rate.AchievedPerSecond, 100*results.KeptRate)
+			}
 			puts += t.Puts
 			if t.Pending != nil {
 				pending += t.Pending.N

@@ -63,6 +63,9 @@ func TestGateOfBadRuns(t *testing.T) {
 		"b: synthetic lost 3 of 300 deaths (of_a_newer_version 3)": func(r *results.Run) {
 			r.Scenarios[0].Trials[1].Loss = map[string]uint64{"of_a_newer_version": 3}
 		},
+		"b: synthetic trial 1: 200 operations a second were asked for, 35 were achieved, less than 95 % of them": func(r *results.Run) {
+			r.Scenarios[0].Trials[1].Rate = &results.Rate{AskedPerSecond: 200, AchievedPerSecond: 35}
+		},
 		"b: synthetic: 9 of 300 deaths were still pending":               func(r *results.Run) { r.Scenarios[0].Trials[0].Pending = &results.Pending{N: 9} },
 		"not comparable: clock icount against wall":                      func(r *results.Run) { r.Targets[0].Clock = results.ClockWall },
 		"compare synthetic rcu synthetic: b: scenario synthetic trial 0": func(r *results.Run) { r.Scenarios[0].Trials[0].Limbo.ByteSeconds = math.NaN() },
@@ -92,6 +95,12 @@ func TestGateOfBadRuns(t *testing.T) {
 	// One more is fine, and said.
 	if v := Judge(compare.Input{Name: "b", Run: b}, compare.Input{Name: "a", Run: a}, nil, DefaultPolicy()); v.Verdict != VerdictPass || !strings.Contains(strings.Join(v.Notes, " "), "other is new") {
 		t.Errorf("a scenario is new: %+v", v)
+	}
+	// Each kept its rate.
+	a, b = good(), good()
+	b.Scenarios[0].Trials[1].Rate = &results.Rate{AskedPerSecond: 200, AchievedPerSecond: 195}
+	if v := Judge(compare.Input{Name: "a", Run: a}, compare.Input{Name: "b", Run: b}, nil, DefaultPolicy()); v.Verdict != VerdictPass {
+		t.Errorf("the rate was kept: %+v", v)
 	}
 	// A run against itself.
 	a = good()

@@ -203,7 +203,7 @@ func TestVMChurnParameters(t *testing.T) {
 	for i, args := range []string{
 		"--outer hash-of-maps --inner hash --op delete --slots 4",
 		"--outer hash-of-maps-noprealloc --inner percpu-array --slots 4 --batch 4 --inner-value-size 64",
-		"--outer array-of-maps --inner lru-hash --rate 50 --readers 1 --slots 3 --inner-entries 100",
+		"--outer array-of-maps --inner lru-hash --rate 1000 --readers 1 --slots 3 --inner-entries 100",
 		"--outer hash-of-maps --inner devmap --duration 500ms --count 0 --slots 2",
 		"--duration 500ms --count 0 --rate 20", // ends in the wait for the next operation
 	} {
@@ -221,6 +221,11 @@ func TestVMChurnParameters(t *testing.T) {
 			tr := s.Trials[0]
 			if batch := uint64(4); strings.Contains(args, "--batch") && tr.Puts != 24*batch {
 				t.Errorf("%d deaths of 24 batches of %d", tr.Puts, batch)
+			}
+			// An update waits for a grace period, which takes a tick at least.
+			if strings.Contains(args, "--rate 1000") && (tr.Rate.Kept() || tr.Rate.AskedPerSecond != 1000 || tr.Rate.AchievedPerSecond <= 0 ||
+				!strings.Contains(strings.Join(tr.Warnings, " "), "asked for 1000 operations a second")) {
+				t.Errorf("rate %+v, warnings %q", tr.Rate, tr.Warnings)
 			}
 			if tr.Ops == 0 || s.Phases[results.PhaseOp].N != tr.Ops {
 				t.Errorf("%d operations, %d latencies", tr.Ops, s.Phases[results.PhaseOp].N)

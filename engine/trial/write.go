@@ -7,6 +7,7 @@ package trial
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -171,6 +172,15 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 		DurationNS: uint64(m.Duration.Nanoseconds()), StartPhaseNS: m.Job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
 		GracePeriods: o.GracePeriods[:min(len(o.GracePeriods), results.MaxGracePeriods)],
 		Paths:        o.Paths, Loss: o.Loss, Warnings: m.Warnings, Partial: m.Result.Interrupted,
+	}
+	if m.Result.AskedRate > 0 {
+		tr.Rate = &results.Rate{AskedPerSecond: m.Result.AskedRate, AchievedPerSecond: m.Result.AchievedRate}
+		if !tr.Rate.Kept() {
+			m.Warnings = append(m.Warnings, fmt.Sprintf(
+				"asked for %.4g operations a second, achieved %.4g: the figures are of that lower rate (ask for less, or --batch more into one operation)",
+				tr.Rate.AskedPerSecond, tr.Rate.AchievedPerSecond))
+			tr.Warnings = m.Warnings
+		}
 	}
 	tr.Failures, tr.Findings, tr.Metrics = m.Result.Failures, m.Result.Findings, m.metrics()
 	tr.Warnings = append(tr.Warnings, m.Result.Warnings...)

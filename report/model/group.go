@@ -66,6 +66,30 @@ func Deaths(s *results.Scenario) uint64 { return s.Phases[results.PhaseLimbo].N 
 // StrategyName names a scenario within its group: the strategy that was asked for.
 func StrategyName(s *results.Scenario) string { return safetext.Name(s.Strategy.Requested) }
 
+// RateText says how many operations a second a scenario's trials did of those
+// that they were asked for; empty: a closed loop.
+func RateText(s *results.Scenario) string {
+	var asked, least, most float64
+	for _, t := range s.Trials {
+		if t.Rate == nil {
+			continue
+		}
+		if asked == 0 {
+			least = t.Rate.AchievedPerSecond
+		}
+		asked = t.Rate.AskedPerSecond
+		least, most = min(least, t.Rate.AchievedPerSecond), max(most, t.Rate.AchievedPerSecond)
+	}
+	if asked == 0 {
+		return ""
+	}
+	achieved := fmt.Sprintf("%.4g", least)
+	if to := fmt.Sprintf("%.4g", most); to != achieved {
+		achieved += " to " + to
+	}
+	return fmt.Sprintf("asked for %.4g operations a second, achieved %s", asked, achieved)
+}
+
 // PhasesOf lists those that at least one of the scenarios has, in order.
 func (g *Group) PhasesOf(candidates []string) []string {
 	return slices.DeleteFunc(slices.Clone(candidates), func(phase string) bool {

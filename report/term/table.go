@@ -152,6 +152,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 			}
 		}
 	}
+	p.rates(run)
 	p.findings(run)
 	p.measurements(run)
 	p.counts(run)
@@ -174,6 +175,16 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 	if p.o.Dir != "" {
 		p.note("run directory", safetext.Text(p.o.Dir))
 		p.note("next", "mapprof pprof "+safetext.Text(shellQuote(p.o.Dir))+" -http=:")
+	}
+}
+
+// rates prints how many operations a second each open loop did of those that
+// it was asked for.
+func (p *printer) rates(run *results.Run) {
+	for _, s := range run.Scenarios {
+		if text := model.RateText(&s); text != "" {
+			p.note("rate", safetext.Name(s.ID)+": "+text)
+		}
 	}
 }
 

@@ -30,6 +30,11 @@ func TestWriteTable(t *testing.T) {
 	partial.Partial, partial.PartialReason = true, "interrupted after 1 of 3 trials"
 	partial.Warnings = []string{"no KVM here: the kernel ran under software emulation, where times are longer than on hardware"}
 
+	slow := fixture.RCU(fixture.Kernel612)
+	slow.Loop, slow.Params["rate"] = "open", "200"
+	slow.Trials[0].Rate = &results.Rate{AskedPerSecond: 200, AchievedPerSecond: 35.13}
+	slow.Trials[0].Warnings = []string{"asked for 200 operations a second, achieved 35.13"}
+
 	empty := fixture.Scenario(fixture.Kernel612, "rcu", "", "rcu", map[string]results.Stats{"limbo": {}, "update_wait": {}})
 
 	unbalanced := fixture.RCU(fixture.Kernel612)
@@ -67,6 +72,7 @@ func TestWriteTable(t *testing.T) {
 		{"one_strategy", fixture.NewRun(fixture.RCU(fixture.Kernel612)), Options{}},
 		{"two_kernels_mismatch", fixture.NewRun(mismatch, fixture.RCU(fixture.Kernel612), fixture.TasksTrace(fixture.Kernel612)), Options{}},
 		{"partial_loss_pending", partial, Options{}},
+		{"rate_not_kept", fixture.NewRun(slow), Options{}},
 		{"empty", fixture.NewRun(empty), Options{}},
 		{"unbalanced_metrics", fixture.NewRun(unbalanced), Options{}},
 		{"mixed_paths", fixture.NewRun(fixture.RCU(fixture.Kernel612), mixed), Options{}},

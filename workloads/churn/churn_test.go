@@ -82,6 +82,26 @@ func TestChurnAtLeast(t *testing.T) {
 	}
 }
 
+// TestAchievedRate: a loop that keeps up has the rate that was asked for,
+// however few its operations are.
+func TestAchievedRate(t *testing.T) {
+	for _, tt := range []struct {
+		ops  uint64
+		took time.Duration
+		want float64
+	}{
+		{0, time.Second, 0},
+		{1, 3 * time.Millisecond, 200},
+		{200, 995 * time.Millisecond, 200},
+		{200, time.Second, 200},
+		{200, 8 * time.Second, 25},
+	} {
+		if got := achievedRate(tt.ops, 200, tt.took); got != tt.want {
+			t.Errorf("%d operations in %v: %v a second, want %v", tt.ops, tt.took, got, tt.want)
+		}
+	}
+}
+
 // TestSleepUntil: the end of the duration and an interrupt are not waited past.
 func TestSleepUntil(t *testing.T) {
 	now := time.Now()

@@ -40,13 +40,13 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 	return result, errors.Join(err, letGo(), stopHeld(), stop())
 }
 
-func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) (workloads.Result, error) {
+func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) (res workloads.Result, err error) {
 	count, duration := i.cfg.Count, i.cfg.Duration
 	injected, _, err := i.cfg.injected()
 	if err != nil {
 		return workloads.Result{}, err
 	}
-	res := workloads.Result{Loop: "closed"}
+	res.Loop = "closed"
 	if i.cfg.Rate > 0 {
 		res.Loop = "open"
 	}
@@ -54,6 +54,11 @@ func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) 
 		res.OpNS = make([]int64, 0, min(count, 1<<20))
 	}
 	begin := time.Now()
+	if i.cfg.Rate > 0 {
+		defer func() {
+			res.AskedRate, res.AchievedRate = i.cfg.Rate, achievedRate(res.Ops, i.cfg.Rate, time.Since(begin))
+		}()
+	}
 	for op := uint64(0); ; op++ {
 		if ctx.Err() != nil {
 			res.Interrupted = true
@@ -97,6 +102,16 @@ func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) 
 		res.OpNS = append(res.OpNS, took.Nanoseconds())
 		progress(res.Ops, count)
 	}
+}
+
+// achievedRate is how many operations a second were done of an open loop that
+// took that long. The time until the next one would have begun counts, so that a
+// loop that keeps up has exactly the rate that was asked for.
+func achievedRate(ops uint64, asked float64, took time.Duration) float64 {
+	if ops == 0 {
+		return 0
+	}
+	return float64(ops) / max(float64(ops)/asked, took.Seconds())
 }
 
 // sleepUntil waits for the time of the next operation, and tells whether there
