@@ -20,7 +20,6 @@ import (
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/engine/trial"
-	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -239,12 +238,7 @@ func (r *runner) fold(part *results.Dir) error {
 			return err
 		}
 	}
-	f, err := regularfile.Open(part.ProfilePath())
-	if err != nil {
-		return fmt.Errorf("read the trial's profile: %w", err)
-	}
-	defer f.Close()
-	p, err := profile.Read(f)
+	p, err := profile.OfDir(part)
 	if err != nil {
 		return fmt.Errorf("read the trial's profile: %w", err)
 	}

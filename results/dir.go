@@ -4,6 +4,7 @@ package results
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,10 +55,11 @@ func (e *SchemaError) Error() string {
 type CorruptError struct {
 	File string
 	Err  error
+	Hint string // of what may have happened; empty: it is damaged or truncated
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("read %s: %v (the file is damaged or truncated)", e.File, e.Err)
+	return fmt.Sprintf("read %s: %v (%s)", e.File, e.Err, cmp.Or(e.Hint, "the file is damaged or truncated"))
 }
 
 func (e *CorruptError) Unwrap() error { return e.Err }
@@ -68,10 +70,11 @@ type Writer struct {
 	dir, tmp string
 	parent   string   // made by Create; empty: it was there
 	lock     *os.File // of tmp, while this process lives
-	deaths   *os.File
+	deaths   *summedFile
 	zw       *zstd.Encoder
 	bw       *bufio.Writer
 	hlog     *hlogWriter
+	files    map[string]File // that are written
 }
 
 // Create starts a run directory at dir, which must not exist. Its parent is
@@ -92,7 +95,7 @@ func Create(dir string) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{dir: dir, tmp: tmp, parent: made, lock: lock}, nil
+	return &Writer{dir: dir, tmp: tmp, parent: made, lock: lock, files: map[string]File{}}, nil
 }
 
 // Death appends one line to deaths.jsonl.zst, which exists only when there
@@ -105,6 +108,7 @@ func (w *Writer) Death(d *Death) error {
 	if err != nil {
 		return err
 	}
+	w.deaths.info.Count++
 	w.bw.Write(line)
 	return w.bw.WriteByte('\n')
 }
@@ -114,7 +118,7 @@ func (w *Writer) KeepDeaths() error {
 	if w.deaths != nil {
 		return nil
 	}
-	f, err := os.Create(filepath.Join(w.tmp, DeathsFile))
+	f, err := createSummed(filepath.Join(w.tmp, DeathsFile))
 	if err != nil {
 		return fmt.Errorf("write deaths: %w", err)
 	}
@@ -129,18 +133,32 @@ func (w *Writer) KeepDeaths() error {
 
 // Profile writes profile.pb.gz from bytes that are a whole gzipped profile.
 func (w *Writer) Profile(gz []byte) error {
-	return writeFile(filepath.Join(w.tmp, ProfileFile), gz)
+	f, err := createSummed(filepath.Join(w.tmp, ProfileFile))
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(gz)
+	return errors.Join(err, w.close(ProfileFile, f))
 }
 
-// Finish writes run.json, closes everything, and renames the directory to
-// its own name. After an error nothing is left.
+// close finishes a file, which run.json will list.
+func (w *Writer) close(name string, f *summedFile) (err error) {
+	w.files[name], err = f.close()
+	return err
+}
+
+// Finish closes everything, writes run.json with the digests of the other files,
+// and renames the directory to its own name. After an error nothing is left.
 func (w *Writer) Finish(run *Run) (err error) {
 	defer func() {
 		if err != nil {
 			w.Abort()
 		}
 	}()
-	run.SchemaVersion = SchemaVersion
+	if err := w.closeStreams(); err != nil {
+		return fmt.Errorf("write run directory: %w", err)
+	}
+	run.SchemaVersion, run.Files = SchemaVersion, w.files
 	if run.Warnings == nil {
 		run.Warnings = []string{}
 	}
@@ -150,9 +168,6 @@ func (w *Writer) Finish(run *Run) (err error) {
 	data, err := json.MarshalIndent(run, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write run.json: %w", err)
-	}
-	if err := w.closeStreams(); err != nil {
-		return fmt.Errorf("write run directory: %w", err)
 	}
 	if err := writeFile(filepath.Join(w.tmp, RunFile), append(data, '\n')); err != nil {
 		return err
@@ -197,11 +212,11 @@ func closeLock(f *os.File) error {
 func (w *Writer) closeStreams() error {
 	var errs []error
 	if w.deaths != nil {
-		errs = append(errs, w.bw.Flush(), w.zw.Close(), w.deaths.Sync(), w.deaths.Close())
+		errs = append(errs, w.bw.Flush(), w.zw.Close(), w.close(DeathsFile, w.deaths))
 		w.deaths = nil
 	}
 	if w.hlog != nil {
-		errs = append(errs, w.hlog.close())
+		errs = append(errs, w.hlog.bw.Flush(), w.close(HistogramsFile, w.hlog.f))
 		w.hlog = nil
 	}
 	return errors.Join(errs...)
@@ -220,10 +235,46 @@ func writeFile(path string, data []byte) error {
 type Dir struct {
 	Path string
 	Run  *Run
+
+	damage map[string]error // of files other than run.json
 }
 
-// Open reads run.json of a run directory and checks its version.
+// Open reads run.json of a run directory, and checks its version and that every
+// other file is the one that it was written with.
 func Open(path string) (*Dir, error) {
+	d, err := Inspect(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range boundFiles() {
+		if err := d.Damage(name); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// Inspect is Open for those who show what is intact of a damaged run. Only a
+// run.json that can't be read is an error. Damage tells of the other files, and
+// those that are damaged are not read.
+func Inspect(path string) (*Dir, error) {
+	run, err := ReadRun(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{Path: path, Run: run, damage: map[string]error{}}
+	for _, name := range boundFiles() {
+		d.damage[name] = d.check(name)
+	}
+	return d, nil
+}
+
+// Damage says what is wrong with a file other than run.json: nothing, that it
+// can't be read, or a CorruptError.
+func (d *Dir) Damage(name string) error { return d.damage[name] }
+
+// ReadRun reads run.json of a run directory, and looks at no other file.
+func ReadRun(path string) (*Run, error) {
 	name := filepath.Join(path, RunFile)
 	f, err := regularfile.Open(name)
 	switch {
@@ -250,7 +301,7 @@ func Open(path string) (*Dir, error) {
 	case err != nil:
 		return nil, &CorruptError{File: name, Err: err}
 	}
-	return &Dir{Path: path, Run: run}, nil
+	return run, nil
 }
 
 // DecodeRun decodes the bytes of a run.json, and checks its version and that
@@ -279,6 +330,9 @@ func DecodeRun(data []byte) (*Run, error) {
 }
 
 func (r *Run) check() error {
+	if r.SchemaVersion >= 2 && r.Files == nil {
+		return errors.New("no files: it doesn't say which others it was written with")
+	}
 	if len(r.Targets) == 0 {
 		return errors.New("no targets")
 	}
@@ -306,6 +360,13 @@ func (r *Run) check() error {
 // deaths.jsonl.zst (--no-deaths) gives an error that is os.ErrNotExist.
 // f must not keep d.
 func (d *Dir) Deaths(f func(d *Death) error) error {
+	if err := d.Damage(DeathsFile); err != nil {
+		return err
+	}
+	return d.readDeaths(f)
+}
+
+func (d *Dir) readDeaths(f func(d *Death) error) error {
 	name := filepath.Join(d.Path, DeathsFile)
 	file, err := regularfile.Open(name)
 	if err != nil {
@@ -342,6 +403,15 @@ func DecodeDeaths(r io.Reader, f func(d *Death) error) error {
 		}
 	}
 	return sc.Err()
+}
+
+// OpenProfile opens the run's pprof profile. A run without one gives an error
+// that is os.ErrNotExist.
+func (d *Dir) OpenProfile() (*os.File, error) {
+	if err := d.Damage(ProfileFile); err != nil {
+		return nil, err
+	}
+	return regularfile.Open(d.ProfilePath())
 }
 
 // ProfilePath returns the path of the run's pprof profile.

@@ -76,7 +76,7 @@ func ParseTag(tag string) (scenario string, trial int, phase string, err error) 
 }
 
 type hlogWriter struct {
-	f  *os.File
+	f  *summedFile
 	bw *bufio.Writer
 	lw *hdrhistogram.HistogramLogWriter
 }
@@ -95,6 +95,7 @@ func (w *Writer) Histogram(tag string, h *hdrhistogram.Histogram, start, end tim
 	h.SetTag(tag)
 	h.SetStartTimeMs(start.UnixMilli())
 	h.SetEndTimeMs(end.UnixMilli())
+	w.hlog.f.info.Count++
 	if err := w.hlog.lw.OutputIntervalHistogram(h); err != nil {
 		return fmt.Errorf("write histogram %s: %w", tag, err)
 	}
@@ -105,7 +106,7 @@ func (w *Writer) openHlog(start time.Time) error {
 	if w.hlog != nil {
 		return nil
 	}
-	f, err := os.Create(filepath.Join(w.tmp, HistogramsFile))
+	f, err := createSummed(filepath.Join(w.tmp, HistogramsFile))
 	if err != nil {
 		return fmt.Errorf("write histograms: %w", err)
 	}
@@ -116,15 +117,18 @@ func (w *Writer) openHlog(start time.Time) error {
 		lw.OutputLogFormatVersion(), lw.OutputStartTime(start.UnixMilli()), lw.OutputLegend())
 }
 
-func (l *hlogWriter) close() error {
-	return errors.Join(l.bw.Flush(), l.f.Sync(), l.f.Close())
-}
-
 // EachHistogram calls f for every histogram of the run, in the order of the
 // file; each has a tag of its own that ParseTag takes apart. It holds one at a
 // time: a run of many trials has gigabytes of them. A run in which nothing was
 // recorded has none.
 func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
+	if err := d.Damage(HistogramsFile); err != nil {
+		return err
+	}
+	return d.readHistograms(f)
+}
+
+func (d *Dir) readHistograms(f func(h *hdrhistogram.Histogram) error) error {
 	name := filepath.Join(d.Path, HistogramsFile)
 	file, err := regularfile.Open(name)
 	if errors.Is(err, os.ErrNotExist) {

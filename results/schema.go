@@ -12,8 +12,9 @@ import (
 )
 
 // SchemaVersion is the version of run.json that this program writes. Readers
-// accept every version from 1 to this one and refuse a newer one.
-const SchemaVersion = 1
+// accept every version from 1 to this one and refuse a newer one. Version 2 has
+// Files.
+const SchemaVersion = 2
 
 // Run is run.json: one invocation's result.
 type Run struct {
@@ -36,6 +37,9 @@ type Run struct {
 	// Loss sums the scenarios' losses by kind.
 	Loss     map[string]uint64 `json:"loss"`
 	Warnings []string          `json:"warnings"`
+	// Files are the other files of the directory, by name: each is the one that
+	// this run.json was written with, and no other belongs to it.
+	Files map[string]File `json:"files"`
 }
 
 // Tool is the mapprof that made the run.

@@ -175,7 +175,7 @@ func TestCompareRefuses(t *testing.T) {
 		"QEMU none against 9.0":                   func(r *results.Run) { r.Targets[0].QEMU = "9.0" },
 		"loop closed against open":                func(r *results.Run) { r.Scenarios[0].Loop = "open" },
 		"parameter slots none against 7":          func(r *results.Run) { r.Scenarios[0].Params["slots"] = "7" },
-		"schema 1 against 0":                      func(r *results.Run) { r.SchemaVersion = 0 },
+		"schema 2 against 0":                      func(r *results.Run) { r.SchemaVersion = 0 },
 		"no workload with the same strategy":      func(r *results.Run) { r.Scenarios[0].Workload = "lookup" },
 		"they have no workload with the same str": func(r *results.Run) { r.Scenarios[0].Strategy.Requested = "sync" },
 	} {

@@ -257,7 +257,9 @@ func differences(a, b variant, by string) []string {
 			out = append(out, fmt.Sprintf("%s %s against %s", what, OrNone(x), OrNone(y)))
 		}
 	}
-	differ("schema", fmt.Sprint(a.input.Run.SchemaVersion), fmt.Sprint(b.input.Run.SchemaVersion))
+	if min(a.input.Run.SchemaVersion, b.input.Run.SchemaVersion) < 1 { // every version that existed measures alike
+		differ("schema", fmt.Sprint(a.input.Run.SchemaVersion), fmt.Sprint(b.input.Run.SchemaVersion))
+	}
 	differ("target", a.target.Kind, b.target.Kind)
 	differ("accelerator", a.target.Accel, b.target.Accel)
 	differ("clock", a.target.Clock, b.target.Clock)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	pprof "github.com/google/pprof/profile"
 
@@ -22,12 +23,16 @@ func Open(path string) (*pprof.Profile, error) {
 		if err != nil {
 			return nil, err
 		}
-		path = dir.ProfilePath()
+		p, err := OfDir(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("open profile %s: %w (the run ended before any death was seen)", dir.ProfilePath(), os.ErrNotExist)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return Harmless(p), nil
 	}
 	file, err := regularfile.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("open profile %s: %w (the run ended before any death was seen)", path, os.ErrNotExist)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("open profile: %w", err)
 	}
@@ -37,6 +42,39 @@ func Open(path string) (*pprof.Profile, error) {
 		return nil, &results.CorruptError{File: path, Err: err}
 	}
 	return Harmless(p), nil
+}
+
+// OfDir reads the profile of a run, and checks that it has as many deaths as the
+// run: one of schema version 1 has no digests. A run without a profile gives an
+// error that is os.ErrNotExist.
+func OfDir(d *results.Dir) (*pprof.Profile, error) {
+	f, err := d.OpenProfile()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p, err := Read(f)
+	if err != nil {
+		return nil, &results.CorruptError{File: d.ProfilePath(), Err: err}
+	}
+	got, ok := deathsOf(p)
+	if want := d.Run.Deaths(); ok && uint64(got) != want {
+		return nil, &results.CorruptError{File: d.ProfilePath(), Hint: "it is damaged, or not of this run",
+			Err: fmt.Errorf("it has %d deaths, and run.json counts %d", got, want)}
+	}
+	return p, nil
+}
+
+// deathsOf is how many deaths a profile has; false where it is of lookups.
+func deathsOf(p *pprof.Profile) (n int64, ok bool) {
+	i := slices.IndexFunc(p.SampleType, func(t *pprof.ValueType) bool { return t.Type == SampleDeaths })
+	if i < 0 {
+		return 0, false
+	}
+	for _, s := range p.Sample {
+		n += s.Value[i]
+	}
+	return n, true
 }
 
 // DiffDirs returns the difference of the profiles of two runs, as

@@ -38,7 +38,8 @@ func Run(trials int, spread, factor float64, clock string, r *rand.Rand) *result
 	}
 	analyze.SumTrials(&s)
 	return &results.Run{SchemaVersion: results.SchemaVersion, Target: target, Targets: []results.Target{target},
-		Scenarios: []results.Scenario{s}, Loss: map[string]uint64{}, Warnings: []string{}}
+		Scenarios: []results.Scenario{s}, Loss: map[string]uint64{}, Warnings: []string{},
+		Files: map[string]results.File{}}
 }
 
 // Seeded is Run with a generator of its own: equal seeds give

@@ -89,7 +89,7 @@ func TestGateExitCodes(t *testing.T) {
 	damage(t, in("truncated"), func(b []byte) []byte { return b[:len(b)/2] })
 	damage(t, in("corrupt"), func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"trials"`), []byte(`"trials`)) })
 	damage(t, in("newer"), func(b []byte) []byte {
-		return bytes.Replace(b, []byte(`"schema_version": 1`), []byte(`"schema_version": 99`), 1)
+		return bytes.Replace(b, []byte(`"schema_version": 2`), []byte(`"schema_version": 99`), 1)
 	})
 	damage(t, in("nan"), func(b []byte) []byte {
 		return bytes.Replace(b, []byte(`"peak_bytes": 784`), []byte(`"peak_bytes": NaN`), 1)
@@ -239,6 +239,10 @@ func TestCompareAMillionDeaths(t *testing.T) {
 	for i := range run.Scenarios[0].Trials {
 		tr := &run.Scenarios[0].Trials[i]
 		tr.Puts, tr.Freed, tr.Expected = deaths/trials, deaths/trials, deaths/trials
+		for phase, s := range tr.Phases {
+			s.N, s.SumNS = deaths/trials, int64(s.MeanNS*deaths/trials)
+			tr.Phases[phase] = s
+		}
 		for j := range analyze.MaxTimelinePoints {
 			tr.Timeline = append(tr.Timeline, results.LimboPoint{AtNS: int64(j) * 1e6, Bytes: uint64(j) * 784, Maps: uint64(j)})
 		}

@@ -15,6 +15,7 @@ import (
 	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -49,8 +50,9 @@ func writeRun(t *testing.T, name string, n int, gpNS int64) string {
 	dir := filepath.Join(t.TempDir(), name)
 	run := &results.Run{
 		Tool: results.Tool{Name: "mapprof"}, Started: time.Unix(1000, 0), Ended: time.Unix(1005, 0),
-		Targets:   []results.Target{{Kind: "vm", Kernel: results.Kernel{Release: "6.12.117"}}},
-		Scenarios: []results.Scenario{{ID: "a", Kernel: "6.12.117", Strategy: results.Strategy{Requested: "rcu"}}},
+		Targets: []results.Target{{Kind: "vm", Kernel: results.Kernel{Release: "6.12.117"}}},
+		Scenarios: []results.Scenario{{ID: "a", Kernel: "6.12.117", Strategy: results.Strategy{Requested: "rcu"},
+			Trials: []results.Trial{{Phases: map[string]results.Stats{results.PhaseLimbo: {N: uint64(n)}}}}}},
 	}
 	stacks := map[string][]results.Frame{"x": {{Function: "bpf_map_free_id"}, {Function: "bpf_map_put"}, {Function: "bpf_map_update_value"}}}
 	b := profile.NewBuilder()
@@ -121,6 +123,9 @@ func TestPprof(t *testing.T) {
 	}
 	damaged := writeRun(t, "d", 1, 1)
 	if err := os.Truncate(filepath.Join(damaged, results.ProfileFile), 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(synthetic.Edit(noProfile, nil), synthetic.Edit(damaged, nil)); err != nil {
 		t.Fatal(err)
 	}
 	evil, secret := strangersProfile(t)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
@@ -25,7 +24,7 @@ func newReportCmd() *cobra.Command {
 		Long: `Show runs. Without -o: tables on the terminal, and limbo time by percentile as
 a sketch. With -o: one HTML file that has everything in it, needs no network,
 and can be read without JavaScript; several runs are compared, the first is
-the base.
+the base. Of a damaged run it shows what is intact, says what isn't, and exits 1.
 
   mapprof report DIR
   mapprof report DIR -o report.html
@@ -47,7 +46,7 @@ the base.
 				runs = append(runs, l)
 			}
 			if out == "" {
-				return printReports(cmd.OutOrStdout(), cmd.ErrOrStderr(), args, runs)
+				return errors.Join(printReports(cmd.OutOrStdout(), args, runs), model.Damage(runs))
 			}
 			var buf bytes.Buffer
 			if err := html.Write(&buf, runs); err != nil {
@@ -55,16 +54,16 @@ the base.
 			}
 			if out == "-" {
 				_, err := cmd.OutOrStdout().Write(buf.Bytes())
-				return err
+				return errors.Join(err, model.Damage(runs))
 			}
-			return wholefile.Write(out, buf.String())
+			return errors.Join(wholefile.Write(out, buf.String()), model.Damage(runs))
 		},
 	}
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write one HTML file (- for standard output)")
 	return cmd
 }
 
-func printReports(stdout, stderr io.Writer, dirs []string, runs []*model.Loaded) error {
+func printReports(stdout io.Writer, dirs []string, runs []*model.Loaded) error {
 	for i, l := range runs {
 		if i > 0 {
 			fmt.Fprintln(stdout)
@@ -75,9 +74,6 @@ func printReports(stdout, stderr io.Writer, dirs []string, runs []*model.Loaded)
 		}
 		if err := term.WriteSketch(stdout, l, o); err != nil {
 			return err
-		}
-		for _, n := range l.Notes {
-			fmt.Fprintf(stderr, "mapprof: %s\n", safetext.Lines(n))
 		}
 	}
 	return nil

@@ -25,6 +25,7 @@ func (s *SelfTest) incompleteRuns() ([]selftest.Rate, error) {
 	if err != nil {
 		return nil, err
 	}
+	run.Files = map[string]results.File{} // copies are of run.json alone
 	data, err := json.Marshal(run)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/report/internal/fixture"
 	"github.com/mapprof/mapprof/results"
 )
@@ -80,6 +81,9 @@ func TestCurvesOfKnownTrials(t *testing.T) {
 		}
 	}
 	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := synthetic.Edit(path, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := curves(); !reflect.DeepEqual(got, want) {

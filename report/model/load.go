@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	pprof "github.com/google/pprof/profile"
 
 	"github.com/mapprof/mapprof/analyze/profile"
-	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
@@ -30,10 +30,10 @@ type Loaded struct {
 	curves map[string]map[string]*Curve // scenario → phase
 }
 
-// Load reads a run directory. A run.json that can't be read is an error; other
-// files that can't are noted.
+// Load reads a run directory. A run.json that can't be read is an error; what is
+// wrong with the other files is noted, and nothing is shown of them.
 func Load(path string) (*Loaded, error) {
-	dir, err := results.Open(path)
+	dir, err := results.Inspect(path)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +48,9 @@ func Load(path string) (*Loaded, error) {
 	if l.Profile, err = profileOf(dir); err != nil {
 		l.note("profile", err)
 	}
+	if err := dir.Damage(results.DeathsFile); err != nil {
+		l.note("deaths", err)
+	}
 	return l, nil
 }
 
@@ -55,28 +58,32 @@ func (l *Loaded) note(what string, err error) {
 	l.Notes = append(l.Notes, fmt.Sprintf("the %s of this run can't be shown: %v", what, WithoutPath(l.Name, err)))
 }
 
+// Damage is an error that says what of the runs could not be shown; nil: nothing.
+func Damage(runs []*Loaded) error {
+	var all []string
+	for _, l := range runs {
+		all = append(all, l.Notes...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(all, "; "))
+}
+
 // WithoutPath names a damaged file by its run and not by its place: pages are
 // for others to read, and its place on this machine is none of their business.
 func WithoutPath(run string, err error) error {
 	var corrupt *results.CorruptError
 	if errors.As(err, &corrupt) {
-		return &results.CorruptError{File: filepath.Join(run, filepath.Base(corrupt.File)), Err: corrupt.Err}
+		return &results.CorruptError{File: filepath.Join(run, filepath.Base(corrupt.File)), Err: corrupt.Err, Hint: corrupt.Hint}
 	}
 	return err
 }
 
 func profileOf(dir *results.Dir) (*pprof.Profile, error) {
-	f, err := regularfile.Open(dir.ProfilePath())
+	p, err := profile.OfDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	p, err := profile.Read(f)
-	if err != nil {
-		return nil, &results.CorruptError{File: results.ProfileFile, Err: err}
-	}
-	return p, nil
+	return p, err
 }

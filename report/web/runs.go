@@ -122,7 +122,7 @@ func (s *runStore) scan(root, dir string, depth int, now map[string]*foundRun) {
 	if len(now) >= maxRuns {
 		return
 	}
-	if stamp, ok := regularStamp(filepath.Join(dir, results.RunFile)); ok {
+	if stamp, ok := stampOf(dir); ok {
 		id := runID(dir)
 		if old := s.found[id]; old != nil && old.stamp == stamp {
 			now[id] = old
@@ -151,14 +151,23 @@ func runID(path string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// regularStamp tells one state of a file from another; false where it is no
-// regular file.
-func regularStamp(path string) (string, bool) {
-	st, err := os.Lstat(path)
-	if err != nil || !st.Mode().IsRegular() {
-		return "", false
+// stampOf tells one state of a run's files from another; false where run.json is
+// no regular file.
+func stampOf(dir string) (string, bool) {
+	var b strings.Builder
+	for _, name := range results.Files() {
+		st, err := os.Lstat(filepath.Join(dir, name))
+		switch {
+		case err == nil:
+			fmt.Fprintf(&b, "%d-%d-%v ", st.ModTime().UnixNano(), st.Size(), st.Mode().Type())
+		case name == results.RunFile:
+			return "", false
+		}
+		if name == results.RunFile && !st.Mode().IsRegular() {
+			return "", false
+		}
 	}
-	return fmt.Sprintf("%d-%d", st.ModTime().UnixNano(), st.Size()), true
+	return b.String(), true
 }
 
 func examineRun(root, dir, id, stamp string) *foundRun {
@@ -167,12 +176,15 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 		name = filepath.Base(dir)
 	}
 	f := &foundRun{ID: id, Name: safetext.Name(name), path: dir, stamp: stamp}
-	d, err := openInside(dir)
+	err = onlyRegular(dir)
+	var r *results.Run
+	if err == nil {
+		r, err = results.ReadRun(dir) // the list costs no more for large runs
+	}
 	if err != nil {
 		f.Err = safetext.Text(strings.ReplaceAll(err.Error(), dir, f.Name))
 		return f
 	}
-	r := d.Run
 	f.Started, f.Warnings = r.Started, len(r.Warnings)
 	add := func(list *[]string, v string) {
 		if v != "" && !slices.Contains(*list, v) {
@@ -217,21 +229,21 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 	return f
 }
 
-// openInside opens a run all of whose files are regular ones.
-func openInside(dir string) (*results.Dir, error) {
-	for _, name := range []string{results.RunFile, results.HistogramsFile, results.ProfileFile, results.DeathsFile} {
+// onlyRegular refuses a run of which a file is no regular one.
+func onlyRegular(dir string) error {
+	for _, name := range results.Files() {
 		st, err := os.Lstat(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) && name != results.RunFile {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("open run: %w", err)
+			return fmt.Errorf("open run: %w", err)
 		}
 		if !st.Mode().IsRegular() {
-			return nil, fmt.Errorf("open run: %s is not a regular file (links are not followed)", name)
+			return fmt.Errorf("open run: %s is not a regular file (links are not followed)", name)
 		}
 	}
-	return results.Open(dir)
+	return nil
 }
 
 // find returns the run with that ID.
@@ -265,7 +277,7 @@ func (s *runStore) load(id string) (*model.Loaded, *foundRun, error) {
 			return c.run, f, nil
 		}
 	}
-	if _, err := openInside(f.path); err != nil {
+	if err := onlyRegular(f.path); err != nil {
 		return nil, f, err
 	}
 	l, err := model.Load(f.path)

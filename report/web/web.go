@@ -227,7 +227,10 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, err)
 		return
 	}
-	dir, err := openInside(f.path)
+	dir, err := (*results.Dir)(nil), onlyRegular(f.path)
+	if err == nil {
+		dir, err = results.Open(f.path)
+	}
 	if err != nil {
 		fail(w, r, err)
 		return

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package results
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/mapprof/mapprof/internal/regularfile"
+)
+
+// File binds another file of the directory to its run.json.
+type File struct {
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"` // lower-case hexadecimal
+	// Count is how many deaths or histograms the file has.
+	Count uint64 `json:"count,omitempty"`
+}
+
+// boundFiles are those that run.json binds to itself.
+func boundFiles() []string { return []string{HistogramsFile, ProfileFile, DeathsFile} }
+
+// summedFile is a file that is being written, and what run.json will say of it.
+type summedFile struct {
+	*os.File
+	sum  hash.Hash
+	info File
+}
+
+func createSummed(path string) (*summedFile, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return &summedFile{File: f, sum: sha256.New()}, nil
+}
+
+func (f *summedFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.sum.Write(p[:n])
+	f.info.Bytes += int64(n)
+	return n, err
+}
+
+// close syncs and closes the file.
+func (f *summedFile) close() (File, error) {
+	f.info.SHA256 = hex.EncodeToString(f.sum.Sum(nil))
+	return f.info, errors.Join(f.Sync(), f.Close())
+}
+
+// check says what is wrong with a file of the directory:
+// whether it is there, and is the one that run.json was written with. A run of
+// schema version 1 has no digests; its deaths and histograms are counted.
+func (d *Dir) check(name string) error {
+	var err error
+	if d.Run.SchemaVersion >= 2 {
+		err = d.checkSum(name)
+	} else {
+		err = d.checkCounts(name)
+	}
+	var corrupt *CorruptError
+	var path *fs.PathError // it can't be opened, or is no regular file
+	switch {
+	case err == nil || errors.As(err, &corrupt):
+		return err
+	case errors.As(err, &path):
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return &CorruptError{File: filepath.Join(d.Path, name), Err: err, Hint: "it is damaged, or not of this run"}
+}
+
+func (d *Dir) checkSum(name string) error {
+	want, listed := d.Run.Files[name]
+	f, err := regularfile.Open(filepath.Join(d.Path, name))
+	switch {
+	case errors.Is(err, os.ErrNotExist) && !listed:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("it is missing, and run.json was written with one of %d bytes", want.Bytes)
+	case err != nil:
+		return err
+	}
+	defer f.Close()
+	if !listed {
+		return errors.New("run.json was written without one")
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() != want.Bytes {
+		return fmt.Errorf("it has %d bytes, and run.json was written with one of %d", st.Size(), want.Bytes)
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return err
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
+		return errors.New("its SHA-256 isn't that of the file that run.json was written with")
+	}
+	return nil
+}
+
+type scenarioTrial struct {
+	scenario string
+	trial    int
+}
+
+// checkCounts holds the files of a run of schema version 1 against the numbers
+// in run.json. Deaths may be missing: they are with --no-deaths.
+func (d *Dir) checkCounts(name string) error {
+	switch name {
+	case DeathsFile:
+		return d.countDeaths()
+	case HistogramsFile:
+		return d.countHistograms()
+	}
+	_, err := os.Lstat(filepath.Join(d.Path, name))
+	if errors.Is(err, os.ErrNotExist) && d.Run.Deaths() > 0 {
+		return fmt.Errorf("it is missing, and run.json counts %d deaths", d.Run.Deaths())
+	}
+	return nil
+}
+
+func (d *Dir) countDeaths() error {
+	got := map[scenarioTrial]uint64{}
+	err := d.readDeaths(func(death *Death) error {
+		k := scenarioTrial{death.Scenario, death.Trial}
+		if _, ok := got[k]; !ok && len(got) >= d.Run.trials() {
+			return errors.New("it has deaths of more trials than run.json")
+		}
+		got[k]++
+		return nil
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for i := range d.Run.Scenarios {
+		s := &d.Run.Scenarios[i]
+		for j := range s.Trials {
+			k := scenarioTrial{s.ID, s.Trials[j].Index}
+			if n := s.Trials[j].Phases[PhaseLimbo].N; got[k] != n {
+				return fmt.Errorf("it has %d deaths of %q, trial %d, and run.json counts %d", got[k], k.scenario, k.trial, n)
+			}
+			delete(got, k)
+		}
+	}
+	for k := range got {
+		return fmt.Errorf("it has deaths of %q, trial %d, which run.json doesn't have", k.scenario, k.trial)
+	}
+	return nil
+}
+
+func (d *Dir) countHistograms() error {
+	want := map[string]uint64{}
+	metrics := map[string]bool{} // of which the log has some
+	for i := range d.Run.Scenarios {
+		s := &d.Run.Scenarios[i]
+		for j := range s.Trials {
+			t := &s.Trials[j]
+			for phase, stats := range t.Phases {
+				if stats.N > 0 {
+					want[Tag(s.ID, t.Index, phase)] = stats.N
+				}
+			}
+			for name := range t.Metrics {
+				metrics[Tag(s.ID, t.Index, name)] = true
+			}
+		}
+	}
+	err := d.readHistograms(func(h *hdrhistogram.Histogram) error {
+		n, known := want[h.Tag()]
+		if !known && !metrics[h.Tag()] && h.TotalCount() > 0 {
+			return fmt.Errorf("it has %s, which run.json doesn't have", h.Tag())
+		}
+		if known && uint64(h.TotalCount()) != n {
+			return fmt.Errorf("it has %d values of %s, and run.json counts %d", h.TotalCount(), h.Tag(), n)
+		}
+		delete(want, h.Tag())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for tag := range want {
+		return fmt.Errorf("it lacks %s, and run.json counts %d values of it", tag, want[tag])
+	}
+	return nil
+}
+
+// Deaths is how many deaths the run's trials tell of.
+func (r *Run) Deaths() (n uint64) {
+	for i := range r.Scenarios {
+		for j := range r.Scenarios[i].Trials {
+			n += r.Scenarios[i].Trials[j].Phases[PhaseLimbo].N
+		}
+	}
+	return n
+}
+
+func (r *Run) trials() (n int) {
+	for i := range r.Scenarios {
+		n += len(r.Scenarios[i].Trials)
+	}
+	return n
+}
