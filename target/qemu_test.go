@@ -52,14 +52,15 @@ func TestVMConfiguration(t *testing.T) {
 		want string
 	}{
 		{Machine{}, "no kernel"},
-		{Machine{Kernel: k, Clock: "sundial"}, `unknown clock "sundial"`},
-		{Machine{Kernel: k, Accel: "xen"}, `unknown accelerator "xen"`},
-		{Machine{Kernel: k, Clock: ClockICount, Accel: "kvm"}, "needs emulation"},
-		{Machine{Kernel: k, Clock: ClockICount, CPUs: 2}, "needs 1 CPU"},
-		{Machine{Kernel: k, CPUs: -1}, "-1 CPUs"},
-		{Machine{Kernel: k, CPUs: 256}, "256 CPUs"},
-		{Machine{Kernel: k, MemoryBytes: 1 << 20}, "1 MiB of memory"},
+		{Machine{Kernel: k, Clock: "sundial"}, `--clock "sundial" is not one of wall, icount`},
+		{Machine{Kernel: k, Accel: "xen"}, `--accel "xen" is not one of kvm, tcg`},
+		{Machine{Kernel: k, Clock: ClockICount, Accel: "kvm"}, "--clock icount needs one CPU and TCG"},
+		{Machine{Kernel: k, Clock: ClockICount, CPUs: 2}, "--clock icount needs one CPU and TCG"},
+		{Machine{Kernel: k, CPUs: -1}, "--cpus must be from 1 to 255"},
+		{Machine{Kernel: k, CPUs: 256}, "--cpus must be from 1 to 255"},
+		{Machine{Kernel: k, MemoryBytes: 1 << 20}, "--memory 1MiB is too little"},
 		{Machine{Kernel: k, Append: []string{"a\nb"}}, "command line"},
+		{Machine{Kernel: k, Timeout: -1}, "--timeout must be more than 0"},
 	} {
 		if _, err := tc.vm.Run(context.Background(), GuestJob{}); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("got %v, want %q", err, tc.want)

@@ -15,10 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/wire"
-
-	"github.com/mapprof/mapprof/results"
 )
 
 // Clocks of a VM.
@@ -130,10 +130,10 @@ func (e *GuestError) Error() string {
 // MachineError is a machine that can't be: the mistake of who asked for it.
 type MachineError struct{ Reason string }
 
-func (e *MachineError) Error() string { return "configure vm: " + e.Reason }
+func (e *MachineError) Error() string { return e.Reason }
 
 // Check says what is wrong with the machine's settings, its kernel aside, as a
-// *MachineError. It needs no QEMU.
+// *MachineError, in the words of mapprof's flags. It needs no QEMU.
 func (vm Machine) Check() error {
 	vm = vm.withDefaults()
 	bad := func(format string, args ...any) error {
@@ -141,21 +141,22 @@ func (vm Machine) Check() error {
 	}
 	switch {
 	case vm.Clock != ClockWall && vm.Clock != ClockICount:
-		return bad("unknown clock %q (wall or icount)", vm.Clock)
+		return bad("--clock %q is not one of %s", vm.Clock, strings.Join(results.ClockNames(), ", "))
 	case vm.Accel != "" && vm.Accel != "tcg" && vm.Accel != "kvm":
-		return bad("unknown accelerator %q (tcg or kvm)", vm.Accel)
-	case vm.Clock == ClockICount && vm.Accel == "kvm":
-		return bad("the icount clock needs emulation (leave out --accel kvm)")
-	case vm.Clock == ClockICount && vm.CPUs != 1:
-		return bad("the icount clock needs 1 CPU, not %d (6.1 hangs with more)", vm.CPUs)
+		return bad("--accel %q is not one of kvm, tcg", vm.Accel)
 	case vm.CPUs < 1 || vm.CPUs > 255:
-		return bad("%d CPUs (1 to 255)", vm.CPUs)
+		return bad("--cpus must be from 1 to 255")
+	case vm.Clock == ClockICount && (vm.CPUs > 1 || vm.Accel == "kvm"): // 6.1 hangs with more CPUs
+		return bad("--clock icount needs one CPU and TCG (leave out --cpus and --accel)")
 	case vm.MemoryBytes < minMemory:
-		return bad("%d MiB of memory (a kernel and its tracer need %d)", vm.MemoryBytes>>20, minMemory>>20)
+		have, least := flagvalue.Size(vm.MemoryBytes), flagvalue.Size(minMemory)
+		return bad("--memory %s is too little (a kernel and its tracer need %s)", &have, &least)
+	case vm.Timeout < 0:
+		return bad("--timeout must be more than 0")
 	}
 	for _, a := range vm.Append {
 		if strings.ContainsAny(a, "\x00\n") {
-			return bad("%q can't stand on a kernel command line", a)
+			return bad("--append %q can't stand on a kernel command line", a)
 		}
 	}
 	return nil
@@ -196,7 +197,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if vm.Kernel.Path == "" {
-		return Outcome{}, &MachineError{Reason: "no kernel"}
+		return Outcome{}, &MachineError{Reason: "configure vm: no kernel"}
 	}
 	vm = vm.withDefaults()
 	qemu, err := findQEMU()

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/internal/wholefile"
 )
 
@@ -42,19 +43,14 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		fs.StringVar(&on.Machine.Accel, "accel", d.Machine.Accel, "accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	}
 	if d.Clock {
-		fs.StringVar(&on.Machine.Clock, "clock", d.Machine.Clock, "the VM's clock: "+clocksText())
+		fs.StringVar(&on.Machine.Clock, "clock", d.Machine.Clock, "the VM's clock: "+targetflags.ClocksText())
 	}
 	b.AddFlags(fs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(d.Kernels) == 0 {
 			on.Kernels = args
 		}
-		if d.Clock {
-			if err := checkClock(on.Machine.Clock); err != nil {
-				return err
-			}
-		}
-		if err := b.Check(); err != nil {
+		if err := errors.Join(on.Machine.Check(), b.Check()); err != nil {
 			return &usageError{err}
 		}
 		ctx, stop := withSignals(cmd.Context())

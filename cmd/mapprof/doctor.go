@@ -11,13 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
 )
 
 func newDoctorCmd() *cobra.Command {
-	var flags targetFlags
+	var flags targetflags.Flags
 	var format string
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -30,8 +31,8 @@ map's death can therefore be told apart, and what is missing and why.
   mapprof doctor --kernel 5.10 --kernel 7.2`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := flags.check(); err != nil {
-				return err
+			if err := flags.Check(); err != nil {
+				return &usageError{err}
 			}
 			if err := checkFormat(format, "table", "json"); err != nil {
 				return err
@@ -43,7 +44,7 @@ map's death can therefore be told apart, and what is missing and why.
 			return showDiagnoses(cmd.OutOrStdout(), found, format)
 		},
 	}
-	flags.add(cmd.Flags())
+	flags.Add(cmd.Flags(), defaultKernel)
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
@@ -70,10 +71,10 @@ func showDiagnoses(w io.Writer, found []trial.Diagnosis, format string) error {
 }
 
 // examine diagnoses every kernel that the flags name.
-func examine(cmd *cobra.Command, flags *targetFlags) ([]trial.Diagnosis, error) {
+func examine(cmd *cobra.Command, flags *targetflags.Flags) ([]trial.Diagnosis, error) {
 	ctx, stop := withSignals(cmd.Context())
 	defer stop()
-	where, err := flags.resolve(ctx, cmd.ErrOrStderr())
+	where, err := findTarget(ctx, flags, cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}

@@ -11,15 +11,18 @@ import (
 
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/gatetest"
+	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
 )
 
 // bootSelfTest makes a real run of a self-test: each trial is a boot on the
 // deterministic clock.
 func bootSelfTest(ctx context.Context, f *selfTestFlags, stop <-chan struct{}, r gatetest.Run) error {
-	flags := targetFlags{target: targetVM, kernels: []string{f.kernel}, clock: results.ClockICount, offline: f.offline, timeout: f.timeout}
-	where, err := flags.resolve(ctx, io.Discard)
+	flags := targetflags.Flags{Target: targetflags.VM, Kernels: []string{f.kernel}, Offline: f.offline,
+		Machine: target.Machine{Clock: results.ClockICount, Timeout: f.timeout}}
+	where, err := findTarget(ctx, &flags, io.Discard)
 	if err != nil {
 		return err
 	}

@@ -5,13 +5,22 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"io"
+
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/guest"
 	_ "github.com/mapprof/mapprof/target/kernels/debian" // where kernels come from
 	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/target/wire"
 	_ "github.com/mapprof/mapprof/workloads/all" // for --workload
 )
 
@@ -25,6 +34,21 @@ func guestInit() { guest.Init() }
 
 // handlers are the tasks that this program does on a target's kernel.
 func handlers() task.Handlers { return trial.Handlers().With(bench.Handlers()) }
+
+// guestLimits bound what a guest may send; tests make them smaller.
+var guestLimits wire.Limits
+
+// findTarget finds where to run.
+func findTarget(ctx context.Context, flags *targetflags.Flags, stderr io.Writer) (target.Target, error) {
+	where, err := flags.Find(ctx, engine.Where{
+		DefaultKernel: defaultKernel, Handlers: handlers(), Limits: guestLimits,
+		Say: func(line string) { fmt.Fprintln(stderr, safetext.Lines(line)) },
+	})
+	if targetflags.IsMistake(err) {
+		err = &usageError{err}
+	}
+	return where, err
+}
 
 // newGuestCmd makes the command that a VM's init starts; people never do.
 func newGuestCmd() *cobra.Command {

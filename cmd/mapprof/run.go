@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/report/model"
@@ -31,7 +31,7 @@ import (
 
 // runFlags are the flags of mapprof run.
 type runFlags struct {
-	targetFlags
+	targetflags.Flags
 	workload   string
 	params     *workloads.Flags
 	strategies []string
@@ -77,7 +77,7 @@ func newRunCmd() *cobra.Command {
 	fs.BoolVar(&flags.options.NoDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
 	fs.BoolVar(&flags.options.NoProbes, "no-probes", false, "attach no probes: only time operations, from user space, to see what watching costs")
 	fs.BoolVar(&flags.options.Stacks, "stacks", false, "keep the callers' stacks of lookups (each costs more than the lookup)")
-	flags.add(fs)
+	flags.Add(fs, defaultKernel)
 	fs.Var(&flags.ring, "ring-size", "ring buffer of the probes, a power of two")
 	fs.Uint32Var(&flags.options.InFlight, "in-flight", flags.options.InFlight, "how many deaths may be pending at once")
 	fs.DurationVar(&flags.options.DrainTimeout, "drain-timeout", flags.options.DrainTimeout, "how long to wait at the end for pending deaths")
@@ -102,10 +102,10 @@ func newRunCmd() *cobra.Command {
 }
 
 func (f *runFlags) check(w workloads.Workload) error {
-	if err := f.targetFlags.check(); err != nil {
-		return err
+	if err := f.Check(); err != nil {
+		return &usageError{err}
 	}
-	if len(f.strategies) == 0 && f.changed("strategy") {
+	if f.strategies != nil && len(f.strategies) == 0 {
 		return &usageError{fmt.Errorf("--strategy names none (known: %s)", strings.Join(w.Strategies(), ", "))}
 	}
 	if len(f.strategies) == 0 {
@@ -137,28 +137,11 @@ func (f *runFlags) check(w workloads.Workload) error {
 	if timed, ok := w.(workloads.Timed); ok {
 		atLeast = timed.AtLeast()
 	}
-	if err := f.checkTimeout(atLeast); err != nil {
-		return err
+	if err := f.AllowFor(atLeast); err != nil {
+		return &usageError{err}
 	}
 	if f.out == "" {
 		f.out = filepath.Join("mapprof-runs", time.Now().Format("20060102-150405")+"-"+f.workload)
-	}
-	return nil
-}
-
-// bootAllowance is what a trial in a VM may take beside what its workload takes
-// at least.
-const bootAllowance = 10 * time.Minute
-
-// checkTimeout makes room for a workload that takes at least that long, or
-// says that there is none where the user has set the limit.
-func (f *runFlags) checkTimeout(atLeast time.Duration) error {
-	const most = math.MaxInt64 - bootAllowance
-	switch {
-	case f.timeout == 0:
-		f.timeout = min(atLeast, most) + bootAllowance
-	case f.timeout < atLeast && f.clock == results.ClockWall:
-		return &usageError{fmt.Errorf("--timeout %v ends the VM before the workload, which takes %v at least, can end (leave it out, or give more)", f.timeout, atLeast)}
 	}
 	return nil
 }
@@ -185,7 +168,7 @@ func runRun(cmd *cobra.Command, flags *runFlags, w workloads.Workload, params ma
 	progress := newProgress(stderr)
 	run, failure := engine.Run(ctx, engine.Plan{
 		Target: where, Workload: flags.workload, Params: params, Strategies: flags.strategies, Trials: flags.trials, Seed: flags.seed,
-		Options: flags.options, Timeout: flags.timeout, Command: append([]string{"mapprof"}, os.Args[1:]...),
+		Options: flags.options, Timeout: flags.Machine.Timeout, Command: append([]string{"mapprof"}, os.Args[1:]...),
 		Out: out, Stop: stop, Progress: progress,
 	})
 	progress.Finish()
@@ -199,7 +182,7 @@ func runRun(cmd *cobra.Command, flags *runFlags, w workloads.Workload, params ma
 func (f *runFlags) targetUnlessStopped(ctx context.Context, stop <-chan struct{}, cmd *cobra.Command) (target.Target, error) {
 	ctx, cancel := task.UntilStopped(ctx, stop)
 	defer cancel()
-	where, err := f.resolve(ctx, cmd.ErrOrStderr())
+	where, err := findTarget(ctx, &f.Flags, cmd.ErrOrStderr())
 	if err != nil && ctx.Err() != nil {
 		return nil, errors.New("interrupted before anything ran")
 	}

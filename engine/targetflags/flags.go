@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package targetflags
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
+)
+
+// What --target may say.
+const (
+	Auto  = "auto"
+	Local = "local"
+	VM    = "vm"
+)
+
+// Flags say where something runs.
+type Flags struct {
+	Target  string // Auto, Local or VM
+	Kernels []string
+	Offline bool // never use the network
+	// Machine is a VM as the flags want it; its zero values are defaults.
+	Machine target.Machine
+
+	flags *pflag.FlagSet // that these are of; nil: of none
+}
+
+// Add registers the flags. defaultKernel is what a VM boots without --kernel.
+func (f *Flags) Add(fs *pflag.FlagSet, defaultKernel string) {
+	f.flags = fs
+	fs.StringVar(&f.Target, "target", Auto, "where: local (this kernel), vm (a kernel image in QEMU), or auto (local if it can trace and no flag asks for a VM, else vm)")
+	fs.StringArrayVar(&f.Kernels, "kernel", nil, "kernel for the vm target: a series (6.12), a bzImage, or a .deb; repeat it for several (default "+defaultKernel+")")
+	fs.IntVar(&f.Machine.CPUs, "cpus", 0, "the VM's CPUs (default 2; 1 with --clock icount)")
+	fs.Var((*flagvalue.Size)(&f.Machine.MemoryBytes), "memory", "the VM's memory (default 1GiB)")
+	fs.StringArrayVar(&f.Machine.Append, "append", nil, "add this to the VM's kernel command line; repeatable")
+	fs.StringVar(&f.Machine.Accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
+	fs.StringVar(&f.Machine.Clock, "clock", results.ClockWall, "the VM's clock: "+ClocksText())
+	fs.DurationVar(&f.Machine.Timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload takes at least)")
+	fs.BoolVar(&f.Offline, "offline", false, "never use the network: only cached kernels")
+	fs.StringVar(&f.Machine.ConsoleLog, "console", "", "keep the VM's console in this file (that of the last boot)")
+}
+
+// ClocksText lists the clocks with what their time is.
+func ClocksText() string {
+	var texts []string
+	for _, c := range results.Clocks() {
+		texts = append(texts, c.Name+" ("+c.Sentence+")")
+	}
+	return strings.Join(texts, " or ")
+}
+
+// Check says what is wrong with the flags. Its error is the user's mistake.
+func (f *Flags) Check() error {
+	switch f.Target {
+	case Auto, VM:
+	case Local:
+		if len(f.Kernels) > 0 {
+			return errors.New("--kernel needs --target vm: the local target is the kernel that runs here")
+		}
+		if name := f.wantsVM(); name != "" {
+			return fmt.Errorf("--%s needs --target vm: the local target is this machine as it is", name)
+		}
+	default:
+		return fmt.Errorf("--target %q is not one of auto, local, vm", f.Target)
+	}
+	m := f.Machine
+	// A zero that is given asks for none, and not for the default.
+	if m.CPUs == 0 && f.given("cpus") {
+		m.CPUs = -1
+	}
+	if m.Timeout == 0 && f.given("timeout") {
+		m.Timeout = -1
+	}
+	if m.MemoryBytes == 0 && f.given("memory") {
+		return errors.New("--memory must be more than 0")
+	}
+	return m.Check()
+}
+
+// bootAllowance is what a trial in a VM may take beside what its workload takes
+// at least.
+const bootAllowance = 10 * time.Minute
+
+// AllowFor makes room for a workload that takes at least that long. Where the
+// user has set a limit that has none, it says so.
+func (f *Flags) AllowFor(atLeast time.Duration) error {
+	const most = math.MaxInt64 - bootAllowance
+	limit := &f.Machine.Timeout
+	switch {
+	case *limit == 0:
+		*limit = min(atLeast, most) + bootAllowance
+	case *limit < atLeast && f.Machine.Clock == results.ClockWall:
+		return fmt.Errorf("--timeout %v ends the VM before the workload, which takes %v at least, can end (leave it out, or give more)", *limit, atLeast)
+	}
+	return nil
+}
+
+func (f *Flags) given(name string) bool { return f.flags != nil && f.flags.Changed(name) }
+
+// vmFlags say how a VM is to be.
+var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console"}
+
+// wantsVM names the flag that only a VM can follow, if one was given; empty:
+// none.
+func (f *Flags) wantsVM() string {
+	for _, name := range vmFlags {
+		if f.given(name) && !(name == "clock" && f.Machine.Clock == results.ClockWall) {
+			return name
+		}
+	}
+	return ""
+}
+
+// Find finds the target that the flags name; w has the rest. Kernels are
+// fetched where they must be.
+func (f *Flags) Find(ctx context.Context, w engine.Where) (target.Target, error) {
+	w.Kernels, w.Offline, w.Machine = f.Kernels, f.Offline, f.Machine
+	w.Local = f.Target == Local
+	w.Auto = f.Target == Auto && len(f.Kernels) == 0 && f.wantsVM() == ""
+	return w.Target(ctx)
+}
+
+// IsMistake tells whether an error of Find's is the user's mistake.
+func IsMistake(err error) bool {
+	var unknown *kernels.UnknownError
+	var notKernel *kernels.NotKernelError
+	var machine *target.MachineError
+	return errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) || errors.As(err, &machine)
+}
