@@ -196,6 +196,27 @@ func FeltPhases() []string {
 	return names
 }
 
+// VisiblePhases returns the phases that the target's attached probes can tell
+// apart, in order.
+func (t *Target) VisiblePhases() []string {
+	on := map[string]bool{}
+	for _, p := range t.Probes {
+		if p.Mechanism != "" {
+			on[p.Name], on[p.Function] = true, true
+		}
+	}
+	var visible []string
+	for i := range phases {
+		unseen := func(group []string) bool {
+			return !slices.ContainsFunc(group, func(name string) bool { return on[name] })
+		}
+		if by := phases[i].SeenBy; len(by) > 0 && !slices.ContainsFunc(by, unseen) {
+			visible = append(visible, phases[i].Name)
+		}
+	}
+	return visible
+}
+
 // EachPhase yields the phases that the death has by their position in the
 // table, in its order, with their length in nanoseconds. The lengths of the
 // parts add up to the whole's. It allocates nothing.

@@ -100,12 +100,19 @@ type Strategy struct {
 	Paths map[string]uint64 `json:"paths,omitempty"`
 }
 
+// How a workload begins its operations: each when the one before has ended, or
+// at a rate.
+const (
+	LoopClosed = "closed"
+	LoopOpen   = "open"
+)
+
 // Scenario is workload + parameters + strategy + kernel, over its trials.
 type Scenario struct {
 	ID       string            `json:"id"` // unique in the run; no comma, no space
 	Workload string            `json:"workload"`
 	Params   map[string]string `json:"params"`
-	Loop     string            `json:"loop"`   // "open" or "closed"
+	Loop     string            `json:"loop"`   // LoopOpen or LoopClosed
 	Kernel   string            `json:"kernel"` // release
 	TargetIx int               `json:"target"` // index in Run.Targets
 	Strategy Strategy          `json:"strategy"`

@@ -97,8 +97,11 @@ type Row struct {
 	Metric string `json:"metric"`
 	Unit   string `json:"unit"`
 	Better string `json:"better"`
-	Base   Center `json:"base"`
-	Cells  []Cell `json:"cells"`
+	// Samples is of how many values the figure is in a trial, in the one that
+	// has the fewest; 0 where it is of the trial as a whole.
+	Samples uint64 `json:"samples"`
+	Base    Center `json:"base"`
+	Cells   []Cell `json:"cells"`
 }
 
 // Cell is one side against the first.
@@ -109,6 +112,9 @@ type Cell struct {
 	Delta    *float64 `json:"delta"`
 	Relative *float64 `json:"relative"`
 	Method   string   `json:"method,omitempty"`
+	// Change is the estimate of the difference with its confidence interval;
+	// nil where a side is absent or the units differ.
+	Change *Interval `json:"change"`
 	// P is of this test alone, PHolm after Holm's correction over the table.
 	P     *float64 `json:"p"`
 	PHolm *float64 `json:"p_holm"`
@@ -121,6 +127,8 @@ type Cell struct {
 	Note string `json:"note,omitempty"`
 	// Test is what the verdict rests on.
 	Test Test `json:"-"`
+	// Trials are those that Change is of.
+	Trials *Change `json:"-"`
 }
 
 // Runs compares runs, or the scenarios in them. It reads nothing but what
@@ -206,13 +214,16 @@ func compareGroup(g matched, o Options) (Group, error) {
 	}
 	for _, f := range order {
 		base := figures[0][f.Name]
-		row := Row{Metric: f.Name, Unit: f.Unit, Better: f.Better, Base: base.center(out.Deterministic)}
+		row := Row{Metric: f.Name, Unit: f.Unit, Better: f.Better, Samples: f.Samples, Base: base.center(out.Deterministic)}
 		for _, other := range figures[1:] {
 			cell, err := compareFigure(base, other[f.Name], out.Deterministic)
 			if err != nil {
 				return out, fmt.Errorf("%s: %w", safetext.Name(f.Name), err)
 			}
 			row.Cells = append(row.Cells, cell)
+			if n := other[f.Name].Samples; n > 0 {
+				row.Samples = min(row.Samples, n)
+			}
 		}
 		out.Rows = append(out.Rows, row)
 	}
@@ -246,6 +257,9 @@ func compareFigure(a, b Figure, deterministic bool) (Cell, error) {
 		return cell, err
 	}
 	cell.Test, cell.Method = t, t.Method
+	cell.Trials = NewChange(&a, &b, deterministic)
+	interval := cell.Trials.Interval(confidence)
+	cell.Change = &interval
 	center := a.center(false).Median
 	delta := cell.Center.Median - center
 	cell.Delta = &delta

@@ -94,7 +94,7 @@ func TestCompareFindsAndDoesNot(t *testing.T) {
 		{"wall, unchanged", results.ClockWall, 10, 0.02, 1, EffectSame, 0},
 		{"wall, slower", results.ClockWall, 10, 0.02, 1.2, EffectWorse, 0},
 		{"wall, under the threshold", results.ClockWall, 10, 0.001, 1.03, EffectSmall, 0},
-		{"wall, too few", results.ClockWall, 4, 0.001, 2, EffectFew, 6},
+		{"wall, too few", results.ClockWall, 4, 0.001, 2, EffectFew, 7},
 	} {
 		a, b := synthetic.Seeded(c.trials, c.spread, 1, c.clock, 1), synthetic.Seeded(c.trials, c.spread, c.factor, c.clock, 2)
 		got, err := Runs([]Input{{"a", a}, {"b", b}}, Options{})
@@ -346,8 +346,10 @@ func TestFiguresOfKeepsOrder(t *testing.T) {
 			t.Errorf("%s: %v", f.Name, f.Values)
 		}
 	}
-	want := "rcu_gp/p50 rcu_gp/p90 rcu_gp/p99 queue/p50 queue/p90 queue/p99 limbo/byte_seconds limbo/p50 limbo/p90 limbo/p99 limbo/peak_bytes " +
-		"update_wait/p50 update_wait/p90 update_wait/p99 op/p50 op/p90 op/p99 lookup.syscall/mean lookup.syscall/p50 lookup.syscall/p90 lookup.syscall/p99"
+	want := "rcu_gp/p50 rcu_gp/mean rcu_gp/p90 rcu_gp/p99 rcu_gp/max queue/p50 queue/mean queue/p90 queue/p99 queue/max " +
+		"limbo/p50 limbo/mean limbo/p90 limbo/p99 limbo/max limbo/byte_seconds limbo/byte_seconds_per_death limbo/peak_bytes " +
+		"update_wait/p50 update_wait/mean update_wait/p90 update_wait/p99 update_wait/max op/p50 op/mean op/p90 op/p99 op/max " +
+		"lookup.syscall/p50 lookup.syscall/mean lookup.syscall/p90 lookup.syscall/p99 lookup.syscall/max throughput/deaths_per_op throughput/ops_per_s"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("%s", got)
 	}

@@ -3,8 +3,10 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strings"
 
@@ -24,6 +26,8 @@ const (
 	UnitNS          = "ns"
 	UnitBytes       = "bytes"
 	UnitByteSeconds = "byte_seconds"
+	UnitOpsPerS     = "ops/s"
+	UnitPerOp       = "deaths/op"
 )
 
 // Figure is one metric of a scenario: a value for every trial that has it.
@@ -34,7 +38,10 @@ type Figure struct {
 	// Coarse is the relative width of the steps in which values of this
 	// figure come: those of a quantile are a histogram's buckets.
 	Coarse float64
-	Values []float64
+	// Samples is of how many values the figure is in a trial, in the one that
+	// has the fewest; 0: it is of the trial as a whole.
+	Samples uint64
+	Values  []float64
 	// signed figures may be negative: they are differences.
 	signed bool
 	// trials are the indexes of the trials that the values are of.
@@ -44,10 +51,14 @@ type Figure struct {
 // phaseBucketWidth is how coarse the quantiles of phases are.
 var phaseBucketWidth = analyze.BucketWidth(results.HistogramDigits)
 
-// Figures of memory: no phase or metric has them.
+// Figures of a trial as a whole: no phase or metric has them. Operations a
+// second are of closed loops; an open one's rate is asked for.
 const (
-	FigurePeakBytes   = "limbo/peak_bytes"
-	FigureByteSeconds = "limbo/byte_seconds"
+	FigurePeakBytes           = "limbo/peak_bytes"
+	FigureByteSeconds         = "limbo/byte_seconds"
+	FigureByteSecondsPerDeath = "limbo/byte_seconds_per_death"
+	FigureOpsPerS             = "throughput/ops_per_s"
+	FigureDeathsPerOp         = "throughput/deaths_per_op"
 )
 
 // InvalidError is returned for a run whose figures can't be figures.
@@ -68,7 +79,7 @@ func WholeTrials(s *results.Scenario) []results.Trial {
 }
 
 // FiguresOf returns every figure that at least one whole trial of s has:
-// phases in table order, memory in limbo, then metrics by name. A value that
+// phases in table order, memory in limbo, then the rest by name. A value that
 // isn't finite, or a phase's or memory's that is negative, is an error.
 func FiguresOf(s *results.Scenario) ([]Figure, error) {
 	c := &figureCollector{scenario: s.ID, index: map[string]int{}}
@@ -80,6 +91,15 @@ func FiguresOf(s *results.Scenario) ([]Figure, error) {
 		if t.Limbo != (results.Limbo{}) {
 			c.add(Figure{Name: FigurePeakBytes, Unit: UnitBytes}, float64(t.Limbo.PeakBytes))
 			c.add(Figure{Name: FigureByteSeconds, Unit: UnitByteSeconds}, t.Limbo.ByteSeconds)
+			if t.Puts > 0 {
+				c.add(Figure{Name: FigureByteSecondsPerDeath, Unit: UnitByteSeconds}, t.Limbo.ByteSeconds/float64(t.Puts))
+			}
+		}
+		if s.Loop == results.LoopClosed && t.Ops > 0 && t.DurationNS > 0 {
+			c.add(Figure{Name: FigureOpsPerS, Unit: UnitOpsPerS, Better: BetterHigher}, float64(t.Ops)/(float64(t.DurationNS)/1e9))
+		}
+		if t.Ops > 0 && t.Puts > 0 {
+			c.add(Figure{Name: FigureDeathsPerOp, Unit: UnitPerOp}, float64(t.Puts)/float64(t.Ops))
 		}
 		for name, m := range t.Metrics {
 			c.metric(name, m)
@@ -89,10 +109,9 @@ func FiguresOf(s *results.Scenario) ([]Figure, error) {
 		return nil, c.err
 	}
 	slices.SortStableFunc(c.figures, func(a, b Figure) int {
-		if ra, rb := figureRank(a.Name), figureRank(b.Name); ra != rb {
-			return ra - rb
-		}
-		return strings.Compare(a.Name, b.Name)
+		of, ofB := path.Dir(a.Name), path.Dir(b.Name)
+		return cmp.Or(cmp.Compare(figureRank(a.Name), figureRank(b.Name)), strings.Compare(of, ofB),
+			cmp.Compare(statisticRank(a.Name), statisticRank(b.Name)), strings.Compare(a.Name, b.Name))
 	})
 	return c.figures, nil
 }
@@ -113,6 +132,15 @@ func figureRank(name string) int {
 		return i
 	}
 	return math.MaxInt
+}
+
+// statisticRank orders what there is of one phase or metric.
+func statisticRank(name string) int {
+	order := []string{"p50", "mean", "p90", "p99", "max"}
+	if i := slices.Index(order, path.Base(name)); i >= 0 {
+		return i
+	}
+	return len(order)
 }
 
 type figureCollector struct {
@@ -140,11 +168,16 @@ func (c *figureCollector) phase(phase string, s results.Stats) {
 		name string
 		ns   int64
 	}{{"p50", s.P50NS}, {"p90", s.P90NS}, {"p99", s.P99NS}} {
-		c.add(Figure{Name: phase + "/" + q.name, Unit: UnitNS, Coarse: coarse(float64(q.ns), phaseBucketWidth)}, float64(q.ns))
+		c.add(Figure{Name: phase + "/" + q.name, Unit: UnitNS, Samples: s.N, Coarse: coarse(float64(q.ns), phaseBucketWidth)}, float64(q.ns))
 	}
 	if !Finite(s.MeanNS) {
 		c.fail("the mean of phase %s is not a number", safetext.Name(phase))
 	}
+	if s.MeanNS < float64(s.MinNS) || s.MeanNS > float64(s.MaxNS) {
+		c.fail("the mean of phase %s is not between its minimum and maximum", safetext.Name(phase))
+	}
+	c.add(Figure{Name: phase + "/mean", Unit: UnitNS, Samples: s.N}, s.MeanNS)
+	c.add(Figure{Name: phase + "/max", Unit: UnitNS, Samples: s.N}, float64(s.MaxNS))
 }
 
 func (c *figureCollector) metric(name string, m results.Metric) {
@@ -169,11 +202,11 @@ func (c *figureCollector) metric(name string, m results.Metric) {
 	for _, q := range []struct {
 		name         string
 		value, width float64
-	}{{"mean", m.Mean, 0}, {"p50", m.P50, m.BucketWidth}, {"p90", m.P90, m.BucketWidth}, {"p99", m.P99, m.BucketWidth}} {
+	}{{"mean", m.Mean, 0}, {"p50", m.P50, m.BucketWidth}, {"p90", m.P90, m.BucketWidth}, {"p99", m.P99, m.BucketWidth}, {"max", m.Max, 0}} {
 		if q.value == 0 && m.Min > 0 { // left out of run.json: no data is not zero
 			c.fail("%s of metric %s is 0, and its minimum %v", q.name, safetext.Name(name), m.Min)
 		}
-		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, Coarse: coarse(q.value, q.width), signed: m.Difference}, q.value)
+		c.add(Figure{Name: name + "/" + q.name, Unit: m.Unit, Better: better, Samples: m.N, Coarse: coarse(q.value, q.width), signed: m.Difference}, q.value)
 	}
 }
 
@@ -206,7 +239,7 @@ func (c *figureCollector) add(f Figure, value float64) {
 		return
 	}
 	have.signed = have.signed || f.signed
-	have.Coarse = max(have.Coarse, f.Coarse)
+	have.Coarse, have.Samples = max(have.Coarse, f.Coarse), min(have.Samples, f.Samples)
 	have.Values = append(have.Values, value)
 	have.TrialIndexes = append(have.TrialIndexes, c.trial)
 }

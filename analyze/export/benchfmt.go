@@ -142,7 +142,9 @@ func benchUnit(kind, unit string) string {
 	case unit == compare.UnitBytes && strings.HasSuffix(kind, "_bytes"):
 		return strings.TrimSuffix(kind, "_bytes") + "-bytes"
 	case unit == compare.UnitByteSeconds:
-		return "byte-seconds"
+		return strings.ReplaceAll(kind, "_", "-")
+	case unit == compare.UnitOpsPerS, unit == compare.UnitPerOp:
+		return unit
 	case unit == "":
 		unit = "value"
 	}

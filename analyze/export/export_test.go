@@ -100,7 +100,7 @@ func TestExportBenchfmt(t *testing.T) {
 			}
 		}
 	}
-	if err := r.Err(); err != nil || lines != 2*6 {
+	if err := r.Err(); err != nil || lines != 2*7 {
 		t.Errorf("%d lines, %v:\n%s", lines, err, text)
 	}
 	if !strings.Contains(text, "Benchmark=cmd()/strategy=a_b_c_d") && !strings.Contains(text, "Benchmark_cmd()/strategy=a_b_c_d/phase=limbo 100 ") {
@@ -139,7 +139,7 @@ func TestExportCSV(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 1+2*21 {
+	if len(rows) != 1+2*35 {
 		t.Errorf("%d rows", len(rows))
 	}
 	if got := strings.Join(rows[1], "|"); !strings.HasPrefix(got, `synthetic|'=cmd()|6.12"\ |a b/c=d|rcu|icount|0|rcu_gp/p50|ns|119`) {
