@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"path"
 	"slices"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -49,18 +50,32 @@ type Check struct {
 	Candidate compare.Center `json:"candidate"`
 	Delta     *float64       `json:"delta"`
 	Relative  *float64       `json:"relative"`
-	Method    string         `json:"method,omitempty"`
-	P         *float64       `json:"p"`
-	PHolm     *float64       `json:"p_holm"`
-	Spread    *float64       `json:"spread"`
-	Threshold CheckThreshold `json:"threshold"`
+	// Samples is of how many values the figure is in the trial that has the
+	// fewest; 0 where it is of the trial as a whole.
+	Samples uint64 `json:"samples,omitempty"`
+	// Change is the estimate of the change, with the bounds that the verdict
+	// rests on.
+	Change *compare.Interval `json:"change"`
+	Method string            `json:"method,omitempty"`
+	// P is how probable such trials were if it were no worse than the margin,
+	// PHolm the same after Holm's correction over all of the same action.
+	P      *float64 `json:"p"`
+	PHolm  *float64 `json:"p_holm"`
+	Margin Margin   `json:"margin"`
+	// Need is about how many trials on each side would settle what is
+	// inconclusive; 0: none would, or it isn't known.
+	Need int `json:"need_trials,omitempty"`
 }
 
-// CheckThreshold is what a change must exceed to count.
-type CheckThreshold struct {
+// Margin is how much worse a figure may be, and how sure that must be.
+type Margin struct {
+	// Value is in the figure's unit: the larger of Absolute, of Relative of the
+	// baseline's median, and of two steps in which the figure comes.
+	Value     float64 `json:"value"`
 	Relative  float64 `json:"relative"`
 	Absolute  float64 `json:"absolute,omitempty"`
 	Alpha     float64 `json:"alpha"`
+	PassAlpha float64 `json:"pass_alpha"`
 	MinTrials int     `json:"min_trials"`
 }
 
@@ -96,10 +111,11 @@ func Judge(baseline, candidate compare.Input, confirm *compare.Input, p Policy) 
 		return v
 	}
 	v.Notes = append(v.Notes, c.Warnings...)
-	v.missing(c, baseline, candidate)
 	g := &gate{verdict: v, policy: p, hits: make([]bool, len(p.Rules))}
+	inputs := []compare.Input{baseline, candidate}
+	g.missing(c, inputs)
 	for i := range c.Groups {
-		g.collect(&c.Groups[i])
+		g.collect(&c.Groups[i], g.alike(&c.Groups[i], inputs))
 	}
 	g.judge(ActionBlock)
 	g.judge(ActionAdvise)
@@ -206,22 +222,19 @@ func missingData(s *results.Scenario) []string {
 	return out
 }
 
-// missing names the baseline's scenarios that the candidate lacks.
-func (v *Verdict) missing(c *compare.Comparison, baseline, candidate compare.Input) {
+// missing names the scenarios that one side lacks.
+func (g *gate) missing(c *compare.Comparison, inputs []compare.Input) {
 	compared := map[string]bool{}
-	for _, g := range c.Groups {
-		for _, s := range g.Sides {
+	for _, group := range c.Groups {
+		for _, s := range group.Sides {
 			compared[fmt.Sprint(s.Input)+s.Scenario] = true
 		}
 	}
-	for _, s := range baseline.Run.Scenarios {
-		if !compared["0"+s.ID] {
-			v.Reasons = append(v.Reasons, fmt.Sprintf("%s: %s has no counterpart in the candidate", v.Baseline, safetext.Name(s.ID)))
-		}
-	}
-	for _, s := range candidate.Run.Scenarios {
-		if !compared["1"+s.ID] {
-			v.Notes = append(v.Notes, fmt.Sprintf("%s: %s is new, so there is nothing to hold it against", v.Candidate, safetext.Name(s.ID)))
+	for i, in := range inputs {
+		for _, s := range in.Run.Scenarios {
+			if !compared[fmt.Sprint(i)+s.ID] {
+				g.differ(DiffersScenarios, fmt.Sprintf("%s: %s has no counterpart in the %s", safetext.Name(in.Name), safetext.Name(s.ID), sideNames[1-i]))
+			}
 		}
 	}
 }
@@ -237,14 +250,14 @@ type gate struct {
 
 // openCheck is a check that is not decided yet.
 type openCheck struct {
-	check compare.Cell
+	cell  compare.Cell
 	out   Check
-	rule  *Rule
 	clock ClockPolicy
 	whole [2]int // trials of each side, with the metric or without
+	few   string // why a trial's values are too few for it
 }
 
-func (g *gate) collect(group *compare.Group) {
+func (g *gate) collect(group *compare.Group, s *sides) {
 	clock, cp := g.policy.clock(group.Deterministic)
 	g.verdict.Clock = clock
 	if !slices.Contains(g.clocks, clock) {
@@ -255,8 +268,8 @@ func (g *gate) collect(group *compare.Group) {
 		g.mayBlock = g.mayBlock || r.applies(clock) && g.policy.action(r, clock) == ActionBlock
 	}
 	for _, row := range group.Rows {
-		i := slices.IndexFunc(g.policy.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(row.Metric) })
-		if i < 0 {
+		i := g.policy.rule(row.Metric, group.Sides[0].Observed, clock)
+		if i < 0 || s.isExempt(row.Metric) {
 			continue
 		}
 		g.hits[i] = true
@@ -266,79 +279,153 @@ func (g *gate) collect(group *compare.Group) {
 			better = rule.Direction
 		}
 		cell := row.Cells[0]
-		whole := [2]int{group.Sides[0].Trials, group.Sides[1].Trials}
-		g.open = append(g.open, openCheck{check: cell, rule: rule, clock: cp, whole: whole, out: Check{
+		o := openCheck{cell: cell, clock: cp, whole: [2]int{group.Sides[0].Trials, group.Sides[1].Trials}, out: Check{
 			Group: group.Name, Metric: safetext.Name(row.Metric), Unit: safetext.Name(row.Unit), Better: better,
-			Action: g.policy.action(rule, clock), Base: row.Base, Candidate: cell.Center,
-			Delta: cell.Delta, Relative: cell.Relative, Method: cell.Method, P: cell.P, Spread: cell.Spread,
-			Threshold: CheckThreshold{Relative: float64(rule.Relative), Absolute: float64(rule.Absolute), Alpha: cp.Alpha, MinTrials: cp.minTrials(rule)},
-		}})
+			Action: g.policy.action(rule, clock), Base: row.Base, Candidate: cell.Center, Samples: row.Samples,
+			Delta: cell.Delta, Relative: cell.Relative, Method: cell.Method,
+			Margin: Margin{Relative: float64(rule.Relative), Absolute: float64(rule.Absolute), Alpha: cp.Alpha, PassAlpha: cp.PassAlpha, MinTrials: cp.minTrials(rule)},
+		}}
+		if need := enoughSamples[path.Base(row.Metric)]; row.Samples > 0 && row.Samples < need {
+			o.few = fmt.Sprintf("%d values in a trial are too few for a %s, %d would be enough", row.Samples, path.Base(row.Metric), need)
+			if rule.Optional {
+				o.out.Action = ActionAdvise
+			}
+		}
+		o.measure()
+		g.open = append(g.open, o)
 	}
 }
+
+// measure sets the margin, the interval of the change and how probable it is.
+func (o *openCheck) measure() {
+	out, change := &o.out, o.cell.Trials
+	if change == nil {
+		return // absent, or in another unit
+	}
+	out.Margin.Value = max(out.Margin.Absolute, out.Margin.Relative*math.Abs(out.Base.Median), 2*change.Step())
+	interval := change.Interval(1 - out.Margin.PassAlpha)
+	out.Change = &interval
+	p := change.PAbove(out.Margin.Value)
+	if out.Better == compare.BetterHigher {
+		p = change.PBelow(-out.Margin.Value)
+	}
+	out.P = &p
+}
+
+// worst and best are the bounds of the change, such that more is worse; NaN
+// where there are too few trials for one.
+func (c *Check) worst() float64 {
+	if c.Better == compare.BetterHigher {
+		return -bound(c.Change.Lo)
+	}
+	return bound(c.Change.Hi)
+}
+
+func (c *Check) best() float64 {
+	if c.Better == compare.BetterHigher {
+		return -bound(c.Change.Hi)
+	}
+	return bound(c.Change.Lo)
+}
+
+func bound(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}
+
+// enoughSamples is how many values a trial needs for a quantile: so many that
+// one lies above it.
+var enoughSamples = map[string]uint64{"p90": 10, "p99": 100}
 
 // judge decides the checks of one action: what only advises doesn't make it
 // harder to see what blocks.
 func (g *gate) judge(action string) {
 	var checks []*openCheck
 	var ps []float64
-	tests := 0
 	for i := range g.open {
 		if o := &g.open[i]; o.out.Action == action {
 			p := math.NaN()
-			if o.check.Method != "" {
-				tests++
-				p = o.check.Test.P
+			if o.out.P != nil {
+				p = *o.out.P
 			}
 			checks, ps = append(checks, o), append(ps, p)
 		}
 	}
 	for i, p := range compare.Holm(ps) {
-		checks[i].check.PHolm = nil
 		if !math.IsNaN(p) {
-			checks[i].check.PHolm = &p
 			checks[i].out.PHolm = &p
 		}
 	}
 	for _, o := range checks {
-		o.decide(tests)
+		o.decide(len(checks))
 		g.verdict.Checks = append(g.verdict.Checks, o.out)
 	}
 }
 
+// decide judges one figure. A regression must be shown over all that block
+// (Holm), and so must a pass of each of them: together they pass only if each
+// does, which needs no correction (Berger 1982, intersection–union).
 func (o *openCheck) decide(tests int) {
-	c, out := &o.check, &o.out
-	c.Decide(out.Base.N, out.Better, compare.Criteria{Alpha: o.clock.Alpha, Tests: tests,
-		Relative: out.Threshold.Relative, Absolute: out.Threshold.Absolute})
-	fewest := min(out.Base.N, out.Candidate.N)
-	visible, hidden := o.clock.hides(c, out.Base.Median, tests)
+	c, out := &o.cell, &o.out
 	out.Result = VerdictInconclusive
+	margin := out.Margin.Value
+	fewest := min(out.Base.N, out.Candidate.N)
 	switch {
-	case c.Effect == compare.EffectAbsent && out.Base.N == 0:
+	case out.Base.N == 0:
 		out.Reason = "the baseline has no such values"
-	case c.Effect == compare.EffectAbsent:
+		return
+	case out.Candidate.N == 0:
 		out.Reason = "the candidate has no such values"
+		return
 	case c.Effect == compare.EffectUnfit:
 		out.Reason = c.Note
-	case fewest < out.Threshold.MinTrials || c.Effect == compare.EffectFew:
-		out.Reason = fmt.Sprintf("too few trials: %d and %d, %d on each side would be enough",
-			out.Base.N, out.Candidate.N, max(c.Need, out.Threshold.MinTrials))
-	case out.Action == ActionBlock && out.Base.N != o.whole[0]:
+		return
+	case o.few != "":
+		out.Reason = o.few
+		return
+	case out.Base.N != o.whole[0]:
 		out.Reason = fmt.Sprintf("%d of the baseline's %d trials have no such values", o.whole[0]-out.Base.N, o.whole[0])
-	case out.Action == ActionBlock && out.Candidate.N != o.whole[1]:
+		return
+	case out.Candidate.N != o.whole[1]:
 		out.Reason = fmt.Sprintf("%d of the candidate's %d trials have no such values", o.whole[1]-out.Candidate.N, o.whole[1])
-	case c.Effect == compare.EffectWorse:
-		out.Result = VerdictRegression
-	case c.Effect == compare.EffectBetter:
-		out.Result = ResultImprovement
-	case c.Effect == compare.EffectSame && hidden:
-		out.Reason = fmt.Sprintf("the trials are %.2g %% apart, which hides changes up to %.2g %% (%.2g %% must be seen; more trials help)",
-			100*c.Test.Spread, 100*visible, 100*float64(o.clock.Resolve))
-	default:
-		out.Result = VerdictPass
-		if c.Effect == compare.EffectSmall {
-			out.Reason = "a real change, under the threshold"
-		}
+		return
 	}
+	worst, best := out.worst(), out.best()
+	switch {
+	case fewest < out.Margin.MinTrials || math.IsNaN(worst):
+		out.Need = max(out.Margin.MinTrials, c.Trials.LeastTrials(out.Margin.PassAlpha))
+		out.Reason = fmt.Sprintf("too few trials: %d and %d, %d on each side would be enough", out.Base.N, out.Candidate.N, out.Need)
+	case best > margin && *out.PHolm <= out.Margin.Alpha:
+		out.Result = VerdictRegression
+	case worst < -margin:
+		out.Result = ResultImprovement
+	case worst <= margin:
+		out.Result = VerdictPass
+	default:
+		o.unsettled(tests)
+	}
+}
+
+// unsettled says what would settle an inconclusive figure.
+func (o *openCheck) unsettled(tests int) {
+	out := &o.out
+	limit, alpha := out.Margin.Value, out.Margin.PassAlpha
+	estimate := out.Change.Estimate
+	if out.Better == compare.BetterHigher {
+		limit, estimate = -limit, -estimate
+	}
+	found := "it may be worse than the limit; "
+	if estimate > out.Margin.Value {
+		found, alpha = "it seems worse than the limit, which is not sure; ", out.Margin.Alpha/float64(max(1, tests))
+	}
+	out.Need = o.cell.Trials.TrialsToSettle(limit, alpha)
+	if out.Need == 0 {
+		out.Reason = found + "it is too near for any number of trials"
+		return
+	}
+	out.Reason = found + fmt.Sprintf("about %d trials on each side would settle it", out.Need)
 }
 
 // unmatchedRules makes a rule that must match something and didn't count.

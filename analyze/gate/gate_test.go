@@ -4,6 +4,7 @@ package gate
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -92,9 +93,12 @@ func TestGateOfBadRuns(t *testing.T) {
 	if v := Judge(compare.Input{Name: "a", Run: a}, compare.Input{Name: "b", Run: b}, nil, DefaultPolicy()); v.Verdict != VerdictInconclusive || !strings.Contains(v.Reasons[0], "other has no counterpart") {
 		t.Errorf("a scenario is missing: %+v", v)
 	}
-	// One more is fine, and said.
-	if v := Judge(compare.Input{Name: "b", Run: b}, compare.Input{Name: "a", Run: a}, nil, DefaultPolicy()); v.Verdict != VerdictPass || !strings.Contains(strings.Join(v.Notes, " "), "other is new") {
-		t.Errorf("a scenario is new: %+v", v)
+	// So is one more, unless the policy accepts it.
+	if v := Judge(compare.Input{Name: "b", Run: b}, compare.Input{Name: "a", Run: a}, nil, DefaultPolicy()); v.Verdict != VerdictInconclusive || !strings.Contains(v.Reasons[0], "a: other has no counterpart in the baseline") {
+		t.Errorf("a scenario is new: %s %q", v.Verdict, v.Reasons)
+	}
+	if v := Judge(compare.Input{Name: "b", Run: b}, compare.Input{Name: "a", Run: a}, nil, policyOf(t, "version: 1\naccept: [scenarios]")); v.Verdict != VerdictPass || !strings.Contains(strings.Join(v.Notes, " "), "other has no counterpart") {
+		t.Errorf("a scenario is new, and that is accepted: %s %q", v.Verdict, v.Notes)
 	}
 	// Each kept its rate.
 	a, b = good(), good()
@@ -142,17 +146,18 @@ func TestGateMetrics(t *testing.T) {
 		{"unchanged", "", base, slower(1), VerdictPass, "limbo/p50", VerdictPass, ""},
 		{"one percent", "", base, slower(1.01), VerdictRegression, "lookup.syscall/p50", VerdictRegression, ""},
 		{"better", "", base, slower(0.9), VerdictPass, "op/p50", ResultImprovement, ""},
-		{"small", "", base, slower(1.003), VerdictPass, "lookup.syscall/p50", VerdictPass, "under the threshold"},
+		{"small", "", base, slower(1.003), VerdictPass, "lookup.syscall/p50", VerdictPass, ""},
 		{"gone from the candidate", "", base, without(slower(1), "update_wait"), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the candidate has no such values"},
 		{"new in the candidate", "", without(synthetic.Seeded(3, 0.0001, 1, results.ClockICount, 1), "update_wait"), slower(1), VerdictInconclusive, "update_wait/p50", VerdictInconclusive, "the baseline has no such values"},
-		{"a stage that advises is gone", "", base, without(slower(1), "queue"), VerdictPass, "queue/p50", VerdictInconclusive, "no such values"},
+		{"a stage that advises is gone", "", base, without(slower(1), "queue"), VerdictInconclusive, "queue/p50", VerdictInconclusive, "no such values"},
+		{"a stage is gone, which is accepted", "version: 1\naccept: [figures]", base, without(slower(1), "queue"), VerdictPass, "queue/p50", VerdictInconclusive, "no such values"},
 		{"gone from one trial", "", synthetic.Seeded(5, 0.0001, 1, results.ClockICount, 1), lacksOne(synthetic.Seeded(5, 0.0001, 1, results.ClockICount, 2)), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the candidate's 5 trials have no such values"},
 		{"gone from one trial of the baseline", "", lacksOne(synthetic.Seeded(5, 0.0001, 1, results.ClockICount, 2)), synthetic.Seeded(5, 0.0001, 1, results.ClockICount, 1), VerdictInconclusive, "op/p50", VerdictInconclusive, "1 of the baseline's 5 trials have no such values"},
 		{"memory is gone", "version: 1\nrules: [{metrics: [limbo/peak_bytes], action: block}]", base, noMemory(slower(1)), VerdictInconclusive, "limbo/peak_bytes", VerdictInconclusive, "the candidate has no such values"},
 		{"too few trials", "", base, synthetic.Seeded(2, 0, 1.5, results.ClockICount, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "3 on each side would be enough"},
 		{"more trials wanted", "version: 1\nrules: [{metrics: [limbo/p50], action: block, min_trials: 5}]", base, slower(1.5), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "5 on each side would be enough"},
-		{"relative", "version: 1\nrules: [{metrics: [limbo/p50], action: block, relative: 60%}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
-		{"absolute", "version: 1\nrules: [{metrics: [limbo/p50], action: block, absolute: 7ms}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
+		{"relative", "version: 1\nrules: [{metrics: [limbo/p50], action: block, relative: 60%}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, ""},
+		{"absolute", "version: 1\nrules: [{metrics: [limbo/p50], action: block, absolute: 7ms}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictPass, ""},
 		{"both exceeded", "version: 1\nrules: [{metrics: [limbo/p50], action: block, relative: 40%, absolute: 5ms}]", base, slower(1.5), VerdictRegression, "limbo/p50", VerdictRegression, ""},
 		{"the other direction", "version: 1\nrules: [{metrics: [limbo/p50], action: block, direction: higher}]", base, slower(1.5), VerdictPass, "limbo/p50", ResultImprovement, ""},
 		{"only advises", "version: 1\nrules: [{metrics: ['**'], action: advise}]", base, slower(1.5), VerdictPass, "limbo/p50", VerdictRegression, ""},
@@ -162,10 +167,10 @@ func TestGateMetrics(t *testing.T) {
 		{"nothing that blocks", "version: 1\nrules: [{metrics: [nothing], action: block, optional: true}, {metrics: ['**'], action: advise}]", base, slower(1), VerdictInconclusive, "", "", ""},
 		{"no metric at all", "version: 1\nrules: [{metrics: [nothing], action: advise, optional: true}]", base, slower(1), VerdictInconclusive, "", "", ""},
 		{"a rule for another clock", "version: 1\nrules: [{metrics: [limbo/p50], action: block, clock: wall}, {metrics: [op/p50], action: block}]", base, slower(1), VerdictPass, "op/p50", VerdictPass, ""},
-		{"hidden by noise", "", synthetic.Seeded(3, 0.05, 1, results.ClockICount, 1), synthetic.Seeded(3, 0.05, 1, results.ClockICount, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "hides changes up to"},
+		{"hidden by noise", "", synthetic.Seeded(3, 0.05, 1, results.ClockICount, 1), synthetic.Seeded(3, 0.05, 1, results.ClockICount, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "trials on each side would settle it"},
 		{"wall advises", "", synthetic.Seeded(10, 0.01, 1, results.ClockWall, 1), synthetic.Seeded(10, 0.01, 2, results.ClockWall, 2), VerdictPass, "limbo/p50", VerdictRegression, ""},
 		{"wall on a dedicated host", dedicated, synthetic.Seeded(10, 0.01, 1, results.ClockWall, 1), synthetic.Seeded(10, 0.01, 2, results.ClockWall, 2), VerdictRegression, "limbo/p50", VerdictRegression, ""},
-		{"wall, four percent", dedicated, synthetic.Seeded(10, 0.001, 1, results.ClockWall, 1), synthetic.Seeded(10, 0.001, 1.04, results.ClockWall, 2), VerdictPass, "limbo/p50", VerdictPass, "under the threshold"},
+		{"wall, four percent", dedicated, synthetic.Seeded(10, 0.001, 1, results.ClockWall, 1), synthetic.Seeded(10, 0.001, 1.04, results.ClockWall, 2), VerdictPass, "limbo/p50", VerdictPass, ""},
 		{"wall, nine trials", dedicated, synthetic.Seeded(9, 0.01, 1, results.ClockWall, 1), synthetic.Seeded(9, 0.01, 2, results.ClockWall, 2), VerdictInconclusive, "limbo/p50", VerdictInconclusive, "10 on each side"},
 	} {
 		p := DefaultPolicy()
@@ -216,7 +221,8 @@ func TestReadPolicy(t *testing.T) {
 version: 1
 host: dedicated
 max_loss: 0.5%
-deterministic: {alpha: 0.02, min_trials: 4, resolve: 1%}
+accept: [probes]
+deterministic: {alpha: 0.02, min_trials: 4, pass_alpha: 0.1}
 rules:
   - metrics: [limbo/p50, "lookup.*/mean"]
     direction: lower
@@ -228,7 +234,7 @@ rules:
     optional: true
 `)
 	r := p.Rules[0]
-	if p.MaxLoss != 0.005 || p.MaxPending != 0.01 || p.Deterministic.Alpha != 0.02 || p.Wall.MinTrials != 10 ||
+	if p.MaxLoss != 0.005 || p.MaxPending != 0.01 || p.Deterministic.Alpha != 0.02 || p.Deterministic.PassAlpha != 0.1 || !slices.Equal(p.Accept, []string{DiffersProbes}) || p.Wall.MinTrials != 10 ||
 		r.Relative != 0.025 || r.Absolute != 4096 || r.MinTrials != 6 || !r.Optional || len(p.Rules) != 1 {
 		t.Errorf("%+v", p)
 	}
@@ -263,6 +269,9 @@ rules:
 		"version: 1\nrules: [{action: block}]":       "it names no metrics",
 		"version: 1\nwall: {alpha: 2}":               "alpha 2",
 		"version: 1\nwall: {min_trials: 0}":          "min_trials 0",
+		"version: 1\nwall: {pass_alpha: 0.5}":        "pass_alpha 0.5",
+		"version: 1\nwall: {resolve: 5%}":            "field resolve not found",
+		"version: 1\naccept: [loss]":                 `accept "loss" is not one of scenarios, trials`,
 		"version: 1\n---\nversion: 1":                "more than one document",
 		"version: 1\nmax_loss: 200%":                 "at most 100%",
 		"[":                                          "read policy",
@@ -274,23 +283,44 @@ rules:
 	}
 }
 
-// TestDefaultPolicyBlocks: what a workload measures of its own blocks by its
-// median, the parts of a death and memory don't.
+// TestDefaultPolicyBlocks: what a user feels and what a workload measures of its
+// own blocks, the parts of a death and maxima don't.
 func TestDefaultPolicyBlocks(t *testing.T) {
 	p := DefaultPolicy()
-	actions := map[string][]string{
-		ActionBlock: {
-			"limbo/p50", "update_wait/p50", "op/p50", "lookup.syscall/p50", "lookup.syscall.function/p50", "update.mmap/p50",
-			"probe.helper/p50", "create/p50", "create.zeroing/p50", "mmap/p50", "touch/p50", "zero/p50", "free.total/p50", "free.vfree/p50",
-		},
-		ActionAdvise: {"limbo/p99", "rcu_gp/p50", "free/p50", "limbo/peak_bytes", "memory.held/p50", "lookup.syscall/mean"},
-	}
-	for want, metrics := range actions {
-		for _, metric := range metrics {
-			i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(results.ClockICount) && r.matches(metric) })
-			if i < 0 || p.Rules[i].Action != want {
-				t.Errorf("%s: rule %d, want one that says %s", metric, i, want)
+	for figure, want := range map[string]struct {
+		action     string
+		rcu, trace Ratio // margins
+	}{
+		"limbo/p50": {ActionBlock, 0.005, 0.1}, "limbo/mean": {ActionBlock, 0.01, 0.03},
+		"limbo/p90": {ActionBlock, 0.02, 0.1}, "limbo/p99": {ActionBlock, 0.05, 0.1},
+		"limbo/peak_bytes": {ActionBlock, 0.1, 0.1}, "limbo/byte_seconds_per_death": {ActionBlock, 0.01, 0.03},
+		"update_wait/p50": {ActionBlock, 0.005, 0.005}, "op/p99": {ActionBlock, 0.05, 0.05},
+		"throughput/ops_per_s": {ActionBlock, 0.01, 0.01}, "throughput/deaths_per_op": {ActionBlock, 0.01, 0.01},
+		"lookup.syscall/mean": {ActionBlock, 0.005, 0.005}, "lookup.syscall.function/p50": {ActionBlock, 0.005, 0.005},
+		"create.zeroing/p50": {ActionBlock, 0.005, 0.005}, "free.vfree/p90": {ActionBlock, 0.02, 0.02},
+		"rcu_gp/p50": {ActionAdvise, 0.02, 0.02}, "free/p50": {ActionAdvise, 0.02, 0.02}, "limbo/max": {ActionAdvise, 0.02, 0.02},
+		"limbo/byte_seconds": {ActionAdvise, 0.02, 0.02}, "memory.held/p50": {ActionAdvise, 0.02, 0.02},
+	} {
+		for strategy, margin := range map[string]Ratio{results.StrategyRCU: want.rcu, results.StrategyTasksTrace: want.trace} {
+			i := p.rule(figure, strategy, results.ClockICount)
+			if i < 0 || p.Rules[i].Action != want.action || p.Rules[i].Relative != margin {
+				t.Errorf("%s of %s: rule %d %+v, want %+v", figure, strategy, i, p.Rules[i], want)
 			}
+		}
+	}
+}
+
+// TestWritePolicy: what is printed is read as the same policy.
+func TestWritePolicy(t *testing.T) {
+	for _, text := range []string{"version: 1", "version: 1\nhost: dedicated\nconfirm: true\naccept: [probes, strategy]\nmax_loss: 0.25%\n" +
+		"rules: [{metrics: [limbo/p50, '**'], clock: wall, strategies: [rcu], direction: higher, relative: 12.5%, absolute: 4KiB, action: block, min_trials: 7, optional: true}]"} {
+		want := policyOf(t, text)
+		var b strings.Builder
+		if err := want.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if got := policyOf(t, b.String()); !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, want %+v:\n%s", got, want, &b)
 		}
 	}
 }

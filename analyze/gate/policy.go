@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -44,8 +43,11 @@ type Policy struct {
 	Confirm bool `yaml:"confirm"`
 	// MaxLoss and MaxPending are fractions of the deaths: above them a run
 	// proves nothing.
-	MaxLoss       Ratio       `yaml:"max_loss"`
-	MaxPending    Ratio       `yaml:"max_pending"`
+	MaxLoss    Ratio `yaml:"max_loss"`
+	MaxPending Ratio `yaml:"max_pending"`
+	// Accept names ways in which the two sides may differ in kind: see
+	// Differs….
+	Accept        []string    `yaml:"accept,flow"`
 	Deterministic ClockPolicy `yaml:"deterministic"`
 	Wall          ClockPolicy `yaml:"wall"`
 	Rules         []Rule      `yaml:"rules"`
@@ -55,32 +57,33 @@ type Policy struct {
 type ClockPolicy struct {
 	// Alpha is the chance of a false regression, over all blocking metrics
 	// together.
-	Alpha     float64 `yaml:"alpha"`
+	Alpha float64 `yaml:"alpha"`
+	// PassAlpha is the chance that a metric passes that is worse by its margin.
+	PassAlpha float64 `yaml:"pass_alpha"`
 	MinTrials int     `yaml:"min_trials"`
-	// Resolve is the change that the trials must be able to show: where their
-	// spread hides one of this size, the metric is inconclusive. 0: any will do.
-	Resolve Ratio `yaml:"resolve"`
 }
 
 // Rule is for the metrics that one of its patterns matches and that no rule
 // before it does.
 type Rule struct {
 	// Metrics are patterns: * is anything but a slash, ** anything.
-	Metrics []string `yaml:"metrics"`
+	Metrics []string `yaml:"metrics,flow"`
 	// Clock is the name of one; empty: any.
-	Clock string `yaml:"clock"`
+	Clock string `yaml:"clock,omitempty"`
+	// Strategies are those that the baseline's deaths took; empty: any.
+	Strategies []string `yaml:"strategies,flow,omitempty"`
 	// Direction is what is better: "lower" or "higher". Empty: as the metric
 	// says.
-	Direction string `yaml:"direction"`
-	// Relative and Absolute must both be exceeded. Absolute is in the
-	// metric's unit.
+	Direction string `yaml:"direction,omitempty"`
+	// Relative and Absolute are the margin: the larger of the two is how much
+	// worse a metric may be. Absolute is in the metric's unit.
 	Relative  Ratio  `yaml:"relative"`
-	Absolute  Amount `yaml:"absolute"`
+	Absolute  Amount `yaml:"absolute,omitempty"`
 	Action    string `yaml:"action"`
-	MinTrials int    `yaml:"min_trials"` // 0: the clock's
+	MinTrials int    `yaml:"min_trials,omitempty"` // 0: the clock's
 	// Optional: the rule may match nothing. A metric that only one side has
 	// is never fine.
-	Optional bool `yaml:"optional"`
+	Optional bool `yaml:"optional,omitempty"`
 
 	patterns []*regexp.Regexp
 }
@@ -132,39 +135,6 @@ func (a *Amount) UnmarshalYAML(n *yaml.Node) error {
 	}
 	*a = Amount(v)
 	return nil
-}
-
-// DefaultPolicy is the gate without a file. On the deterministic clock the
-// centres of what a user feels, and of what a workload measures of its own,
-// block; tails, single phases and memory, which one grace period more or less
-// moves by percents, advise. On a wall clock nothing blocks unless the host is
-// dedicated.
-func DefaultPolicy() Policy {
-	p := Policy{
-		Version: 1, Host: HostShared, MaxLoss: 0.001, MaxPending: 0.01,
-		Deterministic: ClockPolicy{Alpha: 0.01, MinTrials: 3, Resolve: 0.02},
-		Wall:          ClockPolicy{Alpha: 0.001, MinTrials: 10, Resolve: 0.25},
-		Rules:         defaultRules(),
-	}
-	if err := p.check(); err != nil {
-		panic(err) // tested
-	}
-	return p
-}
-
-func defaultRules() []Rule {
-	var felt []string
-	for _, phase := range results.FeltPhases() {
-		felt = append(felt, phase+"/p50")
-	}
-	felt = append(felt, "lookup.*/p50", "update.*/p50", "probe.*/p50",
-		"create*/p50", "mmap/p50", "touch/p50", "zero/p50", "free.*/p50")
-	return []Rule{
-		{Metrics: felt, Clock: results.ClockICount, Relative: 0.005, Action: ActionBlock, Optional: true},
-		{Metrics: []string{"**"}, Clock: results.ClockICount, Relative: 0.02, Action: ActionAdvise, Optional: true},
-		{Metrics: felt, Clock: results.ClockWall, Relative: 0.05, Action: ActionBlock, Optional: true},
-		{Metrics: []string{"**"}, Clock: results.ClockWall, Relative: 0.05, Action: ActionAdvise, Optional: true},
-	}
 }
 
 // OpenPolicy reads the policy in a file; without a name it is DefaultPolicy.
@@ -237,12 +207,18 @@ func (p *Policy) check() error {
 		if !(c.Alpha > 0 && c.Alpha < 1) {
 			errs = append(errs, fmt.Errorf("%s: alpha %v is not between 0 and 1", c.name, c.Alpha))
 		}
+		if !(c.PassAlpha > 0 && c.PassAlpha < 0.5) {
+			errs = append(errs, fmt.Errorf("%s: pass_alpha %v is not between 0 and 0.5", c.name, c.PassAlpha))
+		}
 		if c.MinTrials < 2 || c.MinTrials > 10000 {
 			errs = append(errs, fmt.Errorf("%s: min_trials %d is not from 2 to 10000", c.name, c.MinTrials))
 		}
 	}
 	if p.MaxLoss > 1 || p.MaxPending > 1 {
 		errs = append(errs, errors.New("max_loss and max_pending are at most 100%"))
+	}
+	for _, kind := range p.Accept {
+		errs = append(errs, oneOf("accept", kind, differences()...))
 	}
 	if len(p.Rules) == 0 {
 		errs = append(errs, errors.New("there are no rules, so nothing could ever be found"))
@@ -295,16 +271,16 @@ func globPattern(glob string) *regexp.Regexp {
 
 func (r *Rule) applies(clock string) bool { return r.Clock == "" || r.Clock == clock }
 
-func (r *Rule) matches(metric string) bool {
-	return slices.ContainsFunc(r.patterns, func(p *regexp.Regexp) bool { return p.MatchString(metric) })
+// rule is the index of the first rule for a figure, of which the baseline's
+// deaths took that strategy; -1: there is none.
+func (p *Policy) rule(figure, strategy, clock string) int {
+	return slices.IndexFunc(p.Rules, func(r Rule) bool {
+		return r.applies(clock) && (len(r.Strategies) == 0 || slices.Contains(r.Strategies, strategy)) && r.matches(figure)
+	})
 }
 
-// Blocks tells whether the policy blocks on a figure, on a clock that is
-// deterministic or not: whether the first rule that matches it does.
-func (p *Policy) Blocks(figure string, deterministic bool) bool {
-	clock, _ := p.clock(deterministic)
-	i := slices.IndexFunc(p.Rules, func(r Rule) bool { return r.applies(clock) && r.matches(figure) })
-	return i >= 0 && p.action(&p.Rules[i], clock) == ActionBlock
+func (r *Rule) matches(metric string) bool {
+	return slices.ContainsFunc(r.patterns, func(p *regexp.Regexp) bool { return p.MatchString(metric) })
 }
 
 // action is what a rule does on a clock.
@@ -328,14 +304,4 @@ func (c ClockPolicy) minTrials(r *Rule) int {
 		return r.MinTrials
 	}
 	return c.MinTrials
-}
-
-// hides says whether a difference of the size that must be seen would not have
-// been.
-func (c ClockPolicy) hides(cell *compare.Cell, center float64, tests int) (float64, bool) {
-	if c.Resolve == 0 || center == 0 {
-		return 0, false
-	}
-	visible := cell.Test.Visible(c.Alpha/float64(max(1, tests))) / math.Abs(center)
-	return visible, visible > float64(c.Resolve) || math.IsNaN(visible)
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -20,7 +19,7 @@ import (
 type gateFlags struct {
 	baseline, candidate, confirm string
 	policy, junit, format        string
-	selfTest                     bool
+	printPolicy, selfTest        bool
 	self                         selfTestFlags
 }
 
@@ -37,18 +36,20 @@ runs that aren't comparable), 1 failure, 2 usage. Missing data never passes.
   mapprof run --workload churn --kernel ./after  --clock icount --trials 3 -o b
   mapprof gate --baseline a --candidate b --junit gate.xml
 
-Without --policy: on the deterministic clock these medians block from 0.5 % on:
-` + strings.Join(results.FeltPhases(), ", ") + `, and what lookup and bigarray time (an element's
-lookup or update, the probe's own cost, creating and freeing an array).
-Everything else, and all that a wall clock measured, only advises. A policy says
-otherwise:
+A pass says that every metric that blocks was shown not to be worse than its
+limit; a regression, that one was shown to be worse. Without --policy these block
+on the deterministic clock, by the limits that --print-policy shows: medians,
+means and tails of ` + strings.Join(results.FeltPhases(), ", ") + `, and of what lookup and bigarray time,
+memory in limbo, and throughput. All that a wall clock measured only advises. A
+policy says otherwise:
 
   version: 1
   host: dedicated          # what a wall clock measures here may block
+  accept: [probes]         # ways in which the two sides may differ in kind
   rules:
     - metrics: [limbo/p50, "update_wait/*"]
-      relative: 5%
-      absolute: 100us      # and at least this much
+      relative: 5%         # no more than this worse,
+      absolute: 100us      # or than this
       action: block        # or advise
     - metrics: ["**"]
       relative: 10%
@@ -65,10 +66,12 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 				return err
 			}
 			policy, err := gate.OpenPolicy(flags.policy)
-			if err != nil {
+			switch {
+			case err != nil:
 				return &usageError{err}
-			}
-			if flags.selfTest {
+			case flags.printPolicy:
+				return policy.Write(cmd.OutOrStdout())
+			case flags.selfTest:
 				return runSelfTest(cmd, &flags.self, policy, flags.format)
 			}
 			return runGate(cmd, &flags, policy)
@@ -80,6 +83,7 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 	fs.StringVar(&flags.candidate, "candidate", "", "run directory to judge")
 	fs.StringVar(&flags.confirm, "confirm", "", "second run of the candidate, where the policy wants regressions confirmed")
 	fs.StringVar(&flags.policy, "policy", "", "what to judge by, a YAML file")
+	fs.BoolVar(&flags.printPolicy, "print-policy", false, "print what would be judged by, as a policy file, and end")
 	fs.StringVar(&flags.junit, "junit", "", "also write JUnit XML to this file")
 	fs.StringVar(&flags.format, "format", "table", "table, json, markdown or csv")
 	fs.BoolVar(&flags.selfTest, "self-test", false, "prove the gate on this machine; boots VMs")
@@ -107,7 +111,7 @@ func (f *gateFlags) check(cmd *cobra.Command) error {
 			return &usageError{fmt.Errorf("--%s is for --self-test", name)}
 		}
 	}
-	if f.baseline == "" || f.candidate == "" {
+	if (f.baseline == "" || f.candidate == "") && !f.printPolicy {
 		return &usageError{errors.New("gate needs --baseline DIR and --candidate DIR (or --self-test)")}
 	}
 	return nil
@@ -116,7 +120,7 @@ func (f *gateFlags) check(cmd *cobra.Command) error {
 func runGate(cmd *cobra.Command, flags *gateFlags, policy gate.Policy) error {
 	v := gate.JudgeRuns(flags.baseline, flags.candidate, flags.confirm, policy)
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	errs := []error{printVerdict(stdout, v, flags.format)}
+	errs := []error{term.PrintVerdict(stdout, v, flags.format, term.OptionsFor(stdout, ""))}
 	if flags.junit != "" {
 		errs = append(errs, term.WriteJUnitFile(flags.junit, v))
 	}
@@ -136,8 +140,4 @@ func verdictError(v *gate.Verdict) error {
 		return &exitError{code: exitRegression}
 	}
 	return &exitError{code: exitInconclusive}
-}
-
-func printVerdict(w io.Writer, v *gate.Verdict, format string) error {
-	return term.PrintVerdict(w, v, format, term.OptionsFor(w, ""))
 }

@@ -113,10 +113,10 @@ func TestGateExitCodes(t *testing.T) {
 		code int
 		want string // in either output
 	}{
-		{"gate --baseline base --candidate same", 0, "PASS: none of 4 blocking metrics got worse"},
-		{"gate --baseline base --candidate slow", 3, "REGRESSION: 4 of 4 blocking metrics got worse"},
+		{"gate --baseline base --candidate same", 0, "PASS: 20 blocking metrics shown to be within limits"},
+		{"gate --baseline base --candidate slow", 3, "REGRESSION: 5 of 20 blocking metrics got worse"},
 		{"gate --baseline slow --candidate base", 0, "improvement"},
-		{"gate --baseline base --candidate slow --policy advise.yaml", 0, "20 metrics that only advise got worse"},
+		{"gate --baseline base --candidate slow --policy advise.yaml", 0, "33 metrics that only advise got worse"},
 		{"gate --baseline base --candidate base", 4, "held against itself"},
 		{"gate --baseline base --candidate partial", 4, "partial: the run is partial: interrupted"},
 		{"gate --baseline base --candidate lossy", 4, "lossy: synthetic lost 50 of 300"},
@@ -139,6 +139,8 @@ func TestGateExitCodes(t *testing.T) {
 		{"gate --baseline base --candidate slow --junit no/such/file.xml", 1, "no/such"},
 		{"gate --baseline base --candidate same --policy bad.yaml", 2, "field treshold not found"},
 		{"gate --baseline base --candidate same --policy none.yaml", 2, "read policy: open none.yaml"},
+		{"gate --print-policy --policy advise.yaml", 0, "rules: - metrics: ['**'] relative: 0% action: advise"},
+		{"gate --print-policy --policy bad.yaml", 2, "field treshold not found"},
 		{"gate --baseline base", 2, "gate needs --baseline DIR and --candidate DIR"},
 		{"gate --baseline base --candidate same --format xml", 2, `--format "xml"`},
 		{"gate --baseline base --candidate same --pairs 3", 2, "--pairs is for --self-test"},
@@ -146,7 +148,7 @@ func TestGateExitCodes(t *testing.T) {
 		{"gate --self-test --no-vm --synthetic 20", 0, "synthetic pairs false positives 0 of 20 (0.0%), detected 20 of 20 (100.0%)"},
 		{"gate --self-test --no-vm --synthetic 20 --policy advise.yaml", 1, "did not say what it should"},
 		{"gate --self-test --kernel no-such/bzImage --synthetic 5 --offline", 4, "INCONCLUSIVE: the self-test did not end"},
-		{"compare base slow", 0, "B against A: 20 worse"},
+		{"compare base slow", 0, "B against A: 33 worse"},
 		{"compare base wall", 1, "not comparable: clock icount against wall"},
 		{"compare base wall --force", 0, "NOT COMPARABLE"},
 		{"compare base truncated", 1, "truncated/run.json"},
@@ -194,7 +196,7 @@ func TestGateOutputs(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &v); err != nil || v.Verdict != gate.VerdictRegression {
 		t.Errorf("%v %s", err, stdout)
 	}
-	if strings.Count(stderr, "::error title=") != 4 {
+	if strings.Count(stderr, "::error title=") != 5 {
 		t.Errorf("annotations: %s", stderr)
 	}
 	summary, err := os.ReadFile("summary.md")
@@ -202,14 +204,14 @@ func TestGateOutputs(t *testing.T) {
 		t.Errorf("%v %s", err, summary)
 	}
 	junit, err := os.ReadFile("gate.xml")
-	if err != nil || xml.Unmarshal(junit, new(struct{})) != nil || !strings.Contains(string(junit), `failures="4"`) {
+	if err != nil || xml.Unmarshal(junit, new(struct{})) != nil || !strings.Contains(string(junit), `failures="5"`) {
 		t.Errorf("%v %s", err, junit)
 	}
 	for format, want := range map[string]string{"markdown": "## ❌ mapprof gate", "csv": "verdict,group,metric", "table": "REGRESSION: "} {
 		if _, stdout, _ := mapprof(t, "gate", "--baseline", "base", "--candidate", "slow", "--format", format); !strings.HasPrefix(stdout, want) {
 			t.Errorf("%s: %s", format, stdout)
 		}
-		want = map[string]string{"table": "B against A: 20 worse", "markdown": "**B against A", "csv": "group,metric"}[format]
+		want = map[string]string{"table": "B against A: 33 worse", "markdown": "**B against A", "csv": "group,metric"}[format]
 		if _, stdout, _ := mapprof(t, "compare", "base", "slow", "--format", format); !strings.HasPrefix(stdout, want) {
 			t.Errorf("compare, %s: %s", format, stdout)
 		}

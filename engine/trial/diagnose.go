@@ -6,7 +6,6 @@ package trial
 
 import (
 	"runtime"
-	"slices"
 
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -43,22 +42,7 @@ func Diagnose() Diagnosis {
 
 // VisiblePhases says which phases the attached hooks can tell apart.
 func VisiblePhases(attachments []probes.Attachment) []string {
-	on := map[string]bool{}
-	for _, a := range attachments {
-		if a.Mechanism != "" {
-			on[a.Stage], on[a.Function] = true, true
-		}
-	}
-	var visible []string
-	for _, p := range results.Phases() {
-		unseen := func(group []string) bool {
-			return !slices.ContainsFunc(group, func(name string) bool { return on[name] })
-		}
-		if len(p.SeenBy) > 0 && !slices.ContainsFunc(p.SeenBy, unseen) {
-			visible = append(visible, p.Name)
-		}
-	}
-	return visible
+	return (&results.Target{Probes: probeList(attachments)}).VisiblePhases()
 }
 
 // CanTrace attaches the probes and detaches them again.

@@ -7,6 +7,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func verdictHeadline(v *gate.Verdict) string {
 	case v.Verdict == gate.VerdictPass && blocking == 0:
 		text = "PASS: nothing here blocks"
 	case v.Verdict == gate.VerdictPass:
-		text = fmt.Sprintf("PASS: none of %s got worse", model.Plural(uint64(blocking), "blocking metric"))
+		text = fmt.Sprintf("PASS: %s shown to be within limits", model.Plural(uint64(blocking), "blocking metric"))
 	case len(v.Reasons) > 0:
 		text = "INCONCLUSIVE: " + plainName(v.Reasons[0])
 		if n := len(v.Reasons) - 1; n > 0 {
@@ -133,7 +134,7 @@ func actionTitle(group, action string) string {
 // verdictGrid has every metric that blocks, and of those that advise the ones
 // that changed.
 func verdictGrid(v *gate.Verdict, group, action string, o Options) *grid {
-	t := &grid{header: []string{"metric", "verdict", "baseline", "candidate", "change", "limit", "p", "n"},
+	t := &grid{header: []string{"metric", "verdict", "baseline", "candidate", "change", "at least", "at most", "limit", "n", "of"},
 		left: map[int]bool{0: true, 1: true}, bold: map[int]bool{}, color: o.Color}
 	for _, c := range v.Checks {
 		if c.Action != action || c.Group != group || action == gate.ActionAdvise && quiet(c) {
@@ -142,19 +143,20 @@ func verdictGrid(v *gate.Verdict, group, action string, o Options) *grid {
 		if c.Result == gate.VerdictRegression {
 			t.bold[len(t.rows)] = true
 		}
-		change, p := model.None, ""
-		if c.Delta != nil {
-			change = relativeText(c.Relative, c.Base.Median, c.Method == compare.MethodSpread)
+		change, least, most := model.None, "", ""
+		if c.Change != nil {
+			change, least, most = changeOf(&c, &c.Change.Estimate), changeOf(&c, c.Change.Lo), changeOf(&c, c.Change.Hi)
 		}
-		if c.PHolm != nil {
-			p = model.FormatP(*c.PHolm)
+		samples := ""
+		if c.Samples > 0 {
+			samples = strconv.FormatUint(c.Samples, 10)
 		}
 		n := strconv.Itoa(c.Base.N)
 		if c.Candidate.N != c.Base.N {
 			n += "+" + strconv.Itoa(c.Candidate.N)
 		}
 		t.add(metricText(c.Metric, c.Unit), c.Result, figureText(c.Base.Median, c.Base.N, c.Unit),
-			figureText(c.Candidate.Median, c.Candidate.N, c.Unit), change, limitText(c), p, n)
+			figureText(c.Candidate.Median, c.Candidate.N, c.Unit), change, least, most, limitText(c), n, samples)
 	}
 	return t
 }
@@ -215,13 +217,29 @@ func checkReasons(v *gate.Verdict) []*checkReason {
 	return out
 }
 
-// limitText is what a change must exceed.
-func limitText(c gate.Check) string {
-	text := "±" + strconv.FormatFloat(100*c.Threshold.Relative, 'g', 3, 64) + "%"
-	if c.Threshold.Absolute > 0 {
-		text += ", " + figureText(c.Threshold.Absolute, 1, c.Unit)
+// changeOf is a change, or a bound of one, relative to the baseline; nil: there
+// are too few trials for it.
+func changeOf(c *gate.Check, change *float64) string {
+	if change == nil {
+		return "∞"
 	}
-	return text
+	if c.Base.Median == 0 {
+		return figureText(*change, 1, c.Unit)
+	}
+	relative := *change / math.Abs(c.Base.Median)
+	return relativeText(&relative, c.Base.Median, c.Method == compare.MethodSpread)
+}
+
+// limitText is how much worse a metric may be.
+func limitText(c gate.Check) string {
+	value := c.Margin.Value
+	if c.Better == compare.BetterHigher {
+		value = -value
+	}
+	if c.Change == nil {
+		return strconv.FormatFloat(100*c.Margin.Relative, 'g', 3, 64) + "%"
+	}
+	return changeOf(&c, &value)
 }
 
 // WriteVerdictJSON prints a verdict with every digit.
@@ -263,7 +281,8 @@ func WriteVerdictMarkdown(w io.Writer, v *gate.Verdict) error {
 // WriteVerdictCSV prints one line for each metric; the verdict is in each.
 func WriteVerdictCSV(w io.Writer, v *gate.Verdict) error {
 	cw := csv.NewWriter(w)
-	_ = cw.Write([]string{"verdict", "group", "metric", "unit", "action", "result", "base_n", "base_median", "candidate_n", "candidate_median", "relative", "p", "p_holm", "reason"})
+	_ = cw.Write([]string{"verdict", "group", "metric", "unit", "action", "result", "base_n", "base_median", "candidate_n", "candidate_median", "relative",
+		"change", "change_lo", "change_hi", "margin", "samples", "p", "p_holm", "need_trials", "reason"})
 	number := func(p *float64) string {
 		if p == nil {
 			return ""
@@ -277,13 +296,18 @@ func WriteVerdictCSV(w io.Writer, v *gate.Verdict) error {
 		return strconv.Itoa(c.N), number(&c.Median)
 	}
 	for _, r := range v.Reasons {
-		_ = cw.Write([]string{v.Verdict, "", "", "", "", gate.VerdictInconclusive, "", "", "", "", "", "", "", export.CSVCell(r)})
+		_ = cw.Write([]string{v.Verdict, "", "", "", "", gate.VerdictInconclusive, "", "", "", "", "", "", "", "", "", "", "", "", "", export.CSVCell(r)})
 	}
 	for _, c := range v.Checks {
 		bn, bm := center(c.Base)
 		cn, cm := center(c.Candidate)
+		var estimate, lo, hi *float64
+		if c.Change != nil {
+			estimate, lo, hi = &c.Change.Estimate, c.Change.Lo, c.Change.Hi
+		}
 		_ = cw.Write([]string{v.Verdict, export.CSVCell(c.Group), export.CSVCell(c.Metric), export.CSVCell(c.Unit), c.Action, c.Result,
-			bn, bm, cn, cm, number(c.Relative), number(c.P), number(c.PHolm), export.CSVCell(c.Reason)})
+			bn, bm, cn, cm, number(c.Relative), number(estimate), number(lo), number(hi), number(&c.Margin.Value),
+			strconv.FormatUint(c.Samples, 10), number(c.P), number(c.PHolm), needText(c.Need), export.CSVCell(c.Reason)})
 	}
 	cw.Flush()
 	return cw.Error()

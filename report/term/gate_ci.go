@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/wholefile"
@@ -86,8 +85,8 @@ func WriteJUnit(w io.Writer, v *gate.Verdict) error {
 func outcomeText(c gate.Check) string {
 	text := fmt.Sprintf("%s %s: %s → %s", safetext.Name(c.Group), metricText(c.Metric, c.Unit),
 		figureText(c.Base.Median, c.Base.N, c.Unit), figureText(c.Candidate.Median, c.Candidate.N, c.Unit))
-	if c.Delta != nil {
-		text += fmt.Sprintf(" (%s, limit %s)", relativeText(c.Relative, c.Base.Median, c.Method == compare.MethodSpread), limitText(c))
+	if c.Change != nil {
+		text += fmt.Sprintf(" (%s, from %s to %s; limit %s)", changeOf(&c, &c.Change.Estimate), changeOf(&c, c.Change.Lo), changeOf(&c, c.Change.Hi), limitText(c))
 	}
 	if c.Reason != "" {
 		text += ": " + safetext.Text(c.Reason)

@@ -4,8 +4,8 @@ package selftest
 
 import (
 	"fmt"
+	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -21,10 +21,10 @@ type CutKind struct {
 	Kind string
 	Want string // the verdict when held against the whole run
 	Note string
-	// BothSides: as the baseline they are no better. A scenario that only the
-	// candidate has is new, and fine.
+	// BothSides: as the baseline they are no better.
 	BothSides bool
 	Cuts      []Cut
+	accepted  string // by a policy that has this kind of difference
 }
 
 // Cut is one of them.
@@ -33,8 +33,8 @@ type Cut struct {
 	Run  *results.Run
 }
 
-// CutsOf takes from copies of a run.json whatever the policy's verdict rests
-// on. The first kind is an untouched copy, without which the others prove
+// CutsOf takes things from copies of a run.json, but for kinds that the policy
+// accepts to differ. The first kind is an untouched copy, without which the others prove
 // nothing. Copies have another time than the run: a gate refuses a run against
 // itself, and would never look at the rest.
 func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
@@ -45,19 +45,18 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 	c := &cutter{data: data}
 	kinds := []CutKind{
 		{Kind: "nothing removed", Want: gate.VerdictPass, BothSides: true, Note: "a copy under another time"},
-		{Kind: "trials removed", BothSides: true, Note: "one, all but one, all; of either side"},
-		{Kind: "scenarios removed", Note: "all; of the candidate"},
-		{Kind: "metrics removed", BothSides: true},
+		{Kind: "trials removed", BothSides: true, accepted: gate.DiffersTrials, Note: "one, all but one, all; of either side"},
+		{Kind: "scenarios removed", BothSides: true, accepted: gate.DiffersScenarios, Note: "all; of either side"},
+		{Kind: "metrics removed", BothSides: true, accepted: gate.DiffersFigures},
 		{Kind: "marked partial", BothSides: true, Note: "the run, one trial; of either side"},
 	}
 	if n := len(whole.Scenarios); n > 1 {
-		kinds[2].Note = fmt.Sprintf("one of %d, all; of the candidate", n)
+		kinds[2].Note = fmt.Sprintf("one of %d, all; of either side", n)
 	}
 	copies, trials, scenarios, metrics, partial := &kinds[0], &kinds[1], &kinds[2], &kinds[3], &kinds[4]
 	c.add(copies, "nothing", func(*results.Run) {})
 	c.add(scenarios, "all scenarios", func(r *results.Run) { r.Scenarios = nil })
 	c.add(partial, "the end of the run", func(r *results.Run) { r.Partial = true })
-	blocking := []string{}
 	for i := range whole.Scenarios {
 		s := &whole.Scenarios[i]
 		if len(whole.Scenarios) > 1 {
@@ -66,7 +65,9 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 		for _, j := range someTrials(len(s.Trials)) {
 			name := fmt.Sprintf("trial %d of %s", j, s.ID)
 			if len(s.Trials) > 1 {
-				c.add(trials, name, func(r *results.Run) { r.Scenarios[i].Trials = slices.Delete(r.Scenarios[i].Trials, j, j+1) })
+				drop := func(r *results.Run) { r.Scenarios[i].Trials = slices.Delete(r.Scenarios[i].Trials, j, j+1) }
+				c.add(trials, name, drop)
+				c.add(trials, name+", and counted anew", func(r *results.Run) { drop(r); recount(&r.Scenarios[i]) })
 			}
 			c.add(partial, "the end of "+name, func(r *results.Run) { r.Scenarios[i].Trials[j].Partial = true })
 		}
@@ -74,11 +75,10 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 			c.add(trials, "all trials but one of "+s.ID, func(r *results.Run) { r.Scenarios[i].Trials = r.Scenarios[i].Trials[:1] })
 		}
 		c.add(trials, "all trials of "+s.ID, func(r *results.Run) { r.Scenarios[i].Trials = nil })
-		names, err := blockingFigures(whole, s, p)
+		names, err := measured(s)
 		if err != nil {
 			return nil, fmt.Errorf("cut run: %w", err)
 		}
-		blocking = analyze.AppendNew(blocking, names...)
 		for _, name := range names {
 			c.add(metrics, name+" of "+s.ID, func(r *results.Run) { dropFigure(&r.Scenarios[i], name, 0) })
 			if last := len(s.Trials) - 1; last > 0 {
@@ -86,15 +86,13 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 			}
 		}
 	}
-	metrics.Note = fmt.Sprintf("each of %d that block, from one trial, from all; of either side", len(blocking))
-	if len(blocking) == 0 {
-		metrics.Note = "the policy blocks on none that the run has"
-	}
+	metrics.Note = "each phase and metric, from one trial, from all; of either side"
 	for i := range kinds {
 		if kinds[i].Want == "" {
 			kinds[i].Want = gate.VerdictInconclusive
 		}
 	}
+	kinds = slices.DeleteFunc(kinds, func(k CutKind) bool { return slices.Contains(p.Accept, k.accepted) })
 	return kinds, c.err
 }
 
@@ -123,44 +121,68 @@ func (c *cutter) add(k *CutKind, what string, take func(*results.Run)) {
 	k.Cuts = append(k.Cuts, Cut{What: safetext.Name(what), Run: r})
 }
 
-// blockingFigures names the scenario's figures that the policy blocks on.
-func blockingFigures(run *results.Run, s *results.Scenario, p gate.Policy) ([]string, error) {
+// Beside phases and metrics, a scenario has these to take.
+const (
+	memoryInLimbo = "memory in limbo"
+	throughput    = "operations"
+)
+
+// measured names all that the scenario has figures of.
+func measured(s *results.Scenario) ([]string, error) {
 	figures, err := compare.FiguresOf(s)
 	if err != nil {
 		return nil, err
 	}
-	deterministic := results.Deterministic(run.Targets[s.TargetIx].Clock)
 	var out []string
 	for _, f := range figures {
-		if p.Blocks(f.Name, deterministic) {
-			out = append(out, f.Name)
+		name := path.Dir(f.Name)
+		switch {
+		case f.Samples > 0:
+		case name == results.PhaseLimbo:
+			name = memoryInLimbo
+		default:
+			name = throughput
 		}
+		out = analyze.AppendNew(out, name)
 	}
 	return out, nil
 }
 
-// dropFigure removes what the figure is of from a scenario's trials, from one
-// on, and counts the rest anew: the totals give nothing away.
-func dropFigure(s *results.Scenario, figure string, from int) {
-	name := figure[:max(0, strings.LastIndexByte(figure, '/'))]
+// dropFigure removes a phase, a metric or another thing that is measured from
+// a scenario's trials, from one on, and counts the rest anew: the totals give
+// nothing away.
+func dropFigure(s *results.Scenario, name string, from int) {
 	for i := from; i < len(s.Trials); i++ {
 		t := &s.Trials[i]
-		if figure == compare.FigurePeakBytes || figure == compare.FigureByteSeconds {
+		switch name {
+		case memoryInLimbo:
 			t.Limbo = results.Limbo{}
-			continue
-		}
-		if total, ok := s.Phases[name]; ok {
-			total.N -= t.Phases[name].N
-			s.Phases[name] = total
+		case throughput:
+			t.Ops, t.DurationNS = 0, 0
+		case results.PhaseUpdateWait:
+			t.Expedited = 0
 		}
 		delete(t.Phases, name)
 		delete(t.Metrics, name)
-		if name == results.PhaseUpdateWait {
-			t.Expedited = 0
+	}
+	recount(s)
+}
+
+// recount makes the totals those of the trials, which it numbers anew.
+func recount(s *results.Scenario) {
+	counts := map[string]uint64{}
+	for i := range s.Trials {
+		s.Trials[i].Index = i
+		for name, p := range s.Trials[i].Phases {
+			counts[name] += p.N
 		}
 	}
-	if s.Phases[name].N == 0 {
-		delete(s.Phases, name)
+	for name, total := range s.Phases {
+		if total.N = counts[name]; total.N == 0 {
+			delete(s.Phases, name)
+			continue
+		}
+		s.Phases[name] = total
 	}
 	analyze.SumTrials(s)
 }
