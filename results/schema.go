@@ -54,16 +54,19 @@ type Host struct {
 	OS          string `json:"os"`
 	Arch        string `json:"arch"`
 	Kernel      string `json:"kernel"`
-	CPUs        int    `json:"cpus"`
+	CPUs        int    `json:"cpus"` // online
 	MemoryBytes uint64 `json:"memory_bytes"`
 }
 
 // Target is the kernel that was profiled and how it ran.
 type Target struct {
-	Kind        string  `json:"kind"`  // "local" or "vm"
-	Accel       string  `json:"accel"` // "none" (local), "tcg" or "kvm"
-	Clock       string  `json:"clock"` // "wall" or "icount"
-	CPUs        int     `json:"cpus"`
+	Kind  string `json:"kind"`  // "local" or "vm"
+	Accel string `json:"accel"` // "none" (local), "tcg" or "kvm"
+	Clock string `json:"clock"` // "wall" or "icount"
+	CPUs  int    `json:"cpus"`  // online
+	// CPUsAllowed is how many of them the workload may run on: isolcpus,
+	// cpusets and taskset keep it from the others. 0: not known.
+	CPUsAllowed int     `json:"cpus_allowed,omitempty"`
 	MemoryBytes uint64  `json:"memory_bytes"`
 	QEMU        string  `json:"qemu,omitempty"`
 	Kernel      Kernel  `json:"kernel"`

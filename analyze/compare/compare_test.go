@@ -171,6 +171,7 @@ func TestCompareRefuses(t *testing.T) {
 		"accelerator tcg against kvm":             func(r *results.Run) { r.Targets[0].Accel = "kvm" },
 		"target vm against local":                 func(r *results.Run) { r.Targets[0].Kind = "local" },
 		"CPUs 1 against 2":                        func(r *results.Run) { r.Targets[0].CPUs = 2 },
+		"CPUs allowed 2 against 1":                func(r *results.Run) { r.Targets[0].CPUsAllowed = 1 },
 		"memory bytes 0 against 5":                func(r *results.Run) { r.Targets[0].MemoryBytes = 5 },
 		"QEMU none against 9.0":                   func(r *results.Run) { r.Targets[0].QEMU = "9.0" },
 		"loop closed against open":                func(r *results.Run) { r.Scenarios[0].Loop = "open" },
@@ -180,6 +181,7 @@ func TestCompareRefuses(t *testing.T) {
 		"they have no workload with the same str": func(r *results.Run) { r.Scenarios[0].Strategy.Requested = "sync" },
 	} {
 		a, b := synthetic.Seeded(3, 0, 1, results.ClockICount, 1), synthetic.Seeded(3, 0, 1, results.ClockICount, 2)
+		a.Targets[0].CPUsAllowed, b.Targets[0].CPUsAllowed = 2, 2
 		change(b)
 		in := []Input{{"a", a}, {"b", b}}
 		_, err := Runs(in, Options{})

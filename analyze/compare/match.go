@@ -264,6 +264,9 @@ func differences(a, b variant, by string) []string {
 	differ("accelerator", a.target.Accel, b.target.Accel)
 	differ("clock", a.target.Clock, b.target.Clock)
 	differ("CPUs", fmt.Sprint(a.target.CPUs), fmt.Sprint(b.target.CPUs))
+	if a.target.CPUsAllowed > 0 && b.target.CPUsAllowed > 0 { // earlier runs didn't count them
+		differ("CPUs allowed", fmt.Sprint(a.target.CPUsAllowed), fmt.Sprint(b.target.CPUsAllowed))
+	}
 	differ("memory bytes", fmt.Sprint(a.target.MemoryBytes), fmt.Sprint(b.target.MemoryBytes))
 	if results.Deterministic(a.target.Clock) {
 		// Another translator executes other instructions.

@@ -6,6 +6,8 @@ package trial
 
 import (
 	"runtime"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +20,7 @@ func ToolInfo() results.Tool {
 }
 
 func HostInfo() results.Host {
-	return results.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, Kernel: Release(), CPUs: runtime.NumCPU(), MemoryBytes: memTotal()}
+	return results.Host{OS: runtime.GOOS, Arch: runtime.GOARCH, Kernel: Release(), CPUs: onlineCPUs(), MemoryBytes: memTotal()}
 }
 
 func Release() string {
@@ -31,6 +33,33 @@ func unameString(field func(*unix.Utsname) []byte) string {
 		return ""
 	}
 	return unix.ByteSliceToString(field(&u))
+}
+
+// onlineCPUs is how many CPUs the kernel runs. runtime.NumCPU counts those that
+// this process was allowed when it began.
+func onlineCPUs() int {
+	if n := countCPUs(readLine("/sys/devices/system/cpu/online")); n > 0 {
+		return n
+	}
+	return runtime.NumCPU()
+}
+
+// countCPUs counts a kernel's list of CPUs, like 0-3,8; 0: it is none.
+func countCPUs(list string) int {
+	n := 0
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		a, err := strconv.ParseUint(first, 10, 16)
+		b, err2 := strconv.ParseUint(last, 10, 16)
+		if err != nil || err2 != nil || b < a {
+			return 0
+		}
+		n += int(b-a) + 1
+	}
+	return n
 }
 
 // memTotal is the machine's memory in bytes, 0 where unknown.

@@ -218,7 +218,7 @@ func addDistribution(dists map[string]*analyze.Distribution, phase string, value
 // started a VM knows what else there is to say.
 func (m *Measurement) target() results.Target {
 	return results.Target{
-		Kind: "local", Accel: "none", Clock: results.ClockWall, CPUs: runtime.NumCPU(), MemoryBytes: memTotal(),
+		Kind: "local", Accel: "none", Clock: results.ClockWall, CPUs: onlineCPUs(), CPUsAllowed: runtime.NumCPU(), MemoryBytes: memTotal(),
 		Kernel: results.Kernel{Release: Release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
 			Cmdline: readLine("/proc/cmdline"), Knobs: m.knobs},
 		Probes: probeList(m.Probes),

@@ -5,7 +5,6 @@ package html
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/mapprof/mapprof/internal/safetext"
@@ -184,7 +183,7 @@ func targetOf(t *results.Target) targetInfo {
 	add("asked for as", t.Kernel.Requested)
 	add("accelerator", t.Accel)
 	add("clock", t.Clock)
-	add("CPUs", strconv.Itoa(t.CPUs))
+	add("CPUs", model.CPUs(t))
 	add("memory", model.FormatBytes(float64(t.MemoryBytes)))
 	add("QEMU", t.QEMU)
 	add("command line", t.Kernel.Cmdline)

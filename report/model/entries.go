@@ -163,7 +163,7 @@ func (e *Entry) attributes(kernel, run string, params []string) []attribute {
 	}
 	if e.Target != nil {
 		out = append(out, attribute{"accel", safetext.Name(e.Target.Accel)}, attribute{"clock", safetext.Name(e.Target.Clock)},
-			attribute{"CPUs", strconv.Itoa(e.Target.CPUs)})
+			attribute{"CPUs", CPUs(e.Target)})
 	} else {
 		out = append(out, attribute{"accel", ""}, attribute{"clock", ""}, attribute{"CPUs", ""})
 	}

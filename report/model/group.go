@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/mapprof/mapprof/internal/safetext"
@@ -97,6 +98,17 @@ func (g *Group) PhasesOf(candidates []string) []string {
 	})
 }
 
+// CPUs is how many CPUs a target has, and how many of them the workload was
+// allowed if not all.
+func CPUs(t *results.Target) string { return strconv.Itoa(t.CPUs) + cpusAllowed(t) }
+
+func cpusAllowed(t *results.Target) string {
+	if t.CPUsAllowed == 0 || t.CPUsAllowed == t.CPUs {
+		return ""
+	}
+	return fmt.Sprintf(" (%d allowed)", t.CPUsAllowed)
+}
+
 // Subtitle says what ran and where.
 func (g *Group) Subtitle() string {
 	parts := []string{safetext.Name(g.Workload)}
@@ -116,7 +128,7 @@ func (g *Group) Subtitle() string {
 			parts = append(parts, safetext.Name(t.Clock)+" clock")
 		}
 		if t.CPUs > 0 {
-			parts = append(parts, NoBreak(Plural(uint64(t.CPUs), "CPU")))
+			parts = append(parts, NoBreak(Plural(uint64(t.CPUs), "CPU")+cpusAllowed(t)))
 		}
 		if t.MemoryBytes > 0 {
 			parts = append(parts, NoBreak(FormatBytes(float64(t.MemoryBytes)))+NBSP+"memory")
@@ -175,7 +187,7 @@ func JoinKernels(list []*Group) []*Group {
 		}
 		key := g.Workload + "\x00" + g.Params
 		if g.Target != nil {
-			key += fmt.Sprintf("\x00%s\x00%s\x00%s\x00%d\x00%d", g.Target.Kind, g.Target.Accel, g.Target.Clock, g.Target.CPUs, g.Target.MemoryBytes)
+			key += fmt.Sprintf("\x00%s\x00%s\x00%s\x00%s\x00%d", g.Target.Kind, g.Target.Accel, g.Target.Clock, CPUs(g.Target), g.Target.MemoryBytes)
 		}
 		if have := byKey[key]; have != nil {
 			have.Scenarios = append(have.Scenarios, g.Scenarios...)
