@@ -34,20 +34,29 @@ func DefaultGrouping(run *results.Run) string {
 func Open(paths []string) ([]*results.Dir, []Input, error) {
 	var dirs []*results.Dir
 	var inputs []Input
-	bases := map[string]int{}
-	for _, p := range paths {
-		bases[filepath.Base(filepath.Clean(p))]++
-	}
-	for _, p := range paths {
+	names := Names(paths)
+	for i, p := range paths {
 		d, err := results.Open(p)
 		if err != nil {
 			return nil, nil, err
 		}
-		name := filepath.Base(filepath.Clean(p))
-		if bases[name] > 1 || name == "." || name == ".." {
-			name = filepath.Clean(p)
-		}
-		dirs, inputs = append(dirs, d), append(inputs, Input{Name: name, Run: d.Run})
+		dirs, inputs = append(dirs, d), append(inputs, Input{Name: names[i], Run: d.Run})
 	}
 	return dirs, inputs, nil
+}
+
+// Names are the last parts of paths, or the whole ones where these are alike.
+func Names(paths []string) []string {
+	bases := map[string]int{}
+	for _, p := range paths {
+		bases[filepath.Base(filepath.Clean(p))]++
+	}
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		names[i] = filepath.Base(filepath.Clean(p))
+		if bases[names[i]] > 1 || names[i] == "." || names[i] == ".." {
+			names[i] = filepath.Clean(p)
+		}
+	}
+	return names
 }
