@@ -41,6 +41,7 @@ type page struct {
 	FlameNote    string
 	Several      bool // runs: what differs between them comes first
 	Comparisons  []comparison
+	History      *historyView // nil: too few runs
 	Figures      []figureTable
 	Measurements []model.Measurement
 	Balance      []balanceRow
@@ -86,6 +87,7 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries),
 		Several: len(runs) > 1, Figures: figureTables(entries), Balance: balanceRows(entries),
 		Targets: targetsOf(runs, entries), Runs: runInfos(runs),
+		History: historyOf(runs),
 	}
 	for i, l := range runs {
 		if i > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/google/pprof/driver"
 
@@ -20,7 +21,8 @@ func listen(args *driver.HTTPServerArgs) error {
 	if err != nil {
 		return fmt.Errorf("serve web view: %w (choose another port with -http)", err)
 	}
-	return served.Server(handler(args)).Serve(ln)
+	server := &http.Server{Handler: handler(args), ReadHeaderTimeout: 10 * time.Second}
+	return server.Serve(ln)
 }
 
 func handler(args *driver.HTTPServerArgs) http.Handler {
