@@ -13,6 +13,7 @@
 //	mapprof report DIR... [-o FILE]
 //	mapprof web [DIR...]
 //	mapprof compare BEFORE [AFTER...]
+//	mapprof history DIR... [-o FILE]
 //	mapprof gate --baseline BEFORE --candidate AFTER
 //	mapprof pprof DIR [PPROF-FLAGS]
 //	mapprof export DIR --format FORMAT
@@ -79,6 +80,11 @@
 //
 //	mapprof compare BEFORE AFTER
 //	mapprof compare DIR --by kernel
+//
+// History follows every figure over many runs, and finds those at which it changed,
+// with what else was new there. With -o it writes one HTML file.
+//
+//	mapprof history DIR BEFORE AFTER
 //
 // Gate judges a run against a baseline by a policy, with an exit code for CI.
 // Missing data never passes. With --self-test it proves itself: unchanged pairs

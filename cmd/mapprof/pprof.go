@@ -30,10 +30,8 @@ another one. Without a format it asks for commands.
 Every sample ends in a frame [phase] NAME. A death and its limbo_bytes are
 counted at the phase that lasted longest.`,
 		DisableFlagParsing: true, // they are pprof's
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveFilterDirs
-		},
-		RunE: runPprof,
+		ValidArgsFunction:  completeDirs,
+		RunE:               runPprof,
 	}
 }
 

@@ -24,15 +24,15 @@ func newReportCmd() *cobra.Command {
 		Long: `Show runs. Without -o: tables on the terminal, and limbo time by percentile as
 a sketch. With -o: one HTML file that has everything in it, needs no network,
 and can be read without JavaScript; several runs are compared, the first is
-the base. Of a damaged run it shows what is intact, says what isn't, and exits 1.
+the base. Three runs or more of one scenario are shown as a history too, see
+mapprof history. Of a damaged run it shows what is intact, says what isn't, and
+exits 1.
 
   mapprof report DIR
   mapprof report DIR -o report.html
   mapprof report OLD NEW -o diff.html`,
-		Args: cobra.MinimumNArgs(1),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveFilterDirs
-		},
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("out") && out == "" {
 				return &usageError{errors.New("-o needs a file name (- is standard output)")}
@@ -76,5 +76,10 @@ func printReports(stdout io.Writer, dirs []string, runs []*model.Loaded) error {
 			return err
 		}
 	}
-	return nil
+	return term.WriteReportHistory(stdout, runs, term.OptionsFor(stdout, ""))
+}
+
+// completeDirs has a shell offer directories, which runs are.
+func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
 }

@@ -4,13 +4,17 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/internal/golden"
+	"github.com/mapprof/mapprof/results"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -32,7 +36,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("MAPPROF_CACHE", filepath.Join(env.WorkDir, "cache"))
 			return os.CopyFS(filepath.Join(env.WorkDir, "runs"), os.DirFS(runs))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "elf": elf},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "elf": elf, "nightly": nightly},
 	})
 }
 
@@ -63,4 +67,28 @@ func elf(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: elf FILE")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append([]byte("\x7fELF"), make([]byte, 4096)...), 0o644))
+}
+
+// nightly makes runs up, one a night, of which those from SLOWER on are 10 % slower
+// and of a newer kernel: nightly FOLDER RUNS SLOWER.
+func nightly(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: nightly FOLDER RUNS SLOWER")
+	}
+	runs, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	slower, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	for i := range runs {
+		factor, release := 1.0, "6.12.1"
+		if i >= slower {
+			factor, release = 1.1, "6.12.2"
+		}
+		run := synthetic.Seeded(1, 0.02, factor, results.ClockICount, uint64(i))
+		run.Started = time.Date(2026, 9, 1+i, 3, 0, 0, 0, time.UTC)
+		run.Targets[0].Kernel.Release = release
+		w, err := results.Create(filepath.Join(ts.MkAbs(args[0]), fmt.Sprintf("night-%02d", i+1)))
+		ts.Check(err)
+		ts.Check(w.Finish(run))
+	}
 }

@@ -19,18 +19,16 @@ func newWebCmd() *cobra.Command {
 		Use:   "web [DIR...]",
 		Short: "Look at runs in a browser, with pprof's views built in",
 		Long: `Serve the runs under some directories (default mapprof-runs) as web pages:
-choose, filter and compare runs, and open pprof's own views of each and of the
-difference of two. A run that is made meanwhile appears by itself. Ctrl-C ends
-it.
+choose, filter and compare runs, see their history, and open pprof's own views
+of each and of the difference of two. A run that is made meanwhile appears by
+itself. Ctrl-C ends it.
 
   mapprof web
   mapprof web DIR... --http 127.0.0.1:8080 --no-browser
 
 It only reads, and only what is in the directories. It listens on loopback
 unless told otherwise; there is no password.`,
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveFilterDirs
-		},
+		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			host, _, err := net.SplitHostPort(addr)
 			if err != nil {
