@@ -472,3 +472,25 @@ func TestCompareMatchesEachKernelOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestPeakStep: the peak of memory in limbo comes in maps. Of one or two maps, one
+// more is no difference; of many, it is the share of one.
+func TestPeakStep(t *testing.T) {
+	for _, c := range []struct {
+		maps uint64
+		want float64 // of the base's peak of 800 bytes
+	}{{0, 800}, {1, 800}, {2, 400}, {100, 8}} {
+		run := synthetic.Seeded(3, 0, 1, results.ClockICount, 1)
+		for i := range run.Scenarios[0].Trials {
+			run.Scenarios[0].Trials[i].Limbo = results.Limbo{PeakBytes: 800, PeakMaps: c.maps, ByteSeconds: 1}
+		}
+		figures, err := FiguresOf(&run.Scenarios[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(figures, func(f Figure) bool { return f.Name == FigurePeakBytes })
+		if got := NewChange(&figures[i], &figures[i], true).Step(); got != c.want {
+			t.Errorf("a peak of %d maps: a step of %v bytes, want %v", c.maps, got, c.want)
+		}
+	}
+}

@@ -36,7 +36,8 @@ type Figure struct {
 	Unit   string
 	Better string
 	// Coarse is the relative width of the steps in which values of this
-	// figure come: those of a quantile are a histogram's buckets.
+	// figure come: those of a quantile are a histogram's buckets, those of
+	// the peak of memory in limbo are maps.
 	Coarse float64
 	// Samples is of how many values the figure is in a trial, in the one that
 	// has the fewest; 0: it is of the trial as a whole.
@@ -89,7 +90,8 @@ func FiguresOf(s *results.Scenario) ([]Figure, error) {
 			c.phase(phase, t.Phases[phase])
 		}
 		if t.Limbo != (results.Limbo{}) {
-			c.add(Figure{Name: FigurePeakBytes, Unit: UnitBytes}, float64(t.Limbo.PeakBytes))
+			// Whether two deaths overlap for a moment is the tick's doing.
+			c.add(Figure{Name: FigurePeakBytes, Unit: UnitBytes, Coarse: 1 / float64(max(1, t.Limbo.PeakMaps))}, float64(t.Limbo.PeakBytes))
 			c.add(Figure{Name: FigureByteSeconds, Unit: UnitByteSeconds}, t.Limbo.ByteSeconds)
 			if t.Puts > 0 {
 				c.add(Figure{Name: FigureByteSecondsPerDeath, Unit: UnitByteSeconds}, t.Limbo.ByteSeconds/float64(t.Puts))
@@ -108,12 +110,14 @@ func FiguresOf(s *results.Scenario) ([]Figure, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	slices.SortStableFunc(c.figures, func(a, b Figure) int {
-		of, ofB := path.Dir(a.Name), path.Dir(b.Name)
-		return cmp.Or(cmp.Compare(figureRank(a.Name), figureRank(b.Name)), strings.Compare(of, ofB),
-			cmp.Compare(statisticRank(a.Name), statisticRank(b.Name)), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortStableFunc(c.figures, func(a, b Figure) int { return Order(a.Name, b.Name) })
 	return c.figures, nil
+}
+
+// Order compares the names of two figures by their places in a table.
+func Order(a, b string) int {
+	return cmp.Or(cmp.Compare(figureRank(a), figureRank(b)), strings.Compare(path.Dir(a), path.Dir(b)),
+		cmp.Compare(statisticRank(a), statisticRank(b)), strings.Compare(a, b))
 }
 
 func phaseNames(phases map[string]results.Stats) []string {

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mapprof/mapprof/analyze/compare"
@@ -263,7 +262,7 @@ func (b *builder) history() *History {
 			sc.Series = append(sc.Series, *s)
 		}
 		slices.SortFunc(sc.Series, func(a, b Series) int {
-			return cmp.Or(rank(a.Figure)-rank(b.Figure), cmp.Compare(a.Figure, b.Figure), cmp.Compare(a.Unit, b.Unit))
+			return cmp.Or(compare.Order(a.Figure, b.Figure), cmp.Compare(a.Unit, b.Unit))
 		})
 		h.Scenarios = append(h.Scenarios, sc)
 	}
@@ -272,15 +271,6 @@ func (b *builder) history() *History {
 		h.warnAbsent(&h.Scenarios[i])
 	}
 	return h
-}
-
-// rank puts figures in the order of phases; those of none come last.
-func rank(figure string) int {
-	phase, _, _ := strings.Cut(figure, "/")
-	if i := results.PhaseIndex(phase); i >= 0 {
-		return i
-	}
-	return math.MaxInt
 }
 
 // inOrder puts the runs in order, and says where each has come to.
