@@ -24,7 +24,7 @@ VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestV
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit cross vmtest vmtest-kernel selftest browsertest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build churn test unit cross vmtest vmtest-kernel soak selftest browsertest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -47,7 +47,7 @@ churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long the
 test: setup-test fmt-check check-generate lint unit cross fuzz-smoke vmtest selftest browsertest ## all tests, those in VMs included
 
 unit: ## tests that need no kernel
-	$(GO) vet -tags vm,browser ./...
+	$(GO) vet -tags vm,browser,soak ./...
 	$(GO) test ./...
 
 # What reads runs has to build where there is no Linux.
@@ -64,6 +64,9 @@ vmtest: kernels ## tests that boot kernels under QEMU
 vmtest-kernel: KERNELS = $(KERNEL)
 vmtest-kernel: kernels ## of those, the ones for every kernel, on $(KERNEL) alone
 	@for p in $(VMEVERY); do MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(GO) test -tags vm -run 'VM.*OnEveryKernel$$' -timeout 60m -v $$p || exit 1; done
+
+soak: kernels ## long tests in VMs: at the limits of memory, for hours
+	.ci/quiet $(GO) test -tags vm,soak -run Soak -timeout 10h -v $(sort $(dir $(shell grep -rl --include='*_soak_test.go' '^//go:build vm && soak' .)))
 
 selftest: kernels ## the gate proves itself: unchanged passes, planted fails, incomplete is inconclusive
 	$(BIN) gate --self-test --offline --kernel $(KERNEL)
