@@ -102,7 +102,7 @@ func (m *Measurement) metrics() map[string]results.Metric {
 	for _, l := range m.lookups {
 		out[l.name] = analyze.MetricOfHistogram(l.histogram, analyze.Exact{
 			N: l.counts.Count, SumNS: int64(l.counts.SumNS), MinNS: int64(l.counts.MinNS), MaxNS: int64(l.counts.MaxNS),
-		}, "fentry and fexit of "+l.function)
+		}, "fentry and fexit of "+l.function+", a part of both included; compare it with other functions, not with the path")
 	}
 	if len(out) == 0 {
 		return nil

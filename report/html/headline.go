@@ -144,7 +144,8 @@ func headlineRowOf(e *model.Entry) headlineRow {
 	r := headlineRow{Label: model.StrategyName(e.Scenario), Color: e.Color, N: strconv.FormatUint(l.N, 10), P50: model.None, P99: model.None, Max: model.None, Peak: model.None, Maps: model.None,
 		Observed: safetext.Name(e.Scenario.Strategy.Observed)}
 	if l.N > 0 {
-		r.P50, r.P99, r.Max = model.FormatDuration(float64(l.P50NS)), model.FormatDuration(float64(l.P99NS)), model.FormatDuration(float64(l.MaxNS))
+		cells := model.DurationCells(l, true)
+		r.P50, r.P99, r.Max = cells[0], cells[2], cells[3]
 		r.Peak, r.Maps = model.FormatBytes(float64(e.Scenario.Limbo.PeakBytes)), strconv.FormatUint(e.Scenario.Limbo.PeakMaps, 10)
 	}
 	if r.Observed == "" {

@@ -32,18 +32,26 @@ type figureRow struct {
 	Divider bool
 }
 
-var figureHeader = []string{"n", "p50", "p90", "p99", "max", "mean", "share of limbo"}
-
 func figureTables(entries []*model.Entry) []figureTable {
 	var out []figureTable
 	for _, f := range model.FacetsOf(entries) {
-		t := figureTable{Name: f.Name, What: "phase", Header: figureHeader}
+		var most uint64
+		for _, e := range f.Entries {
+			most = max(most, model.MostValues(results.AllPhases(), e.Scenario), model.MostMetricValues(e.Scenario))
+		}
+		figures := model.Figures(most)
+		t := figureTable{Name: f.Name, What: "phase", Header: append([]string{"n"}, figures...)}
+		if most != 1 {
+			t.Header = append(t.Header, "mean")
+		}
 		costs := !slices.ContainsFunc(f.Entries, func(e *model.Entry) bool { return !model.MetricsOnly(e.Scenario) })
 		if costs {
-			t.What, t.Header = "cost", figureHeader[:len(figureHeader)-1]
+			t.What = "cost"
+		} else {
+			t.Header = append(t.Header, "share of limbo")
 		}
 		for _, e := range f.Entries {
-			rows := phaseRows(e.Scenario)
+			rows := phaseRows(e.Scenario, most)
 			if len(rows) == 0 {
 				continue
 			}
@@ -59,18 +67,25 @@ func figureTables(entries []*model.Entry) []figureTable {
 	return out
 }
 
-func phaseRows(s *results.Scenario) []figureRow {
+// phaseRows are the phases and metrics of a scenario, in a table of up to so
+// many values.
+func phaseRows(s *results.Scenario, most uint64) []figureRow {
+	cells := func(n uint64, quantiles []string, mean, share string) []string {
+		out := append([]string{model.CountCell(n, true)}, quantiles[:len(model.Figures(most))]...)
+		if most != 1 {
+			if n <= 1 {
+				mean = model.None
+			}
+			out = append(out, mean)
+		}
+		return append(out, share)
+	}
 	var rows []figureRow
 	for _, phase := range results.Phases() {
 		p := phase.Name
 		v, ok := s.Phases[p]
 		if !ok {
 			continue
-		}
-		c := model.DurationCells(v, true)
-		mean := model.None
-		if v.N > 0 {
-			mean = model.FormatDuration(v.MeanNS)
 		}
 		share := ""
 		if phase.Kind == results.PartOfDeath {
@@ -81,7 +96,7 @@ func phaseRows(s *results.Scenario) []figureRow {
 			note = model.ExpeditedNote(s)
 		}
 		rows = append(rows, figureRow{Phase: p, Phases: true, Note: note, Strong: phase.Kind == results.WholeDeath,
-			Cells: append(append([]string{model.CountCell(v.N, true)}, c...), mean, share)})
+			Cells: cells(v.N, model.DurationCells(v, true), model.FormatDuration(v.MeanNS), share)})
 	}
 	names := make([]string, 0, len(s.Metrics))
 	for name := range s.Metrics {
@@ -90,12 +105,8 @@ func phaseRows(s *results.Scenario) []figureRow {
 	slices.Sort(names)
 	for _, name := range names {
 		m := s.Metrics[name]
-		mean := model.None
-		if m.N > 0 {
-			mean = model.MetricCell(m, m.Mean)
-		}
 		rows = append(rows, figureRow{Phase: model.MetricName(name, m),
-			Cells: append(append([]string{model.CountCell(m.N, true)}, model.MetricCells(m)...), mean, "")})
+			Cells: cells(m.N, model.MetricCells(m), model.MetricCell(m, m.Mean), "")})
 	}
 	return rows
 }

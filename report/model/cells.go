@@ -10,13 +10,35 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// DurationCells are a phase's p50, p90, p99 and maximum; empty where there is no phase.
+// Figures head the columns of quantiles, in tables of up to so many values. One
+// value has no distribution: it is one figure.
+func Figures(most uint64) []string {
+	if most == 1 {
+		return []string{"value"}
+	}
+	return []string{"p50", "p90", "p99", "max"}
+}
+
+// MostValues is the largest number of values that one of the phases has.
+func MostValues(phases []string, scenarios ...*results.Scenario) (most uint64) {
+	for _, s := range scenarios {
+		for _, p := range phases {
+			most = max(most, s.Phases[p].N)
+		}
+	}
+	return most
+}
+
+// DurationCells are a phase's p50, p90, p99 and maximum, or its only value; empty
+// where there is no phase.
 func DurationCells(s results.Stats, present bool) []string {
 	switch {
 	case !present:
 		return []string{"", "", "", ""}
 	case s.N == 0:
 		return []string{None, None, None, None}
+	case s.N == 1:
+		return []string{FormatDuration(float64(s.MaxNS)), None, None, None}
 	}
 	out := make([]string, 0, 4)
 	for _, v := range []int64{s.P50NS, s.P90NS, s.P99NS, s.MaxNS} {

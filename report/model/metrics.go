@@ -15,6 +15,11 @@ import (
 // LookupPrefix starts the metrics that are the cost of one lookup by a path.
 const LookupPrefix = "lookup."
 
+// probedSuffix ends the metrics that are the time of a kernel function from the
+// probe at its entry to the one at its return. A part of both probes is in it, so
+// that it can be longer than the unprobed operation that it is a part of.
+const probedSuffix = ".function"
+
 // LookupCost is what a lookup by one path costs.
 type LookupCost struct {
 	Path   string
@@ -42,15 +47,31 @@ func MetricName(name string, m results.Metric) string {
 	case "ns", "bytes", "":
 		return name
 	case "ns/op":
+		if strings.HasSuffix(name, probedSuffix) {
+			return name + " (probed)"
+		}
 		return name + " (per op)"
 	}
 	return name + " (" + safetext.Name(m.Unit) + ")"
 }
 
-// MetricCells are a metric's p50, p90, p99 and maximum.
+// MostMetricValues is the largest number of values that one of the metrics has.
+func MostMetricValues(scenarios ...*results.Scenario) (most uint64) {
+	for _, s := range scenarios {
+		for _, m := range s.Metrics {
+			most = max(most, m.N)
+		}
+	}
+	return most
+}
+
+// MetricCells are a metric's p50, p90, p99 and maximum, or its only value.
 func MetricCells(m results.Metric) []string {
-	if m.N == 0 {
+	switch m.N {
+	case 0:
 		return []string{None, None, None, None}
+	case 1:
+		return []string{MetricCell(m, m.Max), None, None, None}
 	}
 	out := make([]string, 0, 4)
 	for _, v := range []float64{m.P50, m.P90, m.P99, m.Max} {

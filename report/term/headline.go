@@ -38,6 +38,7 @@ func limboHeadline(g *model.Group) string {
 	type entry struct {
 		name string
 		p50  int64
+		n    uint64
 	}
 	var list []entry
 	for _, s := range g.Scenarios {
@@ -49,7 +50,7 @@ func limboHeadline(g *model.Group) string {
 		if o := safetext.Name(s.Strategy.Observed); o != "" && o != name {
 			name += " (observed: " + o + ")"
 		}
-		list = append(list, entry{name, limbo.P50NS})
+		list = append(list, entry{name, limbo.P50NS, limbo.N})
 	}
 	if len(list) == 0 {
 		return g.Kernel() + ": no map was seen to be freed"
@@ -61,7 +62,10 @@ func limboHeadline(g *model.Group) string {
 			text += ", "
 		}
 		text += model.NoBreak(model.FormatDuration(float64(e.p50)))
-		if i == 0 {
+		switch {
+		case e.n == 1:
+			text += model.NBSP + "(one" + model.NBSP + "death)"
+		case i == 0:
 			text += model.NBSP + "(p50)"
 		}
 		text += " with " + e.name
@@ -95,7 +99,10 @@ func costHeadline(g *model.Group) string {
 			if i == 0 && !strings.HasPrefix(c.Metric.Unit, "ns") {
 				text += " " + strings.TrimSuffix(c.Metric.Unit, "/op")
 			}
-			if i == 0 {
+			switch {
+			case c.Metric.N == 1:
+				text += " (measured once)"
+			case i == 0:
 				text += " (p50)"
 			}
 			each = append(each, model.NoBreak(text)+" "+safetext.Name(c.Path))

@@ -10,8 +10,8 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// addMetrics adds the metrics to a table, each by scenario.
-func (t *grid) addMetrics(g *model.Group) {
+// addMetrics adds the metrics to a table, each by scenario with so many figures.
+func (t *grid) addMetrics(g *model.Group, figures int) {
 	names := map[string]bool{}
 	for _, s := range g.Scenarios {
 		for m := range s.Metrics {
@@ -25,7 +25,7 @@ func (t *grid) addMetrics(g *model.Group) {
 				if s == firstWith(g, m) {
 					name = model.MetricName(m, v)
 				}
-				t.add(append([]string{name, g.RowName(s), model.CountCell(v.N, true)}, model.MetricCells(v)...)...)
+				t.add(append([]string{name, g.RowName(s), model.CountCell(v.N, true)}, model.MetricCells(v)[:figures]...)...)
 				name = ""
 			}
 		}

@@ -11,8 +11,6 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-var figures = []string{"p50", "p90", "p99", "max"}
-
 // phaseGrids lays the phases of a death out in the first way that fits the
 // width: strategies beside each other, below each other within every phase, or
 // each in a table of its own. The second has no place for the observed
@@ -42,7 +40,9 @@ func phaseGrids(g *model.Group, o Options) (note string, grids []*grid) {
 func sideBySide(g *model.Group, phases []string, o Options) *grid {
 	t := &grid{header: []string{"phase"}, left: map[int]bool{0: true}, bars: map[int]bool{}, titles: map[int]string{}, bold: map[int]bool{}, color: o.Color}
 	var counted []bool
+	var figures [][]string
 	for i, s := range g.Scenarios {
+		figures = append(figures, model.Figures(model.MostValues(phases, s)))
 		if i > 0 {
 			t.bars[len(t.header)] = true
 			t.header = append(t.header, bar)
@@ -56,7 +56,7 @@ func sideBySide(g *model.Group, phases []string, o Options) *grid {
 		if own {
 			t.header = append(t.header, "n")
 		}
-		t.header = append(append(t.header, figures...), "share")
+		t.header = append(append(t.header, figures[i]...), "share")
 	}
 	for _, phase := range phases {
 		row := []string{phase}
@@ -68,7 +68,7 @@ func sideBySide(g *model.Group, phases []string, o Options) *grid {
 			if counted[i] {
 				row = append(row, model.CountCell(v.N, ok))
 			}
-			row = append(append(row, model.DurationCells(v, ok)...), model.ShareCell(s, phase))
+			row = append(append(row, model.DurationCells(v, ok)[:len(figures[i])]...), model.ShareCell(s, phase))
 		}
 		t.addPhase(phase, row)
 	}
@@ -88,6 +88,7 @@ func (t *grid) addPhase(phase string, row []string) {
 
 // stacked has a row for every phase and strategy.
 func stacked(g *model.Group, phases []string, o Options) *grid {
+	figures := model.Figures(model.MostValues(phases, g.Scenarios...))
 	t := &grid{header: append(append([]string{"phase", "strategy", "n"}, figures...), "share"),
 		left: map[int]bool{0: true, 1: true}, bold: map[int]bool{}, color: o.Color}
 	for _, phase := range phases {
@@ -103,7 +104,7 @@ func stacked(g *model.Group, phases []string, o Options) *grid {
 			if phase == results.PhaseLimbo {
 				t.bold[len(t.rows)] = true
 			}
-			t.add(append(append([]string{name, model.StrategyName(s), model.CountCell(v.N, true)}, model.DurationCells(v, true)...), model.ShareCell(s, phase))...)
+			t.add(append(append([]string{name, model.StrategyName(s), model.CountCell(v.N, true)}, model.DurationCells(v, true)[:len(figures)]...), model.ShareCell(s, phase))...)
 			name = ""
 		}
 	}
@@ -116,8 +117,10 @@ func besideDeathGrid(g *model.Group, o Options) *grid {
 	if g.ByKernel {
 		what, by = "cost", "kernel"
 	}
+	phases := g.PhasesOf(results.BesidePhases())
+	figures := model.Figures(max(model.MostValues(phases, g.Scenarios...), model.MostMetricValues(g.Scenarios...)))
 	t := &grid{header: append([]string{what, by, "n"}, figures...), left: map[int]bool{0: true, 1: true}, color: o.Color}
-	for _, phase := range g.PhasesOf(results.BesidePhases()) {
+	for _, phase := range phases {
 		name := phase
 		if phase == results.PhaseOp && g.Loop != "" {
 			name += " (" + safetext.Name(g.Loop) + " loop)"
@@ -128,12 +131,12 @@ func besideDeathGrid(g *model.Group, o Options) *grid {
 				if phase == results.PhaseUpdateWait {
 					row += model.ExpeditedNote(s)
 				}
-				t.add(append([]string{strings.TrimSpace(row), model.StrategyName(s), model.CountCell(v.N, true)}, model.DurationCells(v, true)...)...)
+				t.add(append([]string{strings.TrimSpace(row), model.StrategyName(s), model.CountCell(v.N, true)}, model.DurationCells(v, true)[:len(figures)]...)...)
 				name = ""
 			}
 		}
 	}
-	t.addMetrics(g)
+	t.addMetrics(g, len(figures))
 	if len(t.rows) == 0 {
 		return nil
 	}
