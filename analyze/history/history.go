@@ -59,6 +59,9 @@ type Series struct {
 	Points []Point `json:"points,omitempty"`
 	// Threshold is the relative change below which there is no point.
 	Threshold float64 `json:"threshold"`
+	// Range is how far apart the runs of the newest level are at most, as a
+	// fraction of it: what runs differ by that nothing changed. Nil: of 0.
+	Range *float64 `json:"range"`
 }
 
 // Value is a run's median over its whole trials.
@@ -259,6 +262,7 @@ func (b *builder) history() *History {
 				h.Tested++
 			}
 			s.findPoints()
+			s.measureRange()
 			sc.Series = append(sc.Series, *s)
 		}
 		slices.SortFunc(sc.Series, func(a, b Series) int {
@@ -307,6 +311,20 @@ func (h *History) warnAbsent(sc *Scenario) {
 	}
 	if newest < len(h.Runs)-1 && newest >= 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("%s is absent since %s", sc.Name, h.Runs[newest+1].Text()))
+	}
+}
+
+// measureRange sets Range.
+func (s *Series) measureRange() {
+	from := 0
+	if n := len(s.Points); n > 0 {
+		from = s.Points[n-1].At
+	}
+	byMedian := func(a, b Value) int { return cmp.Compare(a.Median, b.Median) }
+	least, most := slices.MinFunc(s.Values[from:], byMedian), slices.MaxFunc(s.Values[from:], byMedian)
+	if level := math.Abs(s.Level(from, len(s.Values))); level > 0 {
+		apart := (most.Median - least.Median) / level
+		s.Range = &apart
 	}
 }
 

@@ -80,6 +80,10 @@ func TestHistory(t *testing.T) {
 	if p.Run != 12 || p.At != 12 || p.Relative == nil || math.Abs(*p.Relative-0.1) > 0.005 || p.Effect != compare.EffectWorse || p.P > Alpha {
 		t.Errorf("point %+v", p)
 	}
+	// The runs since the change, which scatter by 0.1 %, and not those before it.
+	if s.Range == nil || *s.Range < 0.0005 || *s.Range > 0.008 {
+		t.Errorf("range %v", s.Range)
+	}
 	if got := strings.Join(h.Runs[12].Changed, "; "); got != "kernel synthetic → 6.12.9; QEMU none → 9.0" {
 		t.Errorf("to blame: %s", got)
 	}

@@ -70,7 +70,7 @@ func day(r *history.Run) string { return r.Started.UTC().Format("2006-01-02") }
 // HistoryMethod says how points are found, and how many chance makes.
 func HistoryMethod(h *history.History) []string {
 	out := []string{"each value is a run's median over its trials; a change is where E-divisive means parts the runs, and runs in another order do as well at most once in " +
-		strconv.FormatFloat(1/h.Alpha, 'f', 0, 64)}
+		strconv.FormatFloat(1/h.Alpha, 'f', 0, 64) + "; range: the least and the greatest run since the last change, apart"}
 	if h.Tested > 0 {
 		out = append(out, fmt.Sprintf("chance alone makes about %s changes in as many figures; a change of the last %d runs can't be told yet (mapprof gate judges those)",
 			strconv.FormatFloat(h.Alpha*float64(h.Tested), 'f', 1, 64), history.MinLevel-1))

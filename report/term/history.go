@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/mapprof/mapprof/analyze/history"
@@ -74,7 +75,7 @@ func WriteHistory(w io.Writer, h *history.History, o Options) error {
 }
 
 func historyGrid(h *history.History, sc *history.Scenario, o Options) *grid {
-	t := &grid{header: []string{"figure", "runs", "course", "first", "newest", "changes"}, left: map[int]bool{0: true, 2: true, 5: true},
+	t := &grid{header: []string{"figure", "runs", "course", "first", "newest", "range", "changes"}, left: map[int]bool{0: true, 2: true, 6: true},
 		bold: map[int]bool{}, color: o.Color}
 	phase := ""
 	for i := range sc.Series {
@@ -92,9 +93,17 @@ func historyGrid(h *history.History, sc *history.Scenario, o Options) *grid {
 		}
 		first, newest := s.Values[0], s.Values[len(s.Values)-1]
 		t.add(metricText(s.Figure, s.Unit), fmt.Sprint(len(s.Values)), course(s, courseWidth),
-			figureText(first.Median, first.Trials, s.Unit), figureText(newest.Median, newest.Trials, s.Unit), strings.Join(changes, ", "))
+			figureText(first.Median, first.Trials, s.Unit), figureText(newest.Median, newest.Trials, s.Unit), rangeText(s), strings.Join(changes, ", "))
 	}
 	return t
+}
+
+// rangeText is how far apart the runs of the newest level are.
+func rangeText(s *history.Series) string {
+	if s.Range == nil {
+		return model.None
+	}
+	return strconv.FormatFloat(100**s.Range, 'f', 2, 64) + "%"
 }
 
 var courseMarks = []rune("▁▂▃▄▅▆▇█")
