@@ -35,7 +35,8 @@ func boundRun(t *testing.T, dir string, n int) {
 	}
 	run := sampleRun()
 	run.Scenarios[0].ID = "a"
-	run.Scenarios[0].Trials[0].Phases = map[string]Stats{PhaseLimbo: {N: uint64(n)}}
+	limbo := map[string]Stats{PhaseLimbo: {N: uint64(n)}}
+	run.Scenarios[0].Phases, run.Scenarios[0].Trials[0].Phases = limbo, limbo
 	if err := w.Finish(run); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +158,7 @@ func TestFilesThatRunJSONDoesNotList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Finish(sampleRun()); err != nil {
+	if err := w.Finish(sampleRun()); err != nil { // as with --no-deaths
 		t.Fatal(err)
 	}
 	if _, err := Open(dir); err != nil {

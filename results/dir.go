@@ -299,7 +299,11 @@ func ReadRun(path string) (*Run, error) {
 	case errors.As(err, &schema):
 		return nil, fmt.Errorf("open run %s: %w", path, err)
 	case err != nil:
-		return nil, &CorruptError{File: name, Err: err}
+		corrupt := &CorruptError{File: name, Err: err}
+		if field := new(FieldError); errors.As(err, &field) {
+			corrupt.Hint = "no mapprof writes this"
+		}
+		return nil, corrupt
 	}
 	return run, nil
 }
@@ -327,33 +331,6 @@ func DecodeRun(data []byte) (*Run, error) {
 		return nil, err
 	}
 	return run, run.check()
-}
-
-func (r *Run) check() error {
-	if r.SchemaVersion >= 2 && r.Files == nil {
-		return errors.New("no files: it doesn't say which others it was written with")
-	}
-	if len(r.Targets) == 0 {
-		return errors.New("no targets")
-	}
-	seen := map[string]bool{}
-	for _, s := range r.Scenarios {
-		switch {
-		case s.ID == "":
-			return errors.New("a scenario has no id")
-		case seen[s.ID]:
-			return fmt.Errorf("scenario %q occurs twice", s.ID)
-		case s.TargetIx < 0 || s.TargetIx >= len(r.Targets):
-			return fmt.Errorf("scenario %q names target %d of %d", s.ID, s.TargetIx, len(r.Targets))
-		}
-		for _, t := range s.Trials {
-			if n := t.Phases[PhaseUpdateWait].N; t.Expedited > n {
-				return fmt.Errorf("scenario %q, trial %d: %d of %d update waits were expedited", s.ID, t.Index, t.Expedited, n)
-			}
-		}
-		seen[s.ID] = true
-	}
-	return nil
 }
 
 // Deaths calls f for every death, in the order of the file. A run without
@@ -396,6 +373,9 @@ func DecodeDeaths(r io.Reader, f func(d *Death) error) error {
 	for n := 1; sc.Scan(); n++ {
 		var death Death
 		if err := json.Unmarshal(sc.Bytes(), &death); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := death.check(); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 		if err := f(&death); err != nil {

@@ -16,14 +16,15 @@ import (
 )
 
 func sampleRun() *Run {
+	limbo := map[string]Stats{PhaseLimbo: {N: 2, P50NS: 15, P90NS: 15, P99NS: 15, MinNS: 13, MaxNS: 15, MeanNS: 14, SumNS: 28}}
 	target := Target{Kind: "vm", Accel: "tcg", Clock: "wall", CPUs: 2, Kernel: Kernel{Release: "6.12.117"}}
 	return &Run{
 		Tool: Tool{Name: "mapprof"}, Target: target, Targets: []Target{target},
 		Scenarios: []Scenario{{
 			ID: "churn/6.12.117/rcu", Workload: "churn", Kernel: "6.12.117", Loop: "closed",
 			Strategy: Strategy{Requested: "rcu", Observed: "rcu", Paths: map[string]uint64{"rcu": 2}},
-			Phases:   map[string]Stats{PhaseLimbo: {N: 2, P50NS: 15}},
-			Trials:   []Trial{{Puts: 2, Freed: 2, Expected: 2, Loss: map[string]uint64{}}},
+			Phases:   limbo,
+			Trials:   []Trial{{Puts: 2, Freed: 2, Expected: 2, Phases: limbo, Loss: map[string]uint64{}}},
 			Loss:     map[string]uint64{"ringbuf_full": 0},
 		}},
 		Loss: map[string]uint64{"ringbuf_full": 0}, Warnings: []string{},

@@ -21,6 +21,7 @@ func TestTraceShowsGracePeriods(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := &results.Run{Targets: []results.Target{{}}, Scenarios: []results.Scenario{{ID: "s", Trials: []results.Trial{{
+		Phases: map[string]results.Stats{results.PhaseLimbo: {N: 1}},
 		GracePeriods: []results.GracePeriod{
 			{Kind: "rcu", StartNS: 10, EndNS: 900},    // before the first put
 			{Kind: "rcu", StartNS: 900, EndNS: 2000},  // cut
