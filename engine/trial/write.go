@@ -187,7 +187,7 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 	if n := len(o.Pending); n > 0 {
 		tr.Pending = &results.Pending{N: uint64(n), MinNS: 1 << 62}
 		for _, d := range o.Pending {
-			age := o.AtNS - d.PutNS
+			age := max(0, o.AtNS-d.PutNS) // dropped after that moment, maybe
 			tr.Pending.MinNS, tr.Pending.MaxNS = min(tr.Pending.MinNS, age), max(tr.Pending.MaxNS, age)
 		}
 	}
