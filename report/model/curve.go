@@ -46,6 +46,7 @@ func curvesOf(dir *results.Dir) (map[string]map[string]*Curve, error) {
 	type key struct{ scenario, phase string }
 	merged := map[key]*hdrhistogram.Histogram{}
 	counted := map[key]map[int]bool{} // the trials that have values
+	exact := map[key]results.Stats{}
 	for i := range dir.Run.Scenarios {
 		s := &dir.Run.Scenarios[i]
 		for _, phase := range results.AllPhases() {
@@ -53,7 +54,7 @@ func curvesOf(dir *results.Dir) (map[string]map[string]*Curve, error) {
 				continue
 			}
 			k := key{s.ID, phase}
-			counted[k] = map[int]bool{}
+			counted[k], exact[k] = map[int]bool{}, s.Phases[phase]
 			for j := range s.Trials {
 				if t := &s.Trials[j]; t.Phases[phase].N > 0 {
 					counted[k][t.Index] = true
@@ -88,7 +89,7 @@ func curvesOf(dir *results.Dir) (map[string]map[string]*Curve, error) {
 		if out[k.scenario] == nil {
 			out[k.scenario] = map[string]*Curve{}
 		}
-		out[k.scenario][k.phase] = newCurve(h, dir.Run.Find(k.scenario).Phases[k.phase])
+		out[k.scenario][k.phase] = newCurve(h, exact[k])
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,16 +101,16 @@ func labelEntries(entries []*Entry, runs int, facetBy string) {
 	} else if facetBy == "" {
 		facetBy = FacetKernel
 	}
-	seen := map[string]bool{}
-	var series []string
+	varies := varying(all)
+	seen, next := map[string]bool{}, map[string]int{}
+	series := map[string]int{} // in the order in which they come
 	for i, e := range entries {
 		var label, line []string
 		for j, a := range all[i] {
-			varies := slices.ContainsFunc(all, func(o []attribute) bool { return o[j].value != a.value })
 			if a.name == facetBy {
 				e.Facet = a.value
 			}
-			if !varies || a.value == "" {
+			if !varies[j] || a.value == "" {
 				continue
 			}
 			label = append(label, a.text())
@@ -122,34 +123,46 @@ func labelEntries(entries []*Entry, runs int, facetBy string) {
 			e.Label = all[i][len(all[i])-1].value
 		}
 		// Equal labels are possible: of two runs with the same name, say.
-		for base, n := e.Label, 2; seen[e.Label]; n++ {
-			e.Label = base + " (" + strconv.Itoa(n) + ")"
+		for base := e.Label; seen[e.Label]; {
+			next[base] = max(next[base]+1, 2)
+			e.Label = base + " (" + strconv.Itoa(next[base]) + ")"
 		}
 		seen[e.Label] = true
 		e.Series = strings.Join(line, " · ")
 		if e.Series == "" {
 			e.Series = e.Label
 		}
-		if !slices.Contains(series, e.Series) {
-			series = append(series, e.Series)
+		ix, known := series[e.Series]
+		if !known {
+			ix = len(series)
+			series[e.Series] = ix
 		}
-	}
-	for _, e := range entries {
-		e.Color = colorOf(e.Series, slices.Index(series, e.Series))
+		e.Color = colorOf(e.Series, ix)
 	}
 }
 
-func paramNames(entries []*Entry) []string {
-	var names []string
-	for _, e := range entries {
-		for k := range e.Scenario.Params {
-			if !slices.Contains(names, k) {
-				names = append(names, k)
-			}
+// varying tells of each attribute whether the entries differ in it.
+func varying(all [][]attribute) []bool {
+	if len(all) == 0 {
+		return nil
+	}
+	out := make([]bool, len(all[0]))
+	for _, a := range all[1:] {
+		for j := range a {
+			out[j] = out[j] || a[j].value != all[0][j].value
 		}
 	}
-	slices.Sort(names)
-	return names
+	return out
+}
+
+func paramNames(entries []*Entry) []string {
+	names := map[string]bool{}
+	for _, e := range entries {
+		for k := range e.Scenario.Params {
+			names[k] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 func (e *Entry) attributes(kernel, run string, params []string) []attribute {

@@ -56,20 +56,18 @@ func limboHeadline(g *model.Group) string {
 		return g.Kernel() + ": no map was seen to be freed"
 	}
 	sort.SliceStable(list, func(a, b int) bool { return list[a].p50 > list[b].p50 })
-	text := g.Kernel() + ": a freed map stays in memory "
+	var times []string
 	for i, e := range list {
-		if i > 0 {
-			text += ", "
-		}
-		text += model.NoBreak(model.FormatDuration(float64(e.p50)))
+		t := model.NoBreak(model.FormatDuration(float64(e.p50)))
 		switch {
 		case e.n == 1:
-			text += model.NBSP + "(one" + model.NBSP + "death)"
+			t += model.NBSP + "(one" + model.NBSP + "death)"
 		case i == 0:
-			text += model.NBSP + "(p50)"
+			t += model.NBSP + "(p50)"
 		}
-		text += " with " + e.name
+		times = append(times, t+" with "+e.name)
 	}
+	text := g.Kernel() + ": a freed map stays in memory " + strings.Join(times, ", ")
 	last := list[len(list)-1]
 	switch {
 	case len(list) == 2 && last.p50 > 0:
