@@ -53,7 +53,8 @@ type Figure struct {
 var phaseBucketWidth = analyze.BucketWidth(results.HistogramDigits)
 
 // Figures of a trial as a whole: no phase or metric has them. Operations a
-// second are of closed loops; an open one's rate is asked for.
+// second are of closed loops; an open one's rate is asked for. They and deaths
+// for each operation are of workloads that time operations.
 const (
 	FigurePeakBytes           = "limbo/peak_bytes"
 	FigureByteSeconds         = "limbo/byte_seconds"
@@ -97,12 +98,7 @@ func FiguresOf(s *results.Scenario) ([]Figure, error) {
 				c.add(Figure{Name: FigureByteSecondsPerDeath, Unit: UnitByteSeconds}, t.Limbo.ByteSeconds/float64(t.Puts))
 			}
 		}
-		if s.Loop == results.LoopClosed && t.Ops > 0 && t.DurationNS > 0 {
-			c.add(Figure{Name: FigureOpsPerS, Unit: UnitOpsPerS, Better: BetterHigher}, float64(t.Ops)/(float64(t.DurationNS)/1e9))
-		}
-		if t.Ops > 0 && t.Puts > 0 {
-			c.add(Figure{Name: FigureDeathsPerOp, Unit: UnitPerOp}, float64(t.Puts)/float64(t.Ops))
-		}
+		c.throughput(s.Loop, &t)
 		for name, m := range t.Metrics {
 			c.metric(name, m)
 		}
@@ -118,6 +114,20 @@ func FiguresOf(s *results.Scenario) ([]Figure, error) {
 func Order(a, b string) int {
 	return cmp.Or(cmp.Compare(figureRank(a), figureRank(b)), strings.Compare(path.Dir(a), path.Dir(b)),
 		cmp.Compare(statisticRank(a), statisticRank(b)), strings.Compare(a, b))
+}
+
+// throughput is of workloads whose trial is one operation after the other: others
+// also set up and tear down in the time that they take.
+func (c *figureCollector) throughput(loop string, t *results.Trial) {
+	if t.Phases[results.PhaseOp].N == 0 || t.Ops == 0 {
+		return
+	}
+	if loop == results.LoopClosed && t.DurationNS > 0 {
+		c.add(Figure{Name: FigureOpsPerS, Unit: UnitOpsPerS, Better: BetterHigher}, float64(t.Ops)/(float64(t.DurationNS)/1e9))
+	}
+	if t.Puts > 0 {
+		c.add(Figure{Name: FigureDeathsPerOp, Unit: UnitPerOp}, float64(t.Puts)/float64(t.Ops))
+	}
 }
 
 func phaseNames(phases map[string]results.Stats) []string {

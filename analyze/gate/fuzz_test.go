@@ -17,7 +17,7 @@ func FuzzReadPolicy(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if err := p.check(); err != nil {
+		if err := p.Check(); err != nil {
 			t.Errorf("accepted what it rejects: %v", err)
 		}
 	})

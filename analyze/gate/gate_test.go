@@ -296,7 +296,7 @@ func TestDefaultPolicyBlocks(t *testing.T) {
 		"limbo/peak_bytes": {ActionBlock, 0.1, 0.1}, "limbo/byte_seconds_per_death": {ActionBlock, 0.01, 0.03},
 		"update_wait/p50": {ActionBlock, 0.005, 0.005}, "op/p99": {ActionBlock, 0.05, 0.05},
 		"throughput/ops_per_s": {ActionBlock, 0.01, 0.01}, "throughput/deaths_per_op": {ActionBlock, 0.01, 0.01},
-		"lookup.syscall/mean": {ActionBlock, 0.005, 0.005}, "lookup.syscall.function/p50": {ActionBlock, 0.005, 0.005},
+		"lookup.syscall/mean": {ActionBlock, 0.01, 0.01}, "probe.syscall/p50": {ActionBlock, 0.005, 0.005}, "probe.syscall/mean": {ActionAdvise, 0.02, 0.02}, "lookup.syscall.function/p50": {ActionBlock, 0.005, 0.005},
 		"create.zeroing/p50": {ActionBlock, 0.005, 0.005}, "free.vfree/p90": {ActionBlock, 0.02, 0.02},
 		"rcu_gp/p50": {ActionAdvise, 0.02, 0.02}, "free/p50": {ActionAdvise, 0.02, 0.02}, "limbo/max": {ActionAdvise, 0.02, 0.02},
 		"limbo/byte_seconds": {ActionAdvise, 0.02, 0.02}, "memory.held/p50": {ActionAdvise, 0.02, 0.02},

@@ -183,13 +183,14 @@ func ReadPolicy(r io.Reader) (Policy, error) {
 	if p.Rules == nil {
 		p.Rules = rules
 	}
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return p, fmt.Errorf("read policy: %w", err)
 	}
 	return p, nil
 }
 
-func (p *Policy) check() error {
+// Check makes the policy ready to be judged by, or says what is wrong with it.
+func (p *Policy) Check() error {
 	oneOf := func(what, value string, known ...string) error {
 		if slices.Contains(known, value) {
 			return nil

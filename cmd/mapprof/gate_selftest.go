@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,24 +23,27 @@ import (
 )
 
 // selfTestFlagNames mean nothing without --self-test.
-var selfTestFlagNames = []string{"kernel", "workloads", "pairs", "trials", "count", "synthetic", "jobs", "no-vm", "offline", "keep", "timeout"}
+var selfTestFlagNames = []string{"kernel", "workloads", "pairs", "minutes", "trials", "count", "synthetic", "simulate", "jobs", "no-vm", "offline", "keep", "timeout"}
 
 // selfTestFlags are those of mapprof gate --self-test.
 type selfTestFlags struct {
 	gatetest.SelfTest
-	kernel        string
-	noVM, offline bool
-	keep          string
-	timeout       time.Duration
+	kernel            string
+	minutes, simulate int
+	noVM, offline     bool
+	keep              string
+	timeout           time.Duration
 }
 
 func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kernel, "kernel", defaultKernel, "--self-test: kernel to boot")
-	fs.StringSliceVar(&f.Workloads, "workloads", []string{"churn", "lookup"}, "--self-test: what to run: churn,lookup")
-	fs.IntVar(&f.Pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs four times --trials boots of churn and three times of lookup")
+	fs.StringSliceVar(&f.Workloads, "workloads", gatetest.Workloads(), "--self-test: what to run: "+strings.Join(gatetest.Workloads(), ","))
+	fs.IntVar(&f.Pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs 7 times --trials boots of churn, three times of tasks-trace and of lookup")
+	fs.IntVar(&f.minutes, "minutes", 0, "--self-test: use this time for more pairs of real runs")
 	fs.IntVar(&f.Trials, "trials", 3, "--self-test: trials on each side of a pair")
-	fs.IntVar(&f.Count, "count", 60, "--self-test: operations in a trial of churn")
+	fs.IntVar(&f.Count, "count", 300, "--self-test: operations in a trial of churn")
 	fs.IntVar(&f.Synthetic, "synthetic", 200, "--self-test: pairs of each kind that are made up or drawn from real trials")
+	fs.IntVar(&f.simulate, "simulate", 0, "--self-test: only simulate so many pairs for each cell of a table of changes and scatters")
 	fs.IntVar(&f.Jobs, "jobs", min(4, runtime.NumCPU()), "--self-test: VMs at a time; the deterministic clock doesn't mind")
 	fs.BoolVar(&f.noVM, "no-vm", false, "--self-test: only made-up pairs; then it proves the arithmetic and not this machine")
 	fs.BoolVar(&f.offline, "offline", false, "--self-test: never use the network: only cached kernels")
@@ -47,11 +52,12 @@ func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 }
 
 func (f *selfTestFlags) check() error {
+	f.Time = time.Duration(f.minutes) * time.Minute
 	if err := f.Check(); err != nil {
 		return &usageError{err}
 	}
-	if f.timeout <= 0 {
-		return &usageError{errors.New("--timeout must be more than 0")}
+	if f.timeout <= 0 || f.simulate < 0 || f.simulate > 1e6 {
+		return &usageError{errors.New("--timeout must be more than 0, --simulate from 0 to 1000000")}
 	}
 	return nil
 }
@@ -59,6 +65,9 @@ func (f *selfTestFlags) check() error {
 func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, format string) error {
 	ctx, stop, cancel := withInterrupt(cmd.Context())
 	defer cancel()
+	if flags.simulate > 0 {
+		return simulateGate(ctx, cmd.OutOrStdout(), flags.simulate, format, stop)
+	}
 	dir := flags.keep
 	if dir == "" {
 		tmp, err := os.MkdirTemp("", "mapprof-self-test-")
@@ -73,8 +82,8 @@ func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, f
 	stderr := cmd.ErrOrStderr()
 	s := &flags.SelfTest
 	s.Policy, s.Dir = policy, dir
-	s.OnPair = func(done, of int, workload string) {
-		fmt.Fprintf(stderr, "self-test: %d of %d groups of pairs done (%s)\n", done, of, workload)
+	s.OnPair = func(done int, workload string) {
+		fmt.Fprintf(stderr, "self-test: %d groups of pairs done, of %d at least (%s)\n", done, s.Pairs*len(s.Workloads), workload)
 	}
 	s.OnWrongVerdict = func(kind string, v *gate.Verdict) {
 		fmt.Fprintf(stderr, "%s:\n", kind)
@@ -99,6 +108,16 @@ func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, f
 		}
 	}
 	return nil
+}
+
+func simulateGate(ctx context.Context, w io.Writer, pairs int, format string, stop <-chan struct{}) error {
+	ctx, cancel := task.UntilStopped(ctx, stop)
+	defer cancel()
+	cells, err := selftest.Simulate(ctx, pairs, 1)
+	if err != nil {
+		return err
+	}
+	return term.PrintSimulation(w, cells, format, term.OptionsFor(w, ""))
 }
 
 func printSelfTest(cmd *cobra.Command, rates []selftest.Rate, failure error, flags *selfTestFlags, format string) error {

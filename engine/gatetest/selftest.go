@@ -3,6 +3,7 @@
 package gatetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
@@ -26,9 +28,10 @@ const (
 	syntheticSpread = 0.0002 // what a deterministic clock is known to repeat to, doubled
 )
 
-// selfTestWorkload is a workload that real pairs are run of.
+// selfTestWorkload is a workload, with a strategy, that real pairs are run of.
 type selfTestWorkload struct {
 	name     string
+	workload string
 	strategy string
 	params   func(count int) map[string]string
 	kinds    []plantedKind
@@ -39,7 +42,13 @@ type plantedKind struct {
 	name  string
 	want  string
 	plant func(base *results.Run) map[string]string // the parameters that plant it; nil: nothing is
+	// strategy is what is planted instead: deaths go another way than they are
+	// said to.
+	strategy string
 }
+
+// unchanged says that nothing is planted.
+func (k *plantedKind) unchanged() bool { return k.plant == nil && k.strategy == "" }
 
 func plant(name, value string) func(*results.Run) map[string]string {
 	return func(*results.Run) map[string]string { return map[string]string{name: value} }
@@ -56,23 +65,36 @@ func Workloads() []string {
 
 var selfTestWorkloads = []selfTestWorkload{
 	{
-		name: "churn", strategy: results.StrategyRCU,
-		params: func(count int) map[string]string { return map[string]string{"count": fmt.Sprint(count)} },
+		name: "churn", workload: "churn", strategy: results.StrategyRCU,
+		params: churnParams,
 		kinds: []plantedKind{
-			{"churn, unchanged", gate.VerdictPass, nil},
-			{"churn, delay in the workload", gate.VerdictRegression, plant("inject-delay", "8000000")},
-			{"churn, longer-held reader", gate.VerdictRegression, plant("inject-reader", "24")},
+			{name: "churn, unchanged", want: gate.VerdictPass},
+			{name: "churn, delay in the workload", want: gate.VerdictRegression, plant: plant("inject-delay", "8000000")},
+			{name: "churn, every 50th operation slower", want: gate.VerdictRegression, plant: plant("inject-delay", "8000000/50")},
+			{name: "churn, longer-held reader", want: gate.VerdictRegression, plant: plant("inject-reader", "24")},
+			{name: "churn, bigger inner maps", want: gate.VerdictRegression, plant: plant("inner-entries", "32")},
+			{name: "churn, another path of deaths", want: gate.VerdictInconclusive, strategy: results.StrategyImmediate},
 		},
 	},
 	{
-		name: "lookup", strategy: results.StrategyNone,
+		name: "tasks-trace", workload: "churn", strategy: results.StrategyTasksTrace,
+		params: churnParams,
+		kinds: []plantedKind{
+			{name: "tasks-trace, unchanged", want: gate.VerdictPass},
+			{name: "tasks-trace, longer-held reader", want: gate.VerdictRegression, plant: plant("inject-reader", "24")},
+		},
+	},
+	{
+		name: "lookup", workload: "lookup", strategy: results.StrategyNone,
 		params: func(int) map[string]string { return map[string]string{"path": "syscall,helper", "count": "20480"} },
 		kinds: []plantedKind{
-			{"lookup, unchanged", gate.VerdictPass, nil},
-			{"lookup, +1 % instructions", gate.VerdictRegression, plantInLookups},
+			{name: "lookup, unchanged", want: gate.VerdictPass},
+			{name: "lookup, +1 % instructions", want: gate.VerdictRegression, plant: plantInLookups},
 		},
 	},
 }
+
+func churnParams(count int) map[string]string { return map[string]string{"count": fmt.Sprint(count)} }
 
 // plantInLookups makes every lookup longer by the planted share of what the
 // baseline's take.
@@ -87,7 +109,7 @@ func plantInLookups(base *results.Run) map[string]string {
 
 // plantedFlags make runs incomparable, which must not be how the gate finds
 // out.
-var plantedFlags = []string{"inject-delay", "inject-reader", "inject-instructions"}
+var plantedFlags = []string{"inject-delay", "inject-reader", "inject-instructions", "inner-entries"}
 
 // Run is one run of a self-test, on the deterministic clock.
 type Run struct {
@@ -104,11 +126,14 @@ type Run struct {
 // inconclusive.
 type SelfTest struct {
 	Workloads []string // of SelfTestWorkloads
-	Pairs     int      // of real runs, of each kind
-	Trials    int      // on each side of a pair
-	Count     int      // operations in a trial of churn
-	Synthetic int      // pairs of each kind that are made up or drawn from real trials
-	Jobs      int      // runs at a time
+	Pairs     int      // of real runs, of each kind; at least, where there is a Time
+	// Time is for more pairs: none begins that would end after it, if it took
+	// as long as those before.
+	Time      time.Duration
+	Trials    int // on each side of a pair
+	Count     int // operations in a trial of churn
+	Synthetic int // pairs of each kind that are made up or drawn from real trials
+	Jobs      int // runs at a time
 	Policy    gate.Policy
 	Dir       string // an existing directory for the runs
 	// Run makes a real run; nil: only made-up pairs, which prove the arithmetic
@@ -116,7 +141,7 @@ type SelfTest struct {
 	Run func(ctx context.Context, r Run) error
 	// OnPair is told of progress, OnWrongVerdict of each verdict that is not
 	// the one that is wanted. Called from one goroutine at a time.
-	OnPair         func(done, of int, workload string)
+	OnPair         func(done int, workload string)
 	OnWrongVerdict func(kind string, v *gate.Verdict)
 
 	mu        sync.Mutex                // of what follows
@@ -137,6 +162,8 @@ func (s *SelfTest) Check() error {
 		return errors.New("--count must be from 10 to 1000000")
 	case s.Synthetic < 1 || s.Synthetic > 100000:
 		return errors.New("--synthetic must be from 1 to 100000")
+	case s.Time < 0:
+		return errors.New("--minutes must not be less than 0")
 	case s.Jobs < 1 || s.Jobs > 1000:
 		return errors.New("--jobs must be from 1 to 1000")
 	case len(s.Workloads) == 0:
@@ -192,7 +219,14 @@ func (s *SelfTest) realPairs(ctx context.Context) error {
 	defer cancel(nil)
 	slots := make(chan struct{}, s.Jobs)
 	var wg sync.WaitGroup
-	for pair := range s.Pairs {
+	began := time.Now()
+	for pair := 0; ctx.Err() == nil; pair++ {
+		if pair >= s.Pairs {
+			wg.Wait()
+			if took := time.Since(began); took+took/time.Duration(pair) > s.Time {
+				break
+			}
+		}
 		for i := range selfTestWorkloads {
 			w := &selfTestWorkloads[i]
 			if !slices.Contains(s.Workloads, w.name) {
@@ -219,7 +253,7 @@ func (s *SelfTest) realPairs(ctx context.Context) error {
 func (s *SelfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) error {
 	seed := uint64(pair)*uint64(len(w.kinds)+1) + 1
 	base := filepath.Join(s.Dir, fmt.Sprintf("%s-pair%d-baseline", w.name, pair+1))
-	if err := s.make(ctx, w, seed, base, nil); err != nil {
+	if err := s.make(ctx, w, seed, base, w.strategy, nil); err != nil {
 		return err
 	}
 	run, err := s.keep(w, base)
@@ -232,10 +266,10 @@ func (s *SelfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) 
 		if kind.plant != nil {
 			planted = kind.plant(run)
 		}
-		if err := s.make(ctx, w, seed+uint64(i)+1, dir, planted); err != nil {
+		if err := s.make(ctx, w, seed+uint64(i)+1, dir, cmp.Or(kind.strategy, w.strategy), planted); err != nil {
 			return err
 		}
-		if kind.plant == nil {
+		if kind.unchanged() {
 			if _, err := s.keep(w, dir); err != nil {
 				return err
 			}
@@ -249,15 +283,15 @@ func (s *SelfTest) realPair(ctx context.Context, w *selfTestWorkload, pair int) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done++
-	s.OnPair(s.done, s.Pairs*len(s.Workloads), w.name)
+	s.OnPair(s.done, w.name)
 	return nil
 }
 
 // make makes one real run.
-func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, dir string, planted map[string]string) error {
+func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, dir, strategy string, planted map[string]string) error {
 	params := w.params(s.Count)
 	maps.Copy(params, planted)
-	return s.Run(ctx, Run{Workload: w.name, Strategy: w.strategy, Params: params, Planted: planted, Trials: s.Trials, Seed: seed, Dir: dir})
+	return s.Run(ctx, Run{Workload: w.workload, Strategy: strategy, Params: params, Planted: planted, Trials: s.Trials, Seed: seed, Dir: dir})
 }
 
 // count adds a verdict to its kind, and shows one that is wrong.
@@ -274,8 +308,8 @@ func (s *SelfTest) count(kind plantedKind, v *gate.Verdict) {
 	}
 }
 
-// judge gates two runs as if nothing had been planted: the parameter that
-// plants it would make them not comparable.
+// judge gates two runs as if nothing had been planted: the parameter or the
+// strategy that plants it would make them not comparable.
 func (s *SelfTest) judge(base, candidate string) (*gate.Verdict, error) {
 	_, inputs, err := compare.Open([]string{base, candidate})
 	if err != nil {
@@ -283,6 +317,7 @@ func (s *SelfTest) judge(base, candidate string) (*gate.Verdict, error) {
 	}
 	for _, in := range inputs {
 		for i := range in.Run.Scenarios {
+			in.Run.Scenarios[i].Strategy.Requested = inputs[0].Run.Scenarios[i].Strategy.Requested
 			for _, name := range plantedFlags {
 				delete(in.Run.Scenarios[i].Params, name)
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/analyze/synthetic"
@@ -49,7 +50,14 @@ func TestSelfTest(t *testing.T) {
 		}
 		saveMadeUp(t, run.Dir, factor, func(r *results.Run) {
 			maps.Copy(r.Scenarios[0].Params, run.Planted)
-			r.Scenarios[0].ID, r.Scenarios[0].Workload = run.Workload, run.Workload
+			s := &r.Scenarios[0]
+			s.ID, s.Workload, s.Strategy.Requested = run.Workload+"/"+run.Strategy, run.Workload, run.Strategy
+			if run.Strategy == results.StrategyImmediate {
+				for i := range s.Trials {
+					s.Trials[i].Paths = map[string]uint64{run.Strategy: s.Trials[i].Puts}
+				}
+				analyze.SumTrials(s)
+			}
 		})
 		return nil
 	}
@@ -68,7 +76,7 @@ func TestSelfTest(t *testing.T) {
 		}},
 	} {
 		s := &SelfTest{Workloads: Workloads(), Pairs: 2, Trials: 3, Synthetic: 10, Jobs: 2, Policy: gate.DefaultPolicy(), Dir: t.TempDir(),
-			Run: c.run, OnPair: func(int, int, string) {}, OnWrongVerdict: func(string, *gate.Verdict) {}}
+			Run: c.run, OnPair: func(int, string) {}, OnWrongVerdict: func(string, *gate.Verdict) {}}
 		rates, err := s.Do(t.Context())
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v", name, err)
@@ -76,8 +84,8 @@ func TestSelfTest(t *testing.T) {
 		if c.want != "" {
 			continue
 		}
-		// Two made up, five real, two drawn from each workload's, six cut.
-		if len(rates) != 17 {
+		// Two made up, ten real, two drawn from each workload's, seven cut.
+		if len(rates) != 25 {
 			t.Errorf("%s: %d rates", name, len(rates))
 		}
 		for _, r := range rates {

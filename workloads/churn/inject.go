@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -21,7 +22,7 @@ import (
 
 // addInjectFlags registers the two.
 func (c *Workload) addInjectFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&c.InjectDelay, "inject-delay", "", "rounds of an empty loop in every operation, for gate --self-test")
+	fs.StringVar(&c.InjectDelay, "inject-delay", "", "rounds of an empty loop in every operation, or with /N in every Nth, for gate --self-test")
 	fs.StringVar(&c.InjectReader, "inject-reader", "", "RCU readers that copy this many times 2 MiB before they end, for gate --self-test")
 	for _, name := range []string{"inject-delay", "inject-reader"} {
 		_ = fs.MarkHidden(name) // it exists
@@ -30,8 +31,20 @@ func (c *Workload) addInjectFlags(fs *pflag.FlagSet) {
 
 const maxHeldCopies = 1000
 
+// delay is what inject-delay asks for: so many rounds in each of so many
+// operations.
+type delay struct{ rounds, every uint64 }
+
+// of is how many rounds the operation of that number, from 0, gets.
+func (d delay) of(op uint64) uint64 {
+	if d.every > 1 && (op+1)%d.every != 0 {
+		return 0
+	}
+	return d.rounds
+}
+
 // injected returns the two as numbers; 0 is none.
-func (c *Workload) injected() (rounds, copies uint64, err error) {
+func (c *Workload) injected() (d delay, copies uint64, err error) {
 	number := func(flag, text string, most uint64) uint64 {
 		if text == "" || err != nil {
 			return 0
@@ -42,9 +55,10 @@ func (c *Workload) injected() (rounds, copies uint64, err error) {
 		}
 		return n
 	}
-	rounds = number("inject-delay", c.InjectDelay, 1<<32)
+	rounds, every, _ := strings.Cut(c.InjectDelay, "/")
+	d = delay{number("inject-delay", rounds, 1<<32), number("inject-delay", every, 1<<32)}
 	copies = number("inject-reader", c.InjectReader, maxHeldCopies)
-	return rounds, copies, err
+	return d, copies, err
 }
 
 const heldCopyBytes = 2 << 20

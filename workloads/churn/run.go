@@ -90,7 +90,7 @@ func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) 
 		if i.cfg.Rate > 0 {
 			start = intended
 		}
-		mapops.Spin(injected)
+		mapops.Spin(injected.of(op))
 		puts, err := i.operate(op, fresh)
 		took := time.Since(start)
 		res.LastPuts += puts

@@ -49,11 +49,12 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 		{Kind: "scenarios removed", BothSides: true, accepted: gate.DiffersScenarios, Note: "all; of either side"},
 		{Kind: "metrics removed", BothSides: true, accepted: gate.DiffersFigures},
 		{Kind: "marked partial", BothSides: true, Note: "the run, one trial; of either side"},
+		{Kind: "throughput −10 %", Want: gate.VerdictRegression, Note: "the same, in more time; of the candidate"},
 	}
 	if n := len(whole.Scenarios); n > 1 {
 		kinds[2].Note = fmt.Sprintf("one of %d, all; of either side", n)
 	}
-	copies, trials, scenarios, metrics, partial := &kinds[0], &kinds[1], &kinds[2], &kinds[3], &kinds[4]
+	copies, trials, scenarios, metrics, partial, slower := &kinds[0], &kinds[1], &kinds[2], &kinds[3], &kinds[4], &kinds[5]
 	c.add(copies, "nothing", func(*results.Run) {})
 	c.add(scenarios, "all scenarios", func(r *results.Run) { r.Scenarios = nil })
 	c.add(partial, "the end of the run", func(r *results.Run) { r.Partial = true })
@@ -61,6 +62,13 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 		s := &whole.Scenarios[i]
 		if len(whole.Scenarios) > 1 {
 			c.add(scenarios, "scenario "+s.ID, func(r *results.Run) { r.Scenarios = slices.Delete(r.Scenarios, i, i+1) })
+		}
+		if s.Loop == results.LoopClosed {
+			c.add(slower, s.ID, func(r *results.Run) {
+				for j := range r.Scenarios[i].Trials {
+					r.Scenarios[i].Trials[j].DurationNS = r.Scenarios[i].Trials[j].DurationNS * 10 / 9
+				}
+			})
 		}
 		for _, j := range someTrials(len(s.Trials)) {
 			name := fmt.Sprintf("trial %d of %s", j, s.ID)

@@ -50,6 +50,10 @@ func (r *Rate) Count(v *gate.Verdict) {
 	}
 }
 
+// Interval is the exact 95 % confidence interval of a rate of which n of the
+// pairs were seen.
+func (r *Rate) Interval(n int) (lo, hi float64) { return analyze.ExactInterval(n, r.Pairs, 0.95) }
+
 // Hits is how many verdicts were the one that is wanted.
 func (r *Rate) Hits() int {
 	switch r.Want {
