@@ -114,6 +114,43 @@ func TestIntervalCovers(t *testing.T) {
 	}
 }
 
+// TestTurns: the signed ranks of pairs, by Wilcoxon's table, and what their bounds
+// miss, with a drift that both sides share.
+func TestTurns(t *testing.T) {
+	for _, c := range []struct {
+		n, k int
+		want float64
+	}{{5, 0, 1. / 32}, {10, 10, 43. / 1024}, {10, 11, 54. / 1024}, {8, 36, 1}, {60, 0, 0}, {60, 915, 0.5}} {
+		if got := signedRankTail(c.n, c.k); math.Abs(got-c.want) > 2e-3 || c.n <= 10 && math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("%d pairs, %d: %v, want %v", c.n, c.k, got, c.want)
+		}
+	}
+	const rounds, alpha, shift = 4000, 0.05, 3.
+	r := rand.New(rand.NewPCG(8, 9))
+	low, high, width := 0, 0, 0.
+	for range rounds {
+		base, other := make([]float64, 12), make([]float64, 12)
+		for i := range base {
+			drift := 20 * r.NormFloat64()
+			base[i], other[i] = 100+drift+r.NormFloat64(), 100+drift+shift+r.NormFloat64()
+		}
+		i := NewPairedChange(&Figure{Values: base}, &Figure{Values: other}).Interval(1 - alpha)
+		width += (*i.Hi - *i.Lo) / rounds
+		if *i.Lo > shift {
+			low++
+		}
+		if *i.Hi < shift {
+			high++
+		}
+	}
+	if low > 250 || high > 250 || width > 2.5 {
+		t.Errorf("%d and %d of %d bounds are wrong; they are %v apart", low, high, rounds, width)
+	}
+	if n := NewPairedChange(&Figure{Values: []float64{1}}, &Figure{Values: []float64{2}}).LeastTrials(0.001); n != 10 {
+		t.Errorf("%d turns", n)
+	}
+}
+
 // TestPAboveOfTies: trials that don't vary at all prove nothing by that alone.
 func TestPAboveOfTies(t *testing.T) {
 	five, seven := []float64{5, 5, 5}, []float64{7, 7, 7}

@@ -53,6 +53,9 @@ type Options struct {
 	Threshold float64 // relative; 0: by the clock
 	// Force compares what isn't comparable, and says so.
 	Force bool
+	// Turns says that trials of one index ran in one turn: Change is of pairs
+	// then, on a wall clock.
+	Turns bool
 }
 
 // Comparison is the whole table: for every group of scenarios the first side
@@ -216,7 +219,7 @@ func compareGroup(g matched, o Options) (Group, error) {
 		base := figures[0][f.Name]
 		row := Row{Metric: f.Name, Unit: f.Unit, Better: f.Better, Samples: f.Samples, Base: base.center(out.Deterministic)}
 		for _, other := range figures[1:] {
-			cell, err := compareFigure(base, other[f.Name], out.Deterministic)
+			cell, err := compareFigure(base, other[f.Name], out.Deterministic, o.Turns)
 			if err != nil {
 				return out, fmt.Errorf("%s: %w", safetext.Name(f.Name), err)
 			}
@@ -239,7 +242,7 @@ func insertFigure(order []Figure, f Figure) []Figure {
 	return slices.Insert(order, at, f)
 }
 
-func compareFigure(a, b Figure, deterministic bool) (Cell, error) {
+func compareFigure(a, b Figure, deterministic, turns bool) (Cell, error) {
 	cell := Cell{Center: b.center(deterministic)}
 	if len(a.Values) == 0 || len(b.Values) == 0 {
 		cell.Effect = EffectAbsent
@@ -258,6 +261,9 @@ func compareFigure(a, b Figure, deterministic bool) (Cell, error) {
 	}
 	cell.Test, cell.Method = t, t.Method
 	cell.Trials = NewChange(&a, &b, deterministic)
+	if turns && !deterministic && slices.Equal(a.TrialIndexes, b.TrialIndexes) {
+		cell.Trials = NewPairedChange(&a, &b)
+	}
 	interval := cell.Trials.Interval(confidence)
 	cell.Change = &interval
 	center := a.center(false).Median

@@ -20,6 +20,8 @@ const (
 	// MethodSpread holds the difference of the centres against the spread
 	// that was measured between trials: for a deterministic clock.
 	MethodSpread = "spread"
+	// MethodSignedRank ranks the differences within turns.
+	MethodSignedRank = "signed-rank"
 )
 
 const confidence = 0.95

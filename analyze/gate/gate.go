@@ -88,6 +88,11 @@ func Inconclusive(baseline, candidate string, reasons ...string) *Verdict {
 // candidate, or nil. Whatever is wrong with the runs makes the verdict
 // inconclusive: missing data never passes.
 func Judge(baseline, candidate compare.Input, confirm *compare.Input, p Policy) *Verdict {
+	return judge(baseline, candidate, confirm, p, false)
+}
+
+// judge judges; turns says that the trials of both took turns.
+func judge(baseline, candidate compare.Input, confirm *compare.Input, p Policy, turns bool) *Verdict {
 	v := Inconclusive(baseline.Name, candidate.Name)
 	for _, in := range []compare.Input{baseline, candidate} {
 		v.Reasons = append(v.Reasons, notEvidence(in, p)...)
@@ -98,7 +103,7 @@ func Judge(baseline, candidate compare.Input, confirm *compare.Input, p Policy) 
 	if len(v.Reasons) > 0 {
 		return v
 	}
-	c, err := compare.Runs([]compare.Input{baseline, candidate}, compare.Options{})
+	c, err := compare.Runs([]compare.Input{baseline, candidate}, compare.Options{Turns: turns})
 	if err != nil {
 		var incomparable *compare.IncomparableError
 		if errors.As(err, &incomparable) {
@@ -303,6 +308,9 @@ func (o *openCheck) measure() {
 		return // absent, or in another unit
 	}
 	out.Margin.Value = max(out.Margin.Absolute, out.Margin.Relative*math.Abs(out.Base.Median), 2*change.Step())
+	if change.Paired() {
+		out.Method = compare.MethodSignedRank
+	}
 	interval := change.Interval(1 - out.Margin.PassAlpha)
 	out.Change = &interval
 	p := change.PAbove(out.Margin.Value)
@@ -446,7 +454,7 @@ func (g *gate) confirm(baseline compare.Input, second *compare.Input) {
 	var again *Verdict
 	for i := range g.verdict.Checks {
 		c := &g.verdict.Checks[i]
-		if c.Action != ActionBlock || c.Result != VerdictRegression || c.Method != compare.MethodMannWhitney {
+		if c.Action != ActionBlock || c.Result != VerdictRegression || c.Method == compare.MethodSpread {
 			continue
 		}
 		if second == nil {

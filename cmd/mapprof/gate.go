@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
@@ -18,6 +19,7 @@ import (
 // gateFlags are the flags of mapprof gate.
 type gateFlags struct {
 	baseline, candidate, confirm string
+	by, kernel, strategy         string // of one run
 	policy, junit, format        string
 	printPolicy, selfTest        bool
 	self                         selfTestFlags
@@ -26,7 +28,7 @@ type gateFlags struct {
 func newGateCmd() *cobra.Command {
 	var flags gateFlags
 	cmd := &cobra.Command{
-		Use:   "gate --baseline A --candidate B",
+		Use:   "gate {--baseline A --candidate B | RUN --by kernel --baseline-kernel NAME}",
 		Short: "Judge a run against a baseline, with an exit code for CI",
 		Long: `Judge a run against a baseline. The exit code is the verdict: 0 pass,
 3 regression, 4 inconclusive (missing data, too few trials, too much lost, or
@@ -35,6 +37,12 @@ runs that aren't comparable), 1 failure, 2 usage. Missing data never passes.
   mapprof run --workload churn --kernel ./before --clock icount --trials 3 -o a
   mapprof run --workload churn --kernel ./after  --clock icount --trials 3 -o b
   mapprof gate --baseline a --candidate b --junit gate.xml
+
+Two kernels or strategies of one run took turns, which suits a wall clock; they
+are compared in pairs, turn by turn:
+
+  mapprof run --workload churn --kernel ./before --kernel ./after --trials 20 -o ab
+  mapprof gate ab --by kernel --baseline-kernel ./before
 
 A pass says that every metric that blocks was shown not to be worse than its
 limit; a regression, that one was shown to be worse. Without --policy these block
@@ -60,9 +68,9 @@ In a GitHub workflow the verdict is also the step's summary and annotations.
 
 --self-test proves the gate where it runs: unchanged pairs must pass, planted
 slowdowns must fail, a run of which a part is missing must be inconclusive.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := flags.check(cmd); err != nil {
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flags.check(cmd, args); err != nil {
 				return err
 			}
 			policy, err := gate.OpenPolicy(flags.policy)
@@ -74,7 +82,7 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 			case flags.selfTest:
 				return runSelfTest(cmd, &flags.self, policy, flags.format)
 			}
-			return runGate(cmd, &flags, policy)
+			return runGate(cmd, &flags, args, policy)
 		},
 	}
 	fs := cmd.Flags()
@@ -82,6 +90,9 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 	fs.StringVar(&flags.baseline, "baseline", "", "run directory to judge against")
 	fs.StringVar(&flags.candidate, "candidate", "", "run directory to judge")
 	fs.StringVar(&flags.confirm, "confirm", "", "second run of the candidate, where the policy wants regressions confirmed")
+	fs.StringVar(&flags.by, "by", "", "judge one side of a single run against the other: kernel or strategy")
+	fs.StringVar(&flags.kernel, "baseline-kernel", "", "with --by kernel: the one to judge against")
+	fs.StringVar(&flags.strategy, "baseline-strategy", "", "with --by strategy: the one to judge against")
 	fs.StringVar(&flags.policy, "policy", "", "what to judge by, a YAML file")
 	fs.BoolVar(&flags.printPolicy, "print-policy", false, "print what would be judged by, as a policy file, and end")
 	fs.StringVar(&flags.junit, "junit", "", "also write JUnit XML to this file")
@@ -91,17 +102,17 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 	return cmd
 }
 
-func (f *gateFlags) check(cmd *cobra.Command) error {
+func (f *gateFlags) check(cmd *cobra.Command, args []string) error {
 	if err := checkFormat(f.format, term.Formats()...); err != nil {
 		return err
 	}
 	if f.selfTest {
-		for _, name := range []string{"baseline", "candidate", "confirm", "junit"} {
-			if cmd.Flags().Changed(name) {
+		for _, name := range []string{"baseline", "candidate", "confirm", "junit", "by"} {
+			if cmd.Flags().Changed(name) || len(args) > 0 {
 				return &usageError{fmt.Errorf("--self-test makes its own runs (leave out --%s)", name)}
 			}
 		}
-		if f.format != "table" && f.format != "json" {
+		if f.format != "table" && f.format != "json" && f.self.simulate == 0 {
 			return &usageError{errors.New("--self-test prints table or json")}
 		}
 		return f.self.check()
@@ -111,14 +122,37 @@ func (f *gateFlags) check(cmd *cobra.Command) error {
 			return &usageError{fmt.Errorf("--%s is for --self-test", name)}
 		}
 	}
-	if (f.baseline == "" || f.candidate == "") && !f.printPolicy {
-		return &usageError{errors.New("gate needs --baseline DIR and --candidate DIR (or --self-test)")}
+	two, one := f.baseline != "" || f.candidate != "" || f.confirm != "", len(args) > 0 || f.by != "" || f.kernel != "" || f.strategy != ""
+	switch {
+	case f.printPolicy:
+	case one && (two || len(args) == 0 || f.side() == ""):
+		return &usageError{errors.New("one run is judged by RUN --by kernel --baseline-kernel NAME, or RUN --by strategy --baseline-strategy NAME")}
+	case !one && (f.baseline == "" || f.candidate == ""):
+		return &usageError{errors.New("gate needs --baseline DIR and --candidate DIR (or RUN --by kernel, or --self-test)")}
 	}
 	return nil
 }
 
-func runGate(cmd *cobra.Command, flags *gateFlags, policy gate.Policy) error {
-	v := gate.JudgeRuns(flags.baseline, flags.candidate, flags.confirm, policy)
+// side is the name of the side of one run that is judged against.
+func (f *gateFlags) side() string {
+	switch {
+	case f.by == compare.ByKernel && f.strategy == "":
+		return f.kernel
+	case f.by == compare.ByStrategy && f.kernel == "":
+		return f.strategy
+	}
+	return ""
+}
+
+func (f *gateFlags) judge(args []string, policy gate.Policy) *gate.Verdict {
+	if len(args) == 0 {
+		return gate.JudgeRuns(f.baseline, f.candidate, f.confirm, policy)
+	}
+	return gate.JudgeTurns(args[0], f.by, f.side(), policy)
+}
+
+func runGate(cmd *cobra.Command, flags *gateFlags, args []string, policy gate.Policy) error {
+	v := flags.judge(args, policy)
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	errs := []error{term.PrintVerdict(stdout, v, flags.format, term.OptionsFor(stdout, ""))}
 	if flags.junit != "" {

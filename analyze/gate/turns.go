@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/results"
+)
+
+// JudgeTurns judges one side of a run against the other: its two kernels
+// (compare.ByKernel) or strategies (compare.ByStrategy), of which the one of that
+// name is the baseline. Their trials took turns, and on a wall clock are compared
+// in pairs. A kernel's name is its release or what was given to --kernel. A run
+// that can't be read, or has not two such sides, is inconclusive.
+func JudgeTurns(path, by, baseline string, p Policy) *Verdict {
+	_, in, err := compare.Open([]string{path})
+	if err != nil {
+		return Inconclusive(baseline, path, err.Error())
+	}
+	run := in[0].Run
+	var sides [2]compare.Input
+	var names []string
+	found := false
+	for i := range run.Scenarios {
+		s := &run.Scenarios[i]
+		name, also := s.Strategy.Requested, ""
+		if by == compare.ByKernel {
+			name, also = s.KernelName(), run.Targets[s.TargetIx].Kernel.Requested
+		}
+		if !slices.Contains(names, safetext.Name(name)) {
+			names = append(names, safetext.Name(name))
+		}
+		side := 1
+		if name == baseline || also == baseline && also != "" {
+			side, found = 0, true
+		}
+		if sides[side].Run == nil {
+			part := *run
+			// They are not one run held against itself.
+			part.Started, part.Scenarios = time.Time{}, nil
+			sides[side] = compare.Input{Name: name, Run: &part}
+		}
+		sides[side].Run.Scenarios = append(sides[side].Run.Scenarios, *s)
+	}
+	have := safetext.Name(path) + " has " + strings.Join(names, ", ")
+	switch {
+	case !found:
+		return Inconclusive(baseline, path, fmt.Sprintf("the run has no %s %s: %s", by, safetext.Name(baseline), have))
+	case len(names) != 2 || sides[1].Run == nil:
+		return Inconclusive(baseline, path, fmt.Sprintf("two of a %s can be judged in one run: %s", by, have))
+	}
+	if by == compare.ByStrategy {
+		// What two strategies differ in is no reason against judging them.
+		p.Accept = append(slices.Clone(p.Accept), DiffersStrategy, DiffersFigures)
+		for i := range sides[1].Run.Scenarios {
+			sides[1].Run.Scenarios[i].Strategy.Requested = sides[0].Run.Scenarios[0].Strategy.Requested
+		}
+	}
+	v := judge(sides[0], sides[1], nil, p, true)
+	v.Notes = append(v.Notes, turnsNote(run))
+	return v
+}
+
+func turnsNote(run *results.Run) string {
+	if len(run.Targets) > 0 && results.Deterministic(run.Targets[0].Clock) {
+		return "the two sides took turns, which the deterministic clock doesn't mind"
+	}
+	return "the two sides took turns: changes are of pairs of trials, within a turn (signed ranks)"
+}
