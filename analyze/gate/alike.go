@@ -241,7 +241,7 @@ func (s *sides) paths() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if a, b := share[0][name], share[1][name]; math.Abs(a-b) > sameShare {
+		if a, b := share[0][name], share[1][name]; math.Abs(a-b) > sameShare+1e-9 { // 1 - 0.99 is not 0.01
 			s.differ(DiffersStrategy, "%.3g %% of %s in the baseline, %.3g %% in the candidate", 100*a, name, 100*b)
 		}
 	}

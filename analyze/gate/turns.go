@@ -17,7 +17,8 @@ import (
 // (compare.ByKernel) or strategies (compare.ByStrategy), of which the one of that
 // name is the baseline. Their trials took turns, and on a wall clock are compared
 // in pairs. A kernel's name is its release or what was given to --kernel. A run
-// that can't be read, or has not two such sides, is inconclusive.
+// that can't be read, or has not two such sides, is inconclusive. Nothing needs to
+// be confirmed by a second run.
 func JudgeTurns(path, by, baseline string, p Policy) *Verdict {
 	_, in, err := compare.Open([]string{path})
 	if err != nil {
@@ -55,6 +56,7 @@ func JudgeTurns(path, by, baseline string, p Policy) *Verdict {
 	case len(names) != 2 || sides[1].Run == nil:
 		return Inconclusive(baseline, path, fmt.Sprintf("two of a %s can be judged in one run: %s", by, have))
 	}
+	p.Confirm = false // a turn after the other is what a second run would show
 	if by == compare.ByStrategy {
 		// What two strategies differ in is no reason against judging them.
 		p.Accept = append(slices.Clone(p.Accept), DiffersStrategy, DiffersFigures)

@@ -54,7 +54,7 @@ func drifting(t *testing.T, clock string, turns int, kernel, strategy float64) s
 	return dir
 }
 
-const felt = dedicated + "rules: [{metrics: [felt/mean], relative: 5%, action: block}]"
+const felt = dedicated + "confirm: true\nrules: [{metrics: [felt/mean], relative: 5%, action: block}]"
 
 func TestJudgeTurns(t *testing.T) {
 	for _, c := range []struct {
