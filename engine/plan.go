@@ -33,6 +33,11 @@ type Plan struct {
 	// Stop, when closed, ends the run early; what there is is kept.
 	Stop     <-chan struct{}
 	Progress Progress
+	// Decided, if any, is asked after each turn, of which there are Trials at
+	// most, and ends the run: what there is then is all of it. It is asked Looks
+	// times in earnest, which run.json keeps.
+	Decided func(run *results.Run, turns int) bool
+	Looks   int
 }
 
 // stopped tells whether Stop is closed.

@@ -48,7 +48,7 @@ type planned struct {
 func Run(ctx context.Context, p Plan) (*results.Run, error) {
 	r := &runner{Plan: p, summer: analyze.NewSummer(), result: &results.Run{
 		Tool: trial.ToolInfo(), Host: trial.HostInfo(), Command: p.Command,
-		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{},
+		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{}, Looks: p.Looks,
 	}}
 	return r.run(ctx)
 }
@@ -118,6 +118,9 @@ func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 		done++
 		if r.timedOut {
 			failure = fmt.Errorf("%s: %w", plan[i].label, r.errTimedOut())
+			break
+		}
+		if perTurn := len(plan) / r.Trials; r.Decided != nil && done%perTurn == 0 && r.Decided(r.result, done/perTurn) {
 			break
 		}
 	}

@@ -31,6 +31,9 @@ type Run struct {
 	Partial       bool       `json:"partial"`
 	PartialReason string     `json:"partial_reason,omitempty"`
 	Scenarios     []Scenario `json:"scenarios"`
+	// Looks is how many times it was planned to look at the run whether a gate
+	// decides, so that it could end; 0: it did what it was asked for.
+	Looks int `json:"looks,omitempty"`
 	// Stacks are the symbolised kernel stacks of who dropped last references,
 	// innermost frame first, by StackID.
 	Stacks map[string][]Frame `json:"stacks,omitempty"`

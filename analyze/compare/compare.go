@@ -260,9 +260,10 @@ func compareFigure(a, b Figure, deterministic, turns bool) (Cell, error) {
 		return cell, err
 	}
 	cell.Test, cell.Method = t, t.Method
-	cell.Trials = NewChange(&a, &b, deterministic)
 	if turns && !deterministic && slices.Equal(a.TrialIndexes, b.TrialIndexes) {
 		cell.Trials = NewPairedChange(&a, &b)
+	} else {
+		cell.Trials = NewChange(&a, &b, deterministic)
 	}
 	interval := cell.Trials.Interval(confidence)
 	cell.Change = &interval

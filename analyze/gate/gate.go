@@ -116,6 +116,10 @@ func judge(baseline, candidate compare.Input, confirm *compare.Input, p Policy, 
 		return v
 	}
 	v.Notes = append(v.Notes, c.Warnings...)
+	p, looks := p.perLook(baseline.Run, candidate.Run)
+	if looks > 1 {
+		v.Notes = append(v.Notes, fmt.Sprintf("%d looks were planned whether this is decided: each has a part of the levels", looks))
+	}
 	g := &gate{verdict: v, policy: p, hits: make([]bool, len(p.Rules))}
 	inputs := []compare.Input{baseline, candidate}
 	g.missing(c, inputs)

@@ -24,7 +24,11 @@ func JudgeTurns(path, by, baseline string, p Policy) *Verdict {
 	if err != nil {
 		return Inconclusive(baseline, path, err.Error())
 	}
-	run := in[0].Run
+	return judgeTurns(in[0], by, baseline, p)
+}
+
+func judgeTurns(in compare.Input, by, baseline string, p Policy) *Verdict {
+	run := in.Run
 	var sides [2]compare.Input
 	var names []string
 	found := false
@@ -49,12 +53,12 @@ func JudgeTurns(path, by, baseline string, p Policy) *Verdict {
 		}
 		sides[side].Run.Scenarios = append(sides[side].Run.Scenarios, *s)
 	}
-	have := safetext.Name(path) + " has " + strings.Join(names, ", ")
+	have := safetext.Name(in.Name) + " has " + strings.Join(names, ", ")
 	switch {
 	case !found:
-		return Inconclusive(baseline, path, fmt.Sprintf("the run has no %s %s: %s", by, safetext.Name(baseline), have))
+		return Inconclusive(baseline, in.Name, fmt.Sprintf("the run has no %s %s: %s", by, safetext.Name(baseline), have))
 	case len(names) != 2 || sides[1].Run == nil:
-		return Inconclusive(baseline, path, fmt.Sprintf("two of a %s can be judged in one run: %s", by, have))
+		return Inconclusive(baseline, in.Name, fmt.Sprintf("two of a %s can be judged in one run: %s", by, have))
 	}
 	p.Confirm = false // a turn after the other is what a second run would show
 	if by == compare.ByStrategy {
@@ -64,9 +68,14 @@ func JudgeTurns(path, by, baseline string, p Policy) *Verdict {
 			sides[1].Run.Scenarios[i].Strategy.Requested = sides[0].Run.Scenarios[0].Strategy.Requested
 		}
 	}
-	v := judge(sides[0], sides[1], nil, p, true)
+	v := JudgeSides(sides[0], sides[1], p)
 	v.Notes = append(v.Notes, turnsNote(run))
 	return v
+}
+
+// JudgeSides is Judge of two sides whose trials of one index ran in one turn.
+func JudgeSides(baseline, candidate compare.Input, p Policy) *Verdict {
+	return judge(baseline, candidate, nil, p, true)
 }
 
 func turnsNote(run *results.Run) string {

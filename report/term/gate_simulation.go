@@ -45,7 +45,11 @@ func simulationGrid(cells []selftest.Cell, o Options) *grid {
 	for i := range cells {
 		c := &cells[i]
 		rate := func(n int) string { return fmt.Sprintf("%s (%s)", share(n, c.Pairs), intervalOf(&c.Rate, n)) }
-		g.add(c.Clock, percent(c.Margin), strconv.Itoa(c.Trials), percent(c.Scatter), percent(c.Change), strconv.Itoa(c.Pairs),
+		trials := strconv.Itoa(c.Trials)
+		if c.MostTurns > 0 {
+			trials += fmt.Sprintf(" to %d, %.0f on average", c.MostTurns, c.MeanTurns)
+		}
+		g.add(c.Clock, percent(c.Margin), trials, percent(c.Scatter), percent(c.Change), strconv.Itoa(c.Pairs),
 			rate(c.Pass), rate(c.Inconclusive), rate(c.Regression))
 	}
 	return g

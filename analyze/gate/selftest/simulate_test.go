@@ -39,6 +39,33 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
+// TestSimulateTurns: to look again and again doesn't make it err more often.
+func TestSimulateTurns(t *testing.T) {
+	const pairs = 60
+	cells, err := SimulateTurns(t.Context(), pairs, 1)
+	if err != nil || len(cells) != 3*4 {
+		t.Fatalf("%d cells, %v", len(cells), err)
+	}
+	for _, c := range cells {
+		t.Logf("%+v", c)
+		// 5 % of 60 are 3, 9 would be chance once in a thousand times.
+		switch {
+		case c.Change == c.Margin && c.Pass > 9:
+			t.Errorf("a change as large as the margin passes: %+v", c)
+		case c.Change <= c.Margin && c.Regression > 2:
+			t.Errorf("no more than the margin is a regression: %+v", c)
+		case c.Change == 2*c.Margin && c.Pass > 1:
+			t.Errorf("twice the margin passes: %+v", c)
+		case c.Change == 0 && c.Scatter <= 0.05 && c.Pass < pairs*9/10:
+			t.Errorf("no change doesn't pass: %+v", c)
+		case c.Change == 2*c.Margin && c.Scatter <= 0.05 && c.Regression < pairs*9/10:
+			t.Errorf("twice the margin is not found: %+v", c)
+		case c.MeanTurns < float64(c.Trials) || c.MeanTurns > mostTurns:
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
 // TestRateInterval: R's binom.test gives these.
 func TestRateInterval(t *testing.T) {
 	for _, c := range []struct {
