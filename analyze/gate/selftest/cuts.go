@@ -63,7 +63,7 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 		if len(whole.Scenarios) > 1 {
 			c.add(scenarios, "scenario "+s.ID, func(r *results.Run) { r.Scenarios = slices.Delete(r.Scenarios, i, i+1) })
 		}
-		if s.Loop == results.LoopClosed {
+		if s.Loop == results.LoopClosed && len(s.Trials) > 0 && s.Trials[0].Phases[results.PhaseOp].N > 0 { // the workload times operations
 			c.add(slower, s.ID, func(r *results.Run) {
 				for j := range r.Scenarios[i].Trials {
 					r.Scenarios[i].Trials[j].DurationNS = r.Scenarios[i].Trials[j].DurationNS * 10 / 9

@@ -49,6 +49,9 @@ func TestCutRun(t *testing.T) {
 			if k.Kind == "scenarios removed" && len(k.Cuts) != 3 {
 				t.Errorf("%s: %d cuts of scenarios", name, len(k.Cuts))
 			}
+			if len(k.Cuts) == 0 {
+				t.Errorf("%s: nothing of %s", name, k.Kind)
+			}
 			for _, cut := range k.Cuts {
 				want := k.Want
 				switch {
