@@ -49,20 +49,7 @@ limit; a regression, that one was shown to be worse. Without --policy these bloc
 on the deterministic clock, by the limits that --print-policy shows: medians,
 means and tails of ` + strings.Join(results.FeltPhases(), ", ") + `, and of what lookup and bigarray time,
 memory in limbo, and throughput. All that a wall clock measured only advises. A
-policy says otherwise:
-
-  version: 1
-  host: dedicated          # what a wall clock measures here may block
-  accept: [probes]         # ways in which the two sides may differ in kind
-  rules:
-    - metrics: [limbo/p50, "update_wait/*"]
-      relative: 5%         # no more than this worse,
-      absolute: 100us      # or than this
-      action: block        # or advise
-    - metrics: ["**"]
-      relative: 10%
-      action: advise
-      optional: true
+policy file may say otherwise (docs/ci.md).
 
 In a GitHub workflow the verdict is also the step's summary and annotations.
 

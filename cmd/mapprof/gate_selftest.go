@@ -117,11 +117,6 @@ func simulateGate(ctx context.Context, w io.Writer, pairs int, format string, st
 	if err != nil {
 		return err
 	}
-	inTurns, err := selftest.SimulateTurns(ctx, pairs, 1)
-	if err != nil {
-		return err
-	}
-	cells = append(cells, inTurns...)
 	return term.PrintSimulation(w, cells, format, term.OptionsFor(w, ""))
 }
 

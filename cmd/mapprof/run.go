@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze/compare"
-	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
@@ -33,19 +32,16 @@ import (
 // runFlags are the flags of mapprof run.
 type runFlags struct {
 	targetflags.Flags
-	untilDecided             bool
-	maxTrials                int
-	kernel, strategy, policy string // to decide by
-	decided                  gate.UntilDecided
-	workload                 string
-	params                   *workloads.Flags
-	strategies               []string
-	trials                   int
-	seed                     uint64
-	out                      string
-	format                   string
-	options                  trial.Options
-	ring                     flagvalue.Size
+	decided    engine.DecidedFlags
+	workload   string
+	params     *workloads.Flags
+	strategies []string
+	trials     int
+	seed       uint64
+	out        string
+	format     string
+	options    trial.Options
+	ring       flagvalue.Size
 }
 
 const runHelp = `Run a workload on one or more kernels, watch what becomes of its maps, and
@@ -82,11 +78,7 @@ func newRunCmd() *cobra.Command {
 	fs.BoolVar(&flags.options.NoDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
 	fs.BoolVar(&flags.options.NoProbes, "no-probes", false, "attach no probes: only time operations, from user space, to see what watching costs")
 	fs.BoolVar(&flags.options.Stacks, "stacks", false, "keep the callers' stacks of lookups (each costs more than the lookup)")
-	fs.BoolVar(&flags.untilDecided, "until-decided", false, "add trials until the gate decides between two kernels or strategies")
-	fs.IntVar(&flags.maxTrials, "max-trials", 80, "with --until-decided: how many at most")
-	fs.StringVar(&flags.kernel, "baseline-kernel", "", "with --until-decided: the one to judge against")
-	fs.StringVar(&flags.strategy, "baseline-strategy", "", "with --until-decided: the one to judge against")
-	fs.StringVar(&flags.policy, "policy", "", "with --until-decided: what to judge by, a YAML file")
+	flags.decided.Add(fs)
 	flags.Add(fs, defaultKernel)
 	fs.Var(&flags.ring, "ring-size", "ring buffer of the probes, a power of two")
 	fs.Uint32Var(&flags.options.InFlight, "in-flight", flags.options.InFlight, "how many deaths may be pending at once")
@@ -139,7 +131,7 @@ func (f *runFlags) check(w workloads.Workload) error {
 	case f.options.DrainTimeout < 0:
 		return &usageError{errors.New("--drain-timeout must not be negative")}
 	}
-	if err := f.checkDecided(); err != nil {
+	if err := f.decided.Check(f.Machine.Clock, &f.trials); err != nil {
 		return &usageError{err}
 	}
 	f.options.RingBytes = uint32(f.ring)
@@ -155,35 +147,6 @@ func (f *runFlags) check(w workloads.Workload) error {
 	}
 	if f.out == "" {
 		f.out = filepath.Join("mapprof-runs", time.Now().Format("20060102-150405")+"-"+f.workload)
-	}
-	return nil
-}
-
-// checkDecided makes --until-decided ready.
-func (f *runFlags) checkDecided() error {
-	if !f.untilDecided {
-		if f.kernel+f.strategy+f.policy != "" || f.maxTrials != 80 {
-			return errors.New("--max-trials, --baseline-kernel, --baseline-strategy and --policy are for --until-decided")
-		}
-		return nil
-	}
-	if f.trials != 1 {
-		return errors.New("--until-decided takes --max-trials for --trials")
-	}
-	f.trials = f.maxTrials
-	policy, err := gate.OpenPolicy(f.policy)
-	if err != nil {
-		return err
-	}
-	f.decided = gate.UntilDecided{By: compare.ByKernel, Baseline: f.kernel, Policy: policy, MostTurns: f.maxTrials}
-	if f.strategy != "" {
-		f.decided.By, f.decided.Baseline = compare.ByStrategy, f.strategy
-	}
-	if f.kernel != "" && f.strategy != "" {
-		return errors.New("--until-decided judges by --baseline-kernel or by --baseline-strategy")
-	}
-	if err := f.decided.Check(f.Machine.Clock); err != nil {
-		return fmt.Errorf("--until-decided: %w", err)
 	}
 	return nil
 }
@@ -213,9 +176,7 @@ func runRun(cmd *cobra.Command, flags *runFlags, w workloads.Workload, params ma
 		Options: flags.options, Timeout: flags.Machine.Timeout, Command: append([]string{"mapprof"}, os.Args[1:]...),
 		Out: out, Stop: stop, Progress: progress,
 	}
-	if flags.untilDecided {
-		plan.Decided, plan.Looks = flags.decided.Decides, len(flags.decided.Looks(where.Clock()))
-	}
+	flags.decided.Plan(&plan)
 	run, failure := engine.Run(ctx, plan)
 	progress.Finish()
 	if run != nil {

@@ -42,8 +42,17 @@ var simulations = []struct {
 
 // Simulate gates that many pairs for each cell of a table: one figure that is
 // normally distributed over trials, whose candidate is worse by a known change.
-// Equal seeds give equal tables.
+// Equal seeds give equal tables. Last come those of sides in turns.
 func Simulate(ctx context.Context, pairs int, seed uint64) ([]Cell, error) {
+	cells, err := simulateRuns(ctx, pairs, seed)
+	if err != nil {
+		return nil, err
+	}
+	turns, err := simulateTurns(ctx, pairs, seed)
+	return append(cells, turns...), err
+}
+
+func simulateRuns(ctx context.Context, pairs int, seed uint64) ([]Cell, error) {
 	var cells []Cell
 	for _, s := range simulations {
 		p := gate.DefaultPolicy()
@@ -75,11 +84,11 @@ func Simulate(ctx context.Context, pairs int, seed uint64) ([]Cell, error) {
 // mostTurns is how many a run takes that ends when the gate decides.
 const mostTurns = 80
 
-// SimulateTurns is Simulate of runs whose sides take turns until the gate
+// simulateTurns is Simulate of runs whose sides take turns until the gate
 // decides. The machine drifts by as much as trials scatter, which both sides
 // share. At a change as large as the margin a pass is as seldom as the policy
 // says, though the gate looks several times.
-func SimulateTurns(ctx context.Context, pairs int, seed uint64) ([]Cell, error) {
+func simulateTurns(ctx context.Context, pairs int, seed uint64) ([]Cell, error) {
 	const margin = 0.05
 	p := gate.DefaultPolicy()
 	p.Host = gate.HostDedicated

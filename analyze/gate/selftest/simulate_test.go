@@ -12,7 +12,7 @@ import (
 // TestSimulate holds the gate to what it promises of one metric.
 func TestSimulate(t *testing.T) {
 	const pairs = 300
-	cells, err := Simulate(t.Context(), pairs, 1)
+	cells, err := simulateRuns(t.Context(), pairs, 1)
 	if err != nil || len(cells) != 2*4*4+4*4 {
 		t.Fatalf("%d cells, %v", len(cells), err)
 	}
@@ -42,7 +42,7 @@ func TestSimulate(t *testing.T) {
 // TestSimulateTurns: to look again and again doesn't make it err more often.
 func TestSimulateTurns(t *testing.T) {
 	const pairs = 60
-	cells, err := SimulateTurns(t.Context(), pairs, 1)
+	cells, err := simulateTurns(t.Context(), pairs, 1)
 	if err != nil || len(cells) != 3*4 {
 		t.Fatalf("%d cells, %v", len(cells), err)
 	}
