@@ -96,3 +96,31 @@ func TestSelfTest(t *testing.T) {
 		}
 	}
 }
+
+// TestSelfTestTakesItsTime: with time left there are more pairs than were asked
+// for at least; without, just as many.
+func TestSelfTestTakesItsTime(t *testing.T) {
+	for _, c := range []struct {
+		time time.Duration
+		want int // groups of pairs, after which the test is ended
+	}{{0, 1}, {time.Hour, 4}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		groups := 0
+		s := &SelfTest{Workloads: []string{"lookup"}, Pairs: 1, Time: c.time, Trials: 3, Synthetic: 1, Jobs: 1, Policy: gate.DefaultPolicy(), Dir: t.TempDir(),
+			OnWrongVerdict: func(string, *gate.Verdict) {},
+			OnPair: func(done int, _ string) {
+				if groups = done; groups == 4 {
+					cancel()
+				}
+			},
+			Run: func(_ context.Context, r Run) error {
+				saveMadeUp(t, r.Dir, 1, func(run *results.Run) { run.Scenarios[0].ID, run.Scenarios[0].Workload = r.Workload, r.Workload })
+				return nil
+			}}
+		_, err := s.Do(ctx)
+		cancel()
+		if groups != c.want || (err != nil) != (c.want == 4) {
+			t.Errorf("%v: %d groups of pairs, %v", c.time, groups, err)
+		}
+	}
+}
