@@ -17,7 +17,9 @@ import (
 
 const placeTask = "place-programs"
 
-func TestMain(m *testing.M) { vmtest.Main(m, task.Handlers{placeTask: task.Handle(placePrograms)}) }
+func TestMain(m *testing.M) {
+	vmtest.Main(m, task.Handlers{placeTask: task.Handle(placePrograms), weighTask: task.Handle(weighMaps)})
+}
 
 // placed counts programs, and those on two pages by how they were loaded.
 type placed struct{ Programs, TwoAnyhow, TwoPlaced int }
