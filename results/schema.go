@@ -161,6 +161,9 @@ type Trial struct {
 	Excluded   map[string]uint64 `json:"excluded,omitempty"` // last puts of maps that aren't watched: up to 4 a death
 	Ops        uint64            `json:"ops"`
 	DurationNS uint64            `json:"duration_ns"` // of the measured part
+	// OuterBytes is the memory of the workload's outer map, without the maps in
+	// it: computed, of all that the kernel allocates for it.
+	OuterBytes uint64 `json:"outer_bytes,omitempty"`
 	// Rate is that of an open loop; nil: a closed one, or a file of an earlier version.
 	Rate *Rate `json:"rate,omitempty"`
 	// StartPhaseNS is how long the trial waited before it began, so that

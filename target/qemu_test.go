@@ -66,7 +66,7 @@ func TestVMConfiguration(t *testing.T) {
 			t.Errorf("got %v, want %q", err, tc.want)
 		}
 	}
-	vm := Machine{Kernel: k, Clock: ClockICount}.withDefaults()
+	vm := Machine{Kernel: k, Clock: ClockICount}.WithDefaults()
 	if err := vm.Check(); err != nil || vm.CPUs != 1 || vm.MemoryBytes != DefaultMemory {
 		t.Errorf("defaults: %+v, %v", vm, vm.Check())
 	}
@@ -91,7 +91,7 @@ func TestHostRefusals(t *testing.T) {
 	})
 	t.Run("memory", func(t *testing.T) {
 		var m *MemoryError
-		if err := checkMemory(1 << 50); !errors.As(err, &m) || !strings.Contains(err.Error(), "--memory") {
+		if err := CheckHostMemory(1 << 50); !errors.As(err, &m) || !strings.Contains(err.Error(), "--memory") {
 			t.Errorf("got %v", err)
 		}
 		if n, ok := memAvailable([]byte("MemTotal: 9 kB\nMemAvailable:   123 kB\n")); !ok || n != 123<<10 {

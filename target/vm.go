@@ -7,6 +7,7 @@ package target
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func (e *MachineError) Error() string { return e.Reason }
 // Check says what is wrong with the machine's settings, its kernel aside, as a
 // *MachineError, in the words of mapprof's flags. It needs no QEMU.
 func (vm Machine) Check() error {
-	vm = vm.withDefaults()
+	vm = vm.WithDefaults()
 	bad := func(format string, args ...any) error {
 		return &MachineError{Reason: fmt.Sprintf(format, args...)}
 	}
@@ -162,7 +163,8 @@ func (vm Machine) Check() error {
 	return nil
 }
 
-func (vm Machine) withDefaults() Machine {
+// WithDefaults is the machine as it boots: each zero value is its default.
+func (vm Machine) WithDefaults() Machine {
 	if vm.Clock == "" {
 		vm.Clock = ClockWall
 	}
@@ -199,7 +201,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	if vm.Kernel.Path == "" {
 		return Outcome{}, &MachineError{Reason: "configure vm: no kernel"}
 	}
-	vm = vm.withDefaults()
+	vm = vm.WithDefaults()
 	qemu, err := findQEMU()
 	if err != nil {
 		return Outcome{}, err
@@ -208,7 +210,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := checkMemory(vm.MemoryBytes); err != nil {
+	if err := CheckHostMemory(vm.MemoryBytes); err != nil {
 		return Outcome{}, err
 	}
 	accel, reason, err := chooseAccel(ctx, vm, qemu)
@@ -273,16 +275,20 @@ func (j *GuestJob) canBeginAgain(out Outcome) bool {
 }
 
 // MemoryError is a host without the memory that a VM was to have.
-type MemoryError struct{ NeedBytes, AvailableBytes uint64 }
-
-func (e *MemoryError) Error() string {
-	return fmt.Sprintf("start vm: %d MiB of memory wanted, %d MiB available on this host (try less --memory)",
-		e.NeedBytes>>20, e.AvailableBytes>>20)
+type MemoryError struct {
+	NeedBytes, AvailableBytes uint64
+	Hint                      string // what would help; empty: less --memory
 }
 
-// checkMemory refuses a VM that would push the host into swapping or its OOM
-// killer. QEMU itself needs some beside the guest's memory.
-func checkMemory(need uint64) error {
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("start vm: %d MiB of memory wanted, %d MiB available on this host (%s)",
+		e.NeedBytes>>20, e.AvailableBytes>>20, cmp.Or(e.Hint, "try less --memory"))
+}
+
+// CheckHostMemory refuses a VM with that many bytes of memory that would push the
+// host into swapping or its OOM killer, with a *MemoryError. QEMU itself needs some
+// beside the guest's memory.
+func CheckHostMemory(need uint64) error {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return nil // a host that does not tell is not in the way

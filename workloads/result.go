@@ -15,6 +15,9 @@ type Result struct {
 	// AskedRate and AchievedRate are operations a second of an open loop; 0 in a
 	// closed one.
 	AskedRate, AchievedRate float64
+	// OuterBytes is the memory of the outer map itself, without the maps in it;
+	// 0: there is none.
+	OuterBytes uint64
 	// Interrupted says that ctx ended it before its count or duration.
 	Interrupted bool
 	// Metrics are the figures that are no operation's latency, by name; a

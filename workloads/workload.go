@@ -18,6 +18,11 @@ type Workload interface {
 	Check(strategy string) error
 	// Strategies lists what it can arrange, the first being the default.
 	Strategies() []string
+	// MemoryBytes is what it takes at most of a target with that many CPUs,
+	// after Check of the same strategy: its maps, those in limbo, and what
+	// grows with them in user space. Too much costs nothing but a refusal on a
+	// small machine, too little an out-of-memory kill.
+	MemoryBytes(strategy string, cpus int) uint64
 	// Setup prepares everything that isn't measured.
 	Setup(ctx context.Context, strategy string) (Instance, error)
 }
@@ -36,20 +41,31 @@ type Instance interface {
 	Close() error
 }
 
-// Sized is a Workload that needs much memory.
-type Sized interface {
-	Workload
-	// MemoryBytes is about what it takes of a target with that many CPUs,
-	// after Check.
-	MemoryBytes(cpus int) uint64
-}
-
 // Timed is a Workload whose parameters say how long it takes.
 type Timed interface {
 	Workload
 	// AtLeast is how long one trial takes at least, after Check; 0 where
 	// nothing says so.
 	AtLeast() time.Duration
+}
+
+// Demanding is a Workload that not every target can do.
+type Demanding interface {
+	Workload
+	// CheckTarget says what a target lacks, after Check of the same strategy.
+	// Its error is the user's mistake.
+	CheckTarget(strategy string, t Target) error
+}
+
+// SlowSetup is a Workload whose Setup can take long.
+type SlowSetup interface {
+	Workload
+	// OnSetup gives it what Setup is to tell its progress; calls come one after
+	// the other.
+	OnSetup(progress func(done, total uint64))
+	// SetupWithin is how long Setup and Close take at most, after Check, on a
+	// slow machine; one boot is given as much.
+	SetupWithin() time.Duration
 }
 
 // Traced is an Instance that has calls to be timed; SetTracer comes before

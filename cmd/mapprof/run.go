@@ -98,7 +98,7 @@ func newRunCmd() *cobra.Command {
 		if err := flags.check(w); err != nil {
 			return err
 		}
-		return runRun(cmd, &flags, w, params)
+		return runRun(cmd, &flags, params)
 	}
 	return cmd
 }
@@ -142,7 +142,11 @@ func (f *runFlags) check(w workloads.Workload) error {
 	if timed, ok := w.(workloads.Timed); ok {
 		atLeast = timed.AtLeast()
 	}
-	if err := f.AllowFor(atLeast); err != nil {
+	var setup time.Duration
+	if slow, ok := w.(workloads.SlowSetup); ok {
+		setup = slow.SetupWithin()
+	}
+	if err := f.AllowFor(atLeast, setup); err != nil {
 		return &usageError{err}
 	}
 	if f.out == "" {
@@ -151,7 +155,7 @@ func (f *runFlags) check(w workloads.Workload) error {
 	return nil
 }
 
-func runRun(cmd *cobra.Command, flags *runFlags, w workloads.Workload, params map[string]string) error {
+func runRun(cmd *cobra.Command, flags *runFlags, params map[string]string) error {
 	ctx, stop, cancel := withInterrupt(cmd.Context())
 	defer cancel()
 	stderr := cmd.ErrOrStderr()
@@ -165,10 +169,11 @@ func runRun(cmd *cobra.Command, flags *runFlags, w workloads.Workload, params ma
 	if err != nil {
 		return err
 	}
-	if vm, ok := where.(*target.VM); ok {
-		if err := engine.CheckMemory(flags.workload, w, &vm.Machine); err != nil {
-			return &usageError{err}
-		}
+	err = engine.Fit(where, trial.Job{Workload: flags.workload, Params: params, Options: flags.options}, flags.strategies)
+	if targetflags.IsMistake(err) {
+		return &usageError{err}
+	} else if err != nil {
+		return err
 	}
 	progress := newProgress(stderr)
 	plan := engine.Plan{

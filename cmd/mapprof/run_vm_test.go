@@ -237,6 +237,34 @@ func TestVMChurnParameters(t *testing.T) {
 	}
 }
 
+// TestVMLargeOuterMap: an outer map is filled without a grace period for each slot,
+// by threads and by batches, and no further than asked.
+func TestVMLargeOuterMap(t *testing.T) {
+	const slots, used, batch, ops = 8192, 4096, 1024, 8
+	for _, tt := range []struct {
+		kernel, args string
+		filled       time.Duration // slots
+		deaths       uint64
+		least, most  uint64 // bytes of the outer map
+	}{
+		{"5.10", "--outer hash-of-maps", slots, ops, slots * (64 + 16), slots * 90},
+		{"6.12", fmt.Sprintf("--fill %d --batch %d", used, batch), used, ops * batch, slots * 8, slots * 9},
+	} {
+		began := time.Now()
+		run := runVM(t, append([]string{"--kernel", tt.kernel, "--slots", fmt.Sprint(slots), "--count", fmt.Sprint(ops)}, strings.Fields(tt.args)...)...)
+		took := time.Since(began)
+		s := run.Scenarios[0]
+		wait := time.Duration(s.Phases[results.PhaseUpdateWait].P50NS)
+		t.Logf("%s %s: %v in all, an update waits for %v", tt.kernel, tt.args, took, wait)
+		if one := tt.filled * wait; took > one/2 {
+			t.Errorf("%s: %v in all, and updates that wait one after the other take %v", tt.kernel, took, one)
+		}
+		if tr := s.Trials[0]; tr.Puts != tt.deaths || tr.OuterBytes < tt.least || tr.OuterBytes > tt.most {
+			t.Errorf("%s %s: %d deaths, want %d; the outer map takes %d bytes, want %d to %d", tt.kernel, tt.args, tr.Puts, tt.deaths, tr.OuterBytes, tt.least, tt.most)
+		}
+	}
+}
+
 // TestVMTrialsTakeTurns looks at the order, the profile and the doctor of a
 // run with two strategies and two trials.
 func TestVMTrialsTakeTurns(t *testing.T) {

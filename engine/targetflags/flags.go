@@ -45,11 +45,11 @@ func (f *Flags) Add(fs *pflag.FlagSet, defaultKernel string) {
 	fs.StringVar(&f.Target, "target", Auto, "where: local (this kernel), vm (a kernel image in QEMU), or auto (local if it can trace and no flag asks for a VM, else vm)")
 	fs.StringArrayVar(&f.Kernels, "kernel", nil, "kernel for the vm target: a series (6.12), a bzImage, or a .deb; repeat it for several (default "+defaultKernel+")")
 	fs.IntVar(&f.Machine.CPUs, "cpus", 0, "the VM's CPUs (default 2; 1 with --clock icount)")
-	fs.Var((*flagvalue.Size)(&f.Machine.MemoryBytes), "memory", "the VM's memory (default 1GiB)")
+	fs.Var((*flagvalue.Size)(&f.Machine.MemoryBytes), "memory", "the VM's memory (default: what the workload takes, at least 1GiB)")
 	fs.StringArrayVar(&f.Machine.Append, "append", nil, "add this to the VM's kernel command line; repeatable")
 	fs.StringVar(&f.Machine.Accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	fs.StringVar(&f.Machine.Clock, "clock", results.ClockWall, "the VM's clock: "+ClocksText())
-	fs.DurationVar(&f.Machine.Timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload takes at least)")
+	fs.DurationVar(&f.Machine.Timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload and its set-up take)")
 	fs.BoolVar(&f.Offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&f.Machine.ConsoleLog, "console", "", "keep the VM's console in this file (that of the last boot)")
 }
@@ -91,18 +91,18 @@ func (f *Flags) Check() error {
 	return m.Check()
 }
 
-// bootAllowance is what a trial in a VM may take beside what its workload takes
-// at least.
+// bootAllowance is what a trial in a VM may take beside its workload.
 const bootAllowance = 10 * time.Minute
 
-// AllowFor makes room for a workload that takes at least that long. Where the
-// user has set a limit that has none, it says so.
-func (f *Flags) AllowFor(atLeast time.Duration) error {
-	const most = math.MaxInt64 - bootAllowance
+// AllowFor makes room for a workload that takes at least that long, and for its
+// set-up, which may take that long. Where the user has set a limit that has no room
+// for the workload, it says so.
+func (f *Flags) AllowFor(atLeast, setup time.Duration) error {
+	allowance := min(setup, math.MaxInt64-bootAllowance) + bootAllowance
 	limit := &f.Machine.Timeout
 	switch {
 	case *limit == 0:
-		*limit = min(atLeast, most) + bootAllowance
+		*limit = min(atLeast, math.MaxInt64-allowance) + allowance
 	case *limit < atLeast && f.Machine.Clock == results.ClockWall:
 		return fmt.Errorf("--timeout %v ends the VM before the workload, which takes %v at least, can end (leave it out, or give more)", *limit, atLeast)
 	}

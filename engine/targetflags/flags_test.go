@@ -5,6 +5,7 @@
 package targetflags
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -88,13 +89,20 @@ func TestAllowFor(t *testing.T) {
 	}{
 		{nil, 0, 10 * time.Minute},
 		{nil, time.Hour, 70 * time.Minute},
+		{nil, math.MaxInt64, math.MaxInt64},
 		{[]string{"--timeout=5m"}, 4 * time.Minute, 5 * time.Minute},
 		{[]string{"--timeout=5m"}, 6 * time.Minute, 0},
 		{[]string{"--timeout=5m", "--clock=icount"}, 6 * time.Minute, 5 * time.Minute}, // a guest's time
 	} {
 		f := parse(t, tt.args...)
-		if err := f.AllowFor(tt.atLeast); (err != nil) != (tt.want == 0) || err == nil && f.Machine.Timeout != tt.want {
+		if err := f.AllowFor(tt.atLeast, 0); (err != nil) != (tt.want == 0) || err == nil && f.Machine.Timeout != tt.want {
 			t.Errorf("%q for %v: %v, %v", tt.args, tt.atLeast, f.Machine.Timeout, err)
+		}
+	}
+	for _, tt := range []struct{ setup, want time.Duration }{{time.Hour, 130 * time.Minute}, {math.MaxInt64, math.MaxInt64}} {
+		f := parse(t)
+		if err := f.AllowFor(time.Hour, tt.setup); err != nil || f.Machine.Timeout != tt.want {
+			t.Errorf("a set-up of %v: %v, %v", tt.setup, f.Machine.Timeout, err)
 		}
 	}
 }

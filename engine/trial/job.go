@@ -7,7 +7,9 @@ package trial
 import (
 	"context"
 	"time"
+	"unsafe"
 
+	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/workloads"
 )
@@ -38,6 +40,38 @@ type Options struct {
 // DefaultOptions are those of mapprof run.
 func DefaultOptions() Options {
 	return Options{RingBytes: 4 << 20, InFlight: 65536, DrainTimeout: 30 * time.Second}
+}
+
+// MemoryBytes is what the job takes at most of a kernel with that many CPUs: its
+// workload, and what the options decide of the tracer.
+func (j *Job) MemoryBytes(cpus int) (uint64, error) {
+	w, _, err := j.load()
+	if err != nil {
+		return 0, err
+	}
+	return w.MemoryBytes(j.Strategy, cpus) + j.tracerBytes(), nil
+}
+
+// CheckTarget says why the job can't be done on a kernel of that release, or on that
+// many CPUs (0: not known), as far as these tell. Its error is the user's mistake.
+func (j *Job) CheckTarget(release string, cpus int) error {
+	w, _, err := j.load()
+	if err != nil {
+		return err
+	}
+	if demanding, ok := w.(workloads.Demanding); ok {
+		return demanding.CheckTarget(j.Strategy, workloads.Target{Release: release, CPUs: cpus})
+	}
+	return nil
+}
+
+// tracerBytes is the ring buffer, and the hash of deaths that are pending.
+func (o Options) tracerBytes() uint64 {
+	if o.NoProbes {
+		return 0
+	}
+	const overhead = 48 + 8 + 2*16 // an element's header and key, and its buckets
+	return uint64(o.RingBytes) + uint64(o.InFlight)*(uint64(unsafe.Sizeof(probes.DeathEvent{}))+overhead)
 }
 
 // load makes the job's workload, and all its parameters by name.

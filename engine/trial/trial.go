@@ -67,6 +67,9 @@ func Measure(ctx context.Context, env *task.Env, j *Job) (m *Measurement, err er
 	}
 	m.params = params
 	m.stage(StageSetup, 0, 0)
+	if slow, ok := w.(workloads.SlowSetup); ok {
+		slow.OnSetup(m.onceASecond(StageSetup))
+	}
 	instance, err := w.Setup(ctx, j.Strategy)
 	if err != nil {
 		return nil, err
@@ -97,6 +100,17 @@ func Measure(ctx context.Context, env *task.Env, j *Job) (m *Measurement, err er
 
 func (m *Measurement) stage(name string, done, total uint64) {
 	m.env.OnProgress(task.Progress{Stage: name, Done: done, Total: total, AtNS: time.Since(m.Began).Nanoseconds()})
+}
+
+// onceASecond tells the progress of a stage, not more often.
+func (m *Measurement) onceASecond(stage string) func(done, total uint64) {
+	last := time.Now()
+	return func(done, total uint64) {
+		if now := time.Now(); now.Sub(last) > time.Second {
+			last = now
+			m.stage(stage, done, total)
+		}
+	}
 }
 
 // watch runs the workload while the deaths of its maps are watched.
@@ -158,13 +172,7 @@ func (m *Measurement) run(ctx context.Context, instance workloads.Instance) (err
 	m.stage(StageMeasure, 0, 0)
 	time.Sleep(m.Job.StartPhase)
 	began := time.Now()
-	last := began
-	m.Result, err = instance.Run(ctx, func(done, total uint64) {
-		if now := time.Now(); now.Sub(last) > time.Second {
-			last = now
-			m.stage(StageMeasure, done, total)
-		}
-	})
+	m.Result, err = instance.Run(ctx, m.onceASecond(StageMeasure))
 	m.Duration = time.Since(began)
 	return err
 }

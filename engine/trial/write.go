@@ -173,6 +173,7 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 		GracePeriods: o.GracePeriods[:min(len(o.GracePeriods), results.MaxGracePeriods)],
 		Paths:        o.Paths, Loss: o.Loss, Warnings: m.Warnings, Partial: m.Result.Interrupted,
 	}
+	tr.OuterBytes = m.Result.OuterBytes
 	if m.Result.AskedRate > 0 {
 		tr.Rate = &results.Rate{AskedPerSecond: m.Result.AskedRate, AchievedPerSecond: m.Result.AchievedRate}
 		if !tr.Rate.Kept() {

@@ -153,6 +153,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 		}
 	}
 	p.rates(run)
+	p.outerMaps(run)
 	p.findings(run)
 	p.measurements(run)
 	p.counts(run)
@@ -185,6 +186,17 @@ func (p *printer) rates(run *results.Run) {
 		if text := model.RateText(&s); text != "" {
 			p.note("rate", safetext.Name(s.ID)+": "+text)
 		}
+	}
+}
+
+// outerMaps prints what the outer map of each scenario weighs, where that is a
+// page or more.
+func (p *printer) outerMaps(run *results.Run) {
+	for _, s := range run.Scenarios {
+		if len(s.Trials) == 0 || s.Trials[0].OuterBytes < 4096 {
+			continue
+		}
+		p.note("outer map", fmt.Sprintf("%s: %s itself, without the maps in it", safetext.Name(s.ID), model.FormatBytes(float64(s.Trials[0].OuterBytes))))
 	}
 }
 

@@ -24,7 +24,7 @@ type Limits struct {
 	Names      []string // the only names accepted; empty: any ValidFileName
 }
 
-func (l Limits) withDefaults() Limits {
+func (l Limits) WithDefaults() Limits {
 	if l.FileBytes == 0 {
 		l.FileBytes = 256 << 20
 	}
@@ -96,7 +96,7 @@ type Receiver struct {
 // Receive reads frames from r until its end. Files that were not finished are
 // removed; on error those that were finished are kept, for the caller decides.
 func (c *Receiver) Receive(r io.Reader) (err error) {
-	c.Limits = c.Limits.withDefaults()
+	c.Limits = c.Limits.WithDefaults()
 	c.names = map[string]bool{}
 	fr := NewFrameReader(r)
 	defer func() {

@@ -30,9 +30,15 @@ type instance struct {
 	result   workloads.Result
 }
 
+// spec is the array; instances name theirs.
+func (b *Workload) spec() *ebpf.MapSpec {
+	return &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: uint32(b.ValueSize), MaxEntries: b.entries(), Flags: unix.BPF_F_MMAPABLE}
+}
+
 func (i *instance) spec() *ebpf.MapSpec {
-	return &ebpf.MapSpec{Name: i.mapName, Type: ebpf.Array, KeySize: 4, ValueSize: uint32(i.cfg.ValueSize),
-		MaxEntries: i.cfg.entries(), Flags: unix.BPF_F_MMAPABLE}
+	spec := i.cfg.spec()
+	spec.Name = i.mapName
+	return spec
 }
 
 // create makes the array.

@@ -90,12 +90,13 @@ func (b *Workload) entries() uint32 { return uint32(b.Size / b.ValueSize) }
 // stride is from one element to the next, in bytes.
 func (b *Workload) stride() uint64 { return mapops.Stride(uint64(b.ValueSize)) }
 
-// MemoryBytes is about what the array takes: what a target must have free.
-func (b *Workload) MemoryBytes(int) uint64 {
-	values := uint64(b.entries()) * b.stride()
-	// The values' page tables, of the kernel's mapping and of ours; a value
-	// each for the other array and in user space.
-	return values + values/256 + 3*b.stride()
+// MemoryBytes implements Workload.
+func (b *Workload) MemoryBytes(string, int) uint64 {
+	array := mapops.MapBytes(b.spec(), 1)
+	// The page tables of mmap; one value for the other array; and copies of a
+	// value, in the kernel and in user space, of which some wait for the
+	// garbage collector.
+	return array + array/512 + mapops.TimesBytes(9, b.stride()) + mapops.TracerBytes
 }
 
 // Setup checks that there is room. The array itself is part of what is
@@ -104,7 +105,7 @@ func (b *Workload) Setup(_ context.Context, strategy string) (workloads.Instance
 	if err := b.Check(strategy); err != nil {
 		return nil, err
 	}
-	if err := mapops.CheckMemory(b.MemoryBytes(0)); err != nil {
+	if err := mapops.CheckMemory(b.MemoryBytes(strategy, 1)); err != nil {
 		return nil, err
 	}
 	return &instance{cfg: b, strategy: strategy, mapName: mapops.UniqueName("mp_big")}, nil

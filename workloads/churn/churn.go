@@ -12,8 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/hold"
@@ -57,6 +59,7 @@ type Workload struct {
 	InnerEntries   uint32
 	InnerValueSize uint32
 	Slots          uint32
+	Fill           flagvalue.Optional // slots that hold a map; left out: all
 	Op             string
 	Count          uint64
 	Duration       time.Duration
@@ -68,6 +71,7 @@ type Workload struct {
 	HoldReader                string // see checkHold; empty: none
 
 	innerSet bool
+	onSetup  func(done, total uint64)
 	fs       *pflag.FlagSet
 }
 
@@ -78,13 +82,14 @@ func (c *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map: "+strings.Join(inners, "|")+" (strategy sync: devmap)")
 	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map")
 	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (a devmap's is always 4)")
-	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map, taken in turn")
+	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map")
+	fs.Var(&c.Fill, "fill", "slots that hold an inner map, taken in turn (default: all)")
 	fs.StringVar(&c.Op, "op", opReplace, "one operation: replace, or delete (a delete and an insert)")
 	fs.Uint64Var(&c.Count, "count", 0, "stop after this many operations (default 300 without --duration)")
 	fs.DurationVar(&c.Duration, "duration", 0, "stop after this long")
 	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
 	fs.IntVar(&c.Readers, "readers", 0, "BPF programs that look up through the outer map meanwhile")
-	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --slots")
+	fs.Uint32Var(&c.Batch, "batch", 1, "inner maps that one update replaces (BPF_MAP_UPDATE_BATCH); at most --fill")
 	fs.StringVar(&c.HoldReader, "hold-reader", "", "calibrate: let every death begin inside a reader that then stays this long: tasks-trace=200ms or rcu=20ms; several take turns, and 0s is none: rcu=0s,20ms")
 	c.addInjectFlags(fs)
 }
@@ -122,8 +127,10 @@ func (c *Workload) Check(strategy string) error {
 		return errors.New("--inner-value-size must be at least 1")
 	case c.Slots == 0:
 		return errors.New("--slots must be at least 1")
-	case c.Batch == 0 || c.Batch > c.Slots:
-		return fmt.Errorf("--batch must be from 1 to --slots (%d)", c.Slots)
+	case c.filled() == 0 || c.filled() > c.Slots:
+		return fmt.Errorf("--fill must be from 1 to --slots (%d)", c.Slots)
+	case c.Batch == 0 || c.Batch > c.filled():
+		return fmt.Errorf("--batch must be from 1 to --%s (%d)", map[bool]string{true: "fill", false: "slots"}[c.Fill.Given], c.filled())
 	case c.Batch > 1 && c.Op == opDelete && c.Outer == mapops.OuterArray:
 		return errors.New("--batch with --op delete needs --outer hash-of-maps (the kernel has no batched delete for arrays of maps)")
 	case c.Rate != 0 && !(c.Rate >= 1e-3 && c.Rate <= 1e9):
@@ -134,6 +141,11 @@ func (c *Workload) Check(strategy string) error {
 		return errors.New("--duration must not be negative")
 	case strategy == results.StrategySync && c.innerSet && c.Inner != innerDevmap:
 		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
+	}
+	if spec := c.innerSpec(); strategy != results.StrategySync {
+		if err := mapops.CheckValue("inner-value-size", spec.Type, uint64(spec.KeySize), uint64(spec.ValueSize)); err != nil {
+			return err
+		}
 	}
 	// Defaults that depend on other flags are set here, so that the result has
 	// them among its parameters.
@@ -147,11 +159,18 @@ func (c *Workload) Check(strategy string) error {
 }
 
 // Setup makes the outer map and fills its slots.
-func (c *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
+func (c *Workload) Setup(ctx context.Context, strategy string) (workloads.Instance, error) {
 	if err := c.Check(strategy); err != nil {
 		return nil, err
 	}
-	return newInstance(c, strategy)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	if err := mapops.CheckMemory(c.MemoryBytes(strategy, cpus)); err != nil {
+		return nil, err
+	}
+	return newInstance(ctx, c, strategy)
 }
 
 // AtLeast implements Timed.

@@ -7,6 +7,7 @@ package churn
 import (
 	"context"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,16 @@ func TestChurnCheck(t *testing.T) {
 		{"--op=swap", results.StrategyRCU, "--op"},
 		{"--slots=0", results.StrategyRCU, "--slots"},
 		{"--batch=2", results.StrategyRCU, "--batch"},
+		{"--slots=65536 --fill=330 --batch=330", results.StrategyRCU, ""},
+		{"--slots=65536 --fill=330 --batch=331", results.StrategyRCU, "--batch must be from 1 to --fill (330)"},
+		{"--slots=8 --fill=9", results.StrategyRCU, "--fill"},
+		{"--slots=8 --fill=0", results.StrategyRCU, "--fill"},
+		{"--inner=hash --inner-value-size=4194304", results.StrategyRCU, "--inner-value-size 4194304: a Hash's key and value together have less than 4194256 bytes"},
+		{"--inner=hash --inner-value-size=4194251", results.StrategyRCU, ""},
+		{"--inner=lru-hash --inner-value-size=4194252", results.StrategyRCU, "KMALLOC_MAX_SIZE"},
+		{"--inner=percpu-array --inner-value-size=32769", results.StrategyRCU, "PCPU_MIN_UNIT_SIZE"},
+		{"--inner=percpu-array --inner-value-size=32768", results.StrategyRCU, ""},
+		{"--inner-value-size=4194304", results.StrategyRCU, ""},
 		{"--batch=0", results.StrategyRCU, "--batch"},
 		{"--slots=4 --batch=4 --op=delete", results.StrategyRCU, "hash-of-maps"},
 		{"--rate=-1", results.StrategyRCU, "--rate"},
@@ -78,6 +89,65 @@ func TestChurnAtLeast(t *testing.T) {
 	} {
 		if got := tt.c.AtLeast(); got != tt.want {
 			t.Errorf("%+v: %v, want %v", tt.c, got, tt.want)
+		}
+	}
+}
+
+// TestChurnTarget: what a kernel's release and its CPUs tell is refused before it
+// boots.
+func TestChurnTarget(t *testing.T) {
+	const batch = "--slots=8 --batch=4"
+	for _, tt := range []struct {
+		args, strategy, release string
+		cpus                    int
+		want                    string // in the error; empty: none
+	}{
+		{"", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, ""},
+		{batch, results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "5.19"},
+		{batch, results.StrategyImmediate, "5.10.0-46-cloud-amd64", 2, ""},
+		{batch, results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, ""},
+		{"--inner-value-size=4194305", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "at most 4194304 bytes there"},
+		{"--inner-value-size=4194304", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, ""},
+		{"--inner-value-size=4194305", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, ""},
+		{"--hold-reader=rcu=20ms", results.StrategyRCU, "6.1.0-56-cloud-amd64", 1, "--cpus 2"},
+		{"--hold-reader=rcu=20ms", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, ""},
+		{"--hold-reader=rcu=20ms", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "5.17"},
+		{"--hold-reader=tasks-trace=20ms", results.StrategyRCU, "5.15.0", 0, ""},
+		{"--hold-reader=tasks-trace=20ms", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "5.14"},
+	} {
+		c := new(Workload)
+		workloadtest.CheckArgs(t, c, tt.args, tt.strategy, "")
+		err := c.CheckTarget(tt.strategy, workloads.Target{Release: tt.release, CPUs: tt.cpus})
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s %s on %s with %d CPUs: %v, want %q", tt.args, tt.strategy, tt.release, tt.cpus, err, tt.want)
+		}
+	}
+}
+
+// TestChurnMemory: the estimate has the outer map, the maps in its slots, and those
+// in limbo.
+func TestChurnMemory(t *testing.T) {
+	const mib = 1 << 20
+	hash := "--inner=hash --inner-entries=32768 " // 32769 elements of 64 bytes, and 512 KiB of buckets: 2.5 MiB
+	for _, tt := range []struct {
+		args, strategy string
+		least, most    uint64 // bytes
+	}{
+		{"", results.StrategyRCU, 300 * 512, mib},
+		{"--slots=65536 --count=1", results.StrategyImmediate, 512, 16 << 10},
+		{"--slots=65536 --count=1", results.StrategyRCU, 65536 * (512 + 8), 34 * mib},
+		{"--slots=65536 --fill=330 --count=1", results.StrategyRCU, 65536*8 + 330*512, mib},
+		{"--outer=hash-of-maps --slots=65536 --fill=1 --count=1", results.StrategyRCU, 5 * mib, 6 * mib},
+		{hash + "--count=1", results.StrategyRCU, 10 * mib, 12 * mib},                 // the slot's, the template's, one ready, one in limbo
+		{hash + "--count=100", results.StrategyRCU, 258 * mib, 261 * mib},             // all in limbo
+		{hash + "--count=1000000", results.StrategyRCU, 2048 * mib, 2100 * mib},       // as many as can be created meanwhile
+		{hash + "--count=1000000 --rate=10", results.StrategyRCU, 90 * mib, 92 * mib}, // 10 a second for 2 s; and what is kept of 10^6 operations
+		{hash + "--count=1 --slots=4096", results.StrategyRCU, 10250 * mib, 10350 * mib},
+	} {
+		c := new(Workload)
+		workloadtest.CheckArgs(t, c, tt.args, tt.strategy, "")
+		if got := c.MemoryBytes(tt.strategy, 2); got < tt.least || got > tt.most {
+			t.Errorf("%s %s: %d bytes, want %d to %d", tt.args, tt.strategy, got, tt.least, tt.most)
 		}
 	}
 }

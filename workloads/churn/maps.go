@@ -5,6 +5,7 @@
 package churn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -30,7 +31,7 @@ type instance struct {
 	note     string
 }
 
-func newInstance(c *Workload, strategy string) (_ *instance, err error) {
+func newInstance(ctx context.Context, c *Workload, strategy string) (_ *instance, err error) {
 	i := &instance{cfg: c, strategy: strategy, inner: c.innerSpec()}
 	defer func() {
 		if err != nil {
@@ -40,13 +41,8 @@ func newInstance(c *Workload, strategy string) (_ *instance, err error) {
 	if strategy == results.StrategyImmediate {
 		return i, nil
 	}
-	spec := &ebpf.MapSpec{Name: "mp_outer", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: c.Slots, InnerMap: i.inner}
-	if c.Outer != mapops.OuterArray {
-		spec.Type = ebpf.HashOfMaps
-	}
-	if c.Outer == outerHashNoPrealloc {
-		spec.Flags = unix.BPF_F_NO_PREALLOC
-	}
+	spec := c.outerSpec()
+	spec.InnerMap = i.inner
 	if i.outer, err = ebpf.NewMap(spec); err != nil {
 		return nil, i.mapError(fmt.Sprintf("outer map (%s, %d slots)", c.Outer, c.Slots), err)
 	}
@@ -65,12 +61,22 @@ func newInstance(c *Workload, strategy string) (_ *instance, err error) {
 	} else if i.held, err = hold.New(kind, lengths); err != nil {
 		return nil, err
 	}
-	for slot := range c.Slots {
-		if err := i.insert(slot); err != nil {
-			return nil, err
-		}
+	progress := c.onSetup
+	if progress == nil {
+		progress = func(uint64, uint64) {}
 	}
-	return i, nil
+	return i, i.fill(ctx, progress)
+}
+
+func (c *Workload) outerSpec() *ebpf.MapSpec {
+	spec := &ebpf.MapSpec{Name: "mp_outer", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: c.Slots}
+	if c.Outer != mapops.OuterArray {
+		spec.Type = ebpf.HashOfMaps
+	}
+	if c.Outer == outerHashNoPrealloc {
+		spec.Flags = unix.BPF_F_NO_PREALLOC
+	}
+	return spec
 }
 
 func (c *Workload) innerSpec() *ebpf.MapSpec {
@@ -107,6 +113,8 @@ func (i *instance) mapError(what string, err error) error {
 		err, hint = unix.EPERM, " (it needs root, or CAP_BPF; or try --target vm)"
 	case errors.Is(err, unix.ENOMEM):
 		hint = " (out of memory: give the target more --memory, or make the inner maps smaller)"
+	case errors.Is(err, unix.E2BIG) && i.inner.ValueSize > 4<<20:
+		hint = " (before 63b8ce77b15e an array's value has at most 4 MiB: try a smaller --inner-value-size)"
 	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.EINVAL):
 		hint = " (is --inner-entries × --inner-value-size more than the kernel allows?)"
 	}

@@ -47,6 +47,13 @@ func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) 
 		return workloads.Result{}, err
 	}
 	res.Loop = "closed"
+	if i.outer != nil {
+		cpus, err := ebpf.PossibleCPU()
+		if err != nil {
+			return res, err
+		}
+		res.OuterBytes = mapops.MapBytes(i.cfg.outerSpec(), cpus)
+	}
 	if i.cfg.Rate > 0 {
 		res.Loop = "open"
 	}
@@ -173,7 +180,7 @@ func (i *instance) operate(op uint64, fresh []*ebpf.Map) (puts uint64, err error
 	}
 	// After it the slots have the only references.
 	defer func() { err = errors.Join(err, closeAll(fresh)) }()
-	slot := uint32(op * n % uint64(i.cfg.Slots))
+	slot := uint32(op * n % uint64(i.cfg.filled()))
 	if n > 1 {
 		return i.operateBatch(slot, fresh)
 	}
@@ -192,7 +199,7 @@ func (i *instance) operate(op uint64, fresh []*ebpf.Map) (puts uint64, err error
 func (i *instance) operateBatch(first uint32, fresh []*ebpf.Map) (uint64, error) {
 	keys, fds := make([]uint32, len(fresh)), make([]uint32, len(fresh))
 	for j, m := range fresh {
-		keys[j] = (first + uint32(j)) % i.cfg.Slots
+		keys[j] = (first + uint32(j)) % i.cfg.filled()
 		fds[j] = uint32(m.FD())
 	}
 	var puts uint64

@@ -58,6 +58,25 @@ type holdTimes struct {
 	err       error
 }
 
+// floor is the kernel from which a kind of reader can be held.
+func floor(kind string) (major, minor int) {
+	if kind == results.StrategyTasksTrace {
+		return 5, 14
+	}
+	return 5, 17
+}
+
+// CheckTarget says what a target lacks for a kind of reader to be held on it.
+func CheckTarget(kind string, t workloads.Target) error {
+	if major, minor := floor(kind); t.Before(major, minor) {
+		return fmt.Errorf("--hold-reader %s: the reader needs kernel %d.%d", kind, major, minor)
+	}
+	if t.CPUs == 1 {
+		return errors.New("--hold-reader: the reader needs a CPU of its own (use --cpus 2; --clock icount has only one)")
+	}
+	return nil
+}
+
 // New loads the reader that --hold-reader asks for; nil: none.
 func New(kind string, lengths []time.Duration) (_ *Reader, err error) {
 	if len(lengths) == 0 {
@@ -73,13 +92,14 @@ func New(kind string, lengths []time.Duration) (_ *Reader, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
 	}
-	name, other, floor := holdProgHoldRcu, holdProgHoldTasksTrace, "5.17"
+	name, other := holdProgHoldRcu, holdProgHoldTasksTrace
 	if kind == results.StrategyTasksTrace {
-		name, other, floor = other, name, "5.14"
+		name, other = other, name
 	}
+	major, minor := floor(kind)
 	delete(spec.Programs, other)
 	if h.memory, err = ebpf.NewCollection(spec); err != nil {
-		return nil, fmt.Errorf("load the reader to hold: %w (it needs kernel %s)", err, floor)
+		return nil, fmt.Errorf("load the reader to hold: %w (it needs kernel %d.%d)", err, major, minor)
 	}
 	h.prog = h.memory.Programs[name]
 	if kind == results.StrategyTasksTrace {

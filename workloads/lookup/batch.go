@@ -21,12 +21,18 @@ type mapBatches struct {
 	n    uint32
 }
 
-func (i *instance) newMapBatches(n int) (*mapBatches, error) {
-	n = min(n, int(i.cfg.entries()))
+// batchElements is how many one call looks up.
+func batchElements(l *Workload) int {
+	n := min(mapops.LookupsPerBatch, int(l.entries()))
 	// A hash gives whole buckets only, and refuses to give none.
-	if i.cfg.Map == mapops.MapHash || i.cfg.Map == mapops.MapLRUHash {
+	if l.Map == mapops.MapHash || l.Map == mapops.MapLRUHash {
 		n = max(n, 256)
 	}
+	return n
+}
+
+func (i *instance) newMapBatches() (*mapBatches, error) {
+	n := batchElements(i.cfg)
 	b := &mapBatches{call: mapops.NewBatchCall(i.m, n, i.valueBytes(i.m)), n: uint32(n)}
 	_, _, err := b.batch()
 	b.call.FromStart()

@@ -77,6 +77,10 @@ func (l *Workload) Check(strategy string) error {
 		mapops.CheckPaths(l.Paths, paths), mapops.CheckSizes(l.Size, l.ValueSize)); err != nil {
 		return err
 	}
+	spec := l.elementSpec(1)
+	if err := mapops.CheckValue("value-size", spec.Type, uint64(spec.KeySize), uint64(l.ValueSize)); err != nil {
+		return err
+	}
 	if _, err := l.injected(""); err != nil {
 		return err
 	}
@@ -98,17 +102,27 @@ func (l *Workload) entries() uint32 { return uint32(l.Size / l.ValueSize) }
 // nested tells whether the elements are behind an outer map.
 func (l *Workload) nested() bool { return l.Map == mapops.OuterArray || l.Map == mapops.OuterHash }
 
-// MemoryBytes is about what the maps take: what a target must have.
-func (l *Workload) MemoryBytes(cpus int) uint64 {
-	values := uint64(l.entries()) * mapops.Stride(uint64(l.ValueSize))
-	switch l.Map {
-	case mapops.MapPerCPUArray:
-		return values * uint64(cpus)
-	case mapops.MapHash, mapops.MapLRUHash:
-		// An element's header and key, and two pointers of its bucket.
-		return values + uint64(l.entries())*(56+8+32)
+// MemoryBytes implements Workload.
+func (l *Workload) MemoryBytes(_ string, cpus int) uint64 {
+	maps := uint64(1)
+	if l.nested() {
+		// One with BPF_F_INNER_MAP beside it; and the library makes a template
+		// of the same size while it makes an outer map.
+		maps = 2
+		if l.InnerFlag {
+			maps = 3
+		}
 	}
-	return values
+	value := mapops.Stride(uint64(l.ValueSize))
+	if l.Map == mapops.MapPerCPUArray {
+		value *= uint64(cpus)
+	}
+	// Values in user space and in the kernel's copies of them.
+	copied := 4 * value
+	if slices.Contains(l.Paths, mapops.PathBatch) {
+		copied += mapops.TimesBytes(uint64(batchElements(l)), 2*value)
+	}
+	return mapops.TimesBytes(maps, mapops.MapBytes(l.elementSpec(cpus), cpus)) + copied + uint64(l.Readers)*mapops.ThreadBytes + mapops.TracerBytes
 }
 
 // Setup makes the map and fills it.

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -33,7 +34,7 @@ func newInstance(l *Workload) (_ *instance, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := mapops.CheckMemory(l.MemoryBytes(cpus)); err != nil {
+	if err := mapops.CheckMemory(l.MemoryBytes(results.StrategyNone, cpus)); err != nil {
 		return nil, err
 	}
 	i := &instance{cfg: l, cpus: cpus}
@@ -42,7 +43,7 @@ func newInstance(l *Workload) (_ *instance, err error) {
 			err = errors.Join(err, i.Close())
 		}
 	}()
-	spec := l.elementSpec()
+	spec := l.elementSpec(cpus)
 	if i.m, err = i.filled(spec); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func newInstance(l *Workload) (_ *instance, err error) {
 	return i, err
 }
 
-func (l *Workload) elementSpec() *ebpf.MapSpec {
+func (l *Workload) elementSpec(cpus int) *ebpf.MapSpec {
 	spec := &ebpf.MapSpec{Name: mapops.UniqueName("mp_look"), Type: ebpf.Array, KeySize: 4, ValueSize: uint32(l.ValueSize), MaxEntries: l.entries()}
 	switch l.Map {
 	case mapops.MapPerCPUArray:
@@ -78,6 +79,8 @@ func (l *Workload) elementSpec() *ebpf.MapSpec {
 		spec.Type = ebpf.Hash
 	case mapops.MapLRUHash:
 		spec.Type = ebpf.LRUHash
+		// The free list is per CPU: without slack, filling evicts.
+		spec.MaxEntries += 128 * uint32(cpus)
 	}
 	return spec
 }
@@ -101,10 +104,6 @@ func (i *instance) outerOf(m *ebpf.Map, inner *ebpf.MapSpec) (*ebpf.Map, error) 
 // filled makes a map in which every key is found; arrays have all from the
 // beginning.
 func (i *instance) filled(spec *ebpf.MapSpec) (*ebpf.Map, error) {
-	if spec.Type == ebpf.LRUHash {
-		// The free list is per CPU: without slack, filling evicts.
-		spec.MaxEntries += 128 * uint32(i.cpus)
-	}
 	m, err := mapops.NewMap(spec)
 	if err != nil || spec.Type == ebpf.Array || spec.Type == ebpf.PerCPUArray {
 		return m, err

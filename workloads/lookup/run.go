@@ -53,7 +53,7 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 // measure times one path by itself, and in turns with the probe on the map's
 // lookup function.
 func (i *instance) measure(ctx context.Context, path string, progress func()) error {
-	p, err := i.timedPath(path, mapops.LookupsPerBatch)
+	p, err := i.timedPath(path)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (i *instance) measure(ctx context.Context, path string, progress func()) er
 }
 
 // timedPath makes n lookups by a path ready.
-func (i *instance) timedPath(path string, n int) (*mapops.ProbedPath, error) {
+func (i *instance) timedPath(path string) (*mapops.ProbedPath, error) {
 	keys := mapops.NewKeySequence(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))
 	inject, err := i.cfg.injected(path)
 	if err != nil {
@@ -86,11 +86,11 @@ func (i *instance) timedPath(path string, n int) (*mapops.ProbedPath, error) {
 		p.Batch, p.How = calls.batch, fmt.Sprintf("batches of %d calls of bpf(2), timed around", mapops.CallsPerBatch)
 		return p, nil
 	case mapops.PathBatch:
-		b, err := i.newMapBatches(n)
+		b, err := i.newMapBatches()
 		p.Batch, p.How = b.batch, fmt.Sprintf("calls for up to %d elements each, timed around", b.n)
 		return p, err
 	}
-	p.Loops, err = mapops.NewLoopTurns(mapops.LoopSpec{Path: path, Elements: n, Maps: i.loopMaps(path), Keys: keys, ExtraInstructions: inject}, true)
+	p.Loops, err = mapops.NewLoopTurns(mapops.LoopSpec{Path: path, Elements: mapops.LookupsPerBatch, Maps: i.loopMaps(path), Keys: keys, ExtraInstructions: inject}, true)
 	if errors.Is(err, unix.EINVAL) && path == mapops.PathPerCPUHelper {
 		err = fmt.Errorf("%w (bpf_map_lookup_percpu_elem came with 5.19, 07343110b293)", err)
 	}

@@ -11,13 +11,49 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // maxValueSize is what the kernel takes for an array's value since
 // 63b8ce77b15e (arrays) and for a hash's at most; before, and in other types,
 // it is less, and the kernel says so.
 const maxValueSize = math.MaxInt32 - 8
+
+const (
+	kmallocMax = 4 << 20  // KMALLOC_MAX_SIZE
+	perCPUMax  = 32 << 10 // PCPU_MIN_UNIT_SIZE
+)
+
+// CheckValue refuses a value that no kernel takes for a map of that type with keys
+// of that many bytes. flag is what gives its size.
+func CheckValue(flag string, of ebpf.MapType, key, value uint64) error {
+	switch of {
+	case ebpf.Hash, ebpf.LRUHash:
+		if key+value >= kmallocMax-hashElement {
+			return fmt.Errorf("--%s %d: a %s's key and value together have less than %d bytes, however few its elements (KMALLOC_MAX_SIZE)",
+				flag, value, of, kmallocMax-hashElement)
+		}
+	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash:
+		if Stride(value) > perCPUMax {
+			return fmt.Errorf("--%s %d: a %s's value has at most %d bytes on each CPU (PCPU_MIN_UNIT_SIZE)", flag, value, of, perCPUMax)
+		}
+	}
+	if value > maxValueSize {
+		return fmt.Errorf("--%s %d is more than the kernel's limit of %d bytes", flag, value, maxValueSize)
+	}
+	return nil
+}
+
+// CheckValueOn refuses an array's value that a kernel of that release does not take.
+func CheckValueOn(t workloads.Target, flag string, of ebpf.MapType, value uint64) error {
+	if of == ebpf.Array && value > kmallocMax && t.Before(6, 0) {
+		return fmt.Errorf("--%s %d: an array's value has at most %d bytes there (KMALLOC_MAX_SIZE; more came with 6.0, 63b8ce77b15e)", flag, value, kmallocMax)
+	}
+	return nil
+}
 
 // CheckOneOf is an error unless a flag has one of the values that are known.
 func CheckOneOf(flag, value string, known []string) error {

@@ -59,8 +59,16 @@ type TargetMemoryError struct{ NeedBytes, AvailableBytes uint64 }
 func (e *TargetMemoryError) Error() string {
 	need := flagvalue.Size((e.NeedBytes + 1<<20 - 1) >> 20 << 20)
 	have := flagvalue.Size(e.AvailableBytes >> 20 << 20)
-	return fmt.Sprintf("make maps: they take %s, and the target has %s available (give it more --memory, or a smaller --size)", &need, &have)
+	return fmt.Sprintf("make maps: they take %s, and the target has %s available (make them smaller, or give a VM more --memory)", &need, &have)
 }
+
+// ThreadBytes is what a thread takes that runs a BPF program over and over: its
+// stacks, and the runtime's for it.
+const ThreadBytes = 128 << 10
+
+// TracerBytes is what timing calls in the kernel takes: the kernel's types, decoded
+// for the probes.
+const TracerBytes = 96 << 20
 
 // CheckMemory refuses maps of that many bytes that would set off the OOM
 // killer, with a TargetMemoryError.

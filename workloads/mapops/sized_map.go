@@ -22,8 +22,10 @@ func NewMap(spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	switch {
 	case errors.Is(err, unix.ENOMEM):
 		hint = " (out of memory: give the target more --memory, or a smaller --size)"
+	case errors.Is(err, unix.E2BIG) && spec.ValueSize > 4<<20:
+		hint = " (before 63b8ce77b15e an array's value has at most 4 MiB: try a smaller --value-size)"
 	case errors.Is(err, unix.E2BIG):
-		hint = " (more than this kernel allows: before 63b8ce77b15e a value has at most 4 MiB, and in some map types still; try a smaller --value-size)"
+		hint = " (more elements than this kernel allows: try a smaller --size)"
 	case errors.Is(err, unix.EINVAL):
 		hint = " (does this kernel have maps of this kind and size?)"
 	}
