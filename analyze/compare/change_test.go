@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"testing"
 )
 
@@ -111,6 +112,67 @@ func TestIntervalCovers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestDifferences: what is counted and found is as if every difference were kept
+// and sorted.
+func TestDifferences(t *testing.T) {
+	r := rand.New(rand.NewPCG(10, 11))
+	for range 300 {
+		n1, n2 := 1+r.IntN(12), 1+r.IntN(12)
+		if r.IntN(2) == 0 {
+			n2 = n1
+		}
+		scale := []float64{1e-9, 1, 1e12}[r.IntN(3)]
+		draw := func(n int) *Figure {
+			f := &Figure{}
+			for range n {
+				f.Values = append(f.Values, scale*float64(r.IntN(9)-4)/3)
+			}
+			return f
+		}
+		a, b := draw(n1), draw(n2)
+		var all, pairs []float64
+		for i, x := range a.Values {
+			for _, y := range b.Values {
+				all = append(all, y-x)
+			}
+			if n1 == n2 {
+				for j := range i + 1 {
+					pairs = append(pairs, ((b.Values[i]-x)+(b.Values[j]-a.Values[j]))/2)
+				}
+			}
+		}
+		check := func(c *Change, want []float64) {
+			slices.Sort(want)
+			if c.differences() != len(want) {
+				t.Fatalf("%d differences, want %d", c.differences(), len(want))
+			}
+			for i, d := range want {
+				if got := c.difference(i + 1); math.Abs(got-d) > 1e-15*scale {
+					t.Fatalf("%v %v: difference %d is %v, want %v", a.Values, b.Values, i+1, got, d)
+				}
+			}
+			for _, limit := range []float64{math.Inf(-1), -scale, 0, scale / 2, math.Inf(1)} {
+				up := sort.Search(len(want), func(i int) bool { return want[i] > limit })
+				if got := c.upTo(limit); got != up {
+					t.Fatalf("%v %v: %d up to %v, want %d", a.Values, b.Values, got, limit, up)
+				}
+			}
+		}
+		check(NewChange(a, b, false), all)
+		if n1 == n2 {
+			check(NewPairedChange(a, b), pairs)
+		}
+	}
+	// Ten thousand trials on each side have a hundred million differences.
+	many := &Figure{}
+	for range 10000 {
+		many.Values = append(many.Values, r.Float64())
+	}
+	if n := testing.AllocsPerRun(1, func() { NewChange(many, many, false).Interval(0.95) }); n > 100 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
