@@ -297,19 +297,33 @@ func (b *builder) inOrder(h *History) []int {
 	return place
 }
 
-// warnAbsent tells of figures that have gone: the newest run that has the
-// scenario hasn't got them.
+// warnAbsent tells of what has gone: figures that the newest run of the scenario
+// hasn't got, and the scenario where more runs than ever before lack it. Runs of
+// several scenarios may take turns.
 func (h *History) warnAbsent(sc *Scenario) {
+	has := make([]bool, len(h.Runs))
 	newest := -1
 	for _, s := range sc.Series {
-		newest = max(newest, s.Values[len(s.Values)-1].Run)
+		for _, v := range s.Values {
+			has[v.Run] = true
+			newest = max(newest, v.Run)
+		}
 	}
 	for _, s := range sc.Series {
 		if last := s.Values[len(s.Values)-1].Run; last < newest {
 			h.Warnings = append(h.Warnings, fmt.Sprintf("%s: %s is absent since %s", sc.Name, safetext.Name(s.Figure), h.Runs[last+1].Text()))
 		}
 	}
-	if newest < len(h.Runs)-1 && newest >= 0 {
+	apart, last := 0, -1
+	for i, ok := range has {
+		if ok && last >= 0 {
+			apart = max(apart, i-last)
+		}
+		if ok {
+			last = i
+		}
+	}
+	if apart > 0 && len(h.Runs)-newest > apart {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("%s is absent since %s", sc.Name, h.Runs[newest+1].Text()))
 	}
 }

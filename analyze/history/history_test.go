@@ -193,6 +193,17 @@ func TestWarnings(t *testing.T) {
 	if got := strings.Join(mustHistory(t, in, Options{}).Warnings, "\n"); !strings.Contains(got, "rcu · vm (tcg) · icount clock · 1 CPU · 0 MiB is absent since run-03") {
 		t.Errorf("a scenario vanished: %s", got)
 	}
+	// Two workloads in turns: the one that isn't in the newest run has not gone.
+	in = nightly(6, 0)
+	for i := range in {
+		if i%2 == 1 {
+			in[i].Run.Scenarios[0].Workload = "other"
+		}
+	}
+	if got := mustHistory(t, in, Options{}).Warnings; got != nil {
+		t.Errorf("workloads in turns: %q", got)
+	}
+	in = nightly(4, 0)
 	in[1].Run.Scenarios[0].Trials[0].Phases[results.PhaseLimbo] = results.Stats{N: 1, P50NS: 9, P90NS: 1}
 	if _, err := OfInputs(in, Options{}); err == nil || !strings.Contains(err.Error(), "run-01") {
 		t.Errorf("a run whose quantiles aren't in order: %v", err)
