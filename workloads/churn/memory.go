@@ -21,7 +21,8 @@ import (
 const (
 	longestLimbo     = 2 * time.Second
 	mostClosedLoop   = 16384    // operations whose maps are in limbo at once
-	mostCreatedBytes = 2 << 30  // of maps that one thread creates meanwhile
+	mostCreated      = 100_000  // maps that one thread creates meanwhile
+	mostCreatedBytes = 2 << 30  // of these
 	openMapBytes     = 2 << 10  // a map's file, descriptor and Go object while it is open
 	perOperation     = 32       // what is kept of one in user space
 	mostPerSecond    = 50_000.0 // operations of one thread that waits for nothing
@@ -76,5 +77,5 @@ func (c *Workload) inLimbo(strategy string, inner uint64) uint64 {
 		}
 		most = min(most, uint64(c.Rate*limbo.Seconds())+1)
 	}
-	return min(most*batch, max(4*batch, mostCreatedBytes/inner))
+	return min(most*batch, max(4*batch, min(mostCreated, mostCreatedBytes/inner)))
 }
