@@ -132,11 +132,17 @@ func (d *Dir) checkCounts(name string) error {
 }
 
 func (d *Dir) countDeaths() error {
-	got := map[scenarioTrial]uint64{}
+	want, got := map[scenarioTrial]uint64{}, map[scenarioTrial]uint64{}
+	for i := range d.Run.Scenarios {
+		s := &d.Run.Scenarios[i]
+		for j := range s.Trials {
+			want[scenarioTrial{s.ID, s.Trials[j].Index}] = s.Trials[j].Phases[PhaseLimbo].N
+		}
+	}
 	err := d.readDeaths(func(death *Death) error {
 		k := scenarioTrial{death.Scenario, death.Trial}
-		if _, ok := got[k]; !ok && len(got) >= d.Run.trials() {
-			return errors.New("it has deaths of more trials than run.json")
+		if _, ok := want[k]; !ok {
+			return fmt.Errorf("it has deaths of %q, trial %d, which run.json doesn't have", k.scenario, k.trial)
 		}
 		got[k]++
 		return nil
@@ -147,18 +153,10 @@ func (d *Dir) countDeaths() error {
 	if err != nil {
 		return err
 	}
-	for i := range d.Run.Scenarios {
-		s := &d.Run.Scenarios[i]
-		for j := range s.Trials {
-			k := scenarioTrial{s.ID, s.Trials[j].Index}
-			if n := s.Trials[j].Phases[PhaseLimbo].N; got[k] != n {
-				return fmt.Errorf("it has %d deaths of %q, trial %d, and run.json counts %d", got[k], k.scenario, k.trial, n)
-			}
-			delete(got, k)
+	for k, n := range want {
+		if got[k] != n {
+			return fmt.Errorf("it has %d deaths of %q, trial %d, and run.json counts %d", got[k], k.scenario, k.trial, n)
 		}
-	}
-	for k := range got {
-		return fmt.Errorf("it has deaths of %q, trial %d, which run.json doesn't have", k.scenario, k.trial)
 	}
 	return nil
 }
@@ -206,13 +204,6 @@ func (r *Run) Deaths() (n uint64) {
 		for j := range r.Scenarios[i].Trials {
 			n += r.Scenarios[i].Trials[j].Phases[PhaseLimbo].N
 		}
-	}
-	return n
-}
-
-func (r *Run) trials() (n int) {
-	for i := range r.Scenarios {
-		n += len(r.Scenarios[i].Trials)
 	}
 	return n
 }

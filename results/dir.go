@@ -32,9 +32,9 @@ func Files() []string { return []string{HistogramsFile, ProfileFile, DeathsFile,
 // Limits on what a reader takes from a file: a run directory may come from a
 // stranger. They are far above what mapprof writes.
 const (
-	maxRunBytes   = 256 << 20
+	maxRunBytes   = 128 << 20
 	maxDeathLine  = 64 << 10
-	maxZstdWindow = 128 << 20
+	maxZstdWindow = 16 << 20
 )
 
 // ErrNotRun is returned by Open for a directory without a run.json.
@@ -313,6 +313,9 @@ func ReadRun(path string) (*Run, error) {
 func DecodeRun(data []byte) (*Run, error) {
 	if len(data) > maxRunBytes {
 		return nil, fmt.Errorf("larger than %d bytes", maxRunBytes)
+	}
+	if err := checkMemory(data); err != nil {
+		return nil, err
 	}
 	var v struct {
 		SchemaVersion *int `json:"schema_version"`

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -305,7 +306,14 @@ func FuzzDecodeRun(f *testing.F) {
 	f.Add([]byte(`{"schema_version":1,"targets":[{}],"scenarios":[{"id":"a","trials":[{}]}]}`))
 	f.Add([]byte(`{"schema_version":2}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		run, err := DecodeRun(data)
+		runtime.ReadMemStats(&after)
+		// Three bytes are a scenario, and what is not yet collected counts too.
+		if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(1<<20+2000*len(data)); got > limit {
+			t.Errorf("%d bytes take %d in memory", len(data), got)
+		}
 		if err == nil && (run == nil || len(run.Targets) == 0) {
 			t.Fatal("accepted a run without a target")
 		}

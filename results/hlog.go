@@ -51,6 +51,12 @@ var geometries = []geometry{
 // different count in every bucket has less than half of it.
 const maxHistogramLine = 1 << 20
 
+// Bounds on tags, which are kept to see that none occurs twice.
+const (
+	maxTag        = 4 << 10
+	maxHistograms = 1 << 16
+)
+
 // NewHistogram returns an empty histogram of the phases' geometry.
 func NewHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(HistogramMinNS, HistogramMaxNS, HistogramDigits)
@@ -144,6 +150,9 @@ func (d *Dir) readHistograms(f func(h *hdrhistogram.Histogram) error) error {
 		if seen[h.Tag()] {
 			return fmt.Errorf("tag %s occurs twice", h.Tag())
 		}
+		if len(seen) == maxHistograms {
+			return fmt.Errorf("more than %d histograms", maxHistograms)
+		}
 		seen[h.Tag()] = true
 		own = f(h)
 		return own
@@ -185,6 +194,10 @@ func decodeLine(line string) (*hdrhistogram.Histogram, error) {
 	if len(fields) != 5 || !tagged {
 		return nil, errors.New("no tagged histogram")
 	}
+	if len(tag) > maxTag {
+		return nil, fmt.Errorf("its tag has %d bytes", len(tag))
+	}
+	tag = strings.Clone(tag) // not the line, which may be kept with it
 	if _, _, _, err := ParseTag(tag); err != nil {
 		return nil, err
 	}

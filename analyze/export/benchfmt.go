@@ -25,7 +25,7 @@ func init() {
 // configuration: with several kernels in one run they are part of the name
 // (benchstat -col /kernel), else the file says it.
 func writeBenchfmt(d *results.Dir, w io.Writer) error {
-	bw := benchfmt.NewWriter(w)
+	bw, some := benchfmt.NewWriter(w), false
 	for i := range d.Run.Scenarios {
 		s := &d.Run.Scenarios[i]
 		figures, err := compare.FiguresOf(s)
@@ -36,12 +36,15 @@ func writeBenchfmt(d *results.Dir, w io.Writer) error {
 		name := benchName(d.Run, s)
 		for _, t := range compare.WholeTrials(s) {
 			for _, r := range benchResults(name, t, figures) {
-				r.Config = config
+				r.Config, some = config, true
 				if err := bw.Write(&r); err != nil {
 					return fmt.Errorf("export benchfmt: %w", err)
 				}
 			}
 		}
+	}
+	if !some {
+		return empty("benchfmt", "figures", d.Run)
 	}
 	return nil
 }

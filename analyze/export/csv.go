@@ -25,7 +25,7 @@ func init() {
 }
 
 func writeCSV(d *results.Dir, w io.Writer) error {
-	cw := csv.NewWriter(w)
+	cw, some := csv.NewWriter(w), false
 	_ = cw.Write([]string{"scenario", "workload", "kernel", "strategy_requested", "strategy_observed", "clock", "trial", "metric", "unit", "value"})
 	for i := range d.Run.Scenarios {
 		s := &d.Run.Scenarios[i]
@@ -35,11 +35,15 @@ func writeCSV(d *results.Dir, w io.Writer) error {
 		}
 		for _, f := range figures {
 			for j, v := range f.Values {
+				some = true
 				_ = cw.Write([]string{CSVCell(s.ID), CSVCell(s.Workload), CSVCell(s.Kernel), CSVCell(s.Strategy.Requested),
 					CSVCell(s.Strategy.Observed), CSVCell(d.Run.Targets[s.TargetIx].Clock), strconv.Itoa(f.TrialIndexes[j]),
 					CSVCell(f.Name), CSVCell(f.Unit), strconv.FormatFloat(v, 'f', -1, 64)})
 			}
 		}
+	}
+	if !some {
+		return empty("csv", "figures", d.Run)
 	}
 	cw.Flush()
 	if err := cw.Error(); err != nil {

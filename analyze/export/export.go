@@ -29,6 +29,33 @@ func registerExport(e Format) {
 // All lists the formats by name.
 func All() []Format { return slices.Clone(exports) }
 
+// EmptyError is returned for a run of which a format would show nothing.
+type EmptyError struct {
+	Format string
+	Lacks  string // what the run has none of
+	Has    string // what it has instead, and which formats show that
+}
+
+func (e *EmptyError) Error() string {
+	return fmt.Sprintf("export %s: this run has no %s (%s)", e.Format, e.Lacks, e.Has)
+}
+
+// empty says what a run has that lacks what a format shows.
+func empty(format, lacks string, run *results.Run) error {
+	deaths, figures := run.Deaths(), 0
+	for i := range run.Scenarios {
+		figures += len(run.Scenarios[i].Metrics)
+	}
+	has := "it has no figures either: the run ended before anything was measured"
+	switch {
+	case deaths > 0:
+		has = fmt.Sprintf("it has the statistics of %d deaths: try --format csv", deaths)
+	case figures > 0:
+		has = fmt.Sprintf("it has figures of calls, %d in all: try --format csv, benchfmt or openmetrics", figures)
+	}
+	return &EmptyError{Format: format, Lacks: lacks, Has: has}
+}
+
 // UnknownError is returned for a format that isn't registered.
 type UnknownError struct{ Name string }
 

@@ -43,6 +43,9 @@ func WriteTrace(w io.Writer, dir *results.Dir) error {
 		}
 		return fmt.Errorf("write trace: %w", err)
 	}
+	if len(t.trials) == 0 {
+		return empty("trace", "deaths", dir.Run)
+	}
 	t.begin()
 	err := dir.Deaths(func(d *results.Death) error { return t.death(d) })
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 
 // maxProfileBytes bounds an uncompressed profile that is read: it may be a
 // stranger's.
-const maxProfileBytes = 256 << 20
+const maxProfileBytes = 64 << 20
 
 // Merge returns the sum of profiles that have the same sample types.
 // Samples with equal stacks and labels become one. A profile's durations add
@@ -53,7 +53,7 @@ func Write(w io.Writer, p *pprof.Profile) error {
 }
 
 // Read reads what Write writes. Other pprof formats, and
-// profiles of more than 256 MiB, are refused.
+// profiles that are too large, be it in bytes or in samples, are refused.
 func Read(r io.Reader) (*pprof.Profile, error) {
 	zr, err := gzip.NewReader(r)
 	if err != nil {
@@ -65,6 +65,9 @@ func Read(r io.Reader) (*pprof.Profile, error) {
 		return nil, fmt.Errorf("read profile: %w", err)
 	case len(data) > maxProfileBytes:
 		return nil, fmt.Errorf("read profile: larger than %d MiB", maxProfileBytes>>20)
+	}
+	if err := checkMemory(data); err != nil {
+		return nil, fmt.Errorf("read profile: %w", err)
 	}
 	p, err := pprof.ParseUncompressed(data)
 	if err != nil {

@@ -5,6 +5,7 @@ package profile
 import (
 	"bytes"
 	"compress/gzip"
+	"runtime"
 	"testing"
 )
 
@@ -21,7 +22,15 @@ func FuzzReadProfile(f *testing.F) {
 		if err := zw.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if p, err := Read(&gz); err == nil {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		p, err := Read(&gz)
+		runtime.ReadMemStats(&after)
+		// Two bytes are a sample, and what is not yet collected counts too.
+		if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4<<20+1000*len(raw)); got > limit {
+			t.Errorf("%d bytes take %d in memory", len(raw), got)
+		}
+		if err == nil {
 			if err := p.CheckValid(); err != nil {
 				t.Errorf("accepted an invalid profile: %v", err)
 			}

@@ -38,7 +38,7 @@ func BinStart(bin int) float64 { return math.Pow(10, float64(bin)/binsPerDecade)
 
 // maxCurves bounds the histograms that are added up at the same time: each
 // takes a quarter of a megabyte, however few bytes it has in the file.
-const maxCurves = 4096
+const maxCurves = 1024
 
 // curvesOf adds up the trials' histograms of the phases that are drawn. What
 // run.json knows nothing of is left out before any of it is kept.

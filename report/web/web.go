@@ -238,11 +238,14 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 	}
 	out := &lateWriter{w: w, begin: func() { attach(w, f, "trace.json", "application/json") }}
 	err = export.WriteTrace(out, dir)
+	var none *export.EmptyError
 	switch {
 	case err == nil:
 	case out.begun:
 		// Only breaking the answer off says that it isn't whole.
 		panic(http.ErrAbortHandler)
+	case errors.As(err, &none):
+		served.Note(http.StatusNotFound, "There is no timeline", none.Error()).ServeHTTP(w, r)
 	case errors.Is(err, os.ErrNotExist):
 		served.Note(http.StatusNotFound, "There is no timeline", "This run was made with --no-deaths: it has the statistics but not the single deaths.").ServeHTTP(w, r)
 	default:

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// TestBombs gives small files that want to be large to the program itself: none
+// takes it above 1 GB, and what would is refused in a moment.
+func TestBombs(t *testing.T) {
+	const limit = 1e9
+	binary := builtMapprof(t)
+	// A process counts as large as who started it, so this one stays small.
+	repeat := func(head, element, tail string, n int) func(io.Writer) error {
+		return func(w io.Writer) error {
+			bw := bufio.NewWriter(w)
+			bw.WriteString(head)
+			for range n - 1 {
+				bw.WriteString(element)
+			}
+			bw.WriteString(strings.TrimSuffix(element, ",") + tail)
+			return bw.Flush()
+		}
+	}
+	const head = `{"schema_version":2,"files":{},"targets":[{}],`
+	types, stringTable := "\x0a\x04\x08\x01\x10\x02", "\x32\x00\x32\x01a\x32\x05count"
+	zstandard := func(content func(io.Writer) error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			zw, err := zstd.NewWriter(w)
+			if err != nil {
+				return err
+			}
+			return errors.Join(content(zw), zw.Close())
+		}
+	}
+	gzipped := func(content func(io.Writer) error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			zw := gzip.NewWriter(w)
+			return errors.Join(content(zw), zw.Close())
+		}
+	}
+	oldRun := `{"schema_version":1,"targets":[{}],"scenarios":[{"id":"a","trials":[{}]}]}`
+	for _, c := range []struct {
+		name, file string
+		content    func(io.Writer) error
+		refused    string // empty: it is small enough to be read
+	}{
+		{"8 M scenarios", results.RunFile, repeat(head+`"scenarios":[`, "{},", "]}", 8_000_000), "too many elements"},
+		{"as many scenarios as may be", results.RunFile, repeat(head+`"scenarios":[`, "{},", "]}", 400_000), "a scenario has no id"},
+		{"8 M trials", results.RunFile, repeat(head+`"scenarios":[{"id":"a","trials":[`, "{},", "]}]}", 8_000_000), "too many elements"},
+		{"8 M points", results.RunFile, repeat(head+`"scenarios":[{"id":"a","trials":[{"timeline":[`, "{},", "]}]}]}", 8_000_000), "too many elements"},
+		{"as many points as may be", results.RunFile, repeat(head+`"scenarios":[{"id":"a","trials":[{"timeline":[`, "{},", "]}]}]}", 1_100_000), ""},
+		{"20 M warnings", results.RunFile, repeat(head+`"warnings":[`, `"",`, "]}", 20_000_000), "too many elements"},
+		{"a run.json of 250 MB", results.RunFile, repeat("", strings.Repeat(" ", 1000), "", 250_000), "larger than"},
+		{"a warning of 100 MB", results.RunFile, repeat(head+`"warnings":["`, strings.Repeat("x", 1000), `"]}`, 100_000), ""},
+		{"30 M samples", results.ProfileFile, gzipped(repeat(types+stringTable, "\x12\x00", "", 30_000_000)), "too many samples"},
+		{"50 M locations of a sample", results.ProfileFile, gzipped(repeat(types+stringTable+"\x12\x80\xe1\xeb\x17", "\x01", "", 50_000_000)), "too many samples"},
+		{"a profile of 200 MB", results.ProfileFile, gzipped(repeat("", strings.Repeat("\x00", 1000), "", 200_000)), "larger than"},
+		{"a death of 100 MB", results.DeathsFile, zstandard(repeat("", strings.Repeat("x", 1<<20), "", 100)), "token too long"},
+		{"3 M deaths", results.DeathsFile, zstandard(repeat("", "{}\n", "", 3_000_000)), "it has deaths of"},
+	} {
+		dir := filepath.Join(t.TempDir(), "run")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, results.RunFile), []byte(oldRun), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Create(filepath.Join(dir, c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.content(f), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), binary, "report", dir)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		err = cmd.Run()
+		peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+		t.Logf("%s: %d MB, %v", c.name, peak/1e6, cmd.ProcessState.UserTime())
+		if peak > limit {
+			t.Errorf("%s takes %d MB", c.name, peak/1e6)
+		}
+		if (err != nil) != (c.refused != "") || !strings.Contains(stderr.String(), c.refused) {
+			t.Errorf("%s: %v, want %q: %s", c.name, err, c.refused, &stderr)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
