@@ -29,9 +29,9 @@ const (
 )
 
 // fill puts a new inner map into each slot that is used. Every update of an outer map
-// waits for a grace period: 65536 would take half an hour. From 6.8 on
-// (012772581d04) a batch waits once; before, many threads wait at once (figures: docs/ACCURACY.md). It ends
-// early, without an error, when ctx is done: Run ends at once then.
+// waits for a grace period: 65536 would take 17 minutes. From 6.8 on (012772581d04) a
+// batch waits once; before, many threads wait at once (figures: docs/ACCURACY.md). It
+// ends early, without an error, when ctx is done: Run ends at once then.
 func (i *instance) fill(ctx context.Context, progress func(done, total uint64)) error {
 	if i.cfg.filled() == 1 {
 		return i.insert(0)
