@@ -31,6 +31,10 @@ type instance struct {
 	note     string
 }
 
+// beside is more than the files that a trial has open beside an operation's
+// inner maps: its own maps, and the probes' programs, links and maps.
+const beside = 1024
+
 func newInstance(ctx context.Context, c *Workload, strategy string) (_ *instance, err error) {
 	i := &instance{cfg: c, strategy: strategy, inner: c.innerSpec()}
 	defer func() {
@@ -64,6 +68,9 @@ func newInstance(ctx context.Context, c *Workload, strategy string) (_ *instance
 	progress := c.onSetup
 	if progress == nil {
 		progress = func(uint64, uint64) {}
+	}
+	if err := mapops.ReserveFDs(uint64(c.Batch) + beside); err != nil {
+		return nil, err
 	}
 	return i, i.fill(ctx, progress)
 }
