@@ -3,9 +3,9 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,11 +48,7 @@ func newExportCmd() *cobra.Command {
 			if out == "" {
 				return e.Write(d, cmd.OutOrStdout())
 			}
-			var b bytes.Buffer
-			if err := e.Write(d, &b); err != nil {
-				return err
-			}
-			return wholefile.Write(out, b.String())
+			return wholefile.Stream(out, func(w io.Writer) error { return e.Write(d, w) })
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "", "the format, see above")
