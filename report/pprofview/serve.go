@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/google/pprof/driver"
 
@@ -21,8 +20,7 @@ func listen(args *driver.HTTPServerArgs) error {
 	if err != nil {
 		return fmt.Errorf("serve web view: %w (choose another port with -http)", err)
 	}
-	server := &http.Server{Handler: handler(args), ReadHeaderTimeout: 10 * time.Second}
-	return server.Serve(ln)
+	return served.Server(handler(args)).Serve(ln)
 }
 
 func handler(args *driver.HTTPServerArgs) http.Handler {

@@ -246,12 +246,36 @@ func onlyRegular(dir string) error {
 	return nil
 }
 
-// find returns the run with that ID.
+// current tells whether a run's files are those that were found.
+func (f *foundRun) current() bool {
+	stamp, ok := stampOf(f.path)
+	return ok && stamp == f.stamp
+}
+
+// problem is an error of a run's files, told without their place on this
+// machine, which is none of a reader's business. A run may be removed while it
+// is being read.
+func (f *foundRun) problem(err error) error {
+	if _, there := stampOf(f.path); !there {
+		return errNoRun
+	}
+	return &runError{f, err}
+}
+
+type runError struct {
+	run *foundRun
+	err error
+}
+
+func (e *runError) Error() string { return strings.ReplaceAll(e.err.Error(), e.run.path, e.run.Name) }
+func (e *runError) Unwrap() error { return e.err }
+
+// find returns the run with that ID, as it is now.
 func (s *runStore) find(id string) (*foundRun, error) {
 	s.mu.Lock()
 	r := s.found[id]
 	s.mu.Unlock()
-	if r == nil {
+	if r == nil || !r.current() {
 		s.list()
 		s.mu.Lock()
 		r = s.found[id]
@@ -278,11 +302,11 @@ func (s *runStore) load(id string) (*model.Loaded, *foundRun, error) {
 		}
 	}
 	if err := onlyRegular(f.path); err != nil {
-		return nil, f, err
+		return nil, f, f.problem(err)
 	}
 	l, err := model.Load(f.path)
 	if err != nil {
-		return nil, f, err
+		return nil, f, f.problem(err)
 	}
 	l.Name = f.Name
 	s.loaded = append(s.loaded, cachedRun{id, f.stamp, l})

@@ -60,12 +60,7 @@ func New(dirs []string) (*Server, error) {
 // the host part of the address that was asked for: where it isn't loopback,
 // requests for that name are answered too.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, name string) error {
-	server := &http.Server{
-		Handler:           s.Handler(allowedHosts(ln.Addr(), name)),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    64 << 10,
-	}
+	server := served.Server(s.Handler(allowedHosts(ln.Addr(), name)))
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
 	select {
@@ -105,8 +100,7 @@ func (s *Server) Handler(allowed func(host string) bool) http.Handler {
 	return guard(mux, allowed)
 }
 
-// fail answers with an error's text. What isn't known to be the user's or the
-// files' fault says no more than that.
+// fail answers with an error's text.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	var schema *results.SchemaError
 	var corrupt *results.CorruptError
@@ -233,7 +227,7 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 		dir, err = results.Open(f.path)
 	}
 	if err != nil {
-		fail(w, r, err)
+		fail(w, r, f.problem(err))
 		return
 	}
 	out := &lateWriter{w: w, begin: func() { attach(w, f, "trace.json", "application/json") }}
@@ -249,7 +243,7 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, os.ErrNotExist):
 		served.Note(http.StatusNotFound, "There is no timeline", "This run was made with --no-deaths: it has the statistics but not the single deaths.").ServeHTTP(w, r)
 	default:
-		fail(w, r, err)
+		fail(w, r, f.problem(err))
 	}
 }
 

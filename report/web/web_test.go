@@ -5,6 +5,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -304,6 +305,61 @@ func TestWatches(t *testing.T) {
 	get(t, h, "/version")
 	if code, _, _ := get(t, h, "/run/"+id); code != 404 {
 		t.Errorf("a removed run: %d", code)
+	}
+}
+
+// TestRemovedRun: a run that went since the list was made is not found, by none
+// of its addresses, whether it has been looked at before or not; nor does what
+// can't be read tell its place.
+func TestRemovedRun(t *testing.T) {
+	root := t.TempDir()
+	small := fixture.Churn{Kernels: fixture.TwoKernels[:1], Strategies: fixture.TwoStrategies[:1], Deaths: 10}
+	for _, name := range []string{"stays", "seen", "unseen"} {
+		small.Write(t, filepath.Join(root, name))
+	}
+	web := newTestServer(t, root)
+	h := web.Handler(anyHost)
+	stays := idOf(t, web, "stays")
+	if code, _, _ := get(t, h, "/run/"+idOf(t, web, "seen")); code != 200 {
+		t.Fatalf("the run: %d", code)
+	}
+	for _, name := range []string{"seen", "unseen"} {
+		id := idOf(t, web, name)
+		f, err := web.store.find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range []string{"/run/" + id, "/run/" + id + "/report.html", "/run/" + id + "/run.json", "/run/" + id + "/trace.json",
+			"/run/" + id + "/pprof/top", "/compare?run=" + stays + "&run=" + id, "/diff/" + stays + "/" + id + "/pprof/top"} {
+			web.store.found[id] = f // no other request has noticed
+			if code, _, body := get(t, h, target); code != 404 || strings.Contains(body, root) {
+				t.Errorf("%s, %s: %d %s", name, target, code, body)
+			}
+		}
+		// It goes between being found and being read.
+		if err := f.problem(os.ErrPermission); !errors.Is(err, errNoRun) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	// A file that can't be looked at.
+	profile := filepath.Join(root, "stays", results.ProfileFile)
+	if err := errors.Join(os.Remove(profile), os.Mkdir(profile, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, body := get(t, h, "/run/"+stays); code == 200 || strings.Contains(body, root) {
+		t.Errorf("a run with a directory for a file: %d %s", code, body)
+	}
+	f, err := web.store.find(stays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, gone := os.Open(filepath.Join(root, "stays", "x"))
+	if text := f.problem(gone).Error(); strings.Contains(text, root) || !strings.Contains(text, "open stays/x") {
+		t.Errorf("%q", text)
 	}
 }
 
