@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -41,17 +42,35 @@ func makeTemp(dir string) (tmp string, lock *os.File, err error) {
 	return "", nil, fmt.Errorf("create run directory: %w", err)
 }
 
-// removeStale removes the temporary directories of dead processes. One that
-// was killed before it wrote tempFile leaves an empty directory for good.
+// removeStale removes the temporary directories of dead processes.
 func removeStale(parent string) {
-	found, _ := filepath.Glob(filepath.Join(parent, ".*.tmp-*"))
-	for _, tmp := range found {
+	eachStale(parent, func(tmp string) { _ = os.RemoveAll(tmp) })
+}
+
+// Abandoned lists what runs that were killed left in a directory, under their
+// temporary names. The next Create there removes it.
+func Abandoned(parent string) []string {
+	var found []string
+	eachStale(parent, func(tmp string) { found = append(found, tmp) })
+	return found
+}
+
+// eachStale calls f for the temporary directories of dead processes, each of
+// which is locked meanwhile. One that was killed before it wrote tempFile leaves
+// an empty directory, which nothing tells from another program's.
+func eachStale(parent string, f func(tmp string)) {
+	entries, _ := os.ReadDir(parent) // unreadable: none
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") || !strings.Contains(e.Name(), ".tmp-") {
+			continue
+		}
+		tmp := filepath.Join(parent, e.Name())
 		d, err := os.OpenFile(tmp, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 		if err != nil {
 			continue
 		}
 		if syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && onlyOurs(d) {
-			_ = os.RemoveAll(tmp)
+			f(tmp)
 		}
 		_ = d.Close()
 	}

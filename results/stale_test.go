@@ -5,6 +5,7 @@
 package results
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,6 +36,15 @@ func TestDeadTemporaryDirectoriesGo(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(parent, path), []byte("x"), 0o600); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+	var dead []string
+	for i := range 3 {
+		dead = append(dead, filepath.Join(parent, fmt.Sprintf(".dead.tmp-%d", i+1)))
+	}
+	for range 2 { // it only looks
+		if got := Abandoned(parent); !slices.Equal(got, dead) {
+			t.Errorf("abandoned: %q, not %q", got, dead)
 		}
 	}
 	w, err := Create(filepath.Join(parent, "next"))

@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -136,6 +137,48 @@ func oneLine(t *testing.T, command string, code int, stderr string) string {
 // histograms.
 func whereCut(said string) string {
 	return regexp.MustCompile(`(histograms\.hlog: ).*( \(the file)`).ReplaceAllString(said, "$1…$2")
+}
+
+// TestAbandonedRun: whatever reads runs says where one that was killed left
+// something, and leaves it there.
+func TestAbandonedRun(t *testing.T) {
+	t.Chdir(t.TempDir())
+	tinyRun(t, "runs/A")
+	tinyRun(t, "runs/B")
+	profileFor(t, "runs/A")
+	commands := append([]string{"web runs --http nowhere", "web runs/A --http nowhere"}, readingCommands...)
+	said := func(command string) int {
+		args := strings.Fields(command)
+		for i, a := range args {
+			if a == "A" || a == "B" {
+				args[i] = "runs/" + a
+			}
+		}
+		_, _, stderr := mapprof(t, args...)
+		_ = os.Remove("out.html")
+		return strings.Count(stderr, "note: a run that was killed left runs/.C.tmp-1 (the next run there removes it)\n")
+	}
+	for _, command := range commands {
+		if n := said(command); n != 0 {
+			t.Errorf("mapprof %s says %d times that something was left", command, n)
+		}
+	}
+	left := filepath.Join("runs", ".C.tmp-1")
+	if err := errors.Join(os.Mkdir(left, 0o700), os.WriteFile(filepath.Join(left, ".mapprof-unfinished"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range commands {
+		if n := said(command); n != 1 {
+			t.Errorf("mapprof %s says %d times what was left", command, n)
+		}
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Error(err)
+	}
+	tinyRun(t, "runs/D")
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("the next run left it: %v", err)
+	}
 }
 
 // TestReadOnlyOutput writes where nothing can be written.

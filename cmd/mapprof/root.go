@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ import (
 	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/version"
+	"github.com/mapprof/mapprof/results"
 )
 
 // The exit codes, which scripts may rely on.
@@ -89,6 +92,29 @@ func indent(s string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
 }
 
+// tellAbandoned says where a run that was killed left something, beside the runs
+// that a command reads or in them.
+func tellAbandoned(cmd *cobra.Command, args []string) {
+	for _, name := range []string{"baseline", "candidate", "confirm"} {
+		if f := cmd.Flags().Lookup(name); f != nil {
+			args = append(args, f.Value.String())
+		}
+	}
+	if len(args) == 0 {
+		args = []string{"mapprof-runs"}
+	}
+	var parents []string
+	for _, dir := range args {
+		parents = append(parents, filepath.Dir(dir), filepath.Clean(dir))
+	}
+	slices.Sort(parents)
+	for _, parent := range slices.Compact(parents) {
+		for _, left := range results.Abandoned(parent) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: a run that was killed left %s (the next run there removes it)\n", safetext.Text(left))
+		}
+	}
+}
+
 func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mapprof",
@@ -107,7 +133,11 @@ Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
 		Version:       version.Get().String(),
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{flagvalue.PlainError(err)} })
-	root.AddCommand(newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newHistoryCmd(), newGateCmd(), newExportCmd())
+	readers := []*cobra.Command{newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newHistoryCmd(), newGateCmd(), newExportCmd()}
+	for _, cmd := range readers {
+		cmd.PreRun = tellAbandoned
+	}
+	root.AddCommand(readers...)
 	root.AddCommand(recordingCmds()...)
 	return root
 }
