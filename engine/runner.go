@@ -21,6 +21,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/internal/shownpath"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -205,7 +206,7 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	r.timedOut = done.Outcome.TimedOut
 	part, err := results.Open(dir)
 	if err != nil {
-		return fmt.Errorf("read what the trial gave: %w", err)
+		return fmt.Errorf("read what the trial gave: %w", shownpath.In(err, dir, "run"))
 	}
 	if len(part.Run.Scenarios) != 1 || len(part.Run.Scenarios[0].Trials) != 1 || len(part.Run.Targets) != 1 ||
 		part.Run.Scenarios[0].ID != p.job.Scenario || part.Run.Scenarios[0].Trials[0].Index != p.job.Trial {

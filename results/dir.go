@@ -15,6 +15,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/mapprof/mapprof/internal/regularfile"
+	"github.com/mapprof/mapprof/internal/shownpath"
 )
 
 // Names of the files in a run directory.
@@ -100,7 +101,8 @@ func Create(dir string) (*Writer, error) {
 
 // Death appends one line to deaths.jsonl.zst, which exists only when there
 // was at least one call of Death or KeepDeaths.
-func (w *Writer) Death(d *Death) error {
+func (w *Writer) Death(d *Death) (err error) {
+	defer w.name(&err, w.tmp)
 	if err := w.KeepDeaths(); err != nil {
 		return err
 	}
@@ -113,8 +115,12 @@ func (w *Writer) Death(d *Death) error {
 	return w.bw.WriteByte('\n')
 }
 
+// name makes an error name the run directory, and not the temporary one.
+func (w *Writer) name(err *error, tmp string) { *err = shownpath.In(*err, tmp, w.dir) }
+
 // KeepDeaths makes sure that deaths.jsonl.zst exists, be it empty.
-func (w *Writer) KeepDeaths() error {
+func (w *Writer) KeepDeaths() (err error) {
+	defer w.name(&err, w.tmp)
 	if w.deaths != nil {
 		return nil
 	}
@@ -132,7 +138,8 @@ func (w *Writer) KeepDeaths() error {
 }
 
 // Profile writes profile.pb.gz from bytes that are a whole gzipped profile.
-func (w *Writer) Profile(gz []byte) error {
+func (w *Writer) Profile(gz []byte) (err error) {
+	defer w.name(&err, w.tmp)
 	f, err := createSummed(filepath.Join(w.tmp, ProfileFile))
 	if err != nil {
 		return err
@@ -150,6 +157,7 @@ func (w *Writer) close(name string, f *summedFile) (err error) {
 // Finish closes everything, writes run.json with the digests of the other files,
 // and renames the directory to its own name. After an error nothing is left.
 func (w *Writer) Finish(run *Run) (err error) {
+	defer w.name(&err, w.tmp)
 	defer func() {
 		if err != nil {
 			w.Abort()

@@ -348,3 +348,28 @@ func FuzzDecodeDeaths(f *testing.F) {
 		})
 	})
 }
+
+// TestErrorsNameTheRun: whoever reads an error of a run being written knows its
+// directory, and nothing of the temporary one.
+func TestErrorsNameTheRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	for name, write := range map[string]func(w *Writer) error{
+		"deaths":     func(w *Writer) error { return w.Death(&Death{}) },
+		"profile":    func(w *Writer) error { return w.Profile([]byte("x")) },
+		"histograms": func(w *Writer) error { return w.Histogram("a/0/limbo", NewHistogram(), time.Now(), time.Now()) },
+		"run.json":   func(w *Writer) error { return w.Finish(sampleRun()) },
+	} {
+		w, err := Create(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(w.tmp); err != nil {
+			t.Fatal(err)
+		}
+		err = write(w)
+		w.Abort()
+		if err == nil || !strings.Contains(err.Error(), dir+"/") || strings.Contains(err.Error(), ".tmp-") || !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -88,7 +88,8 @@ type hlogWriter struct {
 }
 
 // Histogram appends one tagged histogram to histograms.hlog.
-func (w *Writer) Histogram(tag string, h *hdrhistogram.Histogram, start, end time.Time) error {
+func (w *Writer) Histogram(tag string, h *hdrhistogram.Histogram, start, end time.Time) (err error) {
+	defer w.name(&err, w.tmp)
 	if tag == "" || !printable(tag) || strings.ContainsAny(tag, ", ") {
 		return fmt.Errorf("write histogram: tag %q is empty or has a comma, a space or what is not ASCII", tag)
 	}

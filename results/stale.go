@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/mapprof/mapprof/internal/shownpath"
 )
 
 // A process that is killed leaves its temporary directory behind, but without
@@ -27,7 +29,11 @@ const tempFile = ".mapprof-unfinished"
 func makeTemp(dir string) (tmp string, lock *os.File, err error) {
 	removeStale(filepath.Dir(dir))
 	if tmp, err = os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".tmp-"); err != nil {
-		return "", nil, fmt.Errorf("create run directory: %w", err)
+		var at *os.PathError
+		if errors.As(err, &at) {
+			err = at.Err // its path is that of the temporary name
+		}
+		return "", nil, fmt.Errorf("create run directory %s: %w", dir, err)
 	}
 	if lock, err = os.Open(tmp); err == nil {
 		// Where a file system has no locks, nobody gets one to remove it.
@@ -39,7 +45,7 @@ func makeTemp(dir string) (tmp string, lock *os.File, err error) {
 		_ = lock.Close()
 	}
 	_ = os.RemoveAll(tmp)
-	return "", nil, fmt.Errorf("create run directory: %w", err)
+	return "", nil, fmt.Errorf("create run directory: %w", shownpath.In(err, tmp, dir))
 }
 
 // removeStale removes the temporary directories of dead processes.

@@ -145,7 +145,6 @@ func TestAbandonedRun(t *testing.T) {
 	t.Chdir(t.TempDir())
 	tinyRun(t, "runs/A")
 	tinyRun(t, "runs/B")
-	profileFor(t, "runs/A")
 	commands := append([]string{"web runs --http nowhere", "web runs/A --http nowhere"}, readingCommands...)
 	said := func(command string) int {
 		args := strings.Fields(command)

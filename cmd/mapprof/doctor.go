@@ -29,7 +29,7 @@ map's death can therefore be told apart, and what is missing and why.
   mapprof doctor                          this machine's kernel, or a VM
   mapprof doctor --kernel ./bzImage       your own kernel
   mapprof doctor --kernel 5.10 --kernel 7.2`,
-		Args: cobra.NoArgs,
+		Args: noArgs("name a kernel with --kernel"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.Check(); err != nil {
 				return &usageError{err}

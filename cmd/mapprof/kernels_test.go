@@ -43,8 +43,8 @@ note: offline: only kernels in the cache are listed
 `},
 		{args: []string{"list", "--offline", "--format", "json"}, out: `"release": "6.12.117+deb13-cloud-amd64",`},
 		{args: []string{"list", "--format", "xml"}, err: `--format "xml" is not one of table, json`},
-		{args: []string{"list", "6.12"}, err: `unknown command "6.12" for "kernels list"`},
-		{args: []string{"fetch"}, err: "requires at least 1 arg(s), only received 0"},
+		{args: []string{"list", "6.12"}, err: `kernels list takes no argument "6.12" (--help lists its flags)`},
+		{args: []string{"fetch"}, err: "kernels fetch needs a series or a version (kernels fetch 6.12)"},
 		{args: []string{"fetch", "../6.12"}, err: `resolve kernel "../6.12": no such series or release (have: 6.1, 6.12)`},
 	} {
 		var out, progress bytes.Buffer

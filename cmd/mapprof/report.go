@@ -31,7 +31,7 @@ exits 1.
   mapprof report DIR
   mapprof report DIR -o report.html
   mapprof report OLD NEW -o diff.html`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              someArgs("a run directory", "DIR"),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("out") && out == "" {

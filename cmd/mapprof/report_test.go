@@ -73,7 +73,7 @@ func TestReportCommand(t *testing.T) {
 		{[]string{"report", dir, filepath.Join(root, "b"), "-o", "-"}, exitOK, "a against b", ""},
 		{[]string{"report", dir, "-o", ""}, exitUsage, "", "-o needs a file name"},
 		{[]string{"report", dir, "-o", filepath.Join(root, "no", "dir.html")}, exitFailure, "", "no such file or directory"},
-		{[]string{"report"}, exitUsage, "", "requires at least 1 arg"},
+		{[]string{"report"}, exitUsage, "", "mapprof report needs a run directory (mapprof report DIR)"},
 		{[]string{"report", root}, exitFailure, "", "not a run directory"},
 		{[]string{"web", filepath.Join(root, "none")}, exitFailure, "", "no such file or directory"},
 		{[]string{"web", root, "--http", "nonsense"}, exitUsage, "", "is not HOST:PORT"},

@@ -61,7 +61,7 @@ func newRunCmd() *cobra.Command {
 		Use:   "run",
 		Short: "Run a workload on one or more kernels and profile it",
 		Long:  runHelp,
-		Args:  cobra.NoArgs,
+		Args:  noArgs("--help lists its flags"),
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/internal/shownpath"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
@@ -182,7 +183,7 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 		r, err = results.ReadRun(dir) // the list costs no more for large runs
 	}
 	if err != nil {
-		f.Err = safetext.Text(strings.ReplaceAll(err.Error(), dir, f.Name))
+		f.Err = safetext.Text(shownpath.In(err, dir, f.Name).Error())
 		return f
 	}
 	f.Started, f.Warnings = r.Started, len(r.Warnings)
@@ -259,16 +260,8 @@ func (f *foundRun) problem(err error) error {
 	if _, there := stampOf(f.path); !there {
 		return errNoRun
 	}
-	return &runError{f, err}
+	return shownpath.In(err, f.path, f.Name)
 }
-
-type runError struct {
-	run *foundRun
-	err error
-}
-
-func (e *runError) Error() string { return strings.ReplaceAll(e.err.Error(), e.run.path, e.run.Name) }
-func (e *runError) Unwrap() error { return e.err }
 
 // find returns the run with that ID, as it is now.
 func (s *runStore) find(id string) (*foundRun, error) {

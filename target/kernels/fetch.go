@@ -24,6 +24,9 @@ func Fetch(ctx context.Context, name string, opt Options) (Kernel, error) {
 	if !kernelSeriesRE.MatchString(name) && !kernelExactRE.MatchString(name) {
 		return Kernel{}, &UnknownError{Requested: name, Known: knownSeries(opt)}
 	}
+	if why := cannotBe(name, time.Now()); why != "" {
+		return Kernel{}, &UnknownError{Requested: name, Why: why}
+	}
 	if opt.Offline {
 		return resolveNamed(ctx, name, opt)
 	}
@@ -60,7 +63,12 @@ func fetchKernel(ctx context.Context, name string, opt Options, maxAge time.Dura
 		}
 		k, err := cache.fetchFrom(ctx, ix, name, opt)
 		var unknown *UnknownError
-		if (errors.As(err, &unknown) || errors.Is(err, ErrGone)) && !retried && ix.Age > explicitIndexMaxAge {
+		moved := errors.Is(err, ErrGone)
+		if errors.As(err, &unknown) {
+			// A new series comes every nine weeks, a new version any day.
+			moved = maxAge < indexMaxAge || name != SeriesOf(name)
+		}
+		if moved && !retried && ix.Age > explicitIndexMaxAge {
 			maxAge = 0 // the archive has moved on since
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Kernel is a kernel image on disk, ready to boot.
@@ -55,6 +56,7 @@ type UnknownError struct {
 	Known     []string // series that do exist, oldest first
 	Offline   bool     // only the cache was searched
 	Notes     []string // parts of the archive that could not be searched
+	Why       string   // nothing needed to be searched for that; may be empty
 }
 
 func (e *UnknownError) Error() string {
@@ -67,7 +69,10 @@ func (e *UnknownError) Error() string {
 			e.Requested, known)
 	}
 	hint := "have: " + known
-	if known == "" {
+	switch {
+	case e.Why != "":
+		hint = e.Why
+	case known == "":
 		hint = "the archive offers none"
 	}
 	if len(e.Notes) > 0 {
@@ -143,6 +148,9 @@ func resolveNamed(ctx context.Context, name string, opt Options) (Kernel, error)
 	}
 	if k, ok, err := cache.newest(name, opt); err != nil || ok {
 		return k, err
+	}
+	if why := cannotBe(name, time.Now()); why != "" {
+		return Kernel{}, &UnknownError{Requested: name, Why: why}
 	}
 	if opt.Offline {
 		return Kernel{}, &UnknownError{Requested: name, Offline: true, Known: cache.series()}

@@ -6,8 +6,10 @@ package kernels
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // CompareVersions orders two package versions as dpkg does
@@ -105,6 +107,27 @@ func SeriesOf(version string) string {
 		return ""
 	}
 	return m[1]
+}
+
+// cannotBe says why there is no kernel of that name, whatever an archive has;
+// empty: there may be one. Asking an archive takes a minute.
+func cannotBe(name string, now time.Time) string {
+	var major, minor int
+	if n, _ := fmt.Sscanf(SeriesOf(name), "%d.%d", &major, &minor); n != 2 {
+		return ""
+	}
+	if major < 5 || major == 5 && minor < 10 {
+		return "Linux 5.10 or newer is needed"
+	}
+	// A series takes nine weeks, and some twenty have the same first number. A
+	// whole such number more than that is allowed, and the clock may be wrong.
+	first := time.Date(2022, 10, 2, 0, 0, 0, 0, time.UTC) // 6.0
+	elapsed := max(now.Sub(first), time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC).Sub(first))
+	const series = 9 * 7 * 24 * time.Hour
+	if (major-6)*20+minor > int(elapsed/series)+20 {
+		return "no such Linux is out yet"
+	}
+	return ""
 }
 
 // matchesKernel reports whether a kernel of that package version and release

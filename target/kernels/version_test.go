@@ -4,7 +4,39 @@
 
 package kernels
 
-import "testing"
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// TestCannotBe: what is no kernel yet, or is too old, is known without an
+// archive.
+func TestCannotBe(t *testing.T) {
+	now := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
+	for name, possible := range map[string]bool{
+		"5.10": true, "5.10.258": true, "6.12": true, "6.1.0-56-cloud-amd64": true, "7.2": true, "7.9": true, "7.19": true, "8.0": true,
+		"9.9": false, "9.9.1": false, "12.0": false, "99.99-1": false, "5.9": false, "4.19": false, "4.19.0-5-cloud-amd64": false, "0.1": false,
+	} {
+		for _, at := range []time.Time{now, {}} { // one of them a clock that isn't set
+			if why := cannotBe(name, at); (why == "") != possible {
+				t.Errorf("%s at %v: %q", name, at, why)
+			}
+		}
+	}
+	if why := cannotBe("9.9", now.AddDate(8, 0, 0)); why != "" {
+		t.Errorf("9.9 in eight years: %s", why)
+	}
+	// Nothing is asked for it, and there is nothing to ask.
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("MAPPROF_CACHE", t.TempDir())
+	for _, find := range []func(context.Context, string, Options) (Kernel, error){Resolve, Fetch} {
+		_, err := find(t.Context(), "9.9", Options{})
+		if want := `resolve kernel "9.9": no such series or release (no such Linux is out yet)`; err == nil || err.Error() != want {
+			t.Errorf("%v, not %s", err, want)
+		}
+	}
+}
 
 // The orders are dpkg --compare-versions' own.
 func TestCompareDebianVersions(t *testing.T) {

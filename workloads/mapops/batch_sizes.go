@@ -10,6 +10,7 @@ const (
 	// CallsPerBatch is how many calls of bpf(2) are: few, so that a batch in
 	// which something else ran does not move the median.
 	CallsPerBatch = 16
-	// MinOperations gives each figure enough batches for its quantiles.
-	MinOperations = 20 * LookupsPerBatch
+	// MinOperations gives each figure enough batches for its quantiles: 20, as
+	// the last of them is a whole one too.
+	MinOperations = 20_000
 )
