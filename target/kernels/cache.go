@@ -35,7 +35,7 @@ type meta struct {
 	Suite     string    `json:"suite,omitempty"`
 	Release   string    `json:"release"`
 	SHA256    string    `json:"sha256"` // of the image
-	DebSHA256 string    `json:"deb_sha256"`
+	DebSHA256 string    `json:"deb_sha256,omitempty"`
 	SizeBytes int64     `json:"size_bytes"` // of the image
 	Fetched   time.Time `json:"fetched"`
 }
@@ -59,6 +59,7 @@ func (m meta) source() string {
 //	lock                             held by whoever writes here
 //	kernels/SERIES/VERSION/          vmlinuz, kernel.json
 //	kernels/deb/SHA256-OF-PACKAGE/   likewise
+//	kernels/uki/SHA256-OF-IMAGE/     likewise
 //	apt/SUITE-MIRROR/                package indexes
 //
 // A kernel's folder appears by rename, so readers need no lock.
@@ -209,7 +210,23 @@ func (c *Cache) lock(ctx context.Context, opt Options) (unlock func(), err error
 
 // storeDeb extracts the image of the package at deb to the folder dir of the
 // cache, beside *m, which it completes. The lock is held.
-func (c *Cache) storeDeb(ctx context.Context, dir, deb string, m *meta) (err error) {
+func (c *Cache) storeDeb(ctx context.Context, dir, deb string, m *meta) error {
+	return c.store(dir, "in "+deb, m, func(w io.Writer) error {
+		in, err := os.Open(deb)
+		if err != nil {
+			return &DebError{deb, err}
+		}
+		defer in.Close()
+		if err := copyDebImage(ctx, w, in); err != nil {
+			return &DebError{deb, err}
+		}
+		return nil
+	})
+}
+
+// store puts the image that write writes into the folder dir of the cache, beside
+// *m, which it completes. Errors about it name it so. The lock is held.
+func (c *Cache) store(dir, name string, m *meta, write func(io.Writer) error) (err error) {
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return fmt.Errorf("store kernel: %w", err)
@@ -224,7 +241,7 @@ func (c *Cache) storeDeb(ctx context.Context, dir, deb string, m *meta) (err err
 			_ = os.RemoveAll(tmp)
 		}
 	}()
-	if err := extractDeb(ctx, filepath.Join(tmp, kernelImageName), deb, m); err != nil {
+	if err := m.extract(filepath.Join(tmp, kernelImageName), name, write); err != nil {
 		return err
 	}
 	m.Fetched = time.Now().UTC().Truncate(time.Second)
@@ -255,29 +272,24 @@ func (c *Cache) sweep(parent string) {
 	}
 }
 
-// extractDeb writes the image in deb to the new file image, checks it, and
-// sets m's Release, SHA256 and SizeBytes.
-func extractDeb(ctx context.Context, image, deb string, m *meta) error {
-	in, err := os.Open(deb)
-	if err != nil {
-		return &DebError{deb, err}
-	}
-	defer in.Close()
+// extract has an image written to a new file, checks it, and sets m's Release,
+// SHA256 and SizeBytes.
+func (m *meta) extract(image, name string, write func(io.Writer) error) error {
 	out, err := os.OpenFile(image, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return fmt.Errorf("store kernel: %w", err)
 	}
 	defer out.Close()
-	if err := copyDebImage(ctx, out, in); err != nil {
-		return &DebError{deb, err}
+	if err := write(out); err != nil {
+		return err
 	}
 	if m.SizeBytes, err = out.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("store kernel: %w", err)
 	}
 	if m.Release, err = readKernelImage(out, m.SizeBytes); err != nil {
-		return namedImage(err, "in "+deb)
+		return namedImage(err, name)
 	}
-	if m.SHA256, err = HashFile(ctx, out); err != nil {
+	if m.SHA256, err = HashFile(context.Background(), out); err != nil {
 		return fmt.Errorf("store kernel: %w", err)
 	}
 	if err := out.Sync(); err != nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kernels finds kernel images: by the name of a series or a release in
-// the user's cache or in an archive, or as a file, a bzImage or a .deb.
+// the user's cache or in an archive, or as a file, a bzImage, a unified kernel image or a .deb.
 //
 // In: what was given to --kernel. Out: a Kernel, whose image is on disk, or an
 // error of a type that tells whose mistake it is. An archive is a Source that

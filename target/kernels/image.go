@@ -131,7 +131,7 @@ func notBzImage(head []byte, size int64) *NotKernelError {
 		return &NotKernelError{"", "is a compressed EFI image, as other machines than x86 use", x86Only}
 	case has(0, "MZ"):
 		return &NotKernelError{"", "is an EFI program without a Linux setup header",
-			"a unified kernel image holds its bzImage in the section .linux"}
+			"a unified kernel image has its bzImage in a section .linux, and this file has none"}
 	case has(0, "\x1f\x8b"), has(0, "\xfd7zXZ"), has(0, "\x28\xb5\x2f\xfd"):
 		return &NotKernelError{"", "is a compressed file, not a bzImage", "unpack it, or give arch/x86/boot/bzImage"}
 	case has(0, "\xed\xab\xee\xdb"):

@@ -128,10 +128,14 @@ func FuzzBzImage(f *testing.F) {
 	f.Add(whole[:setupHeaderEnd])
 	f.Add(makeImage(imageSpec{versionPtr: 0x7fe}))
 	f.Add([]byte("\x7fELF"))
+	f.Add(makeUnified(whole[:setupHeaderEnd], nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		release, err := readKernelImage(bytes.NewReader(b), int64(len(b)))
 		if err == nil && (!PlainName(release) || len(release) > maxReleaseBytes) {
 			t.Errorf("accepted release %q", release)
+		}
+		if kernel, err := linuxSection(bytes.NewReader(b), int64(len(b))); kernel != nil && (err != nil || kernel.Size() > int64(len(b))) {
+			t.Errorf("a section of %d bytes in %d, %v", kernel.Size(), len(b), err)
 		}
 	})
 }

@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/mapprof/mapprof/internal/regularfile"
 )
 
 // Kernel is a kernel image on disk, ready to boot.
@@ -108,7 +110,8 @@ var (
 //   - an exact release or package version ("6.1.0-56-cloud-amd64",
 //     "6.1.192-2"), likewise;
 //   - a path to a bzImage, used where it lies;
-//   - a path to a .deb that holds one: the image is extracted to the cache.
+//   - a path to a unified kernel image or a .deb that holds one: the bzImage is
+//     extracted to the cache.
 //
 // A series or upstream version is never taken for a path, even if a file has
 // that name: write ./6.12 for the file. The longer exact names are, if no
@@ -187,7 +190,14 @@ func resolveFile(ctx context.Context, path string, opt Options) (Kernel, error) 
 	}
 	release, err := readKernelImage(f, st.Size())
 	if err != nil {
-		return Kernel{}, namedImage(err, path)
+		kernel, uerr := linuxSection(f, st.Size())
+		switch {
+		case uerr != nil:
+			err = uerr
+		case kernel != nil:
+			return resolveUnified(ctx, path, f, kernel, opt)
+		}
+		return Kernel{}, besideELF(namedImage(err, path), path, magic[:])
 	}
 	sum, err := HashFile(ctx, f)
 	if err != nil {
@@ -207,12 +217,18 @@ func resolveDeb(ctx context.Context, path string, f *os.File, opt Options) (Kern
 	if err != nil {
 		return Kernel{}, &DebError{path, err}
 	}
+	return resolveExtracted(ctx, filepath.Join("deb", sum), path, "package "+filepath.Base(path), meta{DebSHA256: sum}, opt,
+		func(c *Cache, dir string, m *meta) error { return c.storeDeb(ctx, dir, path, m) })
+}
+
+// resolveExtracted returns a kernel that is in another file, from the folder of
+// that name in the cache, where store puts it if it isn't there.
+func resolveExtracted(ctx context.Context, name, path, source string, m meta, opt Options, store func(c *Cache, dir string, m *meta) error) (Kernel, error) {
 	cache, err := OpenCache(opt)
 	if err != nil {
 		return Kernel{}, err
 	}
-	dir := filepath.Join(cache.kernels, "deb", sum)
-	source := "package " + filepath.Base(path)
+	dir := filepath.Join(cache.kernels, name)
 	if m, err := cache.read(dir); err == nil && cache.intact(dir, m) {
 		return m.kernel(dir, path, source), nil
 	}
@@ -222,11 +238,45 @@ func resolveDeb(ctx context.Context, path string, f *os.File, opt Options) (Kern
 	}
 	defer unlock()
 	opt.say("extracting the kernel from %s", filepath.Base(path))
-	m := meta{DebSHA256: sum}
-	if err := cache.storeDeb(ctx, dir, path, &m); err != nil {
+	if err := store(cache, dir, &m); err != nil {
 		return Kernel{}, err
 	}
 	return m.kernel(dir, path, source), nil
+}
+
+// besideELF names the bzImage that was built with a vmlinux, where there is one.
+func besideELF(err error, path string, magic []byte) error {
+	var nk *NotKernelError
+	if !errors.As(err, &nk) || !bytes.HasPrefix(magic, []byte("\x7fELF")) {
+		return err
+	}
+	dir, base := filepath.Split(path)
+	for _, image := range []string{
+		filepath.Join(dir, "arch", "x86", "boot", "bzImage"), // of the tree's vmlinux
+		filepath.Join(dir, "..", "bzImage"),                  // of arch/x86/boot/compressed/vmlinux
+		filepath.Join(dir, strings.Replace(base, "vmlinux", "vmlinuz", 1)),
+		filepath.Join("/boot", strings.Replace(base, "vmlinux", "vmlinuz", 1)), // of a distribution's, with symbols
+	} {
+		if isKernelImage(image) {
+			nk.Hint = "give " + image
+			break
+		}
+	}
+	return nk
+}
+
+func isKernelImage(path string) bool {
+	f, err := regularfile.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	_, err = readKernelImage(f, st.Size())
+	return err == nil
 }
 
 // namedImage fills in the path of an error about an image's contents.
