@@ -196,8 +196,14 @@ func TestPackagesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := map[string]bool{}
+	named, headings := map[string]bool{}, map[string]bool{}
 	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			if headings[line] {
+				t.Errorf("ARCHITECTURE.md has %q twice", strings.TrimSpace(line))
+			}
+			headings[line] = true
+		}
 		if cells := strings.Split(line, "|"); len(cells) == 5 {
 			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
 				named[m[1]] = true
