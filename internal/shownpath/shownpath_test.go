@@ -22,7 +22,7 @@ func TestIn(t *testing.T) {
 	if err := In(nil, "a", "b"); err != nil {
 		t.Error(err)
 	}
-	if err := errors.New("as it is"); In(err, "", "b") != err {
-		t.Error("no path was replaced by one")
+	if err := In(errors.New("as it is"), "", "b"); err.Error() != "as it is" {
+		t.Errorf("no path was replaced by one: %q", err)
 	}
 }
