@@ -13,13 +13,14 @@ import (
 
 	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/engine/targetflags"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/wholefile"
 )
 
 // newBenchCmd makes the command that measures mapprof itself, for its
 // developers.
 func newBenchCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Hidden: true, Short: "Measure mapprof itself", Args: noArgs("--help lists the benchmarks")}
+	cmd := &cobra.Command{Use: "bench", Hidden: true, Short: "Measure mapprof itself", Args: cli.NoArgs("--help lists the benchmarks")}
 	for _, d := range bench.All() {
 		cmd.AddCommand(newBenchmarkCmd(d))
 	}
@@ -29,13 +30,13 @@ func newBenchCmd() *cobra.Command {
 func newBenchmarkCmd(d bench.Description) *cobra.Command {
 	b, on := d.New(), bench.Machines{Kernels: d.Kernels, Machine: d.Machine}
 	var out string
-	cmd := &cobra.Command{Use: d.Name, Short: d.Short, Args: noArgs("--help lists its flags")}
+	cmd := &cobra.Command{Use: d.Name, Short: d.Short, Args: cli.NoArgs("--help lists its flags")}
 	fs := cmd.Flags()
 	if len(d.Kernels) > 0 {
 		fs.StringArrayVar(&on.Kernels, "kernel", d.Kernels, "kernel to measure on; repeatable")
 		fs.DurationVar(&on.Machine.Timeout, "timeout", 20*time.Minute, "limit on one VM's life")
 	} else {
-		cmd.Use, cmd.Args = d.Name+" KERNEL...", someArgs("a kernel", "6.12")
+		cmd.Use, cmd.Args = d.Name+" KERNEL...", cli.SomeArgs("a kernel", "6.12")
 	}
 	fs.BoolVar(&on.Offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
@@ -53,7 +54,7 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		if err := errors.Join(on.Machine.Check(), b.Check()); err != nil {
 			return &usageError{err}
 		}
-		ctx, stop := withSignals(cmd.Context())
+		ctx, stop := cli.WithSignals(cmd.Context())
 		defer stop()
 		on.Stderr = cmd.ErrOrStderr()
 		table, wrong := b.Run(ctx, on)

@@ -13,6 +13,7 @@ import (
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
 )
@@ -29,7 +30,7 @@ map's death can therefore be told apart, and what is missing and why.
   mapprof doctor                          this machine's kernel, or a VM
   mapprof doctor --kernel ./bzImage       your own kernel
   mapprof doctor --kernel 5.10 --kernel 7.2`,
-		Args: noArgs("name a kernel with --kernel"),
+		Args: cli.NoArgs("name a kernel with --kernel"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.Check(); err != nil {
 				return &usageError{err}
@@ -72,7 +73,7 @@ func showDiagnoses(w io.Writer, found []trial.Diagnosis, format string) error {
 
 // examine diagnoses every kernel that the flags name.
 func examine(cmd *cobra.Command, flags *targetflags.Flags) ([]trial.Diagnosis, error) {
-	ctx, stop := withSignals(cmd.Context())
+	ctx, stop := cli.WithSignals(cmd.Context())
 	defer stop()
 	where, err := findTarget(ctx, flags, cmd.ErrOrStderr())
 	if err != nil {

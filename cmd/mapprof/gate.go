@@ -12,6 +12,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 )
@@ -55,7 +56,7 @@ In a GitHub workflow the verdict is also the step's summary and annotations.
 
 --self-test proves the gate where it runs: unchanged pairs must pass, planted
 slowdowns must fail, a run of which a part is missing must be inconclusive.`,
-		Args: atMost(1, "name runs with --baseline DIR and --candidate DIR"),
+		Args: cli.AtMost(1, "name runs with --baseline DIR and --candidate DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := flags.check(cmd, args); err != nil {
 				return err

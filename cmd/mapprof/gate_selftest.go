@@ -18,6 +18,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/engine/gatetest"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/target/task"
 )
@@ -63,7 +64,7 @@ func (f *selfTestFlags) check() error {
 }
 
 func runSelfTest(cmd *cobra.Command, flags *selfTestFlags, policy gate.Policy, format string) error {
-	ctx, stop, cancel := withInterrupt(cmd.Context())
+	ctx, stop, cancel := cli.WithInterrupt(cmd.Context())
 	defer cancel()
 	if flags.simulate > 0 {
 		return simulateGate(ctx, cmd.OutOrStdout(), flags.simulate, format, stop)

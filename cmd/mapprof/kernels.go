@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
@@ -27,7 +28,7 @@ Packages come from Debian's archive by way of apt, at the host's mirror and
 through its proxy; signatures are checked and the host's apt configuration is
 left alone. The cache is $MAPPROF_CACHE, or else mapprof in the user's cache
 folder. A fetched kernel needs no network any more.`,
-		Args: noArgs("its commands are list and fetch"),
+		Args: cli.NoArgs("its commands are list and fetch"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKernelsListCmd(), newKernelsFetchCmd())
@@ -40,7 +41,7 @@ func newKernelsListCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the kernels in the cache and in Debian's archive",
-		Args:  kernelsArgs(noArgs("--help lists its flags"), &format),
+		Args:  kernelsArgs(cli.NoArgs("--help lists its flags"), &format),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := kernels.List(cmd.Context(), kernelsOptions(cmd, offline))
 			if err != nil {
@@ -68,7 +69,7 @@ func newKernelsFetchCmd() *cobra.Command {
 		Short: "Fetch the newest kernel of each series into the cache",
 		Example: `  mapprof kernels fetch 6.1 6.12
   mapprof kernels fetch 6.12.117`,
-		Args: kernelsArgs(someArgs("a series or a version", "6.12"), &format),
+		Args: kernelsArgs(cli.SomeArgs("a series or a version", "6.12"), &format),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opt := kernelsOptions(cmd, false)
 			fetched := []kernels.Kernel{}

@@ -15,6 +15,7 @@ import (
 	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/guest"
@@ -57,7 +58,7 @@ func newGuestCmd() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stop := withSignals(cmd.Context())
+			ctx, stop := cli.WithSignals(cmd.Context())
 			defer stop()
 			return guest.Serve(ctx, handlers(), args[0])
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
@@ -31,7 +32,7 @@ exits 1.
   mapprof report DIR
   mapprof report DIR -o report.html
   mapprof report OLD NEW -o diff.html`,
-		Args:              someArgs("a run directory", "DIR"),
+		Args:              cli.SomeArgs("a run directory", "DIR"),
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("out") && out == "" {

@@ -20,6 +20,7 @@ import (
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/report/term"
@@ -61,7 +62,7 @@ func newRunCmd() *cobra.Command {
 		Use:   "run",
 		Short: "Run a workload on one or more kernels and profile it",
 		Long:  runHelp,
-		Args:  noArgs("--help lists its flags"),
+		Args:  cli.NoArgs("--help lists its flags"),
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
@@ -156,7 +157,7 @@ func (f *runFlags) check(w workloads.Workload) error {
 }
 
 func runRun(cmd *cobra.Command, flags *runFlags, params map[string]string) error {
-	ctx, stop, cancel := withInterrupt(cmd.Context())
+	ctx, stop, cancel := cli.WithInterrupt(cmd.Context())
 	defer cancel()
 	stderr := cmd.ErrOrStderr()
 	// A place that can't be written is found before anything is fetched or boots.

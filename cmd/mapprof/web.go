@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/report/web"
 )
@@ -37,7 +38,7 @@ unless told otherwise; there is no password.`,
 			if len(dirs) == 0 {
 				dirs = []string{"mapprof-runs"}
 			}
-			ctx, stop := withSignals(cmd.Context())
+			ctx, stop := cli.WithSignals(cmd.Context())
 			defer stop()
 			server, err := web.New(dirs)
 			if err != nil {

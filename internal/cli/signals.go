@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package cli
 
 import (
 	"context"
@@ -9,15 +9,15 @@ import (
 	"syscall"
 )
 
-// withSignals returns a context that SIGINT, SIGTERM and SIGHUP cancel: the last
+// WithSignals returns a context that SIGINT, SIGTERM and SIGHUP cancel: the last
 // comes where a terminal goes away, an ssh that is dropped say.
-func withSignals(ctx context.Context) (context.Context, context.CancelFunc) {
+func WithSignals(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
-// withInterrupt makes the first signal close stop and the second cancel the
+// WithInterrupt makes the first signal close stop and the second cancel the
 // context.
-func withInterrupt(ctx context.Context) (context.Context, <-chan struct{}, context.CancelFunc) {
+func WithInterrupt(ctx context.Context) (context.Context, <-chan struct{}, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
 	signals := make(chan os.Signal, 2)

@@ -2,7 +2,7 @@
 
 //go:build unix
 
-package main
+package cli
 
 import (
 	"syscall"
@@ -14,7 +14,7 @@ import (
 // and keeps what there is; a second one ends it at once.
 func TestSignals(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		ctx, stop, cancel := withInterrupt(t.Context())
+		ctx, stop, cancel := WithInterrupt(t.Context())
 		for _, c := range []struct {
 			name string
 			ends <-chan struct{}
