@@ -113,8 +113,8 @@ func TestGateExitCodes(t *testing.T) {
 		code int
 		want string // in either output
 	}{
-		{"gate --baseline base --candidate same", 0, "PASS: 20 blocking metrics shown to be within limits"},
-		{"gate --baseline base --candidate slow", 3, "REGRESSION: 4 of 20 blocking metrics got worse"},
+		{"gate --baseline base --candidate same", 0, "PASS: 19 blocking metrics shown to be within limits"},
+		{"gate --baseline base --candidate slow", 3, "REGRESSION: 4 of 19 blocking metrics got worse"},
 		{"gate --baseline slow --candidate base", 0, "improvement"},
 		{"gate --baseline base --candidate slow --policy advise.yaml", 0, "33 metrics that only advise got worse"},
 		{"gate --baseline base --candidate base", 4, "held against itself"},
