@@ -71,11 +71,17 @@ const maxWarningsShown = 4
 // ErrNoRuns is returned for a page of nothing.
 var ErrNoRuns = errors.New("no runs given")
 
+// maxScenarios keeps a page below a gigabyte of memory: 4,000 take 650 MB.
+const maxScenarios = 5000
+
 func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error) {
 	if len(runs) == 0 {
 		return nil, ErrNoRuns
 	}
 	entries := model.EntriesOf(runs, f, facetBy)
+	if len(entries) > maxScenarios {
+		return nil, fmt.Errorf("a page of %d scenarios would take too much memory: it shows up to %d (mapprof report without -o shows all)", len(entries), maxScenarios)
+	}
 	// The rows of tables and bars come facet by facet.
 	var ordered []*model.Entry
 	for _, fc := range model.FacetsOf(entries) {
