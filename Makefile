@@ -24,7 +24,7 @@ VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestV
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit cross vmtest vmtest-kernel soak selftest browsertest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -44,10 +44,10 @@ build: ## bin/mapprof, static
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)
 
-test: setup-test fmt-check check-generate lint unit cross fuzz-smoke vmtest selftest browsertest ## all tests, those in VMs included
+test: setup-test fmt-check check-generate lint unit cross fuzz-smoke vmtest selftest browsertest promtest ## all tests, those in VMs included
 
 unit: ## tests that need no kernel
-	$(GO) vet -tags vm,browser,soak ./...
+	$(GO) vet -tags vm,browser,soak,prometheus ./...
 	$(GO) test ./...
 
 # What reads runs has to build where there is no Linux.
@@ -73,6 +73,9 @@ selftest: kernels ## the gate proves itself: unchanged passes, planted fails, in
 
 browsertest: ## the web view, driven in Debian's Chromium
 	.ci/quiet $(GO) test -tags browser -run Browser -timeout 15m -v ./report/web
+
+promtest: ## exports, read by Debian's Prometheus, Pushgateway and node_exporter
+	PATH="$(CURDIR)/bin/prometheus:$$PATH" .ci/quiet $(GO) test -tags prometheus -run Prometheus -timeout 15m -v ./analyze/export
 
 generate: ## the BPF objects (needs $(CLANG) from Debian)
 	$(GO) generate ./...

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mapprof/mapprof/results"
 )
@@ -32,7 +33,7 @@ func TestEmptyExports(t *testing.T) {
 		return d
 	}
 	metrics := map[string]results.Metric{"m": {N: 1, Unit: "ns/op", P50: 1, P90: 1, P99: 1, Min: 1, Max: 1, Mean: 1}}
-	lookups := &results.Run{Targets: []results.Target{{}}, Scenarios: []results.Scenario{{ID: "a", Workload: "lookup", Metrics: metrics, Trials: []results.Trial{{Metrics: metrics}}}}}
+	lookups := &results.Run{Ended: time.Unix(1795639060, 0), Targets: []results.Target{{}}, Scenarios: []results.Scenario{{ID: "a", Workload: "lookup", Metrics: metrics, Trials: []results.Trial{{Metrics: metrics}}}}}
 	nothing := &results.Run{Targets: []results.Target{{}}, Scenarios: []results.Scenario{{ID: "a", Workload: "lookup", Trials: []results.Trial{{}}}}}
 	for _, c := range []struct {
 		run    *results.Run
@@ -44,6 +45,7 @@ func TestEmptyExports(t *testing.T) {
 		{lookups, "csv", ""},
 		{lookups, "benchfmt", ""},
 		{lookups, "openmetrics", ""},
+		{lookups, "prometheus", ""},
 		{nothing, "trace", "it has no figures either"},
 		{nothing, "csv", "export csv: this run has no figures"},
 		{nothing, "benchfmt", "export benchfmt: this run has no figures"},

@@ -108,7 +108,7 @@ func TestVMDocsCI(t *testing.T) {
 		t.Errorf("docs/ci.md shows only %d commands to run", ran)
 	}
 	// What the commands leave is not empty.
-	for _, name := range []string{"diff.pb.gz", "gate.xml", "before.txt", "after.txt", "after.hlog", "after.om", "after.csv", "both/run.json"} {
+	for _, name := range []string{"diff.pb.gz", "gate.xml", "before.txt", "after.txt", "after.hlog", "after.om", "after.prom", "after.csv", "both/run.json"} {
 		if info, err := os.Stat(name); err != nil || info.Size() == 0 {
 			t.Errorf("%s is missing or empty: %v", name, err)
 		}

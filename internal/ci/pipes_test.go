@@ -83,7 +83,7 @@ func TestMakeFails(t *testing.T) {
 	if err := os.WriteFile(planted, []byte(rules), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range []string{"vmtest", "vmtest-kernel", "browsertest"} {
+	for _, target := range []string{"vmtest", "vmtest-kernel", "browsertest", "promtest"} {
 		// The prerequisite would build mapprof and fetch kernels.
 		args := []string{"-o", "kernels", target}
 		if code, out := ends(t, inRoot("make", append(args, "GO="+killed)...)); code == 0 || !strings.Contains(out, "exit status 137") {
