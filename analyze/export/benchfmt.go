@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/perf/benchfmt"
@@ -20,10 +21,10 @@ func init() {
 	registerExport(Format{"benchfmt", "Go's benchmark format, for benchstat: one line per trial and phase", writeBenchfmt})
 }
 
-// writeBenchfmt writes every whole trial as a repetition. What would keep
-// benchstat from setting two runs side by side is left out of the
-// configuration: with several kernels in one run they are part of the name
-// (benchstat -col /kernel), else the file says it.
+// writeBenchfmt writes every whole trial as a repetition. The configuration says
+// what the run was of, so that files put together can be split by it. benchstat
+// takes lines apart whose configurations differ: runs are set side by side with
+// -ignore version,date and, unless it is the column, kernel.
 func writeBenchfmt(d *results.Dir, w io.Writer) error {
 	bw, some := benchfmt.NewWriter(w), false
 	for i := range d.Run.Scenarios {
@@ -32,8 +33,8 @@ func writeBenchfmt(d *results.Dir, w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("export benchfmt: %w", err)
 		}
-		config := benchConfig(&d.Run.Targets[s.TargetIx])
-		name := benchName(d.Run, s)
+		config := benchConfig(d.Run, s)
+		name := title(benchWord(s.Workload)) + "/strategy=" + benchWord(s.Strategy.Requested)
 		for _, t := range compare.WholeTrials(s) {
 			for _, r := range benchResults(name, t, figures) {
 				r.Config, some = config, true
@@ -49,28 +50,23 @@ func writeBenchfmt(d *results.Dir, w io.Writer) error {
 	return nil
 }
 
-func benchConfig(t *results.Target) []benchfmt.Config {
+// benchConfig is the file's configuration. Without a date, as runs that are made up
+// are, it has none.
+func benchConfig(run *results.Run, s *results.Scenario) []benchfmt.Config {
+	t := &run.Targets[s.TargetIx]
+	date := ""
+	if !run.Started.IsZero() {
+		date = run.Started.UTC().Format(time.RFC3339)
+	}
 	var out []benchfmt.Config
 	for _, kv := range [][2]string{
+		{"workload", s.Workload}, {"kernel", s.KernelName()}, {"version", run.Tool.Version}, {"date", date},
 		{"target", t.Kind}, {"accel", t.Accel}, {"clock", t.Clock}, {"cpus", fmt.Sprint(t.CPUs)},
 	} {
-		// Without File the writer leaves the key out.
+		// Without File the writer leaves the key out. An empty value deletes a key.
 		out = append(out, benchfmt.Config{Key: kv[0], Value: []byte(safetext.Name(kv[1])), File: true})
 	}
 	return out
-}
-
-func benchName(run *results.Run, s *results.Scenario) string {
-	name := title(benchWord(s.Workload)) + "/strategy=" + benchWord(s.Strategy.Requested)
-	if slices.ContainsFunc(run.Scenarios, func(o results.Scenario) bool { return o.TargetIx != s.TargetIx }) {
-		name += "/kernel=" + benchWord(s.Kernel)
-		if same := slices.ContainsFunc(run.Scenarios, func(o results.Scenario) bool {
-			return o.TargetIx != s.TargetIx && o.Kernel == s.Kernel
-		}); same {
-			name += fmt.Sprintf("#%d", s.TargetIx+1) // two builds of one release
-		}
-	}
-	return name
 }
 
 // title makes the first letter upper case: a lower one would end the name of

@@ -94,7 +94,8 @@ func TestExportBenchfmt(t *testing.T) {
 		case *benchfmt.Result:
 			lines++
 			// Keys that aren't of the file would be lost.
-			if rec.GetConfig("clock") != "icount" || rec.GetConfig("target") != "vm" {
+			if rec.GetConfig("clock") != "icount" || rec.GetConfig("target") != "vm" || rec.GetConfig("workload") != "=cmd()" ||
+				rec.GetConfig("kernel") != `6.12"\ ` || rec.GetConfig("date") != "2026-11-25T20:36:40Z" {
 				t.Errorf("config %v", rec.Config)
 			}
 			if strings.HasSuffix(rec.Name.String(), "/phase=limbo") {
@@ -112,28 +113,48 @@ func TestExportBenchfmt(t *testing.T) {
 	}
 }
 
-// benchstat itself reads what is written.
+// benchstat itself reads what is written: two files side by side, and runs of two
+// kernels in one file, split by it.
 func TestBenchstatReadsExport(t *testing.T) {
 	benchstat := filepath.Join(t.TempDir(), "benchstat")
 	if out, err := exec.Command("go", "build", "-o", benchstat, "golang.org/x/perf/cmd/benchstat").CombinedOutput(); err != nil {
 		t.Fatalf("build benchstat: %v\n%s", err, out)
 	}
 	dir := t.TempDir()
-	for name, factor := range map[string]float64{"before.txt": 1, "after.txt": 1.5} {
-		d := exportDir(t, synthetic.Seeded(8, 0.001, factor, results.ClockWall, uint64(factor*10)))
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(export(t, "benchfmt", d)), 0o644); err != nil {
+	all := ""
+	for i, name := range []string{"before.txt", "after.txt"} {
+		run := synthetic.Seeded(8, 0.001, 1+0.5*float64(i), results.ClockWall, uint64(i))
+		run.Scenarios[0].Kernel = []string{"6.12.1", "6.12.2"}[i]
+		run.Tool.Version = []string{"v0.9.0", "v0.10.0"}[i]
+		run.Started = time.Unix(1795639000+int64(i)*3600, 0)
+		text := export(t, "benchfmt", exportDir(t, run))
+		all += text
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(benchstat, "before.txt", "after.txt")
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := os.WriteFile(filepath.Join(dir, "all.txt"), []byte(all), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	for _, want := range []string{"before.txt", "after.txt", "p50-sec", "clock: wall", "Synthetic/strategy=rcu/phase=limbo", "p=0.000 n=8", "+50.", "byte-seconds", "mean-instructions/op"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("benchstat lacks %q:\n%s", want, out)
+	for _, c := range []struct {
+		args    string
+		columns []string
+	}{
+		{"-ignore kernel,version,date before.txt after.txt", []string{"before.txt", "after.txt"}},
+		{"-col kernel -ignore version,date all.txt", []string{"6.12.1", "6.12.2"}},
+		{"-col version -ignore kernel,date all.txt", []string{"v0.9.0", "v0.10.0"}},
+		{"-col date -ignore kernel,version all.txt", []string{"2026-11-25T20:36:40Z", "2026-11-25T21:36:40Z"}},
+	} {
+		cmd := exec.Command(benchstat, strings.Fields(c.args)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", c.args, err, out)
+		}
+		for _, want := range append(c.columns, "p50-sec", "clock: wall", "workload: synthetic", "Synthetic/strategy=rcu/phase=limbo", "p=0.000 n=8", "+50.", "byte-seconds", "mean-instructions/op") {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("benchstat %s lacks %q:\n%s", c.args, want, out)
+			}
 		}
 	}
 }

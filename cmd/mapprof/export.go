@@ -29,7 +29,7 @@ func newExportCmd() *cobra.Command {
 ` + help.String() + `
   mapprof export before/ --format benchfmt -o before.txt
   mapprof export after/ --format benchfmt -o after.txt
-  benchstat before.txt after.txt`,
+  benchstat -ignore kernel,version,date before.txt after.txt`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("export needs one run directory: mapprof export DIR --format FORMAT")
