@@ -218,7 +218,7 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	done.Describe(&part.Run.Targets[0])
 	part.Run.Target = part.Run.Targets[0]
 	t := &part.Run.Scenarios[0].Trials[0]
-	t.Warnings = append(t.Warnings, done.Outcome.Warnings...)
+	t.Warnings, t.Reboots = append(t.Warnings, done.Outcome.Warnings...), done.Outcome.Reboots
 	analyze.InUnitsOf(r.Target.Clock(), part.Run.Scenarios[0].Metrics)
 	analyze.InUnitsOf(r.Target.Clock(), t.Metrics)
 	return r.fold(part)

@@ -189,6 +189,9 @@ type Trial struct {
 	Failures []string `json:"failures,omitempty"`
 	Findings []string `json:"findings,omitempty"`
 	Partial  bool     `json:"partial,omitempty"`
+	// Reboots are the boots before the trial's own, each of which ended in a
+	// panic that was taken for the emulator's.
+	Reboots int `json:"reboots,omitempty"`
 }
 
 // Rate is how many operations a second an open loop was asked to start, and how

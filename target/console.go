@@ -197,5 +197,8 @@ func oops(text []byte) string {
 			parts = append(parts, "in "+string(where[0]))
 		}
 	}
+	if what := int3At(text[i:]); what != "" && bytes.Contains(text[start:i], []byte("int3")) {
+		parts = append(parts, what)
+	}
 	return wire.Printable(strings.Join(parts, ", "), 300)
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
@@ -140,6 +141,8 @@ type VM struct {
 	Images  []kernels.Kernel // at least one
 	// Limits bound what a guest may send; Names are results.Files() unless set.
 	Limits wire.Limits
+
+	reboots atomic.Int64 // of the tasks that were done
 }
 
 // Kernels implements Target.
@@ -175,7 +178,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	machine.Kernel = v.Images[kernel]
 	job := GuestJob{
 		Args: []string{guest.Command, w.Task}, Files: map[string][]byte{guest.RequestFile: request},
-		OutDir: w.Dir, Limits: v.Limits, Stop: w.Stop,
+		OutDir: w.Dir, Limits: v.Limits, Stop: w.Stop, Reboots: int(v.reboots.Load()),
 	}
 	if job.Limits.Names == nil {
 		job.Limits.Names = results.Files()
@@ -205,6 +208,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 		}
 	}
 	done.Outcome, err = machine.Run(ctx, job)
+	v.reboots.Add(int64(done.Outcome.Reboots))
 	switch {
 	case err != nil:
 		return done, err

@@ -62,7 +62,8 @@ type GuestJob struct {
 	Limits wire.Limits
 	// Event is called with what the job sends, in order, from one
 	// goroutine; payload is valid during the call.
-	Event func(kind string, payload []byte)
+	Event   func(kind string, payload []byte)
+	Reboots int // of the jobs before this one, where they are of one run
 	// Stop, when closed, interrupts the job (SIGINT), which may still send
 	// results; before there is one, Run ends with ErrStopped. So does the
 	// end of the VM's time, shortly before, where Stop is not nil. Cancelling
@@ -83,6 +84,7 @@ type Outcome struct {
 	CPUs        int
 	MemoryBytes uint64
 	QEMU        string // version
+	Reboots     int    // boots before the last, each of which ended in a panic that is QEMU's own
 
 	Release string // the guest's uname -r and -v
 	Build   string
@@ -224,11 +226,11 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	var before []string
 	for boots := 1; ; boots++ {
 		out = Outcome{Accel: accel, AccelReason: reason, Clock: vm.Clock, CPUs: vm.CPUs,
-			MemoryBytes: vm.MemoryBytes, QEMU: build.version}
+			MemoryBytes: vm.MemoryBytes, QEMU: build.version, Reboots: boots - 1}
 		s = &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
 		err = s.boot(ctx, qemu, m)
 		out.Warnings = append(before, out.Warnings...)
-		if boots == maxBoots || !m.stalePatch(err) || !job.canBeginAgain(out) {
+		if boots == maxBoots || !m.mayBootAgain(err, job.Reboots+out.Reboots) || !job.canBeginAgain(out) {
 			break
 		}
 		before = append(before, staleWarning(boots, err))
@@ -239,28 +241,6 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		}
 	}
 	return out, err
-}
-
-// maxBoots bounds how often a guest is booted for one job: an int3 of the
-// kernel's own would come again.
-const maxBoots = 3
-
-// stalePatch tells whether a guest died of an instruction that its kernel had
-// replaced before. A kernel patches itself (jump labels, trampolines) with an
-// int3 in place meanwhile; under TCG with several CPUs one of them may still
-// run into that int3 when the kernel has done with it. Others met it with QEMU
-// 7 and 8: linux-kernel, "qemu-x86_64 booting with 8.0.0 still see int3", 2023;
-// bugzilla.redhat.com 2216496.
-func (m qemuMachine) stalePatch(err error) bool {
-	var guest *GuestError
-	return m.accel == "tcg" && m.cpus > 1 && errors.As(err, &guest) &&
-		guest.Reason == GuestPanicked && strings.Contains(guest.Detail, "int3: 0000 [#1]")
-}
-
-func staleWarning(boots int, err error) string {
-	var guest *GuestError
-	errors.As(err, &guest)
-	return fmt.Sprintf("booted again after boot %d: an int3 that the kernel had patched away, which QEMU's TCG with several CPUs may still run into (%s)", boots, guest.Detail)
 }
 
 // canBeginAgain tells whether the guest may be booted anew for the job: the job was

@@ -116,6 +116,11 @@ func judge(baseline, candidate compare.Input, confirm *compare.Input, p Policy, 
 		return v
 	}
 	v.Notes = append(v.Notes, c.Warnings...)
+	for _, in := range []compare.Input{baseline, candidate} {
+		if text, _ := reboots(in); text != "" {
+			v.Notes = append(v.Notes, text)
+		}
+	}
 	p, looks := p.perLook(baseline.Run, candidate.Run)
 	if looks > 1 {
 		v.Notes = append(v.Notes, fmt.Sprintf("%d looks were planned whether this is decided: each has a part of the levels", looks))
@@ -147,6 +152,9 @@ func notEvidence(in compare.Input, p Policy) []string {
 	}
 	if len(in.Run.Scenarios) == 0 {
 		say("the run has no scenarios")
+	}
+	if text, tooMany := reboots(in); tooMany {
+		out = append(out, text+": too many for chance")
 	}
 	for i := range in.Run.Scenarios {
 		s := &in.Run.Scenarios[i]

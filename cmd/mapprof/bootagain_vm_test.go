@@ -51,7 +51,8 @@ func TestVMBootsAgain(t *testing.T) {
 	t.Run("run", func(t *testing.T) {
 		firstDies(t)
 		run := runVM(t, "--kernel", "6.12", "--strategy", "rcu", "--count", "5", "--accel", "tcg")
-		if w := strings.Join(run.Scenarios[0].Trials[0].Warnings, "\n"); !strings.Contains(w, want) || run.Scenarios[0].Phases[results.PhaseLimbo].N != 5 {
+		if w := strings.Join(run.Scenarios[0].Trials[0].Warnings, "\n"); !strings.Contains(w, want) || run.Scenarios[0].Phases[results.PhaseLimbo].N != 5 ||
+			run.Scenarios[0].Trials[0].Reboots != 1 {
 			t.Errorf("warnings %q, %+v", w, run.Scenarios[0].Phases)
 		}
 	})
