@@ -285,9 +285,9 @@ func (c *lossCase) faults(r lossResult, last bool) []string {
 	return out
 }
 
-// TestLossFaults: what an earlier attempt lost counts, though the last one is as
+// TestVMLossFaults: what an earlier attempt lost counts, though the last one is as
 // it should be.
-func TestLossFaults(t *testing.T) {
+func TestVMLossFaults(t *testing.T) {
 	fine := lossResult{Expected: 10, Puts: 10, Freed: 7, InFlight: 3, PendingMinNS: 1, Loss: map[string]uint64{}}
 	lost := lossResult{Expected: 10, Puts: 10, Freed: 9, Lost: 1, Loss: map[string]uint64{"ringbuf_full": 1}}
 	none := lossResult{Expected: 10, Puts: 10, Freed: 10, Loss: map[string]uint64{}}
