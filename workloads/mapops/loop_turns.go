@@ -82,7 +82,7 @@ func (l *LoopTurns) batch() (ns int64, n int, err error) {
 // comes to: a machine was too busy to tell. That is a warning, and so is a loop
 // that can't be trusted.
 func (l *LoopTurns) metric(r *workloads.Result, name string) (m workloads.Metric, known bool) {
-	m = workloads.Metric{Values: minusNeighbours(l.onceNS, l.emptyNS), Unit: "ns/op", How: fmt.Sprintf(
+	m = workloads.Metric{Values: minusNeighbours(l.onceNS, l.emptyNS), Unit: "ns/op", Difference: true, How: fmt.Sprintf(
 		"in BPF, batches of %d less the median of up to %d empty loops of the same shape around each (%.1f a turn)", l.once.n, 2*neighbours+1, median.Of(l.emptyNS))}
 	known = median.Of(m.Values) > 0 && meanOf(m.Values) > 0
 	if !known {
