@@ -4,6 +4,6 @@
 // BPF programs' and trampolines'.
 //
 // In: addresses, and the text of /proc/kallsyms. Out: frames of package results.
-// An address that no symbol is below stays unknown. It keeps nothing between
-// calls.
+// An address that no symbol is below stays unknown. A Table keeps the text symbols
+// of one moment; nothing else is kept between calls.
 package kallsyms

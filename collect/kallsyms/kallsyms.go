@@ -7,13 +7,92 @@ package kallsyms
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
+	"sort"
 
 	"github.com/mapprof/mapprof/results"
 )
+
+// Table is the text symbols of a kernel: its own, modules', BPF programs' and
+// trampolines' (module "bpf"), as they were when it was read: a few megabytes. Safe
+// for concurrent use.
+type Table struct {
+	symbols []symbol // by address
+	names   []byte   // of all, one after the other
+	modules []string
+}
+
+type symbol struct {
+	addr   uint64
+	name   uint32 // where its name begins
+	length uint16
+	module uint16
+}
+
+// Load reads the running kernel's /proc/kallsyms.
+func Load() (*Table, error) {
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return nil, fmt.Errorf("read kallsyms: %w", err)
+	}
+	defer f.Close()
+	return Read(f)
+}
+
+// maxNames bounds the names of a table in bytes: a kernel has a few megabytes.
+const maxNames = 256 << 20
+
+// Read reads the text of /proc/kallsyms. Addresses that read as 0 (kptr_restrict)
+// are left out.
+func Read(r io.Reader) (*Table, error) {
+	t := &Table{modules: []string{""}}
+	modules := map[string]uint16{"": 0}
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 64<<10), 64<<10)
+	for sc.Scan() {
+		addr, name, module, ok := parseSymbol(sc.Bytes())
+		if !ok {
+			continue
+		}
+		m, known := modules[string(module)]
+		if !known {
+			if len(t.modules) > math.MaxUint16 {
+				return nil, errors.New("read kallsyms: too many modules")
+			}
+			m = uint16(len(t.modules))
+			t.modules = append(t.modules, string(module))
+			modules[string(module)] = m
+		}
+		if len(t.names) > maxNames {
+			return nil, errors.New("read kallsyms: too many symbols")
+		}
+		t.symbols = append(t.symbols, symbol{addr, uint32(len(t.names)), uint16(len(name)), m})
+		t.names = append(t.names, name...)
+	}
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("read kallsyms: %w", err)
+	}
+	slices.SortStableFunc(t.symbols, func(a, b symbol) int { return cmp.Compare(a.addr, b.addr) })
+	t.symbols, t.names = slices.Clip(t.symbols), slices.Clip(t.names)
+	return t, nil
+}
+
+// Frame finds the function of an address: the last of those that begin closest
+// before it. An address below every symbol has none.
+func (t *Table) Frame(addr uint64) (results.Frame, bool) {
+	i := sort.Search(len(t.symbols), func(i int) bool { return t.symbols[i].addr > addr })
+	if i == 0 {
+		return results.Frame{}, false
+	}
+	s := t.symbols[i-1]
+	return results.Frame{Function: string(t.names[s.name:][:s.length]), Module: t.modules[s.module], Offset: addr - s.addr}, true
+}
 
 // Kernel finds the functions of addresses in the running kernel's
 // /proc/kallsyms, as Symbolize does.
@@ -26,44 +105,17 @@ func Kernel(addrs []uint64) (map[uint64]results.Frame, error) {
 	return Symbolize(addrs, f)
 }
 
-// Symbolize finds the function of each address in the text of /proc/kallsyms:
-// the kernel's own, modules', BPF programs' and trampolines' (module "bpf").
-// It reads r once and keeps nothing but the answers. An address below every
-// symbol stays unknown and is left out; when every address reads as 0
-// (kptr_restrict) nothing is found.
+// Symbolize finds the function of each address in the text of /proc/kallsyms.
+// An address that has none is left out.
 func Symbolize(addrs []uint64, r io.Reader) (map[uint64]results.Frame, error) {
-	want := slices.Clone(addrs)
-	slices.Sort(want)
-	want = slices.Compact(want)
-	type symbol struct {
-		addr         uint64
-		name, module string
+	t, err := Read(r)
+	if err != nil {
+		return nil, err
 	}
-	best := make([]symbol, len(want))
-	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 64<<10), 64<<10)
-	for sc.Scan() {
-		addr, name, module, ok := parseSymbol(sc.Bytes())
-		if !ok {
-			continue
-		}
-		// The first wanted address at or after the symbol; the later ones
-		// learn of it below.
-		i, _ := slices.BinarySearch(want, addr)
-		if i < len(want) && addr >= best[i].addr {
-			best[i] = symbol{addr, string(name), string(module)}
-		}
-	}
-	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("read kallsyms: %w", err)
-	}
-	frames := make(map[uint64]results.Frame, len(want))
-	for i, addr := range want {
-		if i > 0 && best[i-1].addr > best[i].addr {
-			best[i] = best[i-1]
-		}
-		if s := best[i]; s.addr != 0 {
-			frames[addr] = results.Frame{Function: s.name, Module: s.module, Offset: addr - s.addr}
+	frames := make(map[uint64]results.Frame, len(addrs))
+	for _, addr := range addrs {
+		if f, ok := t.Frame(addr); ok {
+			frames[addr] = f
 		}
 	}
 	return frames, nil
