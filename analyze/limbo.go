@@ -31,57 +31,183 @@ func SpansOf(deaths, pending []results.Death, atNS int64) []Span {
 	return out
 }
 
-type limboStep struct {
-	at    int64
-	bytes uint64
-	put   bool
+// LimboOf returns how much memory was in limbo at most and in all, and how it
+// went over time, as a LimboMeter does of spans that are all known.
+func LimboOf(spans []Span) (results.Limbo, []results.LimboPoint) {
+	var m LimboMeter
+	for _, s := range spans {
+		m.Add(s)
+	}
+	return m.Finish()
 }
 
-// LimboOf returns how much memory was in limbo at most and in all, and how it
-// went over time. A map that leaves at the moment another one comes was never
-// there together with it. A span that ends before it begins counts for
-// nothing.
+// LimboMeter finds out how much memory was in limbo at most and in all, and how
+// it went over time. A map that leaves at the moment another one comes was never
+// there together with it. A span that ends before it begins counts for nothing.
+//
+// Spans come in any order. What it keeps grows with those that were added since
+// Advance, and with those that Advance has left open.
 //
 // The timeline begins at the first put. While there are at most
 // MaxTimelinePoints moments at which something changed, it has each of them;
-// otherwise that many intervals of one length, each with its maximum.
-func LimboOf(spans []Span) (results.Limbo, []results.LimboPoint) {
-	var limbo results.Limbo
-	var held ByteTime
-	steps := make([]limboStep, 0, 2*len(spans))
-	for _, s := range spans {
-		if s.EndNS <= s.PutNS {
-			continue
-		}
-		held.Add(s.Bytes, s.EndNS-s.PutNS)
-		steps = append(steps, limboStep{s.PutNS, s.Bytes, true}, limboStep{s.EndNS, s.Bytes, false})
-	}
-	if len(steps) == 0 {
-		return limbo, nil
-	}
-	slices.SortFunc(steps, func(a, b limboStep) int { return cmp.Compare(a.at, b.at) })
+// otherwise intervals of one length, each with its maximum: MaxTimelinePoints of
+// them, or where Advance was called from half of that on.
+//
+// The zero value is ready. It is for one goroutine.
+type LimboMeter struct {
+	steps []limboStep // that come after the last Advance
+	line  *timeline   // nil before anything was taken off steps
+	first int64
+	now   results.LimboPoint
+	limbo results.Limbo
+	held  ByteTime
+	// to is how far Advance has come, open what it took for not yet ended.
+	to   int64
+	open map[SpanKey]uint64 // bytes
+}
 
-	first, last := steps[0].at, steps[len(steps)-1].at
-	line := newTimeline(last-first, moments(steps))
-	var now results.LimboPoint
+// SpanKey tells open spans apart: one map's memory can't be put twice at once.
+type SpanKey struct {
+	PutNS int64
+	MapID uint32
+}
+
+// limboStep is a put or an end. It is small, since they are sorted.
+type limboStep struct {
+	at    int64
+	bytes uint64 // the lowest bit says that it is a put; no map has 2^63
+}
+
+func putStep(at int64, bytes uint64) limboStep { return limboStep{at, bytes<<1 | 1} }
+
+func endStep(at int64, bytes uint64) limboStep { return limboStep{at, bytes << 1} }
+
+// Add adds a span that was not open at an Advance.
+func (m *LimboMeter) Add(s Span) {
+	if s.EndNS <= s.PutNS {
+		return
+	}
+	m.held.Add(s.Bytes, s.EndNS-s.PutNS)
+	m.steps = append(m.steps, putStep(s.PutNS, s.Bytes), endStep(s.EndNS, s.Bytes))
+}
+
+// Death adds the span of a death, be it open or not.
+func (m *LimboMeter) Death(d *results.Death) { m.end(d, d.FreedNS) }
+
+func (m *LimboMeter) end(d *results.Death, at int64) {
+	key := SpanKey{d.PutNS, d.MapID}
+	if len(m.open) > 0 {
+		if bytes, ok := m.open[key]; ok {
+			delete(m.open, key)
+			m.held.Add(bytes, at-d.PutNS)
+			m.steps = append(m.steps, endStep(at, bytes))
+			return
+		}
+	}
+	m.Add(Span{d.PutNS, at, d.MemBytes})
+}
+
+// Advance says that no span is to come that began before to, but for those of
+// pending, which are open. One that was open and has neither ended since nor is
+// pending was lost: it is taken to have ended when it was last known of.
+func (m *LimboMeter) Advance(to int64, pending []results.Death) {
+	if to <= m.to {
+		return
+	}
+	open := make(map[SpanKey]uint64, len(pending))
+	for i := range pending {
+		d := &pending[i]
+		key := SpanKey{d.PutNS, d.MapID}
+		if _, known := m.open[key]; known {
+			open[key] = d.MemBytes
+			delete(m.open, key)
+		} else if d.PutNS < to {
+			open[key] = d.MemBytes
+			m.steps = append(m.steps, putStep(d.PutNS, d.MemBytes))
+		}
+	}
+	m.closeLost()
+	m.open = open
+	m.take(to)
+	m.to = to
+}
+
+// closeLost ends the spans that are still in open.
+func (m *LimboMeter) closeLost() {
+	for key, bytes := range m.open {
+		m.held.Add(bytes, max(0, m.to-key.PutNS))
+		m.steps = append(m.steps, endStep(m.to, bytes))
+	}
+	clear(m.open)
+}
+
+// take takes the steps before to, in their order.
+func (m *LimboMeter) take(to int64) {
+	slices.SortFunc(m.steps, func(a, b limboStep) int { return cmp.Compare(a.at, b.at) })
+	n, _ := slices.BinarySearchFunc(m.steps, to, func(s limboStep, to int64) int { return cmp.Compare(s.at, to) })
+	steps := m.steps[:n]
+	if n == 0 {
+		return
+	}
+	if m.line == nil {
+		m.first = steps[0].at
+		m.line = newTimeline(steps[n-1].at-m.first, moments(steps))
+	}
 	for i := 0; i < len(steps); {
-		at := steps[i].at
-		for ; i < len(steps) && steps[i].at == at; i++ {
-			if s := steps[i]; s.put {
-				now.Bytes += s.bytes
-				now.Maps++
+		at := max(steps[i].at, m.first+m.now.AtNS)
+		for ; i < len(steps) && steps[i].at <= at; i++ {
+			if s := steps[i]; s.bytes&1 != 0 {
+				m.now.Bytes += s.bytes >> 1
+				m.now.Maps++
 			} else {
-				now.Bytes -= s.bytes
-				now.Maps--
+				m.now.Bytes -= s.bytes >> 1
+				m.now.Maps--
 			}
 		}
-		limbo.PeakBytes = max(limbo.PeakBytes, now.Bytes)
-		limbo.PeakMaps = max(limbo.PeakMaps, now.Maps)
-		now.AtNS = at - first
-		line.add(now)
+		m.limbo.PeakBytes = max(m.limbo.PeakBytes, m.now.Bytes)
+		m.limbo.PeakMaps = max(m.limbo.PeakMaps, m.now.Maps)
+		m.now.AtNS = at - m.first
+		m.line.add(m.now)
 	}
-	limbo.ByteSeconds = held.seconds()
-	return limbo, line.points
+	m.steps = m.steps[:copy(m.steps, m.steps[n:])]
+}
+
+// FinishAt ends with spans that are still open, up to the moment to which they
+// were watched.
+func (m *LimboMeter) FinishAt(atNS int64, pending []results.Death) (results.Limbo, []results.LimboPoint) {
+	for i := range pending {
+		m.end(&pending[i], atNS)
+	}
+	return m.Finish()
+}
+
+// Finish returns what was found. It ends the meter.
+func (m *LimboMeter) Finish() (results.Limbo, []results.LimboPoint) {
+	m.closeLost()
+	if len(m.steps) > 0 {
+		m.take(1<<63 - 1)
+	}
+	if m.line == nil {
+		return m.limbo, nil
+	}
+	m.limbo.ByteSeconds = m.held.seconds()
+	return m.limbo, m.line.points
+}
+
+// Clone returns a copy, to see what Finish would return by now.
+func (m *LimboMeter) Clone() *LimboMeter {
+	c := *m
+	c.steps = slices.Clone(m.steps)
+	c.open = make(map[SpanKey]uint64, len(m.open))
+	for k, v := range m.open {
+		c.open[k] = v
+	}
+	if m.line != nil {
+		line := *m.line
+		line.points = slices.Clone(line.points)
+		c.line = &line
+	}
+	return &c
 }
 
 func moments(steps []limboStep) int {
@@ -111,8 +237,19 @@ func newTimeline(length int64, moments int) *timeline {
 
 func (t *timeline) add(p results.LimboPoint) {
 	if t.width == 0 {
-		t.points = append(t.points, p)
-		return
+		if len(t.points) < MaxTimelinePoints {
+			t.points = append(t.points, p)
+			t.level = p
+			return
+		}
+		points := t.points
+		*t = *newTimeline(p.AtNS, MaxTimelinePoints+1)
+		for _, old := range points {
+			t.add(old)
+		}
+	}
+	for p.AtNS/t.width >= MaxTimelinePoints {
+		t.widen()
 	}
 	ix := int(p.AtNS / t.width)
 	// An interval begins with the level that the one before ended with.
@@ -127,4 +264,18 @@ func (t *timeline) add(p results.LimboPoint) {
 	cur := &t.points[ix]
 	cur.Bytes, cur.Maps = max(cur.Bytes, p.Bytes), max(cur.Maps, p.Maps)
 	t.level = p
+}
+
+// widen makes one interval of two.
+func (t *timeline) widen() {
+	for i := range t.points {
+		p, to := t.points[i], &t.points[i/2]
+		if i%2 == 0 {
+			*to = p
+		} else {
+			to.Bytes, to.Maps = max(to.Bytes, p.Bytes), max(to.Maps, p.Maps)
+		}
+	}
+	t.points = t.points[:(len(t.points)+1)/2]
+	t.width *= 2
 }

@@ -81,28 +81,52 @@ func (d *Distribution) Record(ns int64) error {
 // Stats returns the distribution's figures.
 func (d *Distribution) Stats() results.Stats { return StatsOf(d.Histogram, d.Exact) }
 
-// DistributionsOf returns the distribution of every phase that at least one of
-// the deaths has, limbo included.
-func DistributionsOf(deaths []results.Death) (map[string]*Distribution, error) {
+// Tally is the distributions of deaths, which it doesn't keep. One goroutine.
+type Tally struct {
+	phases []results.Phase
+	dists  []*Distribution // by the phase's position in the table; nil: no death has it
+}
+
+// NewTally returns an empty one.
+func NewTally() *Tally {
 	phases := results.Phases()
-	dists := make([]*Distribution, len(phases))
-	for i := range deaths {
-		for p, ns := range deaths[i].EachPhase {
-			if dists[p] == nil {
-				dists[p] = NewDistribution()
-			}
-			if err := dists[p].Record(ns); err != nil {
-				return nil, fmt.Errorf("phase %s of map %d: %w", phases[p].Name, deaths[i].MapID, err)
-			}
+	return &Tally{phases: phases, dists: make([]*Distribution, len(phases))}
+}
+
+// Add counts a death.
+func (t *Tally) Add(d *results.Death) error {
+	for p, ns := range d.EachPhase {
+		if t.dists[p] == nil {
+			t.dists[p] = NewDistribution()
+		}
+		if err := t.dists[p].Record(ns); err != nil {
+			return fmt.Errorf("phase %s of map %d: %w", t.phases[p].Name, d.MapID, err)
 		}
 	}
+	return nil
+}
+
+// Distributions returns the distribution of every phase that at least one of
+// the deaths has, limbo included. They are the tally's own.
+func (t *Tally) Distributions() map[string]*Distribution {
 	out := map[string]*Distribution{}
-	for p, d := range dists {
+	for p, d := range t.dists {
 		if d != nil {
-			out[phases[p].Name] = d
+			out[t.phases[p].Name] = d
 		}
 	}
-	return out, nil
+	return out
+}
+
+// DistributionsOf returns the distributions of a Tally of these deaths.
+func DistributionsOf(deaths []results.Death) (map[string]*Distribution, error) {
+	t := NewTally()
+	for i := range deaths {
+		if err := t.Add(&deaths[i]); err != nil {
+			return nil, err
+		}
+	}
+	return t.Distributions(), nil
 }
 
 // Share is the fraction of limbo's total time that a phase took. There is none

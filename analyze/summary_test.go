@@ -3,6 +3,7 @@
 package analyze_test
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -143,6 +144,83 @@ func TestLimboTimeline(t *testing.T) {
 	_, line := analyze.LimboOf(spans)
 	if len(line) != analyze.MaxTimelinePoints || line[0].Bytes != 12 || line[100].Bytes != 11 {
 		t.Errorf("%d points, %v, %v", len(line), line[0], line[min(100, len(line)-1)])
+	}
+}
+
+// A meter that is told of deaths as they end, and of those under way now and then,
+// finds what it would if it knew all from the beginning.
+func TestLimboMeterForgets(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for round := range 20 {
+		all := make([]results.Death, 5000)
+		for i := range all {
+			put := r.Int64N(1e9)
+			length := r.Int64N(1e7)
+			if i%50 == 0 {
+				length *= 100
+			}
+			all[i] = results.Death{MapID: uint32(i), PutNS: put, FreedNS: put + length, MemBytes: r.Uint64N(1e6)}
+		}
+		const end = int64(9e8) // what has not ended by then is pending
+		var ended, pending []results.Death
+		for _, d := range all {
+			switch {
+			case d.FreedNS < end:
+				ended = append(ended, d)
+			case d.PutNS < end:
+				pending = append(pending, d)
+			}
+		}
+		slices.SortFunc(ended, func(a, b results.Death) int { return cmp.Compare(a.FreedNS, b.FreedNS) })
+		want, _ := analyze.LimboOf(analyze.SpansOf(ended, pending, end))
+		var m analyze.LimboMeter
+		var partly results.Limbo
+		for i := range ended {
+			m.Death(&ended[i])
+			if i%(100+97*round) != 0 {
+				continue
+			}
+			at := ended[i].FreedNS
+			var open []results.Death
+			for _, d := range all {
+				if d.PutNS <= at && d.FreedNS > at {
+					open = append(open, d)
+				}
+			}
+			m.Advance(at, open)
+			if i > 2500 && partly.PeakMaps == 0 {
+				partly, _ = m.Clone().FinishAt(at, open)
+			}
+		}
+		got, line := m.FinishAt(end, pending)
+		if got != want || partly.PeakMaps == 0 || partly.ByteSeconds >= want.ByteSeconds {
+			t.Fatalf("round %d: %+v, on the way %+v, want %+v", round, got, partly, want)
+		}
+		var bytes, maps uint64
+		for i, p := range line {
+			bytes, maps = max(bytes, p.Bytes), max(maps, p.Maps)
+			if i > 0 && p.AtNS <= line[i-1].AtNS {
+				t.Fatalf("point %d at %d follows one at %d", i, p.AtNS, line[i-1].AtNS)
+			}
+		}
+		if bytes != want.PeakBytes || maps != want.PeakMaps || len(line) > analyze.MaxTimelinePoints || len(line) < analyze.MaxTimelinePoints/2 {
+			t.Errorf("round %d: timeline of %d points peaks at %d bytes, %d maps; limbo at %+v", round, len(line), bytes, maps, want)
+		}
+	}
+}
+
+// A death that was under way and then got lost is in limbo until it was last seen.
+func TestLimboMeterLost(t *testing.T) {
+	var m analyze.LimboMeter
+	lost := results.Death{MapID: 1, PutNS: 10, MemBytes: 5}
+	m.Advance(100, []results.Death{lost})
+	m.Advance(200, []results.Death{lost})
+	m.Advance(300, nil)
+	m.Death(&results.Death{MapID: 2, PutNS: 310, FreedNS: 320, MemBytes: 7})
+	limbo, line := m.FinishAt(400, nil)
+	want := []results.LimboPoint{{AtNS: 0, Bytes: 5, Maps: 1}, {AtNS: 190}, {AtNS: 300, Bytes: 7, Maps: 1}, {AtNS: 310}}
+	if limbo.PeakBytes != 7 || limbo.PeakMaps != 1 || !reflect.DeepEqual(line, want) {
+		t.Errorf("%+v %v", limbo, line)
 	}
 }
 
