@@ -29,11 +29,30 @@ type File struct {
 // boundFiles are those that run.json binds to itself.
 func boundFiles() []string { return []string{HistogramsFile, ProfileFile, DeathsFile} }
 
-// summedFile is a file that is being written, and what run.json will say of it.
-type summedFile struct {
-	*os.File
+// summedWriter passes bytes on, and knows what run.json will say of them.
+type summedWriter struct {
+	w    io.Writer
 	sum  hash.Hash
 	info File
+}
+
+func (s *summedWriter) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	s.sum.Write(p[:n])
+	s.info.Bytes += int64(n)
+	return n, err
+}
+
+func (s *summedWriter) file() File {
+	f := s.info
+	f.SHA256 = hex.EncodeToString(s.sum.Sum(nil))
+	return f
+}
+
+// summedFile is a file that is being written.
+type summedFile struct {
+	summedWriter
+	f *os.File
 }
 
 func createSummed(path string) (*summedFile, error) {
@@ -41,20 +60,12 @@ func createSummed(path string) (*summedFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &summedFile{File: f, sum: sha256.New()}, nil
-}
-
-func (f *summedFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
-	f.sum.Write(p[:n])
-	f.info.Bytes += int64(n)
-	return n, err
+	return &summedFile{summedWriter{w: f, sum: sha256.New()}, f}, nil
 }
 
 // close syncs and closes the file.
 func (f *summedFile) close() (File, error) {
-	f.info.SHA256 = hex.EncodeToString(f.sum.Sum(nil))
-	return f.info, errors.Join(f.Sync(), f.Close())
+	return f.file(), errors.Join(f.f.Sync(), f.f.Close())
 }
 
 // check says what is wrong with a file of the directory:

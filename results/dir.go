@@ -71,9 +71,8 @@ type Writer struct {
 	dir, tmp string
 	parent   string   // made by Create; empty: it was there
 	lock     *os.File // of tmp, while this process lives
-	deaths   *summedFile
-	zw       *zstd.Encoder
-	bw       *bufio.Writer
+	deaths   *os.File
+	lines    *DeathsWriter // of deaths
 	hlog     *hlogWriter
 	files    map[string]File // that are written
 }
@@ -106,13 +105,7 @@ func (w *Writer) Death(d *Death) (err error) {
 	if err := w.KeepDeaths(); err != nil {
 		return err
 	}
-	line, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	w.deaths.info.Count++
-	w.bw.Write(line)
-	return w.bw.WriteByte('\n')
+	return w.lines.Death(d)
 }
 
 // name makes an error name the run directory, and not the temporary one.
@@ -124,16 +117,16 @@ func (w *Writer) KeepDeaths() (err error) {
 	if w.deaths != nil {
 		return nil
 	}
-	f, err := createSummed(filepath.Join(w.tmp, DeathsFile))
+	f, err := os.Create(filepath.Join(w.tmp, DeathsFile))
 	if err != nil {
 		return fmt.Errorf("write deaths: %w", err)
 	}
-	zw, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	lines, err := NewDeathsWriter(f)
 	if err != nil {
 		f.Close()
 		return err
 	}
-	w.deaths, w.zw, w.bw = f, zw, bufio.NewWriterSize(zw, 64<<10)
+	w.deaths, w.lines = f, lines
 	return nil
 }
 
@@ -147,6 +140,9 @@ func (w *Writer) Profile(gz []byte) (err error) {
 	_, err = f.Write(gz)
 	return errors.Join(err, w.close(ProfileFile, f))
 }
+
+// List makes run.json list a file that others bring into the directory, as f says.
+func (w *Writer) List(name string, f File) { w.files[name] = f }
 
 // close finishes a file, which run.json will list.
 func (w *Writer) close(name string, f *summedFile) (err error) {
@@ -220,7 +216,8 @@ func closeLock(f *os.File) error {
 func (w *Writer) closeStreams() error {
 	var errs []error
 	if w.deaths != nil {
-		errs = append(errs, w.bw.Flush(), w.zw.Close(), w.close(DeathsFile, w.deaths))
+		errs = append(errs, w.lines.Close(), w.deaths.Sync(), w.deaths.Close())
+		w.files[DeathsFile] = w.lines.File()
 		w.deaths = nil
 	}
 	if w.hlog != nil {
