@@ -10,8 +10,10 @@ import (
 	"errors"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -32,8 +34,11 @@ func TestDecode(t *testing.T) {
 	death := probes.DeathEvent{Kind: probes.KindDeath, MapId: 7, PutNs: 1, FreedNs: 2, StackId: -17}
 	wait := probes.WaitEvent{Kind: probes.KindWait, StartNs: 3, EndNs: 5}
 	gp := probes.GPEvent{Kind: probes.KindGP, GpKind: probes.StageKindRCU, StartNs: 1, EndNs: 2}
+	var e event
 	for _, want := range []any{&death, &wait, &gp} {
-		if got, err := decode(encode(t, want)); err != nil || !reflect.DeepEqual(got, want) {
+		err := e.decode(encode(t, want))
+		got := map[uint32]any{probes.KindDeath: &e.death, probes.KindWait: &e.wait, probes.KindGP: &e.gp}[e.kind]
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v: %+v %v", want, got, err)
 		}
 	}
@@ -44,8 +49,8 @@ func TestDecode(t *testing.T) {
 		"a wait's size, a death": append(encode(t, probes.KindDeath), encode(t, wait)[4:]...),
 	} {
 		var bad *DecodeError
-		if e, err := decode(raw); e != nil || !errors.As(err, &bad) {
-			t.Errorf("%s: %v %v", name, e, err)
+		if err := e.decode(raw); e.kind != 0 || !errors.As(err, &bad) {
+			t.Errorf("%s: kind %d, %v", name, e.kind, err)
 		}
 	}
 }
@@ -54,13 +59,14 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(f, probes.DeathEvent{Kind: probes.KindDeath}))
 	f.Add(encode(f, probes.WaitEvent{Kind: probes.KindWait}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		event, err := decode(raw)
-		if (err == nil) == (event == nil) {
+		var e event
+		err := e.decode(raw)
+		if (err == nil) == (e.kind == 0) {
 			t.Fatal("an event with an error, or neither")
 		}
-		if d, ok := event.(*probes.DeathEvent); ok {
-			o := &Outcome{Loss: map[string]uint64{}}
-			if death, ok := o.death(d, footprint{cpus: 2, pageSize: 4096}); ok {
+		if e.kind == probes.KindDeath {
+			var death results.Death
+			if newDecoder(footprint{cpus: 2, pageSize: 4096}, noStack).death(&death, &e.death) {
 				var sum int64
 				phases := death.PhaseNS()
 				for _, p := range results.DeathPhases() {
@@ -75,6 +81,40 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+func noStack(int32) string { return "" }
+
+// The types that records are copied into are as long as the kernel's.
+func TestEventsHaveNoPadding(t *testing.T) {
+	if d, w, g := unsafe.Sizeof(probes.DeathEvent{}), unsafe.Sizeof(probes.WaitEvent{}), unsafe.Sizeof(probes.GPEvent{}); d != 168 || w != 32 || g != 24 {
+		t.Errorf("%d, %d and %d bytes", d, w, g)
+	}
+}
+
+func TestRecordBytes(t *testing.T) {
+	for n, want := range map[int]int{0: 8, 1: 16, 8: 16, 24: 32, 32: 40, 168: 176} {
+		if got := recordBytes(n); got != want {
+			t.Errorf("%d bytes take %d, want %d", n, got, want)
+		}
+	}
+}
+
+// Names are kept once each, and not without end.
+func TestDecoderNames(t *testing.T) {
+	dec := newDecoder(footprint{}, noStack)
+	for i := range 3 * maxNames {
+		e := probes.DeathEvent{Kind: probes.KindDeath, PutNs: 1, FreeNs: 2, FreedNs: 3, StageKind: [2]uint32{uint32(i), 7}}
+		copy(e.MapName[:], []int8{'m', int8(i), int8(i >> 7)})
+		var d results.Death
+		dec.pending(&d, &e)
+		if want := strings.TrimRight(string([]byte{'m', byte(i) & 0xff, byte(i>>7) & 0xff}), "\x00"); i&0xff != 0 && d.MapName != want {
+			t.Fatalf("%q, want %q", d.MapName, want)
+		}
+	}
+	if len(dec.names) > maxNames || len(dec.paths) > maxNames {
+		t.Errorf("%d names, %d paths", len(dec.names), len(dec.paths))
+	}
 }
 
 func TestDeathFollowsItsStages(t *testing.T) {
@@ -97,10 +137,12 @@ func TestDeathFollowsItsStages(t *testing.T) {
 		{"a callback before its call", probes.DeathEvent{PutNs: 1, StageKind: [2]uint32{rcu}, EnqueueNs: [2]uint64{9}, EndNs: [2]uint64{5}, FreeNs: 10, FreedNs: 11}, "rcu", false, "none", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := &Outcome{Loss: map[string]uint64{}}
-			d, ok := o.death(&c.event, footprint{})
-			if d.Path != c.path || ok != c.ok || results.LossText(o.Loss) != c.loss {
-				t.Errorf("path %q, ok %v, loss %s", d.Path, ok, results.LossText(o.Loss))
+			var d results.Death
+			dec := newDecoder(footprint{}, noStack)
+			ok := dec.death(&d, &c.event)
+			loss := results.LossText(map[string]uint64{"callback_unseen": dec.callbacksUnseen})
+			if d.Path != c.path || ok != c.ok || loss != c.loss || (dec.timeWentBack == 1) == ok || (dec.counts[c.path] == 1) != ok {
+				t.Errorf("path %q, ok %v, loss %s, %d went back, %v", d.Path, ok, loss, dec.timeWentBack, dec.counts)
 			}
 			phases := d.PhaseNS()
 			for _, p := range c.gone {

@@ -8,57 +8,109 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
-	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 )
 
-// Collector reads the tracer's events while a workload runs. The programs wake
-// it when half of the ring buffer is full, at the default size after more than
-// 8,000 deaths, and until then it leaves the CPUs alone: one that is busy with
-// it when RCU looks for quiescent states makes the grace period that is being
-// measured a tick longer. It only copies the events; everything that costs time
-// waits for Finish. Its methods may be called from any goroutine; Finish once.
-type Collector struct {
-	probes *probes.Probes
-	reader *ringbuf.Reader
-	done   chan struct{} // closed when reading has ended
-	last   chan struct{} // closed when the next flush is the last
-
-	mu     sync.Mutex
-	deaths []probes.DeathEvent
-	waits  []probes.WaitEvent
-	gps    []probes.GPEvent
-	bad    uint64
-	err    error
+// A Sink takes what a Collector reads, one call at a time, from the collector's
+// goroutine. An error ends the collecting.
+type Sink interface {
+	// Death takes one that has ended, in the order of their ends but for some that
+	// ended at nearly the same time. d is valid during the call.
+	Death(d *results.Death) error
+	// Wait takes an update or a delete of an outer map that blocked.
+	Wait(w Wait) error
+	// Sweep tells what is so far: every death that was known of at o.AtNS is lost,
+	// has been given to Death, or is among o.Pending, which may have younger ones.
+	// o is the sink's to keep.
+	Sweep(o *Outcome) error
 }
 
-// Outcome is what one trial gave.
+// Wait is one call of synchronize_rcu*() for an outer map, by CLOCK_MONOTONIC.
+type Wait struct {
+	StartNS, EndNS int64
+	Expedited      bool
+}
+
+// Collector reads the tracer's events while a workload runs, and hands them on:
+// it keeps none. The programs wake it when half of the ring buffer is full, at
+// the default size after more than 8,000 deaths, and until then it leaves the
+// CPUs alone: one that is busy with it when RCU looks for quiescent states makes
+// the grace period that is being measured a tick longer. Its methods may be
+// called from any goroutine; Finish once.
+type Collector struct {
+	kernel kernel
+	reader ring
+	sink   Sink
+	done   chan struct{} // closed when reading has ended
+
+	// Of the reading goroutine, and after it.
+	event   event
+	decoder *decoder
+	stacks  *symbolizer
+	death   results.Death
+	// ended are the deaths that came last: those that may be in the tables of the
+	// deaths under way all the same.
+	ended     []probes.DeathKey
+	expedited uint64
+	gps       []results.GracePeriod
+	since     int // deaths since the last sweep
+	outcome   *Outcome
+	err       error
+
+	received atomic.Uint64
+	asked    atomic.Bool // for a sweep
+	finish   atomic.Bool // the next sweep is the last
+	closing  sync.Once
+}
+
+// kernel is what a Collector asks of probes.Probes.
+type kernel interface {
+	Counters() (probes.Counters, error)
+	InFlight() ([]probes.DeathEvent, error)
+}
+
+// ring is a ringbuf.Reader.
+type ring interface {
+	ReadInto(rec *ringbuf.Record) error
+	Flush() error
+	AvailableBytes() int
+	BufferSize() int
+	Close() error
+}
+
+// SweepEvery is after how many deaths there is a sweep at the latest: what a sink
+// keeps of those whose time isn't over is bounded by it.
+const SweepEvery = 1 << 16
+
+// lingering is how many deaths may have ended since one whose program has not yet
+// taken it out of its table.
+const lingering = 4096
+
+// Outcome is what one trial gave beside the deaths and waits that a Sink took.
 type Outcome struct {
-	Deaths []results.Death
-	// UpdateWaitNS are the times that updates and deletes of outer maps
-	// blocked, in the order of their ends.
-	UpdateWaitNS    []int64
-	UpdateWaitEndNS []int64 // those ends, CLOCK_MONOTONIC
-	// Expedited is how many of them were in synchronize_rcu_expedited().
+	// Expedited is how many update waits were in synchronize_rcu_expedited().
 	Expedited uint64
-	// GracePeriods are the system's, in the order of their ends; empty where
-	// their functions can't be seen.
+	// GracePeriods are the system's first results.MaxGracePeriods, in the order of
+	// their ends; empty where their functions can't be seen.
 	GracePeriods []results.GracePeriod
-	// Pending are the deaths still under way at Finish: their spans are open.
+	// Pending are the deaths still under way: their spans are open.
 	Pending []results.Death
-	// AtNS is the target's ktime at Finish, to which Pending were watched.
+	// AtNS is the target's ktime to which Pending were watched.
 	AtNS int64
 
+	// Final says that it was taken at the end. Puts were counted by themselves then;
+	// before, while maps are still put, they are the sum of the others.
+	Final                       bool
 	Puts, Freed, InFlight, Lost uint64
 	Paths                       map[string]uint64
 	Excluded                    map[string]uint64
@@ -67,80 +119,228 @@ type Outcome struct {
 }
 
 // Start begins to read.
-func Start(p *probes.Probes) (*Collector, error) {
+func Start(p *probes.Probes, sink Sink) (*Collector, error) {
+	mem, err := kernelFootprint(p)
+	if err != nil {
+		return nil, err
+	}
+	stacks, err := newSymbolizer(p.Stack)
+	if err != nil {
+		return nil, err
+	}
 	r, err := p.Reader()
 	if err != nil {
 		return nil, err
 	}
-	c := &Collector{probes: p, reader: r, done: make(chan struct{}), last: make(chan struct{})}
-	go c.read()
-	return c, nil
+	return start(p, r, sink, mem, stacks), nil
 }
+
+func start(k kernel, r ring, sink Sink, mem footprint, stacks *symbolizer) *Collector {
+	c := &Collector{kernel: k, reader: r, sink: sink, done: make(chan struct{}), stacks: stacks}
+	c.decoder = newDecoder(mem, stacks.key)
+	go c.read()
+	return c
+}
+
+// Replay gives a sink what a Collector would that read these events, on a machine
+// of one CPU that knows no stack by name. It makes no sweep.
+type Replay struct{ c Collector }
+
+// NewReplay returns one for a sink.
+func NewReplay(sink Sink) *Replay {
+	return &Replay{Collector{sink: sink, decoder: newDecoder(footprint{cpus: 1, pageSize: 4096}, func(int32) string { return "" })}}
+}
+
+// Take takes a death from its bytes.
+func (r *Replay) Take(e *probes.DeathEvent) error { return r.c.take(bytesOf(e)) }
 
 func (c *Collector) read() {
 	defer close(c.done)
 	var rec ringbuf.Record
-	ending := false
 	for {
-		if err := c.reader.ReadInto(&rec); err != nil {
-			if errors.Is(err, ringbuf.ErrFlushed) {
-				// All that was there at the flush has been read. The first
-				// that is seen after Finish asked may have been under way
-				// before: one more.
-				select {
-				case <-c.last:
-				default:
-					continue
-				}
-				if ending {
-					return
-				}
-				ending = true
-				if c.reader.Flush() == nil {
-					continue
-				}
+		last := c.finish.Load()
+		if last || c.since >= SweepEvery || c.asked.Swap(false) {
+			if c.err = c.sweep(&rec, last); c.err != nil || last {
+				return
 			}
-			if !errors.Is(err, ringbuf.ErrClosed) {
-				c.mu.Lock()
-				c.err = fmt.Errorf("read ring buffer: %w", err)
-				c.mu.Unlock()
-			}
-			return
 		}
-		event, err := decode(rec.RawSample)
-		c.mu.Lock()
-		switch e := event.(type) {
-		case *probes.DeathEvent:
-			c.deaths = append(c.deaths, *e)
-		case *probes.WaitEvent:
-			c.waits = append(c.waits, *e)
-		case *probes.GPEvent:
-			c.gps = append(c.gps, *e)
+		// What is there is read whole before a flush is told of.
+		err := c.reader.ReadInto(&rec)
+		switch {
+		case err == nil:
+			err = c.take(rec.RawSample)
+		case errors.Is(err, ringbuf.ErrFlushed):
+			err = nil
+		default:
+			err = fmt.Errorf("read ring buffer: %w", err)
 		}
 		if err != nil {
-			c.bad++
+			c.err = err
+			return
 		}
-		c.mu.Unlock()
 	}
 }
 
+// take hands one record on.
+func (c *Collector) take(raw []byte) error {
+	if err := c.event.decode(raw); err != nil {
+		c.decoder.undecodable++
+		return nil
+	}
+	switch c.event.kind {
+	case probes.KindDeath:
+		e := &c.event.death
+		c.note(e.Key())
+		if c.decoder.death(&c.death, e) {
+			if err := c.sink.Death(&c.death); err != nil {
+				return err
+			}
+		}
+		c.received.Add(1)
+	case probes.KindWait:
+		w := &c.event.wait
+		if w.Expedited != 0 {
+			c.expedited++
+		}
+		return c.sink.Wait(Wait{int64(w.StartNs), int64(w.EndNs), w.Expedited != 0})
+	case probes.KindGP:
+		g := &c.event.gp
+		if kind := waitNames[g.GpKind]; kind != "" && g.EndNs >= g.StartNs && len(c.gps) < results.MaxGracePeriods {
+			c.gps = append(c.gps, results.GracePeriod{Kind: kind, StartNS: int64(g.StartNs), EndNS: int64(g.EndNs)})
+		}
+	}
+	return nil
+}
+
+func (c *Collector) note(key probes.DeathKey) {
+	if len(c.ended) >= 2*lingering {
+		c.ended = c.ended[:copy(c.ended, c.ended[len(c.ended)-lingering:])]
+	}
+	c.ended = append(c.ended, key)
+	c.since++
+}
+
+// sweep takes a snapshot, reads what had been submitted until then, and tells the
+// sink.
+func (c *Collector) sweep(rec *ringbuf.Record, last bool) error {
+	c.since = 0
+	at, err := monotonic()
+	if err != nil {
+		return err
+	}
+	counters, inflight, err := snapshot(c.kernel.Counters, c.kernel.InFlight)
+	if err != nil {
+		return err
+	}
+	if last { // nothing is put any more
+		if at, err = monotonic(); err != nil {
+			return err
+		}
+	}
+	ended := map[probes.DeathKey]bool{}
+	for _, key := range c.ended {
+		ended[key] = true
+	}
+	// Nothing is written between the records, and no record is given up: their
+	// lengths add up.
+	for left := c.reader.AvailableBytes(); left > 0; left -= recordBytes(len(rec.RawSample)) {
+		if err := c.next(rec); err != nil {
+			return err
+		}
+		if err := c.take(rec.RawSample); err != nil {
+			return err
+		}
+		if c.event.kind == probes.KindDeath {
+			ended[c.event.death.Key()] = true
+		}
+	}
+	c.outcome = c.sum(counters, at, last)
+	for i := range inflight {
+		if !ended[inflight[i].Key()] {
+			var d results.Death
+			c.decoder.pending(&d, &inflight[i])
+			c.outcome.Pending = append(c.outcome.Pending, d)
+		}
+	}
+	c.outcome.InFlight = uint64(len(c.outcome.Pending))
+	if !last {
+		c.outcome.Puts = c.outcome.Freed + c.outcome.InFlight + c.outcome.Lost
+	}
+	return c.sink.Sweep(c.outcome)
+}
+
+// next reads a record that is there.
+func (c *Collector) next(rec *ringbuf.Record) error {
+	for {
+		// Without a flush the reader would wait for a wakeup.
+		if err := c.reader.Flush(); err != nil {
+			return fmt.Errorf("flush ring buffer: %w", err)
+		}
+		if err := c.reader.ReadInto(rec); !errors.Is(err, ringbuf.ErrFlushed) {
+			return err
+		}
+	}
+}
+
+func monotonic() (int64, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0, fmt.Errorf("read clock: %w", err)
+	}
+	return now.Nano(), nil
+}
+
+// recordBytes is what a record of that many bytes takes in the ring buffer, with
+// its header.
+func recordBytes(n int) int { return 8 + (n+7)&^7 }
+
+// sum is an outcome of what the programs counted and what was read; every kind of
+// loss is there.
+func (c *Collector) sum(counters probes.Counters, atNS int64, last bool) *Outcome {
+	d := c.decoder
+	o := &Outcome{
+		AtNS: atNS, Final: last, Puts: counters.Puts, Freed: d.deaths, Expedited: c.expedited, GracePeriods: c.gps,
+		Paths: maps.Clone(d.counts), Excluded: counters.Excluded, Loss: counters.Missed, Stacks: c.stacks.stacks,
+	}
+	if !last {
+		o.GracePeriods, o.Stacks = append([]results.GracePeriod(nil), c.gps...), maps.Clone(c.stacks.stacks)
+	}
+	maps.Copy(o.Loss, counters.LostDeaths)
+	o.Loss["undecodable"], o.Loss["time_went_back"], o.Loss["callback_unseen"] = d.undecodable, d.timeWentBack, d.callbacksUnseen
+	o.Lost = sum(counters.LostDeaths) + d.timeWentBack + d.undecodable
+	return o
+}
+
 // Received is how many deaths have come so far.
-func (c *Collector) Received() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return uint64(len(c.deaths))
+func (c *Collector) Received() uint64 { return c.received.Load() }
+
+// Busy tells how full the ring buffer is, from 0 to 1: above a half the collector
+// is behind. It is 0 when nobody reads any more.
+func (c *Collector) Busy() float64 {
+	select {
+	case <-c.done:
+		return 0
+	default:
+	}
+	return float64(c.reader.AvailableBytes()) / float64(c.reader.BufferSize())
+}
+
+// Ask asks for a sweep soon.
+func (c *Collector) Ask() {
+	c.asked.Store(true)
+	_ = c.reader.Flush() // the reader says itself when it is closed
 }
 
 // Drain waits until every watched death has been received or lost, or timeout
-// is over, or ctx is done; only the last is an error. What is still pending
-// then is reported as such by Finish.
+// is over, or the collecting has failed, or ctx is done; only the last is an
+// error. What is still pending then is reported as such by Finish.
 func (c *Collector) Drain(ctx context.Context, timeout time.Duration) error {
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		counters, err := c.probes.Counters()
+		counters, err := c.kernel.Counters()
 		if err != nil {
 			return err
 		}
@@ -150,6 +350,8 @@ func (c *Collector) Drain(ctx context.Context, timeout time.Duration) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-c.done:
+			return nil // Finish says why
 		case <-deadline.C:
 			return nil
 		case <-tick.C:
@@ -158,118 +360,40 @@ func (c *Collector) Drain(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-// Finish takes the final snapshot, stops reading and decodes everything.
+// Finish makes the last sweep, stops reading, and returns what the sink was told.
 // Call probes.Stop and Drain before it.
 func (c *Collector) Finish() (*Outcome, error) {
-	counters, inflight, err := snapshot(c.probes.Counters, c.probes.InFlight)
-	if err != nil {
-		return nil, err
+	c.finish.Store(true)
+	err := c.reader.Flush()
+	if err == nil {
+		<-c.done
+		err = c.err
 	}
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return nil, fmt.Errorf("read clock: %w", err)
-	}
-	if err := c.stopReading(); err != nil {
-		return nil, err
-	}
-	mem, err := c.footprint()
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o := newOutcome(counters, now.Nano())
-	o.Loss["undecodable"] = c.bad
-	stacks := c.symbolizer()
-	o.addDeaths(c.deaths, inflight, mem, stacks)
-	o.addWaits(c.waits)
-	o.addGracePeriods(c.gps)
-	o.Freed, o.InFlight = uint64(len(o.Deaths)), uint64(len(o.Pending))
-	o.Lost = sum(counters.LostDeaths) + o.Loss["time_went_back"] + c.bad
-	o.Stacks, err = stacks.resolve(o.Deaths)
-	return o, err
+	return c.outcome, errors.Join(err, c.Close())
 }
 
-// stopReading ends the reader when it has read whatever was submitted before.
-func (c *Collector) stopReading() error {
-	close(c.last)
-	if err := c.reader.Flush(); err != nil {
-		return fmt.Errorf("flush ring buffer: %w", err)
-	}
-	<-c.done
-	if err := c.reader.Close(); err != nil {
-		return fmt.Errorf("close ring buffer: %w", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
+// Close stops reading without a last sweep. It may be called after Finish.
+func (c *Collector) Close() (err error) {
+	c.closing.Do(func() {
+		if err = c.reader.Close(); err != nil {
+			err = fmt.Errorf("close ring buffer: %w", err)
+		}
+		<-c.done
+	})
+	return err
 }
 
-// footprint is the memory of maps on this kernel.
-func (c *Collector) footprint() (footprint, error) {
+// kernelFootprint is the memory of maps on this kernel.
+func kernelFootprint(p *probes.Probes) (footprint, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return footprint{}, err
 	}
-	layout, err := c.probes.KernelLayout()
+	layout, err := p.KernelLayout()
 	if err != nil {
 		return footprint{}, err
 	}
 	return newFootprint(layout, cpus), nil
-}
-
-// newOutcome is an outcome of what the programs counted; every kind of loss is
-// there.
-func newOutcome(counters probes.Counters, atNS int64) *Outcome {
-	o := &Outcome{
-		AtNS: atNS, Puts: counters.Puts,
-		Paths: map[string]uint64{}, Excluded: counters.Excluded, Loss: counters.Missed,
-	}
-	for kind, n := range counters.LostDeaths {
-		o.Loss[kind] = n
-	}
-	o.Loss["undecodable"], o.Loss["time_went_back"], o.Loss["callback_unseen"] = 0, 0, 0
-	return o
-}
-
-// addDeaths adds those that ended, and those under way that didn't end while
-// their table was read.
-func (o *Outcome) addDeaths(deaths, inflight []probes.DeathEvent, mem footprint, stacks *symbolizer) {
-	ended := map[probes.DeathKey]bool{}
-	for i := range deaths {
-		ended[deaths[i].Key()] = true
-		d, ok := o.death(&deaths[i], mem)
-		if !ok {
-			o.Loss["time_went_back"]++
-			continue
-		}
-		d.Stack = stacks.id(deaths[i].StackId)
-		o.Paths[d.Path]++
-		o.Deaths = append(o.Deaths, d)
-	}
-	for i := range inflight {
-		if !ended[inflight[i].Key()] {
-			o.Pending = append(o.Pending, pendingDeath(&inflight[i], mem))
-		}
-	}
-}
-
-func (o *Outcome) addWaits(waits []probes.WaitEvent) {
-	for _, w := range waits {
-		o.UpdateWaitNS = append(o.UpdateWaitNS, int64(w.EndNs-w.StartNs))
-		o.UpdateWaitEndNS = append(o.UpdateWaitEndNS, int64(w.EndNs))
-		if w.Expedited != 0 {
-			o.Expedited++
-		}
-	}
-}
-
-func (o *Outcome) addGracePeriods(gps []probes.GPEvent) {
-	for _, g := range gps {
-		if kind := waitNames[g.GpKind]; kind != "" && g.EndNs >= g.StartNs {
-			o.GracePeriods = append(o.GracePeriods, results.GracePeriod{Kind: kind, StartNS: int64(g.StartNs), EndNS: int64(g.EndNs)})
-		}
-	}
 }
 
 // snapshotTries is how often a snapshot is taken anew while deaths are lost.
@@ -299,152 +423,10 @@ func snapshot(counters func() (probes.Counters, error), inFlight func() ([]probe
 	}
 }
 
-// waitNames names what a stage of a death waits for, and a grace period of the
-// system: as the strategy that waits for it.
-var waitNames = map[uint32]string{
-	probes.StageKindRCU:        results.StrategyRCU,
-	probes.StageKindTasksTrace: results.StrategyTasksTrace,
-}
-
 func sum(m map[string]uint64) uint64 {
 	var n uint64
 	for _, v := range m {
 		n += v
 	}
 	return n
-}
-
-// death turns an event into a record; false where its times run backwards, in
-// the event or in a phase of the record. The second happens where the waits
-// came in an order that no kernel has: RCU before tasks-trace.
-func (o *Outcome) death(e *probes.DeathEvent, mem footprint) (results.Death, bool) {
-	d := pendingDeath(e, mem)
-	d.FreeNS, d.FreedNS = int64(e.FreeNs), int64(e.FreedNs)
-	d.FreeWaitNS, d.CPUFree = int64(e.FreeWaitNs), int(e.CpuFree)
-	times := []uint64{e.PutNs}
-	for i, kind := range e.StageKind {
-		if kind == probes.StageKindNone {
-			break
-		}
-		end := e.EndNs[i]
-		if end == 0 {
-			// No probe saw the callback: the wait is known to have ended
-			// when the worker began.
-			end = e.FreeNs
-			o.Loss["callback_unseen"]++
-		}
-		times = append(times, e.EnqueueNs[i], end)
-		switch kind {
-		case probes.StageKindTasksTrace:
-			d.TasksTraceEndNS = int64(end)
-		case probes.StageKindRCU:
-			d.RCUEnqueueNS, d.RCUEndNS = int64(e.EnqueueNs[i]), int64(end)
-		}
-	}
-	d.Path = path(e)
-	times = append(times, e.FreeNs, e.FreedNs)
-	ok := slices.IsSorted(times) && e.FreedNs <= math.MaxInt64
-	for _, ns := range d.EachPhase {
-		ok = ok && ns >= 0
-	}
-	return d, ok
-}
-
-func pendingDeath(e *probes.DeathEvent, mem footprint) results.Death {
-	d := results.Death{
-		Path: path(e), MapID: e.MapId, MapType: results.MapTypeNumbered(e.MapType).Display, MapName: cString(e.MapName[:]),
-		KeySize: e.KeySize, ValueSize: e.ValueSize, MaxEntries: e.MaxEntries, MemBytes: mem.bytes(e),
-		PutNS: int64(e.PutNs), CPUPut: int(e.CpuPut), Comm: cString(e.Comm[:]),
-	}
-	if e.StageKind[0] != probes.StageKindNone {
-		d.EnqueueNS = int64(e.EnqueueNs[0])
-	}
-	return d
-}
-
-// path names the waits that a death went through, in order.
-func path(e *probes.DeathEvent) string {
-	p := ""
-	for _, kind := range e.StageKind {
-		if name := waitNames[kind]; name != "" {
-			p += "+" + name
-		}
-	}
-	if e.FreeWaitNs != 0 {
-		p += "+" + results.StrategySync
-	}
-	if p == "" {
-		return results.StrategyImmediate
-	}
-	return p[1:]
-}
-
-// symbolizer gathers the stacks of deaths by the kernel's stack id, and names
-// them once all are known.
-type symbolizer struct {
-	c     *Collector
-	addrs map[int32][]uint64
-}
-
-func (c *Collector) symbolizer() *symbolizer {
-	return &symbolizer{c: c, addrs: map[int32][]uint64{}}
-}
-
-// id notes the stack and returns a provisional key for it.
-func (s *symbolizer) id(stackID int32) string {
-	if stackID < 0 {
-		return ""
-	}
-	if _, ok := s.addrs[stackID]; !ok {
-		addrs, err := s.c.probes.Stack(uint32(stackID))
-		if err != nil {
-			addrs = nil
-		}
-		s.addrs[stackID] = addrs
-	}
-	return fmt.Sprint(stackID)
-}
-
-// resolve names the frames, gives stacks their stable keys, and sets these in
-// the deaths.
-func (s *symbolizer) resolve(deaths []results.Death) (map[string][]results.Frame, error) {
-	var all []uint64
-	for _, addrs := range s.addrs {
-		all = append(all, addrs...)
-	}
-	if len(all) == 0 {
-		return nil, nil
-	}
-	frames, err := kallsyms.Kernel(all)
-	if err != nil {
-		return nil, fmt.Errorf("symbolize stacks: %w", err)
-	}
-	out, keys := map[string][]results.Frame{}, map[string]string{"": ""}
-	for id, addrs := range s.addrs {
-		stack := make([]results.Frame, 0, len(addrs))
-		for _, a := range addrs {
-			fr, ok := frames[a]
-			if !ok {
-				fr = results.Frame{Function: fmt.Sprintf("0x%x", a)}
-			}
-			stack = append(stack, fr)
-		}
-		stack = trimTracer(stack)
-		key := results.StackID(stack)
-		out[key], keys[fmt.Sprint(id)] = stack, key
-	}
-	for i := range deaths {
-		deaths[i].Stack = keys[deaths[i].Stack]
-	}
-	return out, nil
-}
-
-// trimTracer drops the tracer's own frames (its program and the trampoline)
-// from the inner end.
-func trimTracer(stack []results.Frame) []results.Frame {
-	i := 0
-	for i < len(stack) && (stack[i].Module == "bpf" || stack[i].Module == "__builtin__ftrace" || stack[i].Module == "__builtin__kprobes") {
-		i++
-	}
-	return stack[i:]
 }

@@ -60,7 +60,8 @@ func footprints(context.Context, *task.Env, task.None) ([]footprintResult, error
 		return nil, err
 	}
 	defer p.Close()
-	c, err := collect.Start(p)
+	var k collect.Kept
+	c, err := collect.Start(p, &k)
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +91,11 @@ func footprints(context.Context, *task.Env, task.None) ([]footprintResult, error
 	if err := c.Drain(context.Background(), 20*time.Second); err != nil {
 		return nil, err
 	}
-	o, err := c.Finish()
-	if err != nil {
+	if _, err := c.Finish(); err != nil {
 		return nil, err
 	}
 	var out []footprintResult
-	for _, d := range o.Deaths {
+	for _, d := range k.Deaths {
 		out = append(out, footprintResult{Type: d.MapType, Name: d.MapName, Kernel: asked[d.MapName], Mapped: d.MemBytes})
 	}
 	return out, nil

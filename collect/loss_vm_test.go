@@ -48,6 +48,8 @@ type lossCase struct {
 	// Settle: wait a moment before the end, since a death whose put was not
 	// recorded is known by its free only.
 	Settle bool
+	// Ask for a sweep after each operation: what they tell must fit the whole.
+	Ask bool
 	// Busy tasks make the kernel call call_rcu() meanwhile.
 	Busy int
 	// Pending: some deaths must not have ended; MayPend: some need not.
@@ -79,6 +81,7 @@ func lossCases() []lossCase {
 		{Name: "call_rcu detached midway", Strategy: "rcu", Params: map[string]string{"count": "60"},
 			Detach: "call_rcu", Drain: 10 * time.Second, Counters: []string{"unmatched_callback"}},
 		{Name: "full rate, default sizes", Strategy: "immediate", Params: map[string]string{"count": "20000"}, Drain: 30 * time.Second},
+		{Name: "swept all the time", Strategy: "tasks-trace", Params: map[string]string{"count": "60", "outer": "hash-of-maps-noprealloc", "slots": "64", "batch": "64"}, Ask: true, Drain: 30 * time.Second},
 		{Name: "full rate in batches, default sizes", Strategy: "rcu", Drain: 30 * time.Second,
 			Params: map[string]string{"outer": "hash-of-maps-noprealloc", "slots": "256", "batch": "256", "count": "40"}},
 	}
@@ -141,7 +144,8 @@ func provoke(c *lossCase) (_ lossResult, err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	var reader *collect.Collector
-	read := func() { reader, err = collect.Start(p) }
+	var k collect.Kept
+	read := func() { reader, err = collect.Start(p, &k) }
 	if !c.Stalled {
 		if read(); err != nil {
 			return lossResult{}, err
@@ -155,6 +159,9 @@ func provoke(c *lossCase) (_ lossResult, err error) {
 	res, err := instance.Run(ctx, func(done, total uint64) {
 		if c.Detach != "" && done == total/2 {
 			detachErr = p.Detach(c.Detach)
+		}
+		if c.Ask {
+			reader.Ask()
 		}
 	})
 	if err := errors.Join(err, stop(), detachErr, p.Stop()); err != nil {
@@ -179,6 +186,9 @@ func provoke(c *lossCase) (_ lossResult, err error) {
 	}
 	o, err := reader.Finish()
 	if err != nil {
+		return lossResult{}, err
+	}
+	if err := k.Check(c.Ask, 100*time.Millisecond); err != nil {
 		return lossResult{}, err
 	}
 	r := lossResult{Expected: res.LastPuts, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost, Loss: o.Loss}

@@ -87,7 +87,8 @@ func hint(err error) string {
 }
 
 // Probes are attached programs. Methods may be called from one goroutine at a
-// time, except that a Reader reads while others are called.
+// time, except Counters, InFlight and Stack, and that a Reader reads while others
+// are called. Close comes last.
 type Probes struct {
 	coll        *ebpf.Collection
 	types       *btf.Cache // the kernel's BTF, decoded once

@@ -164,6 +164,9 @@ type Trial struct {
 	// OuterBytes is the memory of the workload's outer map, without the maps in
 	// it: computed, of all that the kernel allocates for it.
 	OuterBytes uint64 `json:"outer_bytes,omitempty"`
+	// MemAvailableMinBytes is the least memory that the machine was seen to have
+	// left (MemAvailable), about once a second; 0: not known.
+	MemAvailableMinBytes uint64 `json:"mem_available_min_bytes,omitempty"`
 	// Rate is that of an open loop; nil: a closed one, or a file of an earlier version.
 	Rate *Rate `json:"rate,omitempty"`
 	// StartPhaseNS is how long the trial waited before it began, so that

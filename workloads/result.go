@@ -7,9 +7,6 @@ type Result struct {
 	Ops uint64
 	// LastPuts is how many watched maps lost their last reference.
 	LastPuts uint64
-	// OpNS has the latency of each operation in nanoseconds: from its
-	// intended start in an open loop, from its start in a closed one.
-	OpNS []int64
 	// Loop is "open" or "closed".
 	Loop string
 	// AskedRate and AchievedRate are operations a second of an open loop; 0 in a

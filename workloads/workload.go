@@ -68,9 +68,24 @@ type SlowSetup interface {
 	SetupWithin() time.Duration
 }
 
+// Counted is a Workload whose parameters say how many deaths it causes.
+type Counted interface {
+	Workload
+	// Deaths is how many one trial causes, after Check; 0 where nothing says so.
+	Deaths() uint64
+}
+
 // Traced is an Instance that has calls to be timed; SetTracer comes before
 // Run.
 type Traced interface {
 	Instance
 	SetTracer(t Tracer)
+}
+
+// Recorded is an Instance whose operations' times count. SetRecorder comes before
+// Run, which calls record for each: with its latency in nanoseconds, from its
+// intended start in an open loop, from its start in a closed one.
+type Recorded interface {
+	Instance
+	SetRecorder(record func(ns int64))
 }

@@ -111,11 +111,12 @@ func call[Reply any](ctx context.Context, m *Machines, t target.Target, kernel, 
 // say tells of progress where a stage is a sentence.
 func say(env *task.Env, text string) { env.OnProgress(task.Progress{Stage: text}) }
 
-// measure does one trial, without a directory. Its probes are detached: more
-// trials follow in the same boot.
+// measure does one trial, without a directory, and keeps its deaths. Its probes
+// are detached: more trials follow in the same boot.
 func measure(ctx context.Context, j *trial.Job) (*trial.Measurement, error) {
 	if j.DrainTimeout == 0 {
 		j.DrainTimeout = trial.DefaultOptions().DrainTimeout
 	}
+	j.KeepEvents = true
 	return trial.Measure(ctx, &task.Env{OnProgress: func(task.Progress) {}}, j)
 }

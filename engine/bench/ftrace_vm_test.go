@@ -53,7 +53,7 @@ func ftraceBeside(ctx context.Context, _ *task.Env, j trial.Job) (out traced, er
 	if err != nil {
 		return out, err
 	}
-	for _, d := range m.Outcome.Deaths {
+	for _, d := range m.Deaths {
 		out.Probes.Enqueue, out.Probes.Free = append(out.Probes.Enqueue, d.EnqueueNS), append(out.Probes.Free, d.FreeNS)
 	}
 	out.Ftrace, err = readFtrace()

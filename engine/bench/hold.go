@@ -182,8 +182,11 @@ func measureHold(ctx context.Context, count int, strategy, reader string, length
 // byOperation puts what a trial of churn measured in the order of its
 // operations, each of which causes one death.
 func byOperation(t *trial.Measurement, count int, strategy string) (m holdTrial, err error) {
-	m.left, m.waits, m.waited = t.Result.HeldUntilNS, t.Outcome.UpdateWaitNS, t.Outcome.UpdateWaitEndNS
-	if n := len(t.Outcome.Deaths); n != count || t.Outcome.Puts != uint64(count) || len(m.waits) != count || len(m.waited) != count || len(m.left) != count {
+	m.left = t.Result.HeldUntilNS
+	for _, w := range t.Waits {
+		m.waits, m.waited = append(m.waits, w.EndNS-w.StartNS), append(m.waited, w.EndNS)
+	}
+	if n := len(t.Deaths); n != count || t.Outcome.Puts != uint64(count) || len(m.waits) != count || len(m.waited) != count || len(m.left) != count {
 		return m, fmt.Errorf("%d operations: %d deaths of %d, %d update waits, %d ends of readers", count, n, t.Outcome.Puts, len(m.waits), len(m.left))
 	}
 	held := t.Result.Metrics[hold.MetricName].Values
@@ -197,7 +200,7 @@ func byOperation(t *trial.Measurement, count int, strategy string) (m holdTrial,
 		}
 		m.held[i], held = int64(held[0]), held[1:]
 	}
-	deaths := slices.SortedFunc(slices.Values(t.Outcome.Deaths), func(a, b results.Death) int { return cmp.Compare(a.PutNS, b.PutNS) })
+	deaths := slices.SortedFunc(slices.Values(t.Deaths), func(a, b results.Death) int { return cmp.Compare(a.PutNS, b.PutNS) })
 	for _, d := range deaths {
 		ns, ok := d.PhaseNS()[holdPhases[strategy]]
 		if !ok {

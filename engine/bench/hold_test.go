@@ -128,11 +128,10 @@ func TestByOperation(t *testing.T) {
 			HeldUntilNS: []int64{0, 130, 0, 330},
 			Metrics:     map[string]workloads.Metric{hold.MetricName: {Values: []float64{20, 21}}},
 		},
-		Outcome: &collect.Outcome{
-			Puts: 4, UpdateWaitNS: []int64{1, 2, 3, 4}, UpdateWaitEndNS: []int64{11, 12, 13, 14},
-			Deaths: []results.Death{ // in the order of their ends
-				{PutNS: 200, RCUEndNS: 207}, {PutNS: 0, RCUEndNS: 5}, {PutNS: 300, RCUEndNS: 338}, {PutNS: 100, RCUEndNS: 136},
-			},
+		Outcome: &collect.Outcome{Puts: 4},
+		Waits:   []collect.Wait{{StartNS: 10, EndNS: 11}, {StartNS: 10, EndNS: 12}, {StartNS: 10, EndNS: 13}, {StartNS: 10, EndNS: 14}},
+		Deaths: []results.Death{ // in the order of their ends
+			{PutNS: 200, RCUEndNS: 207}, {PutNS: 0, RCUEndNS: 5}, {PutNS: 300, RCUEndNS: 338}, {PutNS: 100, RCUEndNS: 136},
 		},
 	}
 	m, err := byOperation(tr, 4, results.StrategyRCU)

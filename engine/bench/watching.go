@@ -95,7 +95,7 @@ func watchedRun(ctx context.Context, c *watchedChurn, without bool) (watchedRoun
 		return watchedRound{}, err
 	}
 	o := t.Outcome
-	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Duration.Nanoseconds()), MedianNS: int64(median.Of(t.Result.OpNS)),
+	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Duration.Nanoseconds()), MedianNS: t.OpStats().P50NS,
 		Puts: o.Puts, Freed: o.Freed, Lost: o.Lost + o.InFlight}
 	if !without && (o.Puts != t.Result.LastPuts || o.Puts != o.Freed+o.Lost+o.InFlight) {
 		return r, fmt.Errorf("%d last references dropped, %d puts = %d freed + %d in flight + %d lost does not balance",

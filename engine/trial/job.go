@@ -23,6 +23,12 @@ type Job struct {
 	Strategy string            `json:"strategy"`
 	// StartPhase is a wait before the measured part.
 	StartPhase time.Duration `json:"start_phase,omitempty"`
+	// Quiet lets nothing leave the kernel's machine before the workload has ended:
+	// on the deterministic clock the host's answers would come at any instruction.
+	Quiet bool `json:"quiet,omitempty"`
+	// KeepEvents keeps every single death and wait in the Measurement, for who
+	// looks at a few.
+	KeepEvents bool `json:"keep_events,omitempty"`
 	Options
 }
 

@@ -33,39 +33,62 @@ type Measurement struct {
 	Duration time.Duration // of the measured part
 	Result   workloads.Result
 	Outcome  *collect.Outcome
+	// Deaths and Waits are all of them, in the order of their ends, where the job
+	// asks for it.
+	Deaths   []results.Death
+	Waits    []collect.Wait
 	Probes   []probes.Attachment
 	Warnings []string
+	sums     *sums
 	lookups  []timedLookups
 	params   map[string]string // of the workload, all
 	knobs    map[string]string
 	env      *task.Env
+	memory   *memoryLeft
 }
 
+// OpStats are the figures of the workload's operations.
+func (m *Measurement) OpStats() results.Stats { return m.sums.ops().Stats() }
+
 // Run does a job and leaves a run directory of one scenario with one trial at
-// env.Dir. When ctx is done it stops early and keeps what it has.
+// env.Dir; single deaths go by env.Uplink where there is one. When ctx is done it
+// stops early and keeps what it has.
 func Run(ctx context.Context, env *task.Env, j *Job) error {
-	m, err := Measure(ctx, env, j)
-	if err != nil {
-		return err
-	}
-	m.stage(StageWrite, 0, 0)
 	w, err := results.Create(env.Dir)
 	if err != nil {
 		return err
 	}
 	defer w.Abort()
+	deaths, err := newDeathsFile(env, j, w)
+	if err != nil {
+		return err
+	}
+	m, err := measure(ctx, env, j, deaths)
+	if err != nil {
+		return err
+	}
+	m.stage(StageWrite, 0, 0)
+	if err := deaths.end(); err != nil {
+		return err
+	}
+	deaths.list(w)
 	return m.write(w)
 }
 
 // Measure sets the job's workload up, attaches the probes, runs, and drains.
-// When ctx is done it stops early and keeps what it has.
-func Measure(ctx context.Context, env *task.Env, j *Job) (m *Measurement, err error) {
-	m = &Measurement{Job: j, Began: time.Now(), env: env}
+// When ctx is done it stops early and keeps what it has. It writes nothing.
+func Measure(ctx context.Context, env *task.Env, j *Job) (*Measurement, error) {
+	return measure(ctx, env, j, &deathsFile{})
+}
+
+func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m *Measurement, err error) {
+	m = &Measurement{Job: j, Began: time.Now(), env: env, memory: &memoryLeft{}}
 	w, params, err := j.load()
 	if err != nil {
 		return nil, err
 	}
 	m.params = params
+	m.sums = newSums(j, params)
 	m.stage(StageSetup, 0, 0)
 	if slow, ok := w.(workloads.SlowSetup); ok {
 		slow.OnSetup(m.onceASecond(StageSetup))
@@ -83,14 +106,17 @@ func Measure(ctx context.Context, env *task.Env, j *Job) (m *Measurement, err er
 	if traced, ok := instance.(workloads.Traced); ok && !j.NoProbes {
 		traced.SetTracer(t)
 	}
+	if recorded, ok := instance.(workloads.Recorded); ok {
+		recorded.SetRecorder(m.sums.operation)
+	}
 	switch {
 	case j.NoProbes:
 		err = m.unwatched(ctx, instance)
 	case instance.WatchPrefix() == "":
 		m.Outcome = &collect.Outcome{Loss: map[string]uint64{}}
-		err = m.run(ctx, instance)
+		err = m.run(ctx, instance, nil)
 	default:
-		err = m.watch(ctx, instance)
+		err = m.watch(ctx, instance, deaths)
 	}
 	if err == nil {
 		t.addTo(m)
@@ -99,6 +125,7 @@ func Measure(ctx context.Context, env *task.Env, j *Job) (m *Measurement, err er
 }
 
 func (m *Measurement) stage(name string, done, total uint64) {
+	m.memory.look()
 	m.env.OnProgress(task.Progress{Stage: name, Done: done, Total: total, AtNS: time.Since(m.Began).Nanoseconds()})
 }
 
@@ -114,7 +141,7 @@ func (m *Measurement) onceASecond(stage string) func(done, total uint64) {
 }
 
 // watch runs the workload while the deaths of its maps are watched.
-func (m *Measurement) watch(ctx context.Context, instance workloads.Instance) (err error) {
+func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, deaths *deathsFile) (err error) {
 	m.stage(StageAttach, 0, 0)
 	p, attachments, err := probes.Attach(probes.Config{
 		WatchPrefix: instance.WatchPrefix(),
@@ -132,14 +159,16 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance) (e
 	} else {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
-	c, err := collect.Start(p)
+	s := newSink(m, deaths)
+	c, err := collect.Start(p, s)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := p.Start(); err != nil {
 		return err
 	}
-	if err := m.run(ctx, instance); err != nil {
+	if err := m.run(ctx, instance, &follower{sink: s, collector: c}); err != nil {
 		return err
 	}
 	if err := p.Stop(); err != nil {
@@ -154,6 +183,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance) (e
 		return err
 	}
 	m.Outcome, err = c.Finish()
+	m.Deaths, m.Waits = s.deaths, s.waits
 	return err
 }
 
@@ -162,17 +192,25 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance) (e
 func (m *Measurement) unwatched(ctx context.Context, instance workloads.Instance) error {
 	m.Outcome = &collect.Outcome{Loss: map[string]uint64{}}
 	m.Warnings = append(m.Warnings, "no probes (--no-probes): operations were timed from user space, deaths were not watched")
-	err := m.run(ctx, instance)
+	err := m.run(ctx, instance, nil)
 	m.Result.LastPuts = 0 // nobody was to see them
 	return err
 }
 
-// run does the measured part.
-func (m *Measurement) run(ctx context.Context, instance workloads.Instance) (err error) {
+// run does the measured part; f follows it, nil: nobody does.
+func (m *Measurement) run(ctx context.Context, instance workloads.Instance, f *follower) (err error) {
 	m.stage(StageMeasure, 0, 0)
 	time.Sleep(m.Job.StartPhase)
 	began := time.Now()
-	m.Result, err = instance.Run(ctx, m.onceASecond(StageMeasure))
+	tell := m.onceASecond(StageMeasure)
+	m.Result, err = instance.Run(ctx, func(done, total uint64) {
+		f.operated(ctx, done)
+		tell(done, total)
+		f.at(time.Since(began))
+	})
 	m.Duration = time.Since(began)
+	if w := f.warning(m.Duration); w != "" {
+		m.Warnings = append(m.Warnings, w)
+	}
 	return err
 }

@@ -6,7 +6,6 @@ package trial
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,29 +53,11 @@ func (m *Measurement) write(w *results.Writer) error {
 			return err
 		}
 	}
-	builder := profile.NewBuilder()
-	if !m.Job.NoDeaths {
-		if err := w.KeepDeaths(); err != nil {
-			return err
-		}
-	}
-	for i := range m.Outcome.Deaths {
-		d := &m.Outcome.Deaths[i]
-		if err := builder.Add(d); err != nil {
-			return err
-		}
-		if m.Job.NoDeaths {
-			continue
-		}
-		if err := w.Death(d); err != nil {
-			return err
-		}
-	}
 	var p *pprof.Profile
-	if len(m.lookups) > 0 && builder.N() == 0 {
+	if len(m.lookups) > 0 && m.sums.profile.N() == 0 {
 		p, err = profile.OfLookups(m.lookupCosts(), profile.MetaOf(run))
 	} else {
-		p, err = builder.Build(m.Outcome.Stacks, profile.MetaOf(run))
+		p, err = m.sums.profile.Build(m.Outcome.Stacks, profile.MetaOf(run))
 	}
 	if err != nil {
 		return err
@@ -142,22 +123,7 @@ func (m *Measurement) lookupCosts() []profile.LookupCost {
 // stand behind its figures.
 func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribution, error) {
 	params, o := m.params, m.Outcome
-	for i := range o.Deaths {
-		o.Deaths[i].Scenario, o.Deaths[i].Trial = m.Job.Scenario, m.Job.Trial
-		// The suffix keeps instances apart and says nothing.
-		o.Deaths[i].MapName = strings.TrimRight(o.Deaths[i].MapName, "0123456789abcdef")
-		o.Deaths[i].MapName = strings.TrimSuffix(o.Deaths[i].MapName, "_")
-		if m.Job.Strategy != results.StrategyImmediate {
-			o.Deaths[i].Outer = params["outer"]
-		}
-	}
-	dists, err := analyze.DistributionsOf(o.Deaths)
-	if err != nil {
-		return results.Scenario{}, nil, err
-	}
-	err = errors.Join(
-		addDistribution(dists, results.PhaseUpdateWait, o.UpdateWaitNS),
-		addDistribution(dists, results.PhaseOp, m.Result.OpNS))
+	dists, err := m.sums.distributions()
 	if err != nil {
 		return results.Scenario{}, nil, err
 	}
@@ -165,13 +131,13 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 	for name, d := range dists {
 		phases[name] = d.Stats()
 	}
-	limbo, timeline := analyze.LimboOf(analyze.SpansOf(o.Deaths, o.Pending, o.AtNS))
+	limbo, timeline := m.sums.limbo.Clone().FinishAt(o.AtNS, o.Pending)
 	tr := results.Trial{
 		Index: m.Job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
 		Expected: m.Result.LastPuts, Excluded: o.Excluded, Ops: m.Result.Ops,
 		DurationNS: uint64(m.Duration.Nanoseconds()), StartPhaseNS: m.Job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
-		GracePeriods: o.GracePeriods[:min(len(o.GracePeriods), results.MaxGracePeriods)],
-		Paths:        o.Paths, Loss: o.Loss, Warnings: m.Warnings, Partial: m.Result.Interrupted,
+		GracePeriods: o.GracePeriods, MemAvailableMinBytes: m.memory.least(),
+		Paths: o.Paths, Loss: o.Loss, Warnings: m.Warnings, Partial: m.Result.Interrupted,
 	}
 	tr.OuterBytes = m.Result.OuterBytes
 	if m.Result.AskedRate > 0 {
@@ -198,21 +164,6 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 		Phases:   phases, Limbo: limbo, Metrics: tr.Metrics, Trials: []results.Trial{tr}, Loss: o.Loss, Warnings: tr.Warnings,
 	}
 	return s, dists, nil
-}
-
-// addDistribution leaves out what has no values: no data is not zero.
-func addDistribution(dists map[string]*analyze.Distribution, phase string, values []int64) error {
-	if len(values) == 0 {
-		return nil
-	}
-	d := analyze.NewDistribution()
-	for _, v := range values {
-		if err := d.Record(v); err != nil {
-			return err
-		}
-	}
-	dists[phase] = d
-	return nil
 }
 
 // target describes the kernel that this process runs on, as a local one; who

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -28,8 +29,22 @@ type Env struct {
 	// PowersOffAfter tells that the machine goes off when the task has ended,
 	// and the probes with it: to detach them one by one takes seconds.
 	PowersOffAfter bool
+	// Uplink takes results away while the task runs; nil: they wait in Dir for its
+	// end.
+	Uplink Uplink
 
 	kept []any
+}
+
+// Uplink takes a task's results away while it runs: they take no memory where it
+// runs, and survive it. Safe for concurrent use; one file at a time.
+type Uplink interface {
+	// Part begins a part of a file, which comes after those that were sent before.
+	// It leaves as it is written; Close ends it.
+	Part(name string) (io.WriteCloser, error)
+	// Commit sends the files of dir, in place of those that were sent before. With
+	// the parts up to now they are the task's result, should it get no further.
+	Commit(dir string) error
 }
 
 // KeepAlive keeps something, attached probes say, until the task's results have

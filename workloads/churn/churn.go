@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -171,6 +172,15 @@ func (c *Workload) Setup(ctx context.Context, strategy string) (workloads.Instan
 		return nil, err
 	}
 	return newInstance(ctx, c, strategy)
+}
+
+// Deaths implements Counted.
+func (c *Workload) Deaths() uint64 {
+	high, deaths := bits.Mul64(c.Count, uint64(c.Batch))
+	if high != 0 {
+		return math.MaxUint64
+	}
+	return deaths
 }
 
 // AtLeast implements Timed.

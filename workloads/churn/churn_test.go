@@ -191,3 +191,15 @@ func TestSleepUntil(t *testing.T) {
 		t.Errorf("that took %v", took)
 	}
 }
+
+func TestDeaths(t *testing.T) {
+	for _, c := range []struct {
+		count uint64
+		batch uint32
+		want  uint64
+	}{{0, 1, 0}, {300, 1, 300}, {1 << 20, 17, 17 << 20}, {math.MaxUint64, 3, math.MaxUint64}} {
+		if got := (&Workload{Count: c.count, Batch: c.batch}).Deaths(); got != c.want {
+			t.Errorf("%d in batches of %d: %d, want %d", c.count, c.batch, got, c.want)
+		}
+	}
+}

@@ -29,14 +29,18 @@ type instance struct {
 	held     *hold.Reader
 	unused   []*ebpf.Map // made for an operation that never began; no deaths of the measured part
 	note     string
+	record   func(ns int64) // how long an operation took
 }
 
 // beside is more than the files that a trial has open beside an operation's
 // inner maps: its own maps, and the probes' programs, links and maps.
 const beside = 1024
 
+// SetRecorder implements workloads.Recorded.
+func (i *instance) SetRecorder(record func(ns int64)) { i.record = record }
+
 func newInstance(ctx context.Context, c *Workload, strategy string) (_ *instance, err error) {
-	i := &instance{cfg: c, strategy: strategy, inner: c.innerSpec()}
+	i := &instance{cfg: c, strategy: strategy, inner: c.innerSpec(), record: func(int64) {}}
 	defer func() {
 		if err != nil {
 			i.Close()

@@ -57,9 +57,6 @@ func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) 
 	if i.cfg.Rate > 0 {
 		res.Loop = "open"
 	}
-	if count > 0 {
-		res.OpNS = make([]int64, 0, min(count, 1<<20))
-	}
 	begin := time.Now()
 	if i.cfg.Rate > 0 {
 		defer func() {
@@ -106,7 +103,7 @@ func (i *instance) loop(ctx context.Context, progress func(done, total uint64)) 
 			return res, err
 		}
 		res.Ops++
-		res.OpNS = append(res.OpNS, took.Nanoseconds())
+		i.record(took.Nanoseconds())
 		progress(res.Ops, count)
 	}
 }
