@@ -12,4 +12,4 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/all" // to run churn
 )
 
-func TestMain(m *testing.M) { vmtest.Main(m, trial.Handlers()) }
+func TestMain(m *testing.M) { vmtest.Main(m, trial.Handlers().With(faults())) }

@@ -6,11 +6,13 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +26,7 @@ import (
 	"github.com/mapprof/mapprof/internal/shownpath"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // runner does the trials of one run, one after the other, and puts what they
@@ -34,6 +37,7 @@ type runner struct {
 	summer   *analyze.Summer
 	profile  *pprof.Profile
 	timedOut bool // the last trial, by the machine's timeout
+	folded   int  // trials in result, one of which may have been cut off
 }
 
 // planned is one trial to do.
@@ -65,7 +69,7 @@ func (r *runner) plan() []planned {
 					Workload: r.Workload, Params: r.Params, Strategy: strategy, Options: r.Options,
 				}}
 				if results.Deterministic(r.Target.Clock()) {
-					p.job.StartPhase = startPhase(r.Seed, n)
+					p.job.StartPhase, p.job.Quiet = startPhase(r.Seed, n), true
 				}
 				plan = append(plan, p)
 			}
@@ -125,7 +129,7 @@ func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 			break
 		}
 	}
-	if done == 0 {
+	if r.folded == 0 {
 		if r.stopped() {
 			return nil, errors.New("interrupted before anything was measured")
 		}
@@ -189,7 +193,8 @@ func (r *runner) finish() error {
 	return r.Out.Finish(r.result)
 }
 
-// trial does one trial and folds its result into the whole.
+// trial does one trial and folds its result into the whole. Of one whose machine
+// did not last, that is what it had sent before; the error is the machine's.
 func (r *runner) trial(ctx context.Context, p *planned) error {
 	scratch, err := target.NewScratch()
 	if err != nil {
@@ -197,31 +202,50 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	defer scratch.Close()
 	dir := filepath.Join(scratch.Dir, "run")
-	done, err := r.Target.Do(ctx, p.kernel, target.Work{
+	done, failure := r.Target.Do(ctx, p.kernel, target.Work{
 		Task: trial.TaskRun, Request: p.job, Dir: dir, Stop: r.Stop, OnProgress: r.Progress.Stage,
 	})
-	if err != nil {
-		return err
+	if failure != nil && (ctx.Err() != nil || !leftRun(&done, failure)) {
+		return failure
 	}
-	r.timedOut = done.Outcome.TimedOut
+	r.timedOut = failure == nil && done.Outcome.TimedOut
 	part, err := results.Open(dir)
 	if err != nil {
-		return fmt.Errorf("read what the trial gave: %w", shownpath.In(err, dir, "run"))
+		return errors.Join(failure, fmt.Errorf("read what the trial gave: %w", shownpath.In(err, dir, "run")))
 	}
 	if len(part.Run.Scenarios) != 1 || len(part.Run.Scenarios[0].Trials) != 1 || len(part.Run.Targets) != 1 ||
 		part.Run.Scenarios[0].ID != p.job.Scenario || part.Run.Scenarios[0].Trials[0].Index != p.job.Trial {
-		return errors.New("read what the trial gave: not the scenario and the trial that were asked for")
+		return errors.Join(failure, errors.New("read what the trial gave: not the scenario and the trial that were asked for"))
 	}
-	if t := &part.Run.Scenarios[0].Trials[0]; t.Partial && t.Ops == 0 && t.Puts == 0 && len(t.Metrics) == 0 {
-		return errNothingMeasured
+	t := &part.Run.Scenarios[0].Trials[0]
+	if t.Partial && t.Ops == 0 && t.Puts == 0 && len(t.Metrics) == 0 {
+		return cmp.Or(failure, errNothingMeasured)
 	}
 	done.Describe(&part.Run.Targets[0])
 	part.Run.Target = part.Run.Targets[0]
-	t := &part.Run.Scenarios[0].Trials[0]
 	t.Warnings, t.Reboots = append(t.Warnings, done.Outcome.Warnings...), done.Outcome.Reboots
+	if failure != nil {
+		t.Partial, part.Run.PartialReason = true, ""
+		t.Warnings = append(t.Warnings, fmt.Sprintf("trial %d was cut off: its figures are what had been measured %v after its begin",
+			t.Index, time.Duration(t.DurationNS).Round(time.Second/10)))
+	}
 	analyze.InUnitsOf(r.Target.Clock(), part.Run.Scenarios[0].Metrics)
 	analyze.InUnitsOf(r.Target.Clock(), t.Metrics)
-	return r.fold(part)
+	if err := r.fold(part); err != nil {
+		return errors.Join(failure, err)
+	}
+	r.folded++
+	return failure
+}
+
+// leftRun tells whether a guest that failed had sent a run before. One that broke
+// the protocol is not trusted with anything.
+func leftRun(done *target.Done, failure error) bool {
+	var broken *wire.ChannelError
+	if errors.As(failure, &broken) && !broken.Ended {
+		return false
+	}
+	return slices.Contains(done.Outcome.Files, results.RunFile)
 }
 
 // errNothingMeasured is a trial that was interrupted too early to be kept.

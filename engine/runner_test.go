@@ -5,6 +5,8 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +16,8 @@ import (
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/wire"
 )
 
 // partWith is what a trial 3 of scenario s gave, with histograms of those tags.
@@ -119,5 +123,27 @@ func TestFailedProofFailsTheRun(t *testing.T) {
 	}}}}}
 	if err := Verify(run); err == nil || !strings.Contains(err.Error(), "addressing: FAIL: index 536870912") {
 		t.Errorf("verify: %v", err)
+	}
+}
+
+// TestLeftRun: what a guest sent before it failed counts, unless it was hostile.
+func TestLeftRun(t *testing.T) {
+	whole := []string{results.DeathsFile, results.RunFile}
+	for _, c := range []struct {
+		name  string
+		files []string
+		err   error
+		want  bool
+	}{
+		{"out of memory", whole, &target.GuestError{Reason: target.GuestOutOfMemory}, true},
+		{"its mapprof failed", whole, errors.New("the guest's mapprof failed: …"), true},
+		{"before a commit", nil, &target.GuestError{Reason: target.GuestOutOfMemory}, false},
+		{"without run.json", whole[:1], &target.GuestError{Reason: target.GuestPanicked}, false},
+		{"cut off in a frame", whole, fmt.Errorf("run: %w", &wire.ChannelError{Ended: true}), true},
+		{"hostile", whole, fmt.Errorf("run: %w", &wire.ChannelError{Reason: "a second hello"}), false},
+	} {
+		if got := leftRun(&target.Done{Outcome: target.Outcome{Files: c.files}}, c.err); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
 	}
 }

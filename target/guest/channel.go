@@ -9,10 +9,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
@@ -77,34 +81,81 @@ func (c *Channel) Send(kind string, payload []byte) error {
 // SHA-256 matched. An error of r leaves it unfinished: the host stores
 // nothing, and the job must end with a failure.
 func (c *Channel) SendFile(name string, r io.Reader) error {
-	if !wire.ValidFileName(name) {
-		return fmt.Errorf("send file %q: not a plain name", name)
-	}
-	c.file.Lock()
-	defer c.file.Unlock()
-	if err := c.WriteFrame(wire.FrameFileBegin, []byte(name)); err != nil {
+	f, err := c.begin(wire.FrameFileBegin, name)
+	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	var size uint64
-	buf := make([]byte, wire.MaxPayload)
-	for {
-		n, err := io.ReadFull(r, buf)
-		if n > 0 {
-			size += uint64(n)
-			h.Write(buf[:n])
-			if err := c.WriteFrame(wire.FrameFileData, buf[:n]); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("send file %s: %w", name, err)
+	// Not f itself, which would be written to in pieces of another size.
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{r}, make([]byte, wire.MaxPayload)); err != nil {
+		f.release()
+		return fmt.Errorf("send file %s: %w", name, err)
+	}
+	return f.Close()
+}
+
+// Part begins a part of a file, which the host stores after those before. No other
+// file can be sent before it is closed. It implements task.Uplink.
+func (c *Channel) Part(name string) (io.WriteCloser, error) {
+	return c.begin(wire.FrameFilePart, name)
+}
+
+// Commit sends the files of a run directory and makes them, with the parts so far,
+// the job's result. It implements task.Uplink.
+func (c *Channel) Commit(dir string) error {
+	if err := c.sendRun(dir); err != nil {
+		return err
+	}
+	return c.WriteFrame(wire.FrameCommit)
+}
+
+// sendRun sends the files that a run directory has.
+func (c *Channel) sendRun(dir string) error {
+	for _, file := range results.Files() {
+		err := c.SendFilePath(file, filepath.Join(dir, file))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
 		}
 	}
-	return c.WriteFrame(wire.FrameFileEnd, h.Sum(binary.LittleEndian.AppendUint64(nil, size)))
+	return nil
+}
+
+// sending is a file, or a part of one, under way.
+type sending struct {
+	c    *Channel
+	hash hash.Hash
+	size uint64
+}
+
+func (c *Channel) begin(t wire.FrameType, name string) (*sending, error) {
+	if !wire.ValidFileName(name) {
+		return nil, fmt.Errorf("send file %q: not a plain name", name)
+	}
+	c.file.Lock()
+	if err := c.WriteFrame(t, []byte(name)); err != nil {
+		c.file.Unlock()
+		return nil, err
+	}
+	return &sending{c: c, hash: sha256.New()}, nil
+}
+
+func (s *sending) Write(p []byte) (n int, err error) {
+	for chunk := range slices.Chunk(p, wire.MaxPayload) {
+		s.hash.Write(chunk)
+		if err := s.c.WriteFrame(wire.FrameFileData, chunk); err != nil {
+			return n, err
+		}
+		s.size += uint64(len(chunk))
+		n += len(chunk)
+	}
+	return n, nil
+}
+
+// release lets others send.
+func (s *sending) release() { s.c.file.Unlock() }
+
+func (s *sending) Close() error {
+	defer s.release()
+	return s.c.WriteFrame(wire.FrameFileEnd, s.hash.Sum(binary.LittleEndian.AppendUint64(nil, s.size)))
 }
 
 // SendFilePath sends the file at path by its name.

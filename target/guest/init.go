@@ -373,7 +373,7 @@ func (g *initProcess) relay(fd int) error {
 			}
 			return errJobDone
 		}
-		if t < wire.FrameEvent || t > wire.FrameFileEnd {
+		if !t.FromJob() {
 			return fmt.Errorf("pass on the job's results: %s frame", t)
 		}
 		if t == wire.FrameFileData && g.window != nil {

@@ -7,14 +7,12 @@ package guest
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 
-	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target/task"
 )
 
@@ -45,7 +43,7 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 		return err
 	}
 	defer ch.Close()
-	env := &task.Env{Dir: filepath.Join(os.TempDir(), "run"), PowersOffAfter: true, OnProgress: func(p task.Progress) {
+	env := &task.Env{Dir: filepath.Join(os.TempDir(), "run"), PowersOffAfter: true, Uplink: ch, OnProgress: func(p task.Progress) {
 		// Progress that can't be sent is no reason to stop; the results
 		// that can't be sent are.
 		if b, err := json.Marshal(p); err == nil {
@@ -57,11 +55,8 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 	if err != nil {
 		return err
 	}
-	for _, file := range results.Files() {
-		err := ch.SendFilePath(file, filepath.Join(env.Dir, file))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err := ch.sendRun(env.Dir); err != nil {
+		return err
 	}
 	kind := EventReply
 	for part := range slices.Chunk(reply, replyPart) {

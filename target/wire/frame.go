@@ -50,11 +50,13 @@ const (
 	FrameStop                            // host → guest: end the job early (empty)
 	FrameFileWindow                      // guest → host: size and CRC-32C of file bytes in the window
 	FrameTaken                           // host → guest: the window may be written again (empty)
+	FrameFilePart                        // guest → host: name of a file; what follows comes after what it has
+	FrameCommit                          // guest → host: what was sent up to here is a result (empty)
 	frameTypeEnd
 )
 
 func (t FrameType) String() string {
-	names := [...]string{"", "hello", "started", "event", "file begin", "file data", "file end", "done", "stop", "file window", "taken"}
+	names := [...]string{"", "hello", "started", "event", "file begin", "file data", "file end", "done", "stop", "file window", "taken", "file part", "commit"}
 	if t == 0 || int(t) >= len(names) {
 		return fmt.Sprintf("type %d", uint8(t))
 	}
@@ -162,6 +164,16 @@ func (f *frameReader) Next() (FrameType, []byte, error) {
 	}
 	f.seq++
 	return t, p, nil
+}
+
+// FromJob tells whether a job may send frames of a type: its guest's init passes
+// them on.
+func (t FrameType) FromJob() bool {
+	switch t {
+	case FrameEvent, FrameFileBegin, FrameFileData, FrameFileEnd, FrameFilePart, FrameCommit:
+		return true
+	}
+	return false
 }
 
 // ValidEventKind tells whether kind may name an event: 1 to 32 of [a-z0-9._-].

@@ -13,23 +13,25 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"unicode"
 )
 
 // Limits bound what a guest may send. Zero values mean the defaults.
 type Limits struct {
-	FileBytes  int64    // one file; default 256 MiB
-	TotalBytes int64    // everything on the channel; default 1 GiB
+	FileBytes  int64    // one file; default 1 GiB
+	TotalBytes int64    // everything on the channel; default 2 GiB
 	Files      int      // number of files; default 64
 	Names      []string // the only names accepted; empty: any ValidFileName
 }
 
+// WithDefaults returns the limits with their defaults.
 func (l Limits) WithDefaults() Limits {
 	if l.FileBytes == 0 {
-		l.FileBytes = 256 << 20
+		l.FileBytes = 1 << 30
 	}
 	if l.TotalBytes == 0 {
-		l.TotalBytes = 1 << 30
+		l.TotalBytes = 2 << 30
 	}
 	if l.Files == 0 {
 		l.Files = 64
@@ -67,7 +69,12 @@ type GuestDone struct {
 }
 
 // Receiver is the host's end of the channel: it keeps the order hello,
-// started, (event | file)*, done, end, stores files and hands events on.
+// started, (event | file | file part | commit)*, done, end, stores files and hands
+// events on.
+//
+// A commit makes what was sent the result: files in place of those of that name,
+// parts after what is there. So does the done of a job, unless it failed after a
+// commit. What was sent otherwise is dropped.
 type Receiver struct {
 	OutDir string
 	Limits Limits
@@ -84,29 +91,31 @@ type Receiver struct {
 	Done    GuestDone
 	State   FrameType // last of hello, started, done; 0 before
 	total   int64
-	names   map[string]bool
+	names   map[string]bool  // sent since the last commit
+	all     map[string]bool  // sent at all
+	sizes   map[string]int64 // of what parts have made, committed
 	file    *os.File
 	name    string
-	size    int64
+	part    bool  // file is the whole file, and a part of it is written
+	size    int64 // of file, or of what is there with the part
+	begun   int64 // size without the part
 	hash    hash.Hash
 	Stored  []string
-	dropped string // a file that the job's death left unfinished
+	dropped string   // a file that the job's death left unfinished
+	commits int      // how many there were
+	staged  []staged // whole, and waiting for the next one
 }
 
-// Receive reads frames from r until its end. Files that were not finished are
-// removed; on error those that were finished are kept, for the caller decides.
+// staged is a file that waits for a commit.
+type staged struct{ tmp, name string }
+
+// Receive reads frames from r until its end. On error what was committed is kept,
+// for the caller decides.
 func (c *Receiver) Receive(r io.Reader) (err error) {
 	c.Limits = c.Limits.WithDefaults()
-	c.names = map[string]bool{}
+	c.names, c.all, c.sizes = map[string]bool{}, map[string]bool{}, map[string]int64{}
 	fr := NewFrameReader(r)
-	defer func() {
-		if c.file != nil {
-			c.dropped = c.name
-			c.file.Close()
-			os.Remove(c.file.Name())
-			c.file = nil
-		}
-	}()
+	defer func() { err = errors.Join(err, c.drop()) }()
 	for {
 		t, p, err := fr.Next()
 		if errors.Is(err, io.EOF) {
@@ -164,7 +173,15 @@ func (c *Receiver) frame(t FrameType, p []byte) (reason string, err error) {
 		if c.file != nil && c.Done.ExitCode == 0 && c.Done.Signal == "" {
 			return fmt.Sprintf("done with file %s unfinished", c.name), nil
 		}
-	case FrameEvent, FrameFileBegin, FrameFileData, FrameFileWindow, FrameFileEnd:
+		if err := c.abandon(); err != nil {
+			return "", err
+		}
+		if c.commits == 0 || c.Done.ExitCode == 0 && c.Done.Signal == "" {
+			if err := c.commit(); err != nil {
+				return "", err
+			}
+		}
+	case FrameEvent, FrameFileBegin, FrameFilePart, FrameFileData, FrameFileWindow, FrameFileEnd, FrameCommit:
 		if c.State != FrameStarted {
 			return fmt.Sprintf("%s frame out of place", t), nil
 		}
@@ -189,8 +206,14 @@ func (c *Receiver) jobFrame(t FrameType, p []byte) (reason string, err error) {
 		if c.Event != nil {
 			c.Event(kind, payload)
 		}
-	case FrameFileBegin:
-		return c.fileBegin(string(p))
+	case FrameFileBegin, FrameFilePart:
+		return c.fileBegin(string(p), t == FrameFilePart)
+	case FrameCommit:
+		if c.file != nil || len(p) != 0 {
+			return "commit out of place", nil
+		}
+		c.commits++
+		return "", c.commit()
 	case FrameFileData:
 		return c.fileData(p)
 	case FrameFileWindow:
@@ -201,26 +224,101 @@ func (c *Receiver) jobFrame(t FrameType, p []byte) (reason string, err error) {
 	return "", nil
 }
 
-func (c *Receiver) fileBegin(name string) (reason string, err error) {
+func (c *Receiver) fileBegin(name string, part bool) (reason string, err error) {
+	_, parts := c.sizes[name]
 	switch {
 	case c.file != nil:
 		return fmt.Sprintf("a second file while %s is open", c.name), nil
 	case !c.Limits.allows(name):
 		return fmt.Sprintf("file name %q is not allowed", Printable(name, 64)), nil
-	case c.names[name]:
+	case c.names[name] && !(part && parts):
 		return fmt.Sprintf("file %s a second time", name), nil
-	case len(c.names) >= c.Limits.Files:
+	case part && c.all[name] && !parts, !part && parts:
+		return fmt.Sprintf("file %s whole and in parts", name), nil
+	case !c.all[name] && len(c.all) >= c.Limits.Files:
 		return fmt.Sprintf("more than %d files", c.Limits.Files), nil
 	case c.OutDir == "":
 		return fmt.Sprintf("file %s where none is expected", name), nil
 	}
-	f, err := os.CreateTemp(c.OutDir, ".recv-*.tmp")
+	c.name, c.part, c.size, c.begun, c.hash = name, part, 0, 0, sha256.New()
+	if part {
+		c.file, err = os.OpenFile(filepath.Join(c.OutDir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+		if err == nil {
+			c.size, err = c.file.Seek(0, io.SeekEnd)
+			c.begun = c.size
+		}
+	} else {
+		c.file, err = os.CreateTemp(c.OutDir, ".recv-*.tmp")
+	}
 	if err != nil {
 		return "", fmt.Errorf("store guest file %s: %w", name, err)
 	}
-	c.names[name] = true
-	c.file, c.name, c.size, c.hash = f, name, 0, sha256.New()
+	c.names[name], c.all[name] = true, true
+	if part && !parts {
+		c.sizes[name] = 0
+	}
 	return "", nil
+}
+
+// commit makes what was sent the result.
+func (c *Receiver) commit() error {
+	for _, f := range c.staged {
+		if err := os.Rename(f.tmp, filepath.Join(c.OutDir, f.name)); err != nil {
+			return fmt.Errorf("store guest file %s: %w", f.name, err)
+		}
+		c.stored(f.name)
+	}
+	c.staged = nil
+	for name := range c.sizes {
+		info, err := os.Stat(filepath.Join(c.OutDir, name))
+		if err != nil {
+			return fmt.Errorf("store guest file %s: %w", name, err)
+		}
+		c.sizes[name] = info.Size()
+		c.stored(name)
+	}
+	clear(c.names)
+	return nil
+}
+
+func (c *Receiver) stored(name string) {
+	if !slices.Contains(c.Stored, name) {
+		c.Stored = append(c.Stored, name)
+	}
+}
+
+// abandon takes back the file that is under way, if any.
+func (c *Receiver) abandon() error {
+	if c.file == nil {
+		return nil
+	}
+	c.dropped = c.name
+	err := c.file.Close()
+	if c.part {
+		err = errors.Join(err, os.Truncate(c.file.Name(), c.begun))
+	} else {
+		err = errors.Join(err, os.Remove(c.file.Name()))
+	}
+	c.file = nil
+	return err
+}
+
+// drop takes back what was not committed, at the end.
+func (c *Receiver) drop() error {
+	errs := []error{c.abandon()}
+	for _, f := range c.staged {
+		os.Remove(f.tmp)
+	}
+	c.staged = nil
+	for name, size := range c.sizes {
+		path := filepath.Join(c.OutDir, name)
+		if slices.Contains(c.Stored, name) {
+			errs = append(errs, os.Truncate(path, size))
+		} else {
+			errs = append(errs, os.Remove(path))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Receiver) fileData(p []byte) (reason string, err error) {
@@ -279,26 +377,24 @@ func (c *Receiver) fileEnd(p []byte) (reason string, err error) {
 	if len(p) != 8+sha256.Size {
 		return fmt.Sprintf("end of file %s has %d bytes", c.name, len(p)), nil
 	}
-	if n := binary.LittleEndian.Uint64(p); n != uint64(c.size) {
-		return fmt.Sprintf("file %s has %d bytes, %d announced", c.name, c.size, n), nil
+	if n := binary.LittleEndian.Uint64(p); n != uint64(c.size-c.begun) {
+		return fmt.Sprintf("file %s has %d bytes, %d announced", c.name, c.size-c.begun, n), nil
 	}
 	if string(c.hash.Sum(nil)) != string(p[8:]) {
 		return fmt.Sprintf("file %s does not match its SHA-256", c.name), nil
 	}
 	tmp := c.file.Name()
 	// Not synced: nobody looks for it after a crash of the host.
-	if err = c.file.Close(); err == nil {
+	if err = c.file.Close(); err == nil && !c.part {
 		err = os.Chmod(tmp, 0o644)
-	}
-	if err == nil {
-		err = os.Rename(tmp, filepath.Join(c.OutDir, c.name))
 	}
 	c.file = nil
 	if err != nil {
-		os.Remove(tmp)
 		return "", fmt.Errorf("store guest file %s: %w", c.name, err)
 	}
-	c.Stored = append(c.Stored, c.name)
+	if !c.part {
+		c.staged = append(c.staged, staged{tmp, c.name})
+	}
 	return "", nil
 }
 

@@ -176,6 +176,15 @@ func TestMaliciousGuest(t *testing.T) {
 		{"short file end", newStream().hello().add(FrameFileBegin, "a").add(FrameFileEnd, "x"), "end of file a has 1 bytes"},
 		{"file too large", newStream().hello().add(FrameFileBegin, "a").add(FrameFileData, strings.Repeat("x", 1001)), "more than 1000 bytes"},
 		{"endless events", newStream().hello().event("a", strings.Repeat("x", 4000)).event("a", strings.Repeat("x", 4000)), "in total"},
+		{"a file whole and in parts", newStream().hello().part("a", "1").file("a", "2"), "second time"},
+		{"a file in parts, then whole", newStream().hello().part("a", "1").add(FrameCommit).file("a", "2"), "whole and in parts"},
+		{"a file whole, then in parts", newStream().hello().file("a", "1").add(FrameCommit).part("a", "2"), "whole and in parts"},
+		{"parts too large", newStream().hello().part("a", strings.Repeat("x", 600)).part("a", strings.Repeat("x", 600)), "more than 1000 bytes"},
+		{"a commit in a file", newStream().hello().add(FrameFilePart, "a").add(FrameCommit), "commit out of place"},
+		{"a commit with something in it", newStream().hello().add(FrameCommit, "x"), "commit out of place"},
+		{"a commit before start", newStream().add(FrameHello, "{}").add(FrameCommit), "out of place"},
+		{"too many files, one after the other", newStream().hello().file("a", "").add(FrameCommit).file("b", "").add(FrameCommit).file("c", ""), "more than 2 files"},
+		{"wrong hash of a part", newStream().hello().part("a", "1").add(FrameFilePart, "a").add(FrameFileData, "x").add(FrameFileEnd, fileEnd("y")), "SHA-256"},
 		{"too many files", newStream().hello().file("a", "").file("b", "").file("c", ""), "more than 2 files"},
 		{"unfinished file at a good end", newStream().hello().add(FrameFileBegin, "a").add(FrameDone, "{}"), "unfinished"},
 		{"window of nothing", newStream().hello().add(FrameFileBegin, "a").add(FrameFileWindow, "\x00\x00\x00\x00\x00\x00\x00\x00"), "window of 0 bytes"},
@@ -215,6 +224,59 @@ func TestUnfinishedFile(t *testing.T) {
 	wantFiles(t, dir, "a")
 }
 
+func (s *stream) part(name, body string) *stream {
+	return s.add(FrameFilePart, name).add(FrameFileData, body).add(FrameFileEnd, fileEnd(body))
+}
+
+// What was committed is there whatever comes after it, and nothing else is.
+func TestCommit(t *testing.T) {
+	first := func() *stream { return (&stream{}).hello().part("deaths", "one ").file("run", "1").add(FrameCommit) }
+	second := func() *stream { return first().part("deaths", "two ").part("deaths", "three ").file("run", "2") }
+	for _, c := range []struct {
+		name string
+		s    *stream
+		want map[string]string
+	}{
+		{"before a commit", (&stream{}).hello().part("deaths", "one ").file("run", "1"), nil},
+		{"after one", first(), map[string]string{"deaths": "one ", "run": "1"}},
+		{"a part is cut off", func() *stream {
+			s := first().add(FrameFilePart, "deaths").add(FrameFileData, "two ")
+			s.b = s.b[:len(s.b)-1]
+			return s
+		}(), map[string]string{"deaths": "one ", "run": "1"}},
+		{"before the second", second(), map[string]string{"deaths": "one ", "run": "1"}},
+		{"the job failed", second().add(FrameDone, `{"exit_code":137,"signal":"killed"}`), map[string]string{"deaths": "one ", "run": "1"}},
+		{"broken after it", second().raw(strings.Repeat("x", 64)), map[string]string{"deaths": "one ", "run": "1"}},
+		{"the job failed in its first part", (&stream{}).hello().part("deaths", "one ").add(FrameFilePart, "deaths").add(FrameFileData, "two ").add(FrameDone, `{"exit_code":1}`),
+			map[string]string{"deaths": "one "}},
+		{"the job failed in a part", second().add(FrameFilePart, "deaths").add(FrameFileData, "four ").add(FrameDone, `{"exit_code":1}`),
+			map[string]string{"deaths": "one ", "run": "1"}},
+		{"done", second().add(FrameDone, "{}"), map[string]string{"deaths": "one two three ", "run": "2"}},
+		{"the second", second().add(FrameCommit), map[string]string{"deaths": "one two three ", "run": "2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			r := &Receiver{OutDir: dir}
+			_ = r.Receive(bytes.NewReader(c.s.b))
+			var names []string
+			for _, name := range []string{"deaths", "run"} {
+				want, there := c.want[name]
+				if !there {
+					continue
+				}
+				names = append(names, name)
+				if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+					t.Errorf("%s: %q, %v, want %q", name, got, err, want)
+				}
+			}
+			wantFiles(t, dir, names...)
+			if len(r.Stored) != len(names) {
+				t.Errorf("stored %q", r.Stored)
+			}
+		})
+	}
+}
+
 func TestReceiveHostFailure(t *testing.T) {
 	c := &Receiver{OutDir: filepath.Join(t.TempDir(), "missing")}
 	err := c.Receive(bytes.NewReader((&stream{}).hello().file("a", "1").b))
@@ -232,6 +294,7 @@ func TestAppendFrameRefusesOversize(t *testing.T) {
 
 func FuzzChannel(f *testing.F) {
 	f.Add((&stream{}).hello().event("a", "b").file("n", "body").add(FrameDone, "{}").b)
+	f.Add((&stream{}).hello().part("n", "body").file("m", "1").add(FrameCommit).part("n", "more").add(FrameDone, "{}").b)
 	f.Add((&stream{}).hello().add(FrameFileBegin, "n").add(FrameFileWindow, windowFrame("window")).b)
 	f.Add([]byte("MPF\x01\x01\x00\x00\x00"))
 	dir := f.TempDir()
