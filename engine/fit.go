@@ -29,6 +29,13 @@ func Fit(where target.Target, job trial.Job, strategies []string) error {
 		}
 	}
 	if booted {
+		deaths, err := job.Deaths()
+		if err != nil {
+			return err
+		}
+		if err := checkDeaths(deaths, &job.Options, vm); err != nil {
+			return err
+		}
 		return fitMemory(&vm.Machine, job, strategies)
 	}
 	return nil

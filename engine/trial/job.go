@@ -58,6 +58,18 @@ func (j *Job) MemoryBytes(cpus int) (uint64, error) {
 	return w.MemoryBytes(j.Strategy, cpus) + j.tracerBytes(), nil
 }
 
+// Deaths is how many deaths the job causes; 0 where its parameters don't say so.
+func (j *Job) Deaths() (uint64, error) {
+	w, _, err := j.load()
+	if err != nil {
+		return 0, err
+	}
+	if counted, ok := w.(workloads.Counted); ok {
+		return counted.Deaths(), nil
+	}
+	return 0, nil
+}
+
 // CheckTarget says why the job can't be done on a kernel of that release, or on that
 // many CPUs (0: not known), as far as these tell. Its error is the user's mistake.
 func (j *Job) CheckTarget(release string, cpus int) error {

@@ -24,7 +24,7 @@ const (
 	mostCreated      = 100_000  // maps that one thread creates meanwhile
 	mostCreatedBytes = 2 << 30  // of these
 	openMapBytes     = 2 << 10  // a map's file, descriptor and Go object while it is open
-	perOperation     = 32       // what is kept of one in user space
+	perHeld          = 32       // what is kept in user space of an operation with a reader
 	mostPerSecond    = 50_000.0 // operations of one thread that waits for nothing
 	mostWaited       = 20_000.0 // of one that waits for a grace period, expedited
 )
@@ -32,11 +32,13 @@ const (
 // MemoryBytes implements Workload: the outer map, the inner maps in its slots,
 // those made for the next operation, and those in limbo.
 func (c *Workload) MemoryBytes(strategy string, cpus int) uint64 {
-	inner, ops, batch := mapops.MapBytes(c.innerSpec(), cpus), c.operations(strategy), uint64(c.Batch)
+	inner, batch := mapops.MapBytes(c.innerSpec(), cpus), uint64(c.Batch)
 	total := mapops.TimesBytes(c.inLimbo(strategy, inner), inner) +
 		mapops.TimesBytes(batch, inner+openMapBytes) +
-		mapops.TimesBytes(ops, perOperation) +
 		uint64(c.Readers)*mapops.ThreadBytes
+	if c.HoldReader != "" {
+		total += mapops.TimesBytes(c.operations(strategy), perHeld)
+	}
 	if strategy != results.StrategyImmediate {
 		total += mapops.MapBytes(c.outerSpec(), cpus) + mapops.TimesBytes(uint64(c.filled())+1, inner)
 	}
