@@ -102,6 +102,7 @@ fmt-check:
 bench: setup-bench kernels ## what mapprof itself costs, and how exact it is
 	$(BIN) bench overhead --kernel $(KERNEL)
 	$(BIN) bench probe-cost --kernel $(KERNEL) --out docs/PERFORMANCE.md
+	$(BIN) bench memory --kernel $(KERNEL) --out docs/PERFORMANCE.md
 	$(BIN) bench watching --kernel $(KERNEL)
 	$(BIN) bench watching --kernel $(KERNEL) --clock icount --rounds 4
 	$(BIN) bench hold --kernel $(KERNEL)

@@ -14,7 +14,6 @@ import (
 	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/internal/cli"
-	"github.com/mapprof/mapprof/internal/wholefile"
 )
 
 // newBenchCmd makes the command that measures mapprof itself, for its
@@ -39,7 +38,7 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		cmd.Use, cmd.Args = d.Name+" KERNEL...", cli.SomeArgs("a kernel", "6.12")
 	}
 	fs.BoolVar(&on.Offline, "offline", false, "never use the network: only cached kernels")
-	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file")
+	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file: in place of the section of its heading")
 	if d.Accel {
 		fs.StringVar(&on.Machine.Accel, "accel", d.Machine.Accel, "accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	}
@@ -66,7 +65,7 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		if out == "" {
 			return wrong
 		}
-		return errors.Join(wholefile.Write(out, table), wrong)
+		return errors.Join(bench.WriteSection(out, table), wrong)
 	}
 	return cmd
 }

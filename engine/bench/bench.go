@@ -69,6 +69,8 @@ func All() []Description {
 			New:     func() Benchmark { return new(probeCosts) }},
 		{Name: "hold", Short: "Hold readers for known times and compare with what is measured", Kernels: []string{"6.12", "7.2"}, Accel: true,
 			New: func() Benchmark { return new(heldReaders) }},
+		{Name: "memory", Short: "Measure what more and more deaths take of memory", Kernels: []string{"6.12"},
+			Machine: target.Machine{MemoryBytes: target.DefaultMemory}, New: func() Benchmark { return new(memory) }},
 		{Name: "watching", Short: "Measure churn with probes and without, in turns", Kernels: []string{"6.12"}, Machine: target.Machine{Clock: results.ClockWall}, Accel: true, Clock: true,
 			New: func() Benchmark { return new(watching) }},
 		{Name: "matrix", Short: "Run every strategy of churn on each kernel and print one table",
