@@ -29,7 +29,8 @@ func checkMemory(data []byte) error {
 			return errors.New("malformed protocol buffer")
 		}
 		data = data[n:]
-		field, size := key>>3, uint64(0)
+		field := key >> 3
+		var size uint64
 		switch key & 7 {
 		case 0:
 			_, n := binary.Uvarint(data)
