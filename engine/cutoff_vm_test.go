@@ -22,7 +22,7 @@ import (
 )
 
 // What befalls a guest whose kernel's command line has it, when its trial has sent
-// what it had for the first time.
+// what it had for the second time: the first, seconds before, is with the host.
 const (
 	outOfMemory = "mapprof_test=out-of-memory"
 	panicking   = "mapprof_test=panic"
@@ -43,20 +43,21 @@ func faults() task.Handlers {
 		case strings.Contains(line, panicking):
 			fault = func() { _ = os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0) }
 		}
-		env.Uplink = faultyUplink{env.Uplink, fault}
+		env.Uplink = &faultyUplink{Uplink: env.Uplink, fault: fault}
 		return run(ctx, env, request)
 	}}
 }
 
-// faultyUplink has a fault after each commit.
+// faultyUplink has a fault after its second commit.
 type faultyUplink struct {
 	task.Uplink
-	fault func()
+	fault   func()
+	commits int
 }
 
-func (u faultyUplink) Commit(dir string) error {
+func (u *faultyUplink) Commit(dir string) error {
 	err := u.Uplink.Commit(dir)
-	if err == nil {
+	if u.commits++; err == nil && u.commits == 2 {
 		go u.fault()
 	}
 	return err
