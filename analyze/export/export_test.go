@@ -218,7 +218,7 @@ func TestLookupExport(t *testing.T) {
 	for _, e := range All() {
 		names = append(names, e.Name)
 	}
-	for _, want := range []string{"benchfmt", "csv", "hlog", "openmetrics", "prometheus"} {
+	for _, want := range []string{"benchfmt", "csv", "github-action-benchmark", "hlog", "openmetrics", "prometheus"} {
 		if _, err := Find(want); err != nil {
 			t.Error(err)
 		}

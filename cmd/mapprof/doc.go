@@ -68,8 +68,8 @@
 //	mapprof pprof DIR -top
 //	mapprof pprof AFTER -diff_base=BEFORE -top
 //
-// Export writes a run in another tool's format: benchfmt, csv, hlog, openmetrics,
-// prometheus or trace.
+// Export writes a run in another tool's format: benchfmt, csv,
+// github-action-benchmark, hlog, openmetrics, prometheus or trace.
 //
 //	mapprof export DIR --format trace -o trace.json
 //
