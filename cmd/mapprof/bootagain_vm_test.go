@@ -51,8 +51,11 @@ func TestVMBootsAgain(t *testing.T) {
 	t.Run("run", func(t *testing.T) {
 		firstDies(t)
 		run := runVM(t, "--kernel", "6.12", "--strategy", "rcu", "--count", "5", "--accel", "tcg")
-		if w := strings.Join(run.Scenarios[0].Trials[0].Warnings, "\n"); !strings.Contains(w, want) || run.Scenarios[0].Phases[results.PhaseLimbo].N != 5 ||
-			run.Scenarios[0].Trials[0].Reboots != 1 {
+		// The real machine may run into a real one afterwards: each counts.
+		w := strings.Join(run.Scenarios[0].Trials[0].Warnings, "\n")
+		again := strings.Count(w, "booted again after boot ")
+		if !strings.Contains(w, want) || run.Scenarios[0].Phases[results.PhaseLimbo].N != 5 || again == 0 ||
+			run.Scenarios[0].Trials[0].Reboots != again {
 			t.Errorf("warnings %q, %+v", w, run.Scenarios[0].Phases)
 		}
 	})
