@@ -58,6 +58,15 @@ func TestVMDocsCI(t *testing.T) {
 	if err := os.WriteFile("gate.yaml", policy, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	// The runs of many nights are those that the commands before make.
+	if err := os.Mkdir("nightly", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"before", "both", "after"} {
+		if err := os.Symlink(filepath.Join("..", name), filepath.Join("nightly", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// All of it would take 70 boots: nine are left, about a minute of two idle
 	// CPUs. What is gated has the operations that it needs for that.
 	shorter := strings.NewReplacer("--strategy rcu,tasks-trace", "--strategy rcu", "--trials 20", "--trials 1 --count 20")
@@ -67,7 +76,7 @@ func TestVMDocsCI(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
 		for line := range strings.Lines(block[1]) {
 			line = strings.TrimSpace(line)
-			args := strings.Fields(shorter.Replace(line))
+			args := expanded(t, strings.Fields(shorter.Replace(line)))
 			if len(args) == 0 {
 				continue
 			}
@@ -113,6 +122,24 @@ func TestVMDocsCI(t *testing.T) {
 			t.Errorf("%s is missing or empty: %v", name, err)
 		}
 	}
+}
+
+// expanded replaces patterns of paths, as a shell does.
+func expanded(t *testing.T, args []string) []string {
+	t.Helper()
+	var out []string
+	for _, a := range args {
+		if !strings.Contains(a, "*") {
+			out = append(out, a)
+			continue
+		}
+		paths, err := filepath.Glob(a)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s is %q: %v", a, paths, err)
+		}
+		out = append(out, paths...)
+	}
+	return out
 }
 
 // skeleton is the words of a table, without figures, units, rulers, versions
