@@ -126,10 +126,15 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 		Progress: func(t wire.FrameType) { f.reached <- t }}
 	if s.window != nil {
 		rc.Window = s.window
-		rc.Taken = func() error { return f.guest.send(wire.FrameTaken) }
+		rc.Taken = func() error {
+			if err := f.guest.send(wire.FrameTaken); !gone(err) {
+				return err
+			}
+			return nil // the next read is the end
+		}
 	}
 	received := f.received
-	go func() { received <- rc.Receive(channel) }() // ends when QEMU does
+	go func() { received <- rc.Receive(fromQEMU{channel}) }() // ends when QEMU does
 
 	var fail error
 	for fail == nil && f.state != wire.FrameDone {
