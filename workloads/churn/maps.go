@@ -32,9 +32,9 @@ type instance struct {
 	record   func(ns int64) // how long an operation took
 }
 
-// beside is more than the files that a trial has open beside an operation's
+// otherFiles is more than the files that a trial has open beside an operation's
 // inner maps: its own maps, and the probes' programs, links and maps.
-const beside = 1024
+const otherFiles = 1024
 
 // SetRecorder implements workloads.Recorded.
 func (i *instance) SetRecorder(record func(ns int64)) { i.record = record }
@@ -73,7 +73,7 @@ func newInstance(ctx context.Context, c *Workload, strategy string) (_ *instance
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	if err := mapops.ReserveFDs(uint64(c.Batch) + beside); err != nil {
+	if err := mapops.ReserveFDs(uint64(c.Batch) + otherFiles); err != nil {
 		return nil, err
 	}
 	return i, i.fill(ctx, progress)
