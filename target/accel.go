@@ -53,7 +53,7 @@ var kvmWorks struct {
 // and others where it stops in the middle of the kernel's unpacking. So the
 // kernel itself is booted, once.
 func kvmRefusal(ctx context.Context, vm Machine, qemu string) (string, error) {
-	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	f, err := os.OpenFile(kvmDevice, os.O_RDWR, 0)
 	if err != nil {
 		return err.Error(), nil
 	}

@@ -51,6 +51,8 @@ func findQEMU() (string, error) {
 type qemuBuild struct {
 	version string
 	window  bool // it has the device for memory shared with a guest
+	// unfiltered is why it can't filter its own system calls; empty: it can.
+	unfiltered string
 }
 
 var qemuBuilds sync.Map // path → qemuBuild
@@ -72,11 +74,23 @@ func askQEMU(ctx context.Context, path string) (qemuBuild, error) {
 		return qemuBuild{}, fmt.Errorf("ask %s for its version: %q is no answer of QEMU", path, wire.Printable(line, 80))
 	}
 	b := qemuBuild{version: wire.Printable(v, 80)}
-	// Some distributions leave the device out; a failure here costs only
-	// speed.
-	if out, err := exec.CommandContext(ctx, path, "-device", "help").Output(); err == nil {
-		b.window = bytes.Contains(out, []byte(`"ivshmem-plain"`))
+	// Some distributions leave out the device or the filter, and some hosts refuse
+	// the filter, which QEMU installs before it lists its devices. A failure here
+	// costs speed or safety, not the boot.
+	devices, err := exec.CommandContext(ctx, path, "-sandbox", sandbox, "-device", "help").Output()
+	if err != nil {
+		var failed *exec.ExitError
+		complaint := ""
+		if errors.As(err, &failed) {
+			complaint = string(failed.Stderr)
+		}
+		b.unfiltered = firstLine(complaint, err)
+		devices, err = exec.CommandContext(ctx, path, "-device", "help").Output()
 	}
+	if ctx.Err() != nil {
+		return qemuBuild{}, fmt.Errorf("ask %s for its devices: %w", path, context.Cause(ctx))
+	}
+	b.window = err == nil && bytes.Contains(devices, []byte(`"ivshmem-plain"`))
 	qemuBuilds.Store(path, b)
 	return b, nil
 }
@@ -94,6 +108,7 @@ type qemuMachine struct {
 	channel int
 	monitor int
 	window  string // path of the memory shared with the guest; "": none
+	sandbox bool
 }
 
 // cmdline is the guest kernel's command line. It leaves alone whatever
@@ -140,6 +155,9 @@ func (m qemuMachine) args() []string {
 			"-object", fmt.Sprintf("memory-backend-file,id=window,mem-path=%s,size=%d,share=on", m.window, wire.WindowBytes),
 			"-device", "ivshmem-plain,memdev=window")
 	}
+	if m.sandbox {
+		a = append(a, "-sandbox", sandbox)
+	}
 	switch {
 	case m.accel == "kvm":
 		a = append(a, "-accel", "kvm", "-cpu", "host")
@@ -164,22 +182,24 @@ type process struct {
 	err    error         // how it ended; read after exited
 }
 
-// startProcess starts a command that inherits files as descriptors 3, 4, ….
+// startProcess starts a command that inherits files as descriptors 3, 4, …, as a
+// user, or where that is nil as this process's.
 //
 // The kernel sends the parent-death signal when the *thread* that started the
 // child ends, so one locked goroutine starts it, waits for it, and does
 // nothing else.
-func startProcess(path string, args []string, files []*os.File) (*process, error) {
+func startProcess(path string, args []string, files []*os.File, user *syscall.Credential) (*process, error) {
 	p := &process{stderr: &boundedBuffer{max: 64 << 10}, exited: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		cmd := exec.Command(path, args...)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "LC_ALL=C"}
+		cmd.Dir = "/"
 		cmd.Stdout, cmd.Stderr = p.stderr, p.stderr
 		cmd.ExtraFiles = files
 		cmd.WaitDelay = 2 * time.Second
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: user}
 		err := cmd.Start()
 		if err == nil {
 			p.pid = cmd.Process.Pid

@@ -22,13 +22,13 @@ import (
 )
 
 func TestQEMUArgs(t *testing.T) {
-	base := qemuMachine{kernel: "/k/bzImage", initrd: "/proc/self/fd/6", cpus: 2, memory: 1 << 30,
-		accel: "tcg", clock: ClockWall, console: 3, channel: 4, monitor: 5, window: "/proc/self/fd/7"}
+	base := qemuMachine{kernel: "/proc/self/fd/7", initrd: "/proc/self/fd/6", sandbox: true, cpus: 2, memory: 1 << 30,
+		accel: "tcg", clock: ClockWall, console: 3, channel: 4, monitor: 5, window: "/proc/self/fd/8"}
 	for name, change := range map[string]func(*qemuMachine){
 		"wall":   func(*qemuMachine) {},
 		"icount": func(m *qemuMachine) { m.clock, m.cpus = ClockICount, 1 },
 		"kvm":    func(m *qemuMachine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
-		"port":   func(m *qemuMachine) { m.window = "" },
+		"port":   func(m *qemuMachine) { m.window, m.sandbox = "", false }, // a QEMU that lacks both
 	} {
 		m := base
 		change(&m)
@@ -112,6 +112,27 @@ func TestHostRefusals(t *testing.T) {
 	})
 }
 
+// TestUnfilteredQEMU: a QEMU without the filter, or on a host that refuses it, is
+// used without, and what it said is known.
+func TestUnfilteredQEMU(t *testing.T) {
+	for _, tc := range []struct{ filtered, want string }{
+		{"", ""},
+		{"echo 'qemu: -sandbox support is not enabled in this QEMU binary' >&2; exit 1", "qemu: -sandbox support is not enabled in this QEMU binary"},
+		{"kill -SYS $$", "signal: bad system call"},
+	} {
+		p := filepath.Join(t.TempDir(), "qemu")
+		script := "#!/bin/sh\ncase \"$1\" in\n--version) echo 'QEMU emulator version 9.9.9 (test)'; exit 0;;\n" +
+			"-sandbox) true; " + tc.filtered + ";;\nesac\necho 'name \"ivshmem-plain\", bus PCI'\n"
+		if err := os.WriteFile(p, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		b, err := askQEMU(context.Background(), p)
+		if err != nil || b.version != "9.9.9 (test)" || !b.window || !strings.HasPrefix(b.unfiltered, tc.want) || (tc.want == "") != (b.unfiltered == "") {
+			t.Errorf("%q: %+v, %v", tc.filtered, b, err)
+		}
+	}
+}
+
 // A QEMU that ends at once is reported with what it said.
 func TestQEMUFails(t *testing.T) {
 	p := filepath.Join(t.TempDir(), "qemu")
@@ -128,7 +149,7 @@ exit 1
 	}
 	t.Setenv("MAPPROF_QEMU", p)
 	s := &session{vm: Machine{Kernel: kernels.Kernel{Requested: "/k"}, Timeout: time.Minute, BootTimeout: time.Minute}, out: &Outcome{}, console: newConsole(100)}
-	pr, err := startProcess(p, []string{"-x"}, nil)
+	pr, err := startProcess(p, []string{"-x"}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

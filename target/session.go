@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/target/wire"
 )
 
@@ -25,6 +26,8 @@ type session struct {
 	console *console
 	shared  bool // QEMU can share memory with the guest
 	window  *os.File
+	// unconfined is what QEMU is not confined by, and why; empty: nothing is missing.
+	unconfined []string
 }
 
 func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
@@ -33,6 +36,11 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
 		return err
 	}
 	defer initrd.Close()
+	kernel, err := s.kernel()
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
 	var ours, theirs [3]*os.File
 	defer func() { closeAll(ours[:]...); closeAll(theirs[:]...) }()
 	for i, name := range []string{"console", "channel", "monitor"} {
@@ -42,8 +50,8 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
 	}
 	// Inherited descriptors start at 3.
 	m.console, m.channel, m.monitor = 3, 4, 5
-	m.initrd = "/proc/self/fd/6"
-	inherit := append(theirs[:], initrd)
+	m.initrd, m.kernel = "/proc/self/fd/6", "/proc/self/fd/7"
+	inherit := append(theirs[:], initrd, kernel)
 	if s.shared {
 		if s.window, err = memFile("mapprof-window"); err != nil {
 			return err
@@ -52,18 +60,40 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
 		if err := s.window.Truncate(wire.WindowBytes); err != nil {
 			return fmt.Errorf("create mapprof-window: %w", err)
 		}
-		m.window = "/proc/self/fd/7"
+		m.window = "/proc/self/fd/8"
 		inherit = append(inherit, s.window)
 	}
 
-	p, err := startProcess(qemu, m.args(), inherit)
+	p, why, err := startConfined(qemu, m, inherit)
 	if err != nil {
 		return err
+	}
+	if why != "" {
+		s.unconfined = append(s.unconfined, why)
 	}
 	defer p.kill() // on every way out, a panic included
 	closeAll(theirs[:]...)
 	theirs = [3]*os.File{}
 	return s.follow(ctx, p, ours[0], ours[1], ours[2])
+}
+
+// kernel returns an anonymous file that holds the image: QEMU's user may not be
+// able to read where it lies.
+func (s *session) kernel() (_ *os.File, err error) {
+	image, err := regularfile.Open(s.vm.Kernel.Path)
+	if err != nil {
+		return nil, fmt.Errorf("read kernel image: %w", err)
+	}
+	defer image.Close()
+	f, err := memFile("mapprof-kernel")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(f, image); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("read kernel image: %w", err)
+	}
+	return f, nil
 }
 
 // initramfs returns an anonymous file that holds the guest's file system.
@@ -226,6 +256,7 @@ func (s *session) fill(rc *wire.Receiver) {
 	o.Release, o.Build, o.Warnings = rc.Hello.Release, rc.Hello.Version, rc.Hello.Warnings
 	o.ExitCode, o.Signal, o.Message = rc.Done.ExitCode, rc.Done.Signal, rc.Done.Message
 	o.Files = rc.Stored
+	o.Warnings = append(o.Warnings, s.unconfined...)
 }
 
 // verdict turns what happened into Run's error.

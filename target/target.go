@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
@@ -132,6 +133,32 @@ func decodeProgress(payload []byte) (p task.Progress, ok bool) {
 	return p, true
 }
 
+// How many words of its progress a guest may say: at once, and then a second.
+// Each may become a line on a terminal. A trial says some ten and then one a
+// second.
+const (
+	progressBurst     = 100
+	progressPerSecond = 10
+)
+
+// progressRate is what a guest has left of that.
+type progressRate struct {
+	left float64
+	at   time.Time
+}
+
+func (p *progressRate) take(now time.Time) bool {
+	if !p.at.IsZero() {
+		p.left = min(progressBurst, p.left+progressPerSecond*now.Sub(p.at).Seconds())
+	}
+	p.at = now
+	if p.left < 1 {
+		return false
+	}
+	p.left--
+	return true
+}
+
 // maxReply bounds what a guest's reply may take here.
 const maxReply = 16 << 20
 
@@ -193,6 +220,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	}
 	w.progress(task.Progress{Stage: "boot"}) // until the guest's own stages begin
 	done := Done{kernel: &machine.Kernel}
+	passed := progressRate{left: progressBurst}
 	job.Event = func(kind string, payload []byte) {
 		switch kind {
 		case guest.EventReply: // of the last boot, where there were several
@@ -202,7 +230,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 				done.Reply = append(done.Reply, payload...)
 			}
 		case guest.EventProgress:
-			if p, ok := decodeProgress(payload); ok {
+			if p, ok := decodeProgress(payload); ok && passed.take(time.Now()) {
 				w.progress(p)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
@@ -75,5 +76,35 @@ func TestVMKernels(t *testing.T) {
 	vm := &VM{Images: []kernels.Kernel{{Release: "6.1"}, {Release: "6.12"}, {Release: "6.1"}}}
 	if got := strings.Join(vm.Kernels(), " "); got != "6.1 6.12 6.1#2" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestProgressRate: what a guest says of its progress is bounded, at once and over
+// time, and a trial says less.
+func TestProgressRate(t *testing.T) {
+	at := time.Unix(1000, 0)
+	p := progressRate{left: progressBurst}
+	passed := func(n int, every time.Duration) (count int) {
+		for range n {
+			if p.take(at) {
+				count++
+			}
+			at = at.Add(every)
+		}
+		return count
+	}
+	if got := passed(10000, 0); got != progressBurst {
+		t.Errorf("at once: %d", got)
+	}
+	if got := passed(10000, time.Millisecond); got < 90 || got > 110 { // ten seconds
+		t.Errorf("in ten seconds: %d", got)
+	}
+	at = at.Add(time.Hour)
+	if got := passed(1000, 0); got != progressBurst {
+		t.Errorf("after an hour: %d", got)
+	}
+	at = at.Add(time.Second)
+	if got := passed(600, time.Second); got != 600 {
+		t.Errorf("one a second: %d", got)
 	}
 }

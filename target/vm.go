@@ -92,7 +92,8 @@ type Outcome struct {
 	// nearly over.
 	TimedOut bool
 	// Warnings are of the guest's init, about mounts and settings that failed,
-	// and of failed boots before this one; printable, one line each.
+	// of failed boots before this one, and of a QEMU that is not confined;
+	// printable, one line each.
 	Warnings []string
 }
 
@@ -219,8 +220,8 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	m := qemuMachine{kernel: vm.Kernel.Path, cpus: vm.CPUs, memory: vm.MemoryBytes,
-		accel: accel, clock: vm.Clock, append: vm.Append}
+	m := qemuMachine{cpus: vm.CPUs, memory: vm.MemoryBytes,
+		accel: accel, clock: vm.Clock, append: vm.Append, sandbox: build.unfiltered == ""}
 	var out Outcome
 	var s *session
 	var before []string
@@ -228,6 +229,9 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		out = Outcome{Accel: accel, AccelReason: reason, Clock: vm.Clock, CPUs: vm.CPUs,
 			MemoryBytes: vm.MemoryBytes, QEMU: build.version, Reboots: boots - 1}
 		s = &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
+		if build.unfiltered != "" {
+			s.unconfined = []string{"QEMU's system calls are not filtered: " + build.unfiltered}
+		}
 		err = s.boot(ctx, qemu, m)
 		out.Warnings = append(before, out.Warnings...)
 		if boots == maxBoots || !m.mayBootAgain(err, job.Reboots+out.Reboots) || !job.canBeginAgain(out) {

@@ -13,6 +13,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,12 @@ func init() {
 		}()
 		return trial.Handlers()[trial.TaskRun](ctx, env, request)
 	}
+	guestTasks["flood-progress"] = func(ctx context.Context, env *task.Env, request []byte) (any, error) {
+		for i := range floodedLines {
+			env.OnProgress(task.Progress{Stage: floodText + strconv.Itoa(i%2)}) // a line each
+		}
+		return trial.Handlers()[trial.TaskRun](ctx, env, request)
+	}
 	guestMains["garbage"] = func([]string) error { return toPort([]byte("this is no frame, as anybody can see")) }
 	guestMains["oversized-frame"] = func([]string) error { return toPort(frame(frameEvent, 1<<20, nil)) }
 	guestMains["bad-name"] = func([]string) error {
@@ -71,7 +78,10 @@ func init() {
 	}
 }
 
-const floodText = "no end of it "
+const (
+	floodText    = "no end of it "
+	floodedLines = 3000
+)
 
 func forEver() error {
 	for {
@@ -118,6 +128,7 @@ func TestVMBadGuests(t *testing.T) {
 		"--append " + guestMainArg + "hang --timeout 6s",
 		"--append " + guestMainArg + "out-of-memory --memory 256MiB",
 		"--append " + guestMainArg + "flood",
+		"--append " + guestMainArg + "flood-progress",
 		"--append " + guestMainArg + "garbage",
 		"--append " + guestMainArg + "oversized-frame",
 		"--append " + guestMainArg + "bad-name",
@@ -136,11 +147,14 @@ func TestVMBadGuests(t *testing.T) {
 		if strings.Contains(stderr, "\nthe end of the guest's console:\n  ") {
 			text.WriteString("and the end of the guest's console\n")
 		}
-		if strings.Contains(args, "=flood") {
+		if strings.HasSuffix(args, "=flood") {
 			log, err := os.ReadFile(console)
 			if n := bytes.Count(log, []byte(floodText)); err != nil || n < 10000 || len(log) > 4<<20+100 {
 				t.Errorf("the console was flooded %d times, %d bytes are kept, %v", n, len(log), err)
 			}
+		}
+		if n := strings.Count(stderr, floodText); strings.Contains(args, "=flood-progress") && (n < 50 || n > floodedLines/5) {
+			t.Errorf("%d lines of %d that a guest said of its progress were printed", n, floodedLines)
 		}
 		fmt.Fprintf(&text, "left: %s\n\n", left(t, parent))
 		if (stdout != "") != (code == exitOK) {

@@ -32,7 +32,7 @@ func TestVMBootsAgain(t *testing.T) {
 	firstDies := func(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
-		script := fmt.Sprintf("#!/bin/sh\ncase \"$1\" in --version|-device) exec %[1]s \"$@\";; esac\n"+
+		script := fmt.Sprintf("#!/bin/sh\ncase \"$1\" in --version|-device|-sandbox) exec %[1]s \"$@\";; esac\n"+
 			"if mkdir %[2]s/booted 2>/dev/null; then cat %[2]s/console >&3; exit 0; fi\nexec %[1]s \"$@\"\n", real, dir)
 		for file, text := range map[string]string{"qemu": script, "console": console} {
 			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o755); err != nil {
