@@ -17,6 +17,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/mapprof/mapprof/internal/mapmemory"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 )
@@ -66,7 +67,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		if e.kind == probes.KindDeath {
 			var death results.Death
-			if newDecoder(footprint{cpus: 2, pageSize: 4096}, noStack).death(&death, &e.death) {
+			if newDecoder(footprint{kernel: testKernel}, noStack).death(&death, &e.death) {
 				var sum int64
 				phases := death.PhaseNS()
 				for _, p := range results.DeathPhases() {
@@ -102,7 +103,7 @@ func TestRecordBytes(t *testing.T) {
 
 // Names are kept once each, and not without end.
 func TestDecoderNames(t *testing.T) {
-	dec := newDecoder(footprint{}, noStack)
+	dec := newDecoder(footprint{kernel: testKernel}, noStack)
 	for i := range 3 * maxNames {
 		e := probes.DeathEvent{Kind: probes.KindDeath, PutNs: 1, FreeNs: 2, FreedNs: 3, StageKind: [2]uint32{uint32(i), 7}}
 		copy(e.MapName[:], []int8{'m', int8(i), int8(i >> 7)})
@@ -138,7 +139,7 @@ func TestDeathFollowsItsStages(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var d results.Death
-			dec := newDecoder(footprint{}, noStack)
+			dec := newDecoder(footprint{kernel: testKernel}, noStack)
 			ok := dec.death(&d, &c.event)
 			loss := results.LossText(map[string]uint64{"callback_unseen": dec.callbacksUnseen})
 			if d.Path != c.path || ok != c.ok || loss != c.loss || (dec.timeWentBack == 1) == ok || (dec.counts[c.path] == 1) != ok {
@@ -161,21 +162,28 @@ func TestTrimTracer(t *testing.T) {
 	}
 }
 
+// testKernel has two CPUs and structs of round sizes.
+var testKernel = mapmemory.Kernel{CPUs: 2, PageSize: 4096, Locks: 8, Struct: func(name string) uint64 {
+	return map[string]uint64{"bpf_array": 320, "bpf_htab": 640, "bucket": 16, "htab_elem": 48, "bpf_dtab": 384, "hlist_head": 8}[name]
+}}
+
 func TestFootprintFollowsTheKernelsFormulas(t *testing.T) {
-	f := footprint{cpus: 4, pageSize: 4096, locks: 8, sizes: map[string]uint64{
-		"bpf_array": 320, "bpf_htab": 640, "bucket": 16, "htab_elem": 48, "bpf_dtab": 384, "hlist_head": 8,
-	}}
+	f := footprint{kernel: testKernel}
+	f.kernel.CPUs = 4
 	for _, c := range []struct {
 		name string
 		e    probes.DeathEvent
 		want uint64
 	}{
 		{"array", probes.DeathEvent{MapType: results.MapTypeArray, KeySize: 4, ValueSize: 5, MaxEntries: 10}, 320 + 80},
-		{"mmapable array", probes.DeathEvent{MapType: results.MapTypeArray, MapFlags: flagMmapable, ValueSize: 8, MaxEntries: 513}, 4096 + 8192},
+		{"mmapable array", probes.DeathEvent{MapType: results.MapTypeArray, MapFlags: mapmemory.FlagMmapable, ValueSize: 8, MaxEntries: 513}, 4096 + 8192},
 		{"percpu array", probes.DeathEvent{MapType: results.MapTypePerCPUArray, ValueSize: 8, MaxEntries: 10}, 320 + 80 + 320},
 		{"hash", probes.DeathEvent{MapType: results.MapTypeHash, KeySize: 4, ValueSize: 8, MaxEntries: 10, ExtraElems: 1}, 640 + 16*16 + 4*4*8 + 64*14 + 8*4},
 		{"hash of maps, 7.2", probes.DeathEvent{MapType: results.MapTypeHashOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10 + 8*4},
-		{"hash without preallocation", probes.DeathEvent{MapType: results.MapTypeHash, MapFlags: flagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8},
+		{"hash without preallocation", probes.DeathEvent{MapType: results.MapTypeHash, MapFlags: mapmemory.FlagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8},
+		{"hash without preallocation, 3 elements", probes.DeathEvent{MapType: results.MapTypeHash, MapFlags: mapmemory.FlagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 10, Elements: 3}, 640 + 16*16 + 4*4*8 + 3*(64+8)},
+		{"percpu hash without preallocation, 3 elements", probes.DeathEvent{MapType: results.MapTypePerCPUHash, MapFlags: mapmemory.FlagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 10, Elements: 3}, 640 + 16*16 + 4*4*8 + 3*(64+8+16+4*8)},
+		{"pages charged for elements that aren't there", probes.DeathEvent{MapType: results.MapTypeHash, MapFlags: mapmemory.FlagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 1, Elements: 1, MemoryPages: 1 << 20}, 640 + 16 + 4*4*8 + 64 + 8},
 		{"lru", probes.DeathEvent{MapType: results.MapTypeLRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10},
 		{"devmap", probes.DeathEvent{MapType: results.MapTypeDevmap, MaxEntries: 10}, 384 + 80},
 		{"charged pages win", probes.DeathEvent{MapType: results.MapTypeArray, MemoryPages: 3}, 3 * 4096},

@@ -17,6 +17,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/internal/mapmemory"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 )
@@ -148,7 +149,7 @@ type Replay struct{ c Collector }
 
 // NewReplay returns one for a sink.
 func NewReplay(sink Sink) *Replay {
-	return &Replay{Collector{sink: sink, decoder: newDecoder(footprint{cpus: 1, pageSize: 4096}, func(int32) string { return "" })}}
+	return &Replay{Collector{sink: sink, decoder: newDecoder(footprint{kernel: mapmemory.Kernel{CPUs: 1, PageSize: 4096, Struct: func(string) uint64 { return 0 }}}, func(int32) string { return "" })}}
 }
 
 // Take takes a death from its bytes.

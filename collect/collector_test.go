@@ -171,7 +171,7 @@ func (s *countingSink) Sweep(o *Outcome) error {
 // balances.
 func TestCollectorSweeps(t *testing.T) {
 	k, kept := newFakeKernel(), &countingSink{}
-	c := start(k, k, kept, footprint{}, &symbolizer{})
+	c := start(k, k, kept, footprint{kernel: testKernel}, &symbolizer{})
 	stop := make(chan struct{})
 	var asking sync.WaitGroup
 	asking.Go(func() {
@@ -224,7 +224,7 @@ func TestCollectorSweeps(t *testing.T) {
 // been told don't pile up.
 func TestCollectorSweepsByItself(t *testing.T) {
 	k, kept := newFakeKernel(), &Kept{}
-	c := start(k, k, kept, footprint{}, &symbolizer{})
+	c := start(k, k, kept, footprint{kernel: testKernel}, &symbolizer{})
 	for id := range uint32(2 * SweepEvery) {
 		k.free(k.put(id))
 		for c.Busy() > 0.7 {
@@ -267,7 +267,7 @@ func (s *failingSink) Death(d *results.Death) error {
 // TestSinkFails: its error is the collecting's, and nobody waits for it.
 func TestSinkFails(t *testing.T) {
 	k := newFakeKernel()
-	c := start(k, k, &failingSink{n: 5}, footprint{}, &symbolizer{})
+	c := start(k, k, &failingSink{n: 5}, footprint{kernel: testKernel}, &symbolizer{})
 	for id := range uint32(100) {
 		k.free(k.put(id))
 	}

@@ -86,8 +86,8 @@ type pathKey struct {
 }
 
 type sizeKey struct {
-	kind, flags, key, value, entries, extra uint32
-	pages                                   uint64
+	kind, flags, key, value, entries, extra, elements uint32
+	pages                                             uint64
 }
 
 func newDecoder(mem footprint, stack func(int32) string) *decoder {
@@ -177,7 +177,7 @@ func (c *decoder) name(b *[16]int8) string {
 
 // memory is what a map holds; most maps of a trial are alike.
 func (c *decoder) memory(e *probes.DeathEvent) uint64 {
-	key := sizeKey{e.MapType, e.MapFlags, e.KeySize, e.ValueSize, e.MaxEntries, e.ExtraElems, e.MemoryPages}
+	key := sizeKey{e.MapType, e.MapFlags, e.KeySize, e.ValueSize, e.MaxEntries, e.ExtraElems, e.Elements, e.MemoryPages}
 	if key != c.lastSize {
 		c.lastSize, c.lastMem = key, c.mem.bytes(e)
 	}

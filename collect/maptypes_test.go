@@ -45,6 +45,13 @@ func TestMapTypesAreNamedAsFilesHaveThem(t *testing.T) {
 		results.MapTypePerCPUArray: ebpf.PerCPUArray, results.MapTypeLRUHash: ebpf.LRUHash, results.MapTypeLRUPerCPUHash: ebpf.LRUCPUHash,
 		results.MapTypeArrayOfMaps: ebpf.ArrayOfMaps, results.MapTypeHashOfMaps: ebpf.HashOfMaps,
 		results.MapTypeDevmap: ebpf.DevMap, results.MapTypeDevmapHash: ebpf.DevMapHash,
+		results.MapTypeProgArray: ebpf.ProgramArray, results.MapTypePerfEventArray: ebpf.PerfEventArray, results.MapTypeCgroupArray: ebpf.CGroupArray,
+		results.MapTypeStackTrace: ebpf.StackTrace, results.MapTypeLPMTrie: ebpf.LPMTrie, results.MapTypeCPUMap: ebpf.CPUMap,
+		results.MapTypeSockMap: ebpf.SockMap, results.MapTypeSockHash: ebpf.SockHash, results.MapTypeXSKMap: ebpf.XSKMap,
+		results.MapTypeReusePortSockArray: ebpf.ReusePortSockArray, results.MapTypeQueue: ebpf.Queue, results.MapTypeStack: ebpf.Stack,
+		results.MapTypeRingBuf: ebpf.RingBuf, results.MapTypeUserRingBuf: ebpf.UserRingbuf, results.MapTypeBloomFilter: ebpf.BloomFilter,
+		results.MapTypeSkStorage: ebpf.SkStorage, results.MapTypeInodeStorage: ebpf.InodeStorage, results.MapTypeTaskStorage: ebpf.TaskStorage,
+		results.MapTypeCgrpStorage: ebpf.CgroupStorage, results.MapTypeArena: ebpf.Arena,
 	} {
 		if n != uint32(want) {
 			t.Errorf("%s is %d, not %d", want, uint32(want), n)

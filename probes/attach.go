@@ -172,10 +172,14 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		set(lifecycleVarWatchName, watch), set(lifecycleVarWatchNameLen, watchLen),
 		set(lifecycleVarOwnName, own), set(lifecycleVarOwnNameLen, ownLen),
-		set(lifecycleVarWaitTgid, cfg.WaitTGID))
+		set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, perCPUOffset()))
 }
 
 func nameVar(s string) (name [16]int8, n uint32, err error) {

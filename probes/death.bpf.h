@@ -56,9 +56,27 @@ struct bpf_map {
 	struct callback_head rcu;
 } __attribute__((preserve_access_index));
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct percpu_counter {
+	__s64 count;
+	__s32 *counters; /* per CPU */
+} __attribute__((preserve_access_index));
+
 struct bpf_htab {
 	struct bpf_map map;
 	void *extra_elems;
+	atomic_t count;
+	/* Instead of count, since 6.1, in large maps without preallocation. */
+	struct percpu_counter pcount;
+	_Bool use_percpu_counter;
+} __attribute__((preserve_access_index));
+
+struct lpm_trie {
+	struct bpf_map map;
+	__u64 n_entries;
 } __attribute__((preserve_access_index));
 
 /* Only maps whose name starts with this are watched; empty: all. */
@@ -69,6 +87,10 @@ const volatile char own_name[16] = {};
 const volatile __u32 own_name_len = 0;
 /* Update waits are recorded for this process only; 0: for none. */
 const volatile __u32 wait_tgid = 0;
+/* How many CPUs there can be. */
+const volatile __u32 possible_cpus = 1;
+/* The address of __per_cpu_offset[]; 0: not known. */
+const volatile __u64 per_cpu_offset = 0;
 /* Not yet, deaths that start now, the ends of those that have started. */
 enum watch_state {
 	READY_NOT,
@@ -186,6 +208,47 @@ static __always_inline int watched(const char *name, int counting)
 	return 1;
 }
 
+#define MAX_CPUS 512
+
+/*
+ * How many elements a hash without preallocation has. CPUs count up to a batch
+ * of changes each before they add them to a percpu_counter's sum.
+ */
+static __always_inline __u32 htab_elements(struct bpf_htab *htab)
+{
+	__u64 offset;
+	__s32 *counters, here;
+	__s64 n;
+
+	if (!bpf_core_field_exists(htab->use_percpu_counter) ||
+	    !BPF_CORE_READ(htab, use_percpu_counter))
+		return BPF_CORE_READ(htab, count.counter);
+	n = BPF_CORE_READ(htab, pcount.count);
+	counters = BPF_CORE_READ(htab, pcount.counters);
+	for (__u32 cpu = 0; cpu < MAX_CPUS; cpu++) {
+		if (!per_cpu_offset || cpu >= possible_cpus)
+			break;
+		if (bpf_probe_read_kernel(&offset, sizeof(offset),
+					  (void *)(per_cpu_offset + cpu * sizeof(offset))))
+			break;
+		if (!bpf_probe_read_kernel(&here, sizeof(here), (void *)counters + offset))
+			n += here;
+	}
+	return n > 0 ? n : 0;
+}
+
+/* How many elements a map has that allocates each, at its put. */
+static __always_inline __u32 elements_of(struct bpf_map *map, __u32 type, __u32 flags)
+{
+	if (type == BPF_MAP_TYPE_LPM_TRIE)
+		return BPF_CORE_READ((struct lpm_trie *)map, n_entries);
+	if (flags & BPF_F_NO_PREALLOC &&
+	    (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH ||
+	     type == BPF_MAP_TYPE_HASH_OF_MAPS))
+		return htab_elements((struct bpf_htab *)map);
+	return 0;
+}
+
 /*
  * A put, before its decrement. Nested puts (bpf_map_release() calls
  * bpf_map_put_with_uref() calls bpf_map_put()) move the time forward, to what
@@ -221,6 +284,7 @@ static __always_inline int on_put(void *ctx, struct bpf_map *map)
 		life.memory_pages = BPF_CORE_READ(map, memory.pages);
 	if (life.map_type == BPF_MAP_TYPE_HASH || life.map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
 		life.extra_elems = BPF_CORE_READ((struct bpf_htab *)map, extra_elems) != NULL;
+	life.elements = elements_of(map, life.map_type, life.map_flags);
 	life.cpu_put = bpf_get_smp_processor_id();
 	bpf_get_current_comm(life.comm, sizeof(life.comm));
 	life.stack_id = bpf_get_stackid(ctx, &mpf_stacks, 0);

@@ -45,7 +45,7 @@ struct death_event {
 	__u32 tid;         /* of the last put */
 	__u32 confirmed;   /* the put was the last: what follows it was seen */
 	__u32 extra_elems; /* a hash map has one more element per CPU */
-	__u32 unused;
+	__u32 elements;    /* in a map that allocates each: without preallocation */
 	char map_name[16];
 	char comm[16];
 };

@@ -60,7 +60,7 @@ type lifecycleDeathEvent struct {
 	Tid         uint32
 	Confirmed   uint32
 	ExtraElems  uint32
-	Unused      uint32
+	Elements    uint32
 	MapName     [16]int8
 	Comm        [16]int8
 }
@@ -175,6 +175,8 @@ const (
 	lifecycleVarGpStartNs        = "gp_start_ns"
 	lifecycleVarOwnName          = "own_name"
 	lifecycleVarOwnNameLen       = "own_name_len"
+	lifecycleVarPerCpuOffset     = "per_cpu_offset"
+	lifecycleVarPossibleCpus     = "possible_cpus"
 	lifecycleVarReady            = "ready"
 	lifecycleVarUnusedCounter    = "unused_counter"
 	lifecycleVarUnusedDeathEvent = "unused_death_event"
@@ -294,6 +296,8 @@ type lifecycleVariableSpecs struct {
 	GpStartNs        *ebpf.VariableSpec `ebpf:"gp_start_ns"`
 	OwnName          *ebpf.VariableSpec `ebpf:"own_name"`
 	OwnNameLen       *ebpf.VariableSpec `ebpf:"own_name_len"`
+	PerCpuOffset     *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
+	PossibleCpus     *ebpf.VariableSpec `ebpf:"possible_cpus"`
 	Ready            *ebpf.VariableSpec `ebpf:"ready"`
 	UnusedCounter    *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedDeathEvent *ebpf.VariableSpec `ebpf:"unused_death_event"`
@@ -354,6 +358,8 @@ type lifecycleVariables struct {
 	GpStartNs        *ebpf.Variable `ebpf:"gp_start_ns"`
 	OwnName          *ebpf.Variable `ebpf:"own_name"`
 	OwnNameLen       *ebpf.Variable `ebpf:"own_name_len"`
+	PerCpuOffset     *ebpf.Variable `ebpf:"per_cpu_offset"`
+	PossibleCpus     *ebpf.Variable `ebpf:"possible_cpus"`
 	Ready            *ebpf.Variable `ebpf:"ready"`
 	UnusedCounter    *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedDeathEvent *ebpf.Variable `ebpf:"unused_death_event"`

@@ -9,16 +9,36 @@ import (
 
 // Numbers of the map types that something here treats in a way of its own.
 const (
-	MapTypeHash          = 1
-	MapTypeArray         = 2
-	MapTypePerCPUHash    = 5
-	MapTypePerCPUArray   = 6
-	MapTypeLRUHash       = 9
-	MapTypeLRUPerCPUHash = 10
-	MapTypeArrayOfMaps   = 12
-	MapTypeHashOfMaps    = 13
-	MapTypeDevmap        = 14
-	MapTypeDevmapHash    = 25
+	MapTypeHash               = 1
+	MapTypeArray              = 2
+	MapTypeProgArray          = 3
+	MapTypePerfEventArray     = 4
+	MapTypePerCPUHash         = 5
+	MapTypePerCPUArray        = 6
+	MapTypeStackTrace         = 7
+	MapTypeCgroupArray        = 8
+	MapTypeLRUHash            = 9
+	MapTypeLRUPerCPUHash      = 10
+	MapTypeLPMTrie            = 11
+	MapTypeArrayOfMaps        = 12
+	MapTypeHashOfMaps         = 13
+	MapTypeDevmap             = 14
+	MapTypeSockMap            = 15
+	MapTypeCPUMap             = 16
+	MapTypeXSKMap             = 17
+	MapTypeSockHash           = 18
+	MapTypeReusePortSockArray = 20
+	MapTypeQueue              = 22
+	MapTypeStack              = 23
+	MapTypeSkStorage          = 24
+	MapTypeDevmapHash         = 25
+	MapTypeRingBuf            = 27
+	MapTypeInodeStorage       = 28
+	MapTypeTaskStorage        = 29
+	MapTypeBloomFilter        = 30
+	MapTypeUserRingBuf        = 31
+	MapTypeCgrpStorage        = 32
+	MapTypeArena              = 33
 )
 
 // MapType is a type of the kernel's maps.

@@ -8,76 +8,89 @@ import (
 	"math/bits"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/internal/mapmemory"
 )
 
-// Sizes of the kernel's structs on x86-64, in bytes: the largest of 5.10 to 7.2.
 const (
-	arrayHeader   = 384 // struct bpf_array, bpf_dtab and their like
-	hashHeader    = 1024
-	hashBucket    = 16
-	hashElement   = 48 // struct htab_elem
-	lruLocalLists = 192
 	pointerBytes  = 8
 	pageBytes     = 4096
+	lruLocalLists = 192 // on each CPU
+	// inStore is how many free elements bpf_mem_alloc keeps at hand on each CPU.
+	inStore = 96
+	// arenaTables are the page tables of the 4 GiB of addresses that an arena has
+	// in the kernel.
+	arenaTables = 4 << 30 / pageBytes * pointerBytes
 )
+
+// largestStruct is the size of a struct of the kernel's on x86-64, in bytes: the
+// largest of 5.10 to 7.2.
+func largestStruct(name string) uint64 {
+	switch name {
+	case "bpf_htab":
+		return 1024
+	case "bpf_local_storage_map", "bpf_arena":
+		return 512
+	case "htab_elem":
+		return hashElement
+	case "lpm_trie_node":
+		return 40
+	case "bucket", "stack_map_bucket", "bpf_shtab_bucket", "bpf_local_storage_map_bucket":
+		return 16
+	case "hlist_head":
+		return 8
+	}
+	return 384 // struct bpf_array, bpf_dtab and their like
+}
+
+const hashElement = 48 // struct htab_elem
 
 // MapBytes is how much memory a kernel takes for a map with all its elements, in
 // bytes: no less than it does take, and for maps of more than some pages no more
 // than a few percent above that. cpus is how many CPUs the kernel can have.
 func MapBytes(spec *ebpf.MapSpec, cpus int) uint64 {
-	n, perCPU := uint64(spec.MaxEntries), uint64(max(1, cpus))
-	key, value := Stride(uint64(spec.KeySize)), Stride(uint64(spec.ValueSize))
-	switch spec.Type {
-	case ebpf.Array:
-		if spec.Flags&unix.BPF_F_MMAPABLE != 0 {
-			return allocated(pageBytes + roundUpPages(n*value))
-		}
-		return allocated(arrayHeader + n*value)
-	case ebpf.PerCPUArray:
-		return allocated(arrayHeader+n*pointerBytes) + n*perCPUBytes(value, perCPU)
-	case ebpf.Hash, ebpf.HashOfMaps, ebpf.LRUHash, ebpf.PerCPUHash, ebpf.LRUCPUHash:
-		return hashBytes(spec, n, key, value, perCPU)
-	case ebpf.ArrayOfMaps, ebpf.DevMap, ebpf.CPUMap, ebpf.XSKMap, ebpf.SockMap, ebpf.ReusePortSockArray, ebpf.ProgramArray, ebpf.PerfEventArray, ebpf.CGroupArray:
-		return allocated(arrayHeader + n*pointerBytes)
-	case ebpf.DevMapHash:
-		return allocated(arrayHeader) + allocated(powerOfTwo(n)*pointerBytes)
-	case ebpf.RingBuf:
-		return allocated(arrayHeader) + allocated(n+4*pageBytes)
-	case ebpf.Queue, ebpf.Stack:
-		return allocated(arrayHeader + (n+1)*value)
-	case ebpf.Arena:
-		return allocated(arrayHeader) + n*(pageBytes+pointerBytes)
-	case ebpf.LPMTrie:
-		// An element has at most one node without a value beside its own.
-		return allocated(arrayHeader) + 2*n*allocated(40+key+value)
-	}
-	// Any other: what a hash with single elements takes.
-	return allocated(hashHeader) + allocated(powerOfTwo(n)*hashBucket) + n*allocated(2*hashElement+key+value)
+	return MapBytesHolding(spec, uint64(spec.MaxEntries), cpus)
 }
 
-// hashBytes is MapBytes of hashes.
-func hashBytes(spec *ebpf.MapSpec, n, key, value, cpus uint64) uint64 {
+// MapBytesHolding is MapBytes of a map that has so many elements, which matters
+// where it allocates them one by one.
+func MapBytesHolding(spec *ebpf.MapSpec, elements uint64, cpus int) uint64 {
+	perCPU := uint64(max(1, cpus))
 	lru := spec.Type == ebpf.LRUHash || spec.Type == ebpf.LRUCPUHash
-	perCPU := spec.Type == ebpf.PerCPUHash || spec.Type == ebpf.LRUCPUHash
-	element := hashElement + key + value
-	if perCPU {
-		element = hashElement + key + pointerBytes
+	parts := mapmemory.AppendParts(nil, mapmemory.Map{
+		Type: uint32(spec.Type), Flags: spec.Flags, Key: spec.KeySize, Value: spec.ValueSize, Entries: spec.MaxEntries,
+		Elements: elements, ExtraElements: !lru,
+	}, mapmemory.Kernel{CPUs: perCPU, PageSize: pageBytes, Struct: largestStruct, Locks: 8})
+	if len(parts) == 0 {
+		return unknownBytes(spec)
 	}
-	total := allocated(hashHeader) + allocated(hashBucket*powerOfTwo(n)) + cpus*(32+pointerBytes)
-	if lru {
-		total += cpus * lruLocalLists
-		n = (n + cpus - 1) / cpus * cpus
-	} else {
-		n += cpus // one each, for an update of a full map
+	total := uint64(0)
+	for _, p := range parts {
+		each := allocated(p.Bytes)
+		if p.PerCPU {
+			each = perCPUBytes(p.Bytes, perCPU)
+		}
+		total += TimesBytes(p.Count, each)
 	}
-	if perCPU {
-		total += n * perCPUBytes(value, cpus)
+	element := allocated(hashElement + pointerBytes + Stride(uint64(spec.KeySize)) + Stride(uint64(spec.ValueSize)))
+	switch {
+	case lru:
+		total += perCPU * lruLocalLists
+	case spec.Type == ebpf.LPMTrie:
+		// An element has at most one node without a value beside its own.
+		total += TimesBytes(elements, element) + perCPU*inStore*element
+	case spec.Flags&mapmemory.FlagNoPrealloc != 0 && (spec.Type == ebpf.Hash || spec.Type == ebpf.PerCPUHash):
+		total += perCPU * inStore * element
+	case spec.Type == ebpf.Arena:
+		total += arenaTables + TimesBytes(elements, pageBytes+pointerBytes)
 	}
-	if spec.Flags&unix.BPF_F_NO_PREALLOC != 0 {
-		return total + n*allocated(element)
-	}
-	return total + allocated(n*element)
+	return min(total, MostBytes)
+}
+
+// unknownBytes is what a hash with single elements takes.
+func unknownBytes(spec *ebpf.MapSpec) uint64 {
+	n, key, value := uint64(spec.MaxEntries), Stride(uint64(spec.KeySize)), Stride(uint64(spec.ValueSize))
+	return allocated(largestStruct("bpf_htab")) + allocated(powerOfTwo(n)*largestStruct("bucket")) + n*allocated(2*hashElement+key+value)
 }
 
 // perCPUBytes is what a value takes that every CPU has one of. The allocator's
