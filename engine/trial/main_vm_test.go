@@ -12,4 +12,6 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/all" // to run churn
 )
 
-func TestMain(m *testing.M) { vmtest.Main(m, task.Handlers{waitsTask: task.Handle(countWaits)}) }
+func TestMain(m *testing.M) {
+	vmtest.Main(m, task.Handlers{waitsTask: task.Handle(countWaits), innerTask: task.Handle(churnInner)})
+}

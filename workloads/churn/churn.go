@@ -29,7 +29,7 @@ const innerName = "mp_inner"
 const (
 	outerHashNoPrealloc = "hash-of-maps-noprealloc"
 
-	innerDevmap = "devmap"
+	innerDevmap = "devmap" // what strategy sync takes where nothing is said
 
 	opReplace = "replace"
 	opDelete  = "delete"
@@ -39,7 +39,9 @@ const (
 
 var (
 	outers     = []string{mapops.OuterArray, mapops.OuterHash, outerHashNoPrealloc}
-	inners     = []string{mapops.MapArray, mapops.MapHash, mapops.MapPerCPUArray, mapops.MapLRUHash, innerDevmap}
+	inners     = mapops.KindNames(func(mapops.Kind) bool { return true })
+	waiting    = mapops.KindNames(func(k mapops.Kind) bool { return k.MapFreeWaits })
+	filling    = mapops.KindNames(func(k mapops.Kind) bool { return k.Fills })
 	operations = []string{opReplace, opDelete}
 )
 
@@ -57,8 +59,10 @@ func init() {
 type Workload struct {
 	Outer          string
 	Inner          string
+	InnerKeySize   flagvalue.Optional // left out: what the kind has
 	InnerEntries   uint32
 	InnerValueSize uint32
+	InnerFill      flagvalue.Optional // elements of each inner map
 	Slots          uint32
 	Fill           flagvalue.Optional // slots that hold a map; left out: all
 	Op             string
@@ -80,9 +84,11 @@ type Workload struct {
 func (c *Workload) AddFlags(fs *pflag.FlagSet) {
 	c.fs = fs
 	fs.StringVar(&c.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, "|"))
-	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map: "+strings.Join(inners, "|")+" (strategy sync: devmap)")
-	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map")
-	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (a devmap's is always 4)")
+	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map, by the kernel's names: "+strings.Join(inners, "|")+"; the kernel says which it refuses (strategy sync: "+strings.Join(waiting, "|")+", by default devmap)")
+	fs.Var(&c.InnerKeySize, "inner-key-size", "key size of an inner map, bytes (default 4; lpm-trie 8)")
+	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map (ringbufs: 4096 bytes; cpumap and perf-event-array: 1; a local storage has none)")
+	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (stack-trace 64, maps of file descriptors 4; a devmap's is always 4; ringbufs and arena have none)")
+	fs.Var(&c.InnerFill, "inner-fill", "elements put into each inner map before it goes into the outer one (default none): "+strings.Join(filling, "|"))
 	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map")
 	fs.Var(&c.Fill, "fill", "slots that hold an inner map, taken in turn (default: all)")
 	fs.StringVar(&c.Op, "op", opReplace, "one operation: replace, or delete (a delete and an insert)")
@@ -122,10 +128,6 @@ func (c *Workload) Check(strategy string) error {
 	switch {
 	case c.Count == 0 && c.Duration == 0 && c.fs != nil && c.fs.Changed("count"):
 		return fmt.Errorf("--count 0 needs --duration (leave it out for %d operations)", defaultCount)
-	case c.InnerEntries == 0:
-		return errors.New("--inner-entries must be at least 1")
-	case c.InnerValueSize == 0:
-		return errors.New("--inner-value-size must be at least 1")
 	case c.Slots == 0:
 		return errors.New("--slots must be at least 1")
 	case c.filled() == 0 || c.filled() > c.Slots:
@@ -140,23 +142,13 @@ func (c *Workload) Check(strategy string) error {
 		return errors.New("--readers must be from 0 to 1024")
 	case c.Duration < 0:
 		return errors.New("--duration must not be negative")
-	case strategy == results.StrategySync && c.innerSet && c.Inner != innerDevmap:
-		return fmt.Errorf("--inner %s: strategy sync needs inner maps whose map_free waits (use --inner devmap, or leave --inner out)", c.Inner)
-	}
-	if spec := c.innerSpec(); strategy != results.StrategySync {
-		if err := mapops.CheckValue("inner-value-size", spec.Type, uint64(spec.KeySize), uint64(spec.ValueSize)); err != nil {
-			return err
-		}
 	}
 	// Defaults that depend on other flags are set here, so that the result has
 	// them among its parameters.
 	if c.Count == 0 && c.Duration == 0 {
 		c.Count = defaultCount
 	}
-	if strategy == results.StrategySync {
-		c.Inner = innerDevmap
-	}
-	return nil
+	return c.checkInner(strategy)
 }
 
 // Setup makes the outer map and fills its slots.

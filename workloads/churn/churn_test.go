@@ -6,6 +6,7 @@ package churn
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -45,6 +46,36 @@ func TestChurnCheck(t *testing.T) {
 		{"--inner=percpu-array --inner-value-size=32769", results.StrategyRCU, "PCPU_MIN_UNIT_SIZE"},
 		{"--inner=percpu-array --inner-value-size=32768", results.StrategyRCU, ""},
 		{"--inner-value-size=4194304", results.StrategyRCU, ""},
+		{"--inner=percpu-hash --inner-value-size=32769", results.StrategyRCU, "PCPU_MIN_UNIT_SIZE"},
+		{"--inner=unspec", results.StrategyRCU, "--inner \"unspec\" is not one of"},
+		{"--inner=percpu-hash-noprealloc --inner-key-size=40 --inner-value-size=3", results.StrategyRCU, ""},
+		{"--inner=array --inner-key-size=8", results.StrategyRCU, "--inner-key-size 8: a key of array maps has 4 bytes"},
+		{"--inner=hash --inner-key-size=0", results.StrategyRCU, "--inner-key-size must be at least 1"},
+		{"--inner=queue --inner-key-size=4", results.StrategyRCU, "--inner-key-size 4: queue maps have no key (leave it out)"},
+		{"--inner=queue --inner-value-size=100 --inner-entries=3", results.StrategyRCU, ""},
+		{"--inner=queue --inner-value-size=0", results.StrategyRCU, "--inner-value-size must be at least 1"},
+		{"--inner=ringbuf --inner-value-size=8", results.StrategyRCU, "ringbuf maps have no value"},
+		{"--inner=ringbuf --inner-entries=16", results.StrategyRCU, "ringbuf maps have a power of two of bytes, whole pages of 4096"},
+		{"--inner=user-ringbuf --inner-entries=12288", results.StrategyRCU, "a power of two"},
+		{"--inner=ringbuf --inner-entries=65536", results.StrategyRCU, ""},
+		{"--inner=lpm-trie --inner-key-size=20", results.StrategyRCU, ""},
+		{"--inner=lpm-trie --inner-key-size=4", results.StrategyRCU, "a key of lpm-trie maps has from 5 to 260 bytes"},
+		{"--inner=lpm-trie --inner-key-size=261", results.StrategyRCU, "from 5 to 260"},
+		{"--inner=sockmap --inner-value-size=8", results.StrategyRCU, ""},
+		{"--inner=sockmap --inner-value-size=16", results.StrategyRCU, "a value of sockmap maps has 4 or 8 bytes"},
+		{"--inner=sockhash --inner-key-size=6", results.StrategyRCU, ""},
+		{"--inner=sk-storage --inner-entries=16", results.StrategyRCU, "sk-storage maps have no max_entries (leave it out)"},
+		{"--inner=sk-storage --inner-value-size=64", results.StrategyRCU, ""},
+		{"--inner=prog-array", results.StrategyRCU, ""}, // for the kernel to refuse
+		{"--inner=array-of-maps", results.StrategyImmediate, ""},
+		{"--inner=devmap --inner-value-size=0", results.StrategySync, "--inner-value-size"},
+		{"--inner=sockhash", results.StrategySync, ""},
+		{"--inner=ringbuf", results.StrategySync, "map_free waits"},
+		{"--inner=hash-noprealloc --inner-fill=16", results.StrategyRCU, ""},
+		{"--inner=hash-noprealloc --inner-fill=17", results.StrategyRCU, "--inner-fill must be at most --inner-entries (16)"},
+		{"--inner=hash-noprealloc --inner-key-size=1 --inner-entries=1000 --inner-fill=257", results.StrategyRCU, "at most 256 keys of 1 bytes"},
+		{"--inner=queue --inner-fill=16", results.StrategyRCU, ""},
+		{"--inner-fill=1", results.StrategyRCU, "array maps take no elements"},
 		{"--batch=0", results.StrategyRCU, "--batch"},
 		{"--slots=4 --batch=4 --op=delete", results.StrategyRCU, "hash-of-maps"},
 		{"--rate=-1", results.StrategyRCU, "--rate"},
@@ -70,6 +101,48 @@ func TestChurnSaysWhatItDoesByDefault(t *testing.T) {
 	}
 	if p := workloads.Params(fs); p["count"] != "300" || p["inner"] != "devmap" {
 		t.Errorf("params %v", p)
+	}
+}
+
+// TestInnerShapes: a kind has its own shape where none is given, which the result
+// shows; what was there before other kinds has what it had.
+func TestInnerShapes(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                 "array 16 8: key 4 value 8 entries 16 flags 0",
+		"--inner=devmap":                   "devmap 16 8: key 4 value 4 entries 16 flags 0",
+		"--inner=hash":                     "hash 16 8: key 4 value 8 entries 16 flags 0",
+		"--inner=lru-hash":                 "lru-hash 16 8: key 4 value 8 entries 16 flags 0",
+		"--inner=percpu-array":             "percpu-array 16 8: key 4 value 8 entries 16 flags 0",
+		"--inner=ringbuf":                  "ringbuf 4096 0: key 0 value 0 entries 4096 flags 0",
+		"--inner=queue":                    "queue 16 8: key 0 value 8 entries 16 flags 0",
+		"--inner=arena":                    "arena 16 0: key 0 value 0 entries 16 flags 1024",
+		"--inner=task-storage":             "task-storage 0 8: key 4 value 8 entries 0 flags 1",
+		"--inner=lpm-trie":                 "lpm-trie 16 8: key 8 value 8 entries 16 flags 1",
+		"--inner=xskmap --inner-entries=3": "xskmap 3 4: key 4 value 4 entries 3 flags 0",
+		"--inner=hash --inner-key-size=9 --inner-value-size=5": "hash 16 5: key 9 value 5 entries 16 flags 0",
+	} {
+		c := new(Workload)
+		workloadtest.CheckArgs(t, c, args, results.StrategyRCU, "")
+		if err := c.Check(results.StrategyRCU); err != nil { // Setup checks again
+			t.Errorf("%s: %v", args, err)
+		}
+		p, spec := workloads.Params(c.fs), c.innerSpec()
+		got := fmt.Sprintf("%s %s %s: key %d value %d entries %d flags %d", p["inner"], p["inner-entries"], p["inner-value-size"],
+			spec.KeySize, spec.ValueSize, spec.MaxEntries, spec.Flags)
+		if got != want {
+			t.Errorf("%s: %s, want %s", args, got, want)
+		}
+	}
+}
+
+// TestEveryKindHasAShape: the names are the kernel's, each once, and every shape is one
+// that Check takes.
+func TestEveryKindHasAShape(t *testing.T) {
+	for _, name := range inners {
+		workloadtest.CheckArgs(t, new(Workload), "--inner="+name, results.StrategyRCU, "")
+	}
+	if n := len(results.MapTypes()) - 1 + 2; len(inners) != n { // but for unspec; two without preallocation
+		t.Errorf("%d kinds, want %d: %v", len(inners), n, inners)
 	}
 }
 
@@ -109,6 +182,17 @@ func TestChurnTarget(t *testing.T) {
 		{"--inner-value-size=4194305", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "at most 4194304 bytes there"},
 		{"--inner-value-size=4194304", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, ""},
 		{"--inner-value-size=4194305", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, ""},
+		{"--inner=task-storage", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "5.11, 4cf1bc1f1045"},
+		{"--inner=bloom-filter", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "--inner bloom-filter: it has no such maps (they came with 5.16, 9330986c0300)"},
+		{"--inner=bloom-filter", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, ""},
+		{"--inner=user-ringbuf", results.StrategyRCU, "5.19.0", 2, "6.1"},
+		{"--inner=cgrp-storage", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, "6.2"},
+		{"--inner=arena", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, "6.9"},
+		{"--inner=arena", results.StrategyImmediate, "6.1.0-56-cloud-amd64", 2, "6.9"},
+		{"--inner=arena", results.StrategyRCU, "6.12.118+deb13-cloud-amd64", 2, ""},
+		{"--inner=prog-array", results.StrategyRCU, "6.12.118+deb13-cloud-amd64", 2, ""}, // the kernel's to refuse
+		{"--inner=cpumap --inner-entries=2", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, ""},
+		{"--inner=cpumap --inner-entries=3", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, "one for each CPU, and there are 2"},
 		{"--hold-reader=rcu=20ms", results.StrategyRCU, "6.1.0-56-cloud-amd64", 1, "--cpus 2"},
 		{"--hold-reader=rcu=20ms", results.StrategyRCU, "6.1.0-56-cloud-amd64", 2, ""},
 		{"--hold-reader=rcu=20ms", results.StrategyRCU, "5.10.0-46-cloud-amd64", 2, "5.17"},
@@ -138,10 +222,13 @@ func TestChurnMemory(t *testing.T) {
 		{"--slots=65536 --count=1", results.StrategyRCU, 65536 * (512 + 8), 34 * mib},
 		{"--slots=65536 --fill=330 --count=1", results.StrategyRCU, 65536*8 + 330*512, mib},
 		{"--outer=hash-of-maps --slots=65536 --fill=1 --count=1", results.StrategyRCU, 5 * mib, 6 * mib},
-		{hash + "--count=1", results.StrategyRCU, 10 * mib, 12 * mib},                              // the slot's, the template's, one ready, one in limbo
-		{hash + "--count=100", results.StrategyRCU, 258 * mib, 261 * mib},                          // all in limbo
-		{hash + "--count=1000000", results.StrategyRCU, 2048 * mib, 2100 * mib},                    // as many as can be created meanwhile
-		{hash + "--count=1000000 --rate=10", results.StrategyRCU, 60 * mib, 62 * mib},              // 10 a second for 2 s, and nothing of an operation
+		{hash + "--count=1", results.StrategyRCU, 10 * mib, 12 * mib},                 // the slot's, the template's, one ready, one in limbo
+		{hash + "--count=100", results.StrategyRCU, 258 * mib, 261 * mib},             // all in limbo
+		{hash + "--count=1000000", results.StrategyRCU, 2048 * mib, 2100 * mib},       // as many as can be created meanwhile
+		{hash + "--count=1000000 --rate=10", results.StrategyRCU, 60 * mib, 62 * mib}, // 10 a second for 2 s, and nothing of an operation
+		{"--inner=hash-noprealloc --inner-entries=32768 --count=1", results.StrategyRCU, 4 * (512 << 10), 5 * mib / 2},
+		{"--inner=hash-noprealloc --inner-entries=32768 --inner-fill=32768 --count=1", results.StrategyRCU, 4 * (512<<10 + 32768*96), 15 * mib},
+		{"--inner=ringbuf --inner-entries=1048576 --count=1", results.StrategyRCU, 4 * mib, 5 * mib},
 		{"--slots=1024 --batch=1024 --duration=1m", results.StrategyRCU, 100_000 * 512, 100 * mib}, // of small maps too
 		{hash + "--count=1 --slots=4096", results.StrategyRCU, 10250 * mib, 10350 * mib},
 	} {

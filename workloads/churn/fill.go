@@ -132,6 +132,6 @@ func (c *Workload) OnSetup(progress func(done, total uint64)) { c.onSetup = prog
 // SetupWithin implements SlowSetup: to create an inner map and to free it took 0.4 ms
 // on emulated CPUs, by threads.
 func (c *Workload) SetupWithin() time.Duration {
-	const each = 2 * time.Millisecond
-	return time.Duration(c.filled()) * each
+	const each, element = 2 * time.Millisecond, 20 * time.Microsecond
+	return time.Duration(c.filled()) * (each + time.Duration(c.InnerFill.N)*element)
 }

@@ -52,7 +52,7 @@ func newInstance(ctx context.Context, c *Workload, strategy string) (_ *instance
 	spec := c.outerSpec()
 	spec.InnerMap = i.inner
 	if i.outer, err = ebpf.NewMap(spec); err != nil {
-		return nil, i.mapError(fmt.Sprintf("outer map (%s, %d slots)", c.Outer, c.Slots), err)
+		return nil, i.outerError(err)
 	}
 	if strategy == results.StrategyTasksTrace {
 		if err := i.loadSleeper(); err != nil {
@@ -88,48 +88,6 @@ func (c *Workload) outerSpec() *ebpf.MapSpec {
 		spec.Flags = unix.BPF_F_NO_PREALLOC
 	}
 	return spec
-}
-
-func (c *Workload) innerSpec() *ebpf.MapSpec {
-	spec := &ebpf.MapSpec{Name: mapops.UniqueName(innerName), KeySize: 4, ValueSize: c.InnerValueSize, MaxEntries: c.InnerEntries}
-	switch c.Inner {
-	case mapops.MapHash:
-		spec.Type = ebpf.Hash
-	case mapops.MapPerCPUArray:
-		spec.Type = ebpf.PerCPUArray
-	case mapops.MapLRUHash:
-		spec.Type = ebpf.LRUHash
-	case innerDevmap:
-		spec.Type, spec.ValueSize = ebpf.DevMap, 4
-	default:
-		spec.Type = ebpf.Array
-	}
-	return spec
-}
-
-func (i *instance) newInner() (*ebpf.Map, error) {
-	m, err := ebpf.NewMap(i.inner)
-	if err != nil {
-		return nil, i.mapError("inner map", err)
-	}
-	return m, nil
-}
-
-// mapError says what couldn't be made and what would help.
-func (i *instance) mapError(what string, err error) error {
-	hint := ""
-	switch {
-	case errors.Is(err, unix.EPERM):
-		// The library would advise about RLIMIT_MEMLOCK, which isn't it.
-		err, hint = unix.EPERM, " (it needs root, or CAP_BPF; or try --target vm)"
-	case errors.Is(err, unix.ENOMEM):
-		hint = " (out of memory: give the target more --memory, or make the inner maps smaller)"
-	case errors.Is(err, unix.E2BIG) && i.inner.ValueSize > 4<<20:
-		hint = " (before 63b8ce77b15e an array's value has at most 4 MiB: try a smaller --inner-value-size)"
-	case errors.Is(err, unix.E2BIG), errors.Is(err, unix.EINVAL):
-		hint = " (is --inner-entries × --inner-value-size more than the kernel allows?)"
-	}
-	return fmt.Errorf("create %s, inner maps %s of %d × %d bytes: %w%s", what, i.inner.Type, i.inner.MaxEntries, i.inner.ValueSize, err, hint)
 }
 
 // insert puts a new inner map into a slot; the slot then has its only
@@ -187,9 +145,9 @@ func (i *instance) loadReader() error {
 	return nil
 }
 
-// lookups is a program that looks up slot 0 of the outer map and key 0 of the
-// inner map found there. A devmap can't be looked up by a program of these
-// types; there it ends at the outer map.
+// lookups is a program that looks up slot 0 of the outer map and a key of zeros in
+// the inner map found there. Not every inner map can be looked up by a program of
+// these types, and a key must fit the stack; else it ends at the outer map.
 func (i *instance) lookups() asm.Instructions {
 	insns := asm.Instructions{
 		asm.Mov.Imm(asm.R1, 0),
@@ -199,12 +157,19 @@ func (i *instance) lookups() asm.Instructions {
 		asm.Add.Imm(asm.R2, -4),
 		asm.FnMapLookupElem.Call(),
 	}
-	if i.inner.Type != ebpf.DevMap {
+	const outerKey, stack = 4, 512
+	if rest := roundUp4(i.inner.KeySize) - outerKey; i.cfg.innerKind().LooksUp && rest+outerKey <= stack {
+		insns = append(insns, asm.JEq.Imm(asm.R0, 0, "out"))
+		if rest > 0 {
+			insns = append(insns, asm.Mov.Imm(asm.R1, 0))
+		}
+		for at := int32(0); at < int32(rest); at += 4 {
+			insns = append(insns, asm.StoreMem(asm.RFP, int16(-outerKey-4-at), asm.R1, asm.Word))
+		}
 		insns = append(insns,
-			asm.JEq.Imm(asm.R0, 0, "out"),
 			asm.Mov.Reg(asm.R1, asm.R0),
 			asm.Mov.Reg(asm.R2, asm.RFP),
-			asm.Add.Imm(asm.R2, -4),
+			asm.Add.Imm(asm.R2, -outerKey-int32(rest)),
 			asm.FnMapLookupElem.Call(),
 		)
 	}
@@ -213,6 +178,8 @@ func (i *instance) lookups() asm.Instructions {
 		asm.Return(),
 	)
 }
+
+func roundUp4(n uint32) uint32 { return (n + 3) &^ 3 }
 
 // WatchPrefix starts the names of this instance's inner maps and of no others.
 func (i *instance) WatchPrefix() string { return i.inner.Name }

@@ -32,7 +32,7 @@ const (
 // MemoryBytes implements Workload: the outer map, the inner maps in its slots,
 // those made for the next operation, and those in limbo.
 func (c *Workload) MemoryBytes(strategy string, cpus int) uint64 {
-	inner, batch := mapops.MapBytes(c.innerSpec(), cpus), uint64(c.Batch)
+	inner, batch := c.innerBytes(cpus), uint64(c.Batch)
 	total := mapops.TimesBytes(c.inLimbo(strategy, inner), inner) +
 		mapops.TimesBytes(batch, inner+openMapBytes) +
 		uint64(c.Readers)*mapops.ThreadBytes
