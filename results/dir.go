@@ -369,7 +369,7 @@ func (d *Dir) readDeaths(f func(d *Death) error) error {
 	return err
 }
 
-// DecodeDeaths reads the zstd-compressed lines of a deaths file.
+// DecodeDeaths reads the zstd-compressed lines of a deaths file. f must not keep d.
 func DecodeDeaths(r io.Reader, f func(d *Death) error) error {
 	zr, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderConcurrency(1))
 	if err != nil {
@@ -377,10 +377,11 @@ func DecodeDeaths(r io.Reader, f func(d *Death) error) error {
 	}
 	defer zr.Close()
 	sc := bufio.NewScanner(zr)
-	sc.Buffer(make([]byte, 0, 4096), maxDeathLine)
+	sc.Buffer(make([]byte, 0, maxDeathLine), maxDeathLine)
+	lines := newDeathLines()
+	var death Death
 	for n := 1; sc.Scan(); n++ {
-		var death Death
-		if err := json.Unmarshal(sc.Bytes(), &death); err != nil {
+		if err := lines.decode(sc.Bytes(), &death); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 		if err := death.check(); err != nil {

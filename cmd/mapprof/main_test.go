@@ -23,8 +23,11 @@ var packageDir, _ = os.Getwd()
 func TestMain(m *testing.M) {
 	guestInit()
 	endGuestJob()
-	testscript.Main(m, map[string]func(){"mapprof": main})
+	testscript.Main(m, programs)
 }
+
+// programs are what this test is under other names, in $PATH.
+var programs = map[string]func(){"mapprof": main}
 
 // mapprof runs the program in this process.
 func mapprof(t *testing.T, args ...string) (code int, stdout, stderr string) {

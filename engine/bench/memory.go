@@ -60,11 +60,17 @@ type memoryTaken struct {
 // Run implements Benchmark.
 func (m *memory) Run(ctx context.Context, on Machines) (string, error) {
 	var text strings.Builder
-	text.WriteString("# What a number of deaths takes of memory\n\n")
+	text.WriteString("# What a number of deaths takes of memory")
+	option := ""
+	if m.noDeaths {
+		option = " --no-deaths"
+		text.WriteString(" where they are not kept")
+	}
+	text.WriteString("\n\n")
 	var wrong []error
 	for _, kernel := range on.Kernels {
-		fmt.Fprintf(&text, "`mapprof run --strategy %s` on %s: the least MemAvailable in a guest of %d MiB, the peak resident memory of mapprof on the host (QEMU aside), and the single deaths in the run.\n\n",
-			m.strategy, kernel, on.Machine.MemoryBytes>>20)
+		fmt.Fprintf(&text, "`mapprof run --strategy %s%s` on %s: the least MemAvailable in a guest of %d MiB, the peak resident memory of mapprof on the host (QEMU aside), and the single deaths in the run.\n\n",
+			m.strategy, option, kernel, on.Machine.MemoryBytes>>20)
 		text.WriteString("| deaths | deaths/s | guest's MemAvailable | host's mapprof | deaths.jsonl.zst |\n|---:|---:|---:|---:|---:|\n")
 		var all []memoryTaken
 		for _, count := range m.counts {
@@ -132,7 +138,7 @@ func (m *memory) one(ctx context.Context, on *Machines, kernel string, count uin
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond) // what comes last is the most
 	defer tick.Stop()
 	for running := true; running; {
 		select {

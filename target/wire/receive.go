@@ -336,8 +336,12 @@ func (c *Receiver) fileData(p []byte) (reason string, err error) {
 	return "", nil
 }
 
+// windowPiece is how much of the window is in memory at a time.
+const windowPiece = 64 << 10
+
 // fileWindow takes file bytes out of the shared memory. They are copied
-// before they are looked at, for the guest can change them at any time.
+// before they are looked at, for the guest can change them at any time. Bytes
+// whose checksum is wrong are in the file by then, but no commit comes after them.
 func (c *Receiver) fileWindow(p []byte) (reason string, err error) {
 	if c.Window == nil || len(p) != 8 {
 		return "file window out of place", nil
@@ -350,19 +354,23 @@ func (c *Receiver) fileWindow(p []byte) (reason string, err error) {
 		return fmt.Sprintf("more than %d bytes in total", c.Limits.TotalBytes), nil
 	}
 	if c.wbuf == nil {
-		c.wbuf = make([]byte, WindowBytes)
+		c.wbuf = make([]byte, windowPiece)
 	}
-	b := c.wbuf[:n]
-	if _, err := c.Window.ReadAt(b, 0); errors.Is(err, io.EOF) {
-		return "a file window is shorter than it says", nil
-	} else if err != nil {
-		return "", fmt.Errorf("read the guest's window: %w", err)
+	sum := uint32(0)
+	for at := int64(0); at < int64(n); at += windowPiece {
+		b := c.wbuf[:min(windowPiece, int64(n)-at)]
+		if _, err := c.Window.ReadAt(b, at); errors.Is(err, io.EOF) {
+			return "a file window is shorter than it says", nil
+		} else if err != nil {
+			return "", fmt.Errorf("read the guest's window: %w", err)
+		}
+		sum = crc32.Update(sum, Castagnoli, b)
+		if reason, err := c.fileData(b); reason != "" || err != nil {
+			return reason, err
+		}
 	}
-	if crc32.Checksum(b, Castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
+	if sum != binary.LittleEndian.Uint32(p[4:]) {
 		return "checksum of a file window is wrong", nil
-	}
-	if reason, err := c.fileData(b); reason != "" || err != nil {
-		return reason, err
 	}
 	if err := c.Taken(); err != nil {
 		return "", fmt.Errorf("answer the guest: %w", err)

@@ -63,14 +63,15 @@ func (s *stream) file(name, body string) *stream {
 func TestChannelRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	big := strings.Repeat("0123456789abcdef", MaxPayload/16)
+	window := strings.Repeat("window", windowPiece/2) + "." // three pieces and a bit
 	s := (&stream{}).hello().event("progress", "1").file("run.json", "{}").
 		add(FrameFileBegin, "big").add(FrameFileData, big).event("progress", "2").add(FrameFileData, big).
-		add(FrameFileWindow, windowFrame("window")).add(FrameFileEnd, fileEnd(big+big+"window")).
+		add(FrameFileWindow, windowFrame(window)).add(FrameFileEnd, fileEnd(big+big+window)).
 		add(FrameDone, `{"exit_code":3,"message":"no\u001b[2Jway"}`)
 	var events []string
 	var steps []FrameType
 	taken := 0
-	c := &Receiver{OutDir: dir, Window: strings.NewReader("window and more"),
+	c := &Receiver{OutDir: dir, Window: strings.NewReader(window + " and more"),
 		Taken:    func() error { taken++; return nil },
 		Event:    func(k string, p []byte) { events = append(events, k+"="+string(p)) },
 		Progress: func(t FrameType) { steps = append(steps, t) }}
@@ -87,7 +88,7 @@ func TestChannelRoundTrip(t *testing.T) {
 	if c.Done.ExitCode != 3 || c.Done.Message != "no?[2Jway" || c.Hello.Release != "6.12.0" {
 		t.Errorf("hello %+v done %+v", c.Hello, c.Done)
 	}
-	for name, want := range map[string]string{"run.json": "{}", "big": big + big + "window"} {
+	for name, want := range map[string]string{"run.json": "{}", "big": big + big + window} {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
