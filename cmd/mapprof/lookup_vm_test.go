@@ -110,6 +110,42 @@ func TestVMLookupAlone(t *testing.T) {
 	}
 }
 
+// TestVMLookupFilled: a batched lookup of a nearly empty LRU hash walks all its
+// buckets for a few elements: one costs several times what it does in a full map,
+// which the cost of the whole call explains. (3964 and 740 instructions on 6.12.118.)
+func TestVMLookupFilled(t *testing.T) {
+	figures := func(filled string) (call, element results.Metric) {
+		dir := filepath.Join(t.TempDir(), "run")
+		code, stdout, stderr := mapprof(t, "run", "--workload", "lookup", "--map", "lru-hash", "--path", "batch", "--filled", filled, "--kernel", "6.12",
+			"--clock", "icount", "--count", "20000", "-o", dir)
+		if code != exitOK {
+			t.Fatalf("exit %d\n%s", code, stderr)
+		}
+		d, err := results.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s", stdout)
+		s := d.Run.Scenarios[0]
+		return s.Metrics["lookup.batch.call"], s.Metrics["lookup.batch"]
+	}
+	fullCall, fullElement := figures("100%")
+	call, element := figures("1%")
+	if call.N != element.N || call.N < 20000/100 {
+		t.Errorf("%d calls, %d figures of their elements", call.N, element.N)
+	}
+	const gave = 81 // 1 % of 8192
+	if want := element.P50 * gave; call.P50 < 0.99*want || call.P50 > 1.01*want || !strings.Contains(call.How, "one gave 81 elements") {
+		t.Errorf("a call costs %.0f instructions and each of its %d elements %.0f: %s", call.P50, gave, element.P50, call.How)
+	}
+	if element.P50 < 3*fullElement.P50 {
+		t.Errorf("an element costs %.0f instructions in a nearly empty map, %.0f in a full one", element.P50, fullElement.P50)
+	}
+	if fullCall.P50 < 500*fullElement.P50 || call.Unit != "instructions" {
+		t.Errorf("a call of the full map costs %.0f %s, an element %.0f", fullCall.P50, call.Unit, fullElement.P50)
+	}
+}
+
 // What can't be is refused in one line, before anything boots. (Some of it
 // only where the kernel is there.)
 func TestVMBadSizes(t *testing.T) {

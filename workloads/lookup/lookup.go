@@ -40,6 +40,7 @@ type Workload struct {
 	Pattern   string
 	Size      flagvalue.Size
 	ValueSize flagvalue.Size
+	Filled    string
 	Count     uint64
 	Readers   int
 	InnerFlag bool
@@ -58,6 +59,7 @@ func (l *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&l.Pattern, "pattern", mapops.PatternSequential, "which elements: "+strings.Join(mapops.Patterns, "|"))
 	fs.Var(&l.Size, "size", "bytes of all values together; the map has this by --value-size elements")
 	fs.Var(&l.ValueSize, "value-size", "bytes of a value")
+	fs.StringVar(&l.Filled, "filled", "", "elements that are in a hash, of those that --size makes room for, in percent: 1% (default all)")
 	fs.Uint64Var(&l.Count, "count", 100_000, "lookups by each path")
 	fs.IntVar(&l.Readers, "readers", 0, "BPF programs that look up meanwhile")
 	fs.BoolVar(&l.InnerFlag, "inner-map-flag", true, "create inner arrays with BPF_F_INNER_MAP, where the path is helper")
@@ -82,6 +84,9 @@ func (l *Workload) Check(strategy string) error {
 		return err
 	}
 	if _, err := l.injected(""); err != nil {
+		return err
+	}
+	if err := l.checkFilled(); err != nil {
 		return err
 	}
 	switch {

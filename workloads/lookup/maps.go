@@ -101,15 +101,15 @@ func (i *instance) outerOf(m *ebpf.Map, inner *ebpf.MapSpec) (*ebpf.Map, error) 
 	return outer, nil
 }
 
-// filled makes a map in which every key is found; arrays have all from the
-// beginning.
+// filled makes a map in which every key that is looked up is found; arrays have all
+// from the beginning.
 func (i *instance) filled(spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	m, err := mapops.NewMap(spec)
 	if err != nil || spec.Type == ebpf.Array || spec.Type == ebpf.PerCPUArray {
 		return m, err
 	}
 	value := make([]byte, spec.ValueSize)
-	for key := range i.cfg.entries() {
+	for key := range i.cfg.filled() {
 		if err := m.Put(key, value); err != nil {
 			return nil, errors.Join(fmt.Errorf("fill map: key %d: %w", key, err), m.Close())
 		}

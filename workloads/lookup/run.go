@@ -70,7 +70,7 @@ func (i *instance) measure(ctx context.Context, path string, progress func()) er
 
 // timedPath makes n lookups by a path ready.
 func (i *instance) timedPath(path string) (*mapops.ProbedPath, error) {
-	keys := mapops.NewKeySequence(i.cfg.Pattern, i.cfg.entries(), uint64(i.cfg.ValueSize))
+	keys := mapops.NewKeySequence(i.cfg.Pattern, i.cfg.filled(), uint64(i.cfg.ValueSize))
 	inject, err := i.cfg.injected(path)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (i *instance) timedPath(path string) (*mapops.ProbedPath, error) {
 		return p, nil
 	case mapops.PathBatch:
 		b, err := i.newMapBatches()
-		p.Batch, p.How = b.batch, fmt.Sprintf("calls for up to %d elements each, timed around", b.n)
+		p.Batch, p.WholeCalls, p.How = b.batch, true, fmt.Sprintf("calls for up to %d elements each, timed around", b.n)
 		return p, err
 	}
 	p.Loops, err = mapops.NewLoopTurns(mapops.LoopSpec{Path: path, Elements: mapops.LookupsPerBatch, Maps: i.loopMaps(path), Keys: keys, ExtraInstructions: inject}, true)
@@ -177,7 +177,7 @@ func (i *instance) startReaders() (stop func() error, err error) {
 	var wg sync.WaitGroup
 	stop = func() error { close(done); wg.Wait(); return errors.Join(errs...) }
 	for r := range i.cfg.Readers {
-		keys := mapops.NewKeySequence(mapops.PatternRandom, i.cfg.entries(), uint64(i.cfg.ValueSize))
+		keys := mapops.NewKeySequence(mapops.PatternRandom, i.cfg.filled(), uint64(i.cfg.ValueSize))
 		l, err := mapops.NewLoop(mapops.LoopSpec{Path: mapops.PathInlined, Elements: mapops.LookupsPerBatch, Maps: i.loopMaps(mapops.PathInlined), Keys: keys})
 		if err != nil {
 			return nil, errors.Join(err, stop())

@@ -6,9 +6,11 @@ package mapops
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cilium/ebpf"
 
+	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -27,6 +29,10 @@ type ProbedPath struct {
 	Map      *ebpf.Map   // whose calls of it count
 	Count    uint64      // of operations, without the probe and with it
 	OnBatch  func(n int) // called after each
+	// WholeCalls says that a batch is one call, whose own cost is a figure too.
+	WholeCalls bool
+
+	calls, elements []float64 // each whole call's nanoseconds and elements, without the probe
 }
 
 // Measure does the operations without the probe and, where the tracer can time
@@ -36,6 +42,9 @@ func (p *ProbedPath) Measure(ctx context.Context, tracer workloads.Tracer, r *wo
 	batch, probedBatch := p.Batch, p.Batch
 	if p.Loops != nil {
 		batch, probedBatch = p.Loops.batch, p.Loops.once.batch
+	}
+	if p.WholeCalls {
+		batch = p.wholeCall
 	}
 	alone := func(until uint64) error { return without.extend(ctx, until, batch, p.OnBatch) }
 	if p.Function != "" && tracer != nil && ctx.Err() == nil {
@@ -51,6 +60,14 @@ func (p *ProbedPath) Measure(ctx context.Context, tracer workloads.Tracer, r *wo
 		p.keep(r, without, with)
 	}
 	return without, with, err
+}
+
+// wholeCall is a batch whose own cost is kept.
+func (p *ProbedPath) wholeCall() (ns int64, n int, err error) {
+	if ns, n, err = p.Batch(); err == nil {
+		p.calls, p.elements = append(p.calls, float64(ns)), append(p.elements, float64(n))
+	}
+	return ns, n, err
 }
 
 // keep puts what was measured into the result.
@@ -69,6 +86,10 @@ func (p *ProbedPath) keep(r *workloads.Result, without, with Series) {
 	}
 	if known {
 		r.Metrics[name] = m
+	}
+	if len(p.calls) > 0 {
+		r.Metrics[name+".call"] = workloads.Metric{Values: p.calls, Unit: "ns",
+			How: fmt.Sprintf("whole calls, timed around; at the median one gave %.0f elements", median.Of(p.elements))}
 	}
 	if len(with.values) > 0 {
 		r.Metrics["probe."+p.Path] = probeCost(with, without, p.Function)
