@@ -36,8 +36,9 @@ type runner struct {
 	result   *results.Run
 	summer   *analyze.Summer
 	profile  *pprof.Profile
-	timedOut bool // the last trial, by the machine's timeout
-	folded   int  // trials in result, one of which may have been cut off
+	timedOut bool      // the last trial, by the machine's timeout
+	folded   int       // trials in result, one of which may have been cut off
+	logged   time.Time // when the last interval in the log of histograms ends
 }
 
 // planned is one trial to do.
@@ -208,6 +209,7 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	if failure != nil && (ctx.Err() != nil || !leftRun(&done, failure)) {
 		return failure
 	}
+	ended := time.Now()
 	r.timedOut = failure == nil && done.Outcome.TimedOut
 	part, err := results.Open(dir)
 	if err != nil {
@@ -231,11 +233,31 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	analyze.InUnitsOf(r.Target.Clock(), part.Run.Scenarios[0].Metrics)
 	analyze.InUnitsOf(r.Target.Clock(), t.Metrics)
-	if err := r.fold(part); err != nil {
+	if t.Started.After(part.Run.Ended) || part.Run.Ended.Sub(t.Started) > maxTrial {
+		return errors.Join(failure, fmt.Errorf("read what the trial gave: it began at %v and ended at %v", t.Started.UTC(), part.Run.Ended.UTC()))
+	}
+	shift := onHostsClock(part.Run, ended, r.logged)
+	t.Started = t.Started.Add(shift)
+	if err := r.fold(part, shift); err != nil {
 		return errors.Join(failure, err)
 	}
 	r.folded++
 	return failure
+}
+
+// maxTrial is longer than any trial on any clock takes.
+const maxTrial = 365 * 24 * time.Hour
+
+// onHostsClock is what to add to a trial's times. Its target may have another clock,
+// and a deterministic one has another pace: the end of what the target wrote becomes
+// ended, by this machine's clock, and the measured part begins no earlier than logged,
+// so that intervals of trials don't overlap.
+func onHostsClock(part *results.Run, ended, logged time.Time) time.Duration {
+	shift := ended.Sub(part.Ended)
+	if began := part.Scenarios[0].Trials[0].Started.Add(shift); began.Before(logged) {
+		shift += logged.Sub(began)
+	}
+	return shift
 }
 
 // leftRun tells whether a guest that failed had sent a run before. One that broke
@@ -251,11 +273,11 @@ func leftRun(done *target.Done, failure error) bool {
 // errNothingMeasured is a trial that was interrupted too early to be kept.
 var errNothingMeasured = errors.New("interrupted before anything was measured")
 
-func (r *runner) fold(part *results.Dir) error {
+func (r *runner) fold(part *results.Dir, shift time.Duration) error {
 	if err := analyze.Merge(r.result, part.Run); err != nil {
 		return err
 	}
-	if err := r.foldHistograms(part); err != nil {
+	if err := r.foldHistograms(part, shift); err != nil {
 		return err
 	}
 	if !r.Options.NoDeaths {
@@ -280,16 +302,19 @@ func (r *runner) fold(part *results.Dir) error {
 
 // foldHistograms takes the histograms of the part's one trial: of its phases,
 // and of the calls that its metrics tell of. A guest's file may hold others,
-// which nobody asked for.
-func (r *runner) foldHistograms(part *results.Dir) error {
+// which nobody asked for. shift puts their intervals on this machine's clock; none
+// ends outside of what the trial took.
+func (r *runner) foldHistograms(part *results.Dir, shift time.Duration) error {
 	s := &part.Run.Scenarios[0]
 	t := &s.Trials[0]
+	ended := part.Run.Ended.Add(shift)
+	r.logged = ended
 	return part.EachHistogram(func(h *hdrhistogram.Histogram) error {
 		scenario, trial, phase, err := results.ParseTag(h.Tag())
 		if err != nil {
 			return err
 		}
-		_, timed := t.Metrics[phase]
+		_, timed := t.Metrics[strings.TrimSuffix(phase, results.PicosecondsSuffix)]
 		_, isPhase := results.PhaseNamed(phase)
 		if scenario != s.ID || trial != t.Index || !isPhase && !timed {
 			return fmt.Errorf("read what the trial gave: histogram %s is not of this trial", h.Tag())
@@ -299,7 +324,18 @@ func (r *runner) foldHistograms(part *results.Dir) error {
 				return err
 			}
 		}
-		return r.Out.Histogram(h.Tag(), h, r.result.Started, time.Now())
+		// A guest may say anything; what its trial took holds.
+		within := func(ms int64) time.Time {
+			at := time.UnixMilli(ms).Add(shift)
+			if at.Before(t.Started) {
+				return t.Started
+			}
+			if at.After(ended) {
+				return ended
+			}
+			return at
+		}
+		return r.Out.Histogram(h.Tag(), h, within(h.StartTimeMs()), within(h.EndTimeMs()))
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,12 +31,12 @@ func partWith(t *testing.T, tags []string) *results.Dir {
 	}
 	defer w.Abort()
 	for _, tag := range tags {
-		if err := w.Histogram(tag, results.NewHistogram(), time.Now(), time.Now()); err != nil {
+		if err := w.Histogram(tag, results.NewHistogram(), time.Unix(1002, 0), time.Unix(9000, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err = w.Finish(&results.Run{Targets: []results.Target{{}}, Scenarios: []results.Scenario{{ID: "s", Trials: []results.Trial{
-		{Index: 3, Metrics: map[string]results.Metric{"lookup_hit": {}}}}}}})
+	err = w.Finish(&results.Run{Targets: []results.Target{{}}, Ended: time.Unix(1010, 0), Scenarios: []results.Scenario{{ID: "s", Trials: []results.Trial{
+		{Index: 3, Started: time.Unix(1001, 0), Metrics: map[string]results.Metric{"lookup_hit": {}}}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestFoldHistograms(t *testing.T) {
 			}
 			defer w.Abort()
 			r := &runner{Plan: Plan{Out: w}, result: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
-			err = r.foldHistograms(partWith(t, c.tags))
+			err = r.foldHistograms(partWith(t, c.tags), 0)
 			if c.bad != "" {
 				if err == nil || !strings.Contains(err.Error(), c.bad+" is not of this trial") {
 					t.Error(err)
@@ -91,6 +92,48 @@ func TestFoldHistograms(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.tags)
 			}
 		})
+	}
+}
+
+// TestFoldedIntervals: a guest's clock is of another day, and of another pace; on this
+// machine's the trial ends when it was done, and none begins before the last one's end.
+// What a guest says to have lasted longer than its trial ends with that.
+func TestFoldedIntervals(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	r := &runner{Plan: Plan{Out: w}, result: &results.Run{}, summer: analyze.NewSummer()}
+	host := time.Unix(1795639000, 0)
+	var began []time.Time
+	for i, after := range []time.Duration{0, 20 * time.Second, 25 * time.Second} { // the third took 5 s here, and 9 s there
+		part := partWith(t, []string{[]string{"s/t3/limbo", "s/t3/queue", "s/t3/free"}[i]})
+		shift := onHostsClock(part.Run, host.Add(after), r.logged)
+		tr := &part.Run.Scenarios[0].Trials[0]
+		tr.Started = tr.Started.Add(shift)
+		began = append(began, tr.Started)
+		if err := r.foldHistograms(part, shift); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Finish(&results.Run{Targets: []results.Target{{}}}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][3]int64{{-9, -8, 0}, {11, 12, 20}, {20, 21, 29}} // the trial's and the histogram's begin, the end
+	var got [][3]int64
+	err = d.EachHistogram(func(h *hdrhistogram.Histogram) error {
+		at := func(ms int64) int64 { return ms/1000 - host.Unix() }
+		got = append(got, [3]int64{began[len(got)].Unix() - host.Unix(), at(h.StartTimeMs()), at(h.EndTimeMs())})
+		return nil
+	})
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, want %v: %v", got, want, err)
 	}
 }
 

@@ -185,7 +185,7 @@ func (d *Dir) countHistograms() error {
 				}
 			}
 			for name := range t.Metrics {
-				metrics[Tag(s.ID, t.Index, name)] = true
+				metrics[Tag(s.ID, t.Index, name)], metrics[Tag(s.ID, t.Index, name+PicosecondsSuffix)] = true, true
 			}
 		}
 	}

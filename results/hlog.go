@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,7 @@ func (g geometry) String() string {
 var geometries = []geometry{
 	{HistogramMinNS, HistogramMaxNS, HistogramDigits},
 	{1, 1<<36 - 1, 2}, // of timed calls, which the kernel counts: package probes
+	{HistogramMinNS, 1000 * HistogramMaxNS, HistogramDigits}, // of metrics, in picoseconds
 }
 
 // maxHistogramLine bounds a line of histograms.hlog: a histogram with a
@@ -62,7 +64,17 @@ func NewHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(HistogramMinNS, HistogramMaxNS, HistogramDigits)
 }
 
-// Tag names one histogram in histograms.hlog: scenario, trial and phase.
+// PicosecondsSuffix ends the name of a metric's histogram: a lookup takes a few
+// nanoseconds, and a histogram has whole numbers.
+const PicosecondsSuffix = "_ps"
+
+// NewPicosecondHistogram returns an empty histogram of a metric in picoseconds: one
+// to an hour, at the phases' digits.
+func NewPicosecondHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(HistogramMinNS, 1000*HistogramMaxNS, HistogramDigits)
+}
+
+// Tag names one histogram in histograms.hlog: scenario, trial and phase, or metric.
 func Tag(scenario string, trial int, phase string) string {
 	return fmt.Sprintf("%s/t%d/%s", scenario, trial, phase)
 }
@@ -120,7 +132,7 @@ func (w *Writer) openHlog(start time.Time) error {
 	bw := bufio.NewWriter(f)
 	lw := hdrhistogram.NewHistogramLogWriter(bw)
 	w.hlog = &hlogWriter{f: f, bw: bw, lw: lw}
-	return errors.Join(lw.OutputComment("[mapprof: nanoseconds; tag = scenario/trial/phase]"),
+	return errors.Join(lw.OutputComment("[mapprof: nanoseconds, but picoseconds where the tag ends in _ps; tag = scenario/trial/time]"),
 		lw.OutputLogFormatVersion(), lw.OutputStartTime(start.UnixMilli()), lw.OutputLegend())
 }
 
@@ -202,16 +214,25 @@ func decodeLine(line string) (*hdrhistogram.Histogram, error) {
 	if _, _, _, err := ParseTag(tag); err != nil {
 		return nil, err
 	}
-	for _, number := range fields[1:4] {
-		if _, err := strconv.ParseFloat(number, 64); err != nil {
+	var seconds [3]float64 // start, length, maximum
+	for i, number := range fields[1:4] {
+		var err error
+		if seconds[i], err = strconv.ParseFloat(number, 64); err != nil {
 			return nil, fmt.Errorf("histogram %s: %w", tag, err)
 		}
+	}
+	const maxSeconds = 1e11 // far beyond any date
+	start, length := seconds[0], seconds[1]
+	if !(start >= 0 && start <= maxSeconds && length >= 0 && length <= maxSeconds) {
+		return nil, fmt.Errorf("histogram %s: it begins at %g s and is of %g s", tag, start, length)
 	}
 	h, err := decodeHistogram(fields[4])
 	if err != nil {
 		return nil, fmt.Errorf("histogram %s: %w", tag, err)
 	}
 	h.SetTag(tag)
+	h.SetStartTimeMs(int64(math.Round(1000 * start)))
+	h.SetEndTimeMs(int64(math.Round(1000 * (start + length))))
 	return h, nil
 }
 

@@ -38,6 +38,8 @@ func TestDecodeHistogramsRefuses(t *testing.T) {
 		"cut in the tag":   {good + good[:8], "line 2: no tagged histogram"},
 		"cut in the value": {good[:len(good)-20], "line 1: histogram a/t0/limbo: "},
 		"no number":        {strings.Replace(good, ",0.000000,", ",x,", 1), `parsing "x"`},
+		"an endless time":  {"Tag=a/t0/limbo,1e300,1,1,%%%\n", "it begins at 1e+300 s"},
+		"a time back":      {"Tag=a/t0/limbo,1,-1,1,%%%\n", "is of -1 s"},
 		"not base64":       {"Tag=a/t0/limbo,1,1,1,%%%\n", "read its header"},
 		"nothing":          {"Tag=a/t0/limbo,1,1,1,\n", "read its header"},
 		"not compressed":   {"Tag=a/t0/limbo,1,1,1,HISTFAAAAAAAAAAAAAAA\n", "read its header"},

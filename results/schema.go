@@ -161,6 +161,10 @@ type Trial struct {
 	Excluded   map[string]uint64 `json:"excluded,omitempty"` // last puts of maps that aren't watched: up to 4 a death
 	Ops        uint64            `json:"ops"`
 	DurationNS uint64            `json:"duration_ns"` // of the measured part
+	// Started is when the measured part began: by the clock of the machine that
+	// mapprof was started on, but never before the trial before it had ended. Zero in
+	// files of earlier versions.
+	Started time.Time `json:"started,omitzero"`
 	// OuterBytes is the memory of the workload's outer map, without the maps in
 	// it: computed, of all that the kernel allocates for it.
 	OuterBytes uint64 `json:"outer_bytes,omitempty"`

@@ -2,6 +2,8 @@
 
 package workloads
 
+import "time"
+
 // Result is what an instance did.
 type Result struct {
 	Ops uint64
@@ -43,4 +45,6 @@ type Metric struct {
 	// Difference says that it is one of two measurements, which noise can make
 	// negative.
 	Difference bool
+	// Began and Ended are when it was measured; zero: in the whole of Run.
+	Began, Ended time.Time
 }

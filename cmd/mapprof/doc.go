@@ -116,7 +116,7 @@
 // renamed. Its files are
 //
 //	run.json          target, scenarios, trials, statistics, loss, warnings
-//	histograms.hlog   HdrHistogram log, a histogram per scenario, trial and phase
+//	histograms.hlog   HdrHistogram log, a histogram per scenario, trial and time
 //	profile.pb.gz     pprof profile
 //	deaths.jsonl.zst  every death, one line each; absent with --no-deaths
 //

@@ -27,6 +27,7 @@ func TestVMLookup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkHlog(t, d, filepath.Join(d.Path, results.HistogramsFile))
 	run := d.Run
 	if len(run.Scenarios) != 3 {
 		t.Fatalf("%d scenarios", len(run.Scenarios))

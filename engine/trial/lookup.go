@@ -42,6 +42,7 @@ func (t *tracer) addTo(m *Measurement) {
 type timedLookups struct {
 	name, function string
 	counts         probes.LookupCounts
+	began, ended   time.Time // of the calls
 	histogram      *hdrhistogram.Histogram
 	stacks         []collect.LookupStack // empty unless asked for
 }
@@ -67,10 +68,12 @@ func (t *tracer) Time(name, function string, m *ebpf.Map, f func(workloads.Probe
 	if !slices.ContainsFunc(t.probes, func(a probes.Attachment) bool { return a.Function == function }) {
 		t.probes = append(t.probes, attached)
 	}
+	began := time.Now()
 	calls, err := f(p)
 	if err != nil {
 		return err
 	}
+	ended := time.Now()
 	counts, err := p.Counts()
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ func (t *tracer) Time(name, function string, m *ebpf.Map, f func(workloads.Probe
 	if counts.Count+missed < calls || counts.Count > calls {
 		return fmt.Errorf("time %s: the workload called %s %d times, the probe timed %d and missed %d", name, function, calls, counts.Count, missed)
 	}
-	l := timedLookups{name: name, function: function, counts: counts, histogram: h}
+	l := timedLookups{name: name, function: function, counts: counts, began: began, ended: ended, histogram: h}
 	if t.stacks {
 		if l.stacks, err = collect.LookupStacks(p); err != nil {
 			return err

@@ -144,7 +144,7 @@ func (s *sink) commit(o *collect.Outcome) error {
 		return err
 	}
 	m := s.so
-	m.Outcome, m.Duration = o, time.Since(s.began)
+	m.Outcome, m.Measured, m.Duration, m.Drained = o, s.began, time.Since(s.began), time.Now()
 	// What the workload counted is not known yet.
 	m.Result = workloads.Result{Ops: s.done.Load(), LastPuts: o.Puts, Loop: loopOf(m.params), Interrupted: true}
 	dir := m.env.Dir + ".so-far"

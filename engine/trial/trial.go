@@ -30,7 +30,9 @@ const (
 type Measurement struct {
 	Job      *Job
 	Began    time.Time
+	Measured time.Time     // when the measured part began
 	Duration time.Duration // of the measured part
+	Drained  time.Time     // when all deaths had ended, or were given up
 	Result   workloads.Result
 	Outcome  *collect.Outcome
 	// Deaths and Waits are all of them, in the order of their ends, where the job
@@ -118,6 +120,7 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	default:
 		err = m.watch(ctx, instance, deaths)
 	}
+	m.Drained = time.Now()
 	if err == nil {
 		t.addTo(m)
 	}
@@ -201,14 +204,14 @@ func (m *Measurement) unwatched(ctx context.Context, instance workloads.Instance
 func (m *Measurement) run(ctx context.Context, instance workloads.Instance, f *follower) (err error) {
 	m.stage(StageMeasure, 0, 0)
 	time.Sleep(m.Job.StartPhase)
-	began := time.Now()
+	m.Measured = time.Now()
 	tell := m.onceASecond(StageMeasure)
 	m.Result, err = instance.Run(ctx, func(done, total uint64) {
 		f.operated(ctx, done)
 		tell(done, total)
-		f.at(time.Since(began))
+		f.at(time.Since(m.Measured))
 	})
-	m.Duration = time.Since(began)
+	m.Duration = time.Since(m.Measured)
 	if w := f.warning(m.Duration); w != "" {
 		m.Warnings = append(m.Warnings, w)
 	}

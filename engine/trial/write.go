@@ -7,12 +7,16 @@ package trial
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	pprof "github.com/google/pprof/profile"
 	"golang.org/x/sys/unix"
 
@@ -20,6 +24,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // write turns what was measured into a run directory.
@@ -39,19 +44,8 @@ func (m *Measurement) write(w *results.Writer) error {
 		run.Partial, run.PartialReason = true, "interrupted"
 	}
 	run.SumLoss()
-	for _, phase := range results.AllPhases() {
-		d := dists[phase]
-		if d == nil {
-			continue
-		}
-		if err := w.Histogram(results.Tag(m.Job.Scenario, m.Job.Trial, phase), d.Histogram, m.Began, now); err != nil {
-			return err
-		}
-	}
-	for _, l := range m.lookups {
-		if err := w.Histogram(results.Tag(m.Job.Scenario, m.Job.Trial, l.name), l.histogram, m.Began, now); err != nil {
-			return err
-		}
+	if err := m.writeHistograms(w, dists); err != nil {
+		return err
 	}
 	var p *pprof.Profile
 	if len(m.lookups) > 0 && m.sums.profile.N() == 0 {
@@ -70,6 +64,63 @@ func (m *Measurement) write(w *results.Writer) error {
 		return err
 	}
 	return w.Finish(run)
+}
+
+// writeHistograms writes one for each phase, each timed function and each metric of
+// the workload that is a time, with the interval that its values are of.
+func (m *Measurement) writeHistograms(w *results.Writer, dists map[string]*analyze.Distribution) error {
+	for _, phase := range results.AllPhases() {
+		d := dists[phase]
+		if d == nil {
+			continue
+		}
+		if err := w.Histogram(results.Tag(m.Job.Scenario, m.Job.Trial, phase), d.Histogram, m.Measured, m.Drained); err != nil {
+			return err
+		}
+	}
+	for _, l := range m.lookups {
+		if err := w.Histogram(results.Tag(m.Job.Scenario, m.Job.Trial, l.name), l.histogram, l.began, l.ended); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Result.Metrics)) {
+		figure := m.Result.Metrics[name]
+		h, err := picoseconds(figure)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if h == nil {
+			continue
+		}
+		tag := results.Tag(m.Job.Scenario, m.Job.Trial, name+results.PicosecondsSuffix)
+		began, ended := m.Measured, m.Measured.Add(m.Duration)
+		if !figure.Began.IsZero() {
+			began, ended = figure.Began, figure.Ended
+		}
+		if err := w.Histogram(tag, h, began, ended); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// picoseconds returns the histogram of a metric, or nil where it isn't a time or has a
+// value that no histogram holds: a negative difference, or more than an hour.
+func picoseconds(figure workloads.Metric) (*hdrhistogram.Histogram, error) {
+	if figure.Unit != "ns" && figure.Unit != "ns/op" || len(figure.Values) == 0 {
+		return nil, nil
+	}
+	h := results.NewPicosecondHistogram()
+	for _, ns := range figure.Values {
+		ps := math.Round(1000 * ns)
+		if !(ps >= 0 && ps <= float64(h.HighestTrackableValue())) {
+			return nil, nil
+		}
+		if err := h.RecordValue(int64(ps)); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
 }
 
 // metrics puts the workload's figures and the probes' into one form.
@@ -135,7 +186,7 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 	tr := results.Trial{
 		Index: m.Job.Trial, Puts: o.Puts, Freed: o.Freed, InFlight: o.InFlight, Lost: o.Lost,
 		Expected: m.Result.LastPuts, Excluded: o.Excluded, Ops: m.Result.Ops,
-		DurationNS: uint64(m.Duration.Nanoseconds()), StartPhaseNS: m.Job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
+		Started: m.Measured, DurationNS: uint64(m.Duration.Nanoseconds()), StartPhaseNS: m.Job.StartPhase.Nanoseconds(), Phases: phases, Expedited: o.Expedited, Limbo: limbo, Timeline: timeline,
 		GracePeriods: o.GracePeriods, MemAvailableMinBytes: m.memory.least(),
 		Paths: o.Paths, Loss: o.Loss, Warnings: m.Warnings, Partial: m.Result.Interrupted,
 	}

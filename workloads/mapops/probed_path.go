@@ -7,6 +7,7 @@ package mapops
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -32,6 +33,7 @@ type ProbedPath struct {
 	// WholeCalls says that a batch is one call, whose own cost is a figure too.
 	WholeCalls bool
 
+	began           time.Time
 	calls, elements []float64 // each whole call's nanoseconds and elements, without the probe
 }
 
@@ -39,6 +41,7 @@ type ProbedPath struct {
 // the function, as many with it, in turns, and keeps what they cost. The
 // calling goroutine keeps its thread.
 func (p *ProbedPath) Measure(ctx context.Context, tracer workloads.Tracer, r *workloads.Result) (without, with Series, err error) {
+	p.began = time.Now()
 	batch, probedBatch := p.Batch, p.Batch
 	if p.Loops != nil {
 		batch, probedBatch = p.Loops.batch, p.Loops.once.batch
@@ -84,14 +87,20 @@ func (p *ProbedPath) keep(r *workloads.Result, without, with Series) {
 	if !p.Write && p.Function == "" {
 		m.How += "; no probe sees it, so none adds to it"
 	}
+	figures := map[string]workloads.Metric{}
 	if known {
-		r.Metrics[name] = m
+		figures[name] = m
 	}
 	if len(p.calls) > 0 {
-		r.Metrics[name+".call"] = workloads.Metric{Values: p.calls, Unit: "ns",
+		figures[name+".call"] = workloads.Metric{Values: p.calls, Unit: "ns",
 			How: fmt.Sprintf("whole calls, timed around; at the median one gave %.0f elements", median.Of(p.elements))}
 	}
 	if len(with.values) > 0 {
-		r.Metrics["probe."+p.Path] = probeCost(with, without, p.Function)
+		figures["probe."+p.Path] = probeCost(with, without, p.Function)
+	}
+	ended := time.Now()
+	for name, m := range figures {
+		m.Began, m.Ended = p.began, ended
+		r.Metrics[name] = m
 	}
 }
