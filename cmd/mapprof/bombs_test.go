@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -57,11 +58,29 @@ func TestBombs(t *testing.T) {
 		}
 	}
 	oldRun := `{"schema_version":1,"targets":[{}],"scenarios":[{"id":"a","trials":[{}]}]}`
+	// keys are a map's, each of its own.
+	keys := func(head, value, tail string, n int) func(io.Writer) error {
+		return func(w io.Writer) error {
+			bw := bufio.NewWriter(w)
+			bw.WriteString(head)
+			for i := range n {
+				if i > 0 {
+					bw.WriteByte(',')
+				}
+				fmt.Fprintf(bw, "\"%x\":%s", i, value)
+			}
+			bw.WriteString(tail)
+			return bw.Flush()
+		}
+	}
 	for _, c := range []struct {
 		name, file string
 		content    func(io.Writer) error
 		refused    string // empty: it is small enough to be read
 	}{
+		{"11 M keys", results.RunFile, keys(head+`"loss":{`, "1", "}}", 11_000_000), "too many elements"},
+		{"as many keys as may be", results.RunFile, keys(head+`"loss":{`, "1", "}}", 8_300_000), ""},
+		{"as many keys of lists as may be", results.RunFile, keys(head+`"stacks":{`, "[]", "}}", 4_150_000), ""},
 		{"8 M scenarios", results.RunFile, repeat(head+`"scenarios":[`, "{},", "]}", 8_000_000), "too many elements"},
 		{"as many scenarios as may be", results.RunFile, repeat(head+`"scenarios":[`, "{},", "]}", 400_000), "a scenario has no id"},
 		{"8 M trials", results.RunFile, repeat(head+`"scenarios":[{"id":"a","trials":[`, "{},", "]}]}", 8_000_000), "too many elements"},

@@ -9,7 +9,6 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 const (
@@ -27,7 +25,7 @@ const (
 	// arMaxMembers: a .deb has three.
 	arMaxMembers = 64
 	// debMaxUnpacked bounds what is unpacked in search of the image.
-	debMaxUnpacked = 4 << 30
+	debMaxUnpacked = 2 << 30
 	// debMaxWindow bounds the decompressors' memory; xz -9 asks for 64 MiB.
 	debMaxWindow = 128 << 20
 )
@@ -141,10 +139,7 @@ func decompress(name string, r io.Reader) (out io.Reader, done func(), err error
 	case "data.tar.gz":
 		out, err = gzip.NewReader(r)
 	case "data.tar.xz":
-		br := bufio.NewReaderSize(r, 1<<16)
-		if err = checkXZWindow(br); err == nil {
-			out, err = xz.NewReader(br)
-		}
+		out, err = newXZReader(r)
 	case "data.tar.zst":
 		var d *zstd.Decoder
 		d, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(debMaxWindow))
@@ -155,47 +150,6 @@ func decompress(name string, r io.Reader) (out io.Reader, done func(), err error
 		err = errors.New("unknown compression (xz, zst and gz are known)")
 	}
 	return out, done, err
-}
-
-// checkXZWindow refuses an xz stream whose first block asks for a dictionary
-// over debMaxWindow, which the reader would allocate before it reads a byte.
-// Blocks of one stream share their filters in everything that writes .deb
-// files; what a later block may ask for is reserved but only touched as data
-// really comes, and data is bounded.
-func checkXZWindow(br *bufio.Reader) error {
-	const streamHeader = 12
-	b, err := br.Peek(streamHeader + 1)
-	if err != nil {
-		return fmt.Errorf("xz header: %w", io.ErrUnexpectedEOF)
-	}
-	blockLen := (int(b[streamHeader]) + 1) * 4
-	if b[streamHeader] == 0 { // index: an empty stream
-		return nil
-	}
-	b, err = br.Peek(streamHeader + blockLen)
-	if err != nil {
-		return fmt.Errorf("xz header: %w", io.ErrUnexpectedEOF)
-	}
-	block := b[streamHeader:]
-	flags, rest := block[1], block[2:]
-	for _, present := range []byte{0x40, 0x80} { // compressed, uncompressed size
-		if flags&present != 0 {
-			_, n := binary.Uvarint(rest)
-			if n <= 0 {
-				return errors.New("xz header is corrupt")
-			}
-			rest = rest[n:]
-		}
-	}
-	const lzma2 = 0x21
-	if len(rest) < 3 || flags&3 != 0 || rest[0] != lzma2 || rest[1] != 1 || rest[2] > 40 {
-		return errors.New("xz filters other than LZMA2 are not supported")
-	}
-	// 2 or 3, shifted: 4 KiB, 6 KiB, 8 KiB, 12 KiB, …
-	if dict := int64(2|rest[2]&1) << (rest[2]/2 + 11); dict > debMaxWindow {
-		return fmt.Errorf("xz dictionary of %d MiB is too big", dict>>20)
-	}
-	return nil
 }
 
 // exactReader reads left bytes and takes an earlier end for the error it is.

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -191,12 +193,18 @@ func FuzzDeb(f *testing.F) {
 		f.Add(makeDeb(f, ext, boot))
 	}
 	f.Add([]byte(arMagic))
+	debug.SetMemoryLimit(768 << 20) // as main does
 	f.Fuzz(func(t *testing.T, deb []byte) {
 		const limit = 1 << 20
 		var out bytes.Buffer
 		err := copyDebImageLimit(context.Background(), &out, bytes.NewReader(deb), limit)
 		if out.Len() > limit {
 			t.Errorf("%d bytes written (%v)", out.Len(), err)
+		}
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		if memory.Sys > 1e9 { // the most that there ever was
+			t.Errorf("%d bytes take %d MB", len(deb), memory.Sys/1e6)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -130,12 +131,18 @@ func FuzzBzImage(f *testing.F) {
 	f.Add([]byte("\x7fELF"))
 	f.Add(makeUnified(whole[:setupHeaderEnd], nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		release, err := readKernelImage(bytes.NewReader(b), int64(len(b)))
 		if err == nil && (!PlainName(release) || len(release) > maxReleaseBytes) {
 			t.Errorf("accepted release %q", release)
 		}
 		if kernel, err := linuxSection(bytes.NewReader(b), int64(len(b))); kernel != nil && (err != nil || kernel.Size() > int64(len(b))) {
 			t.Errorf("a section of %d bytes in %d, %v", kernel.Size(), len(b), err)
+		}
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > uint64(1<<20+10*len(b)) {
+			t.Errorf("%d bytes take %d in memory", len(b), got)
 		}
 	})
 }
