@@ -222,10 +222,10 @@ var neverInner = map[string]string{
 	"struct-ops":            "create inner map, inner maps struct-ops with key 4, value 8, 1 entries: E", // some errno
 }
 
-// TestVMInnerMaps: a kernel makes every kind of inner map that it has; each one's
+// TestVMInnerMapsOnEveryKernel: a kernel makes every kind of inner map that it has; each one's
 // deaths balance, and hold what the kernel says such a map holds; what it refuses
 // it refuses with its errno.
-func TestVMInnerMaps(t *testing.T) {
+func TestVMInnerMapsOnEveryKernel(t *testing.T) {
 	jobs := innerJobs()
 	for _, series := range vmtest.Kernels() {
 		t.Run(series, func(t *testing.T) {
