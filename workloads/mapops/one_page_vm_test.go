@@ -18,7 +18,7 @@ import (
 const placeTask = "place-programs"
 
 func TestMain(m *testing.M) {
-	vmtest.Main(m, task.Handlers{placeTask: task.Handle(placePrograms), weighTask: task.Handle(weighMaps)})
+	vmtest.Main(m, task.Handlers{placeTask: task.Handle(placePrograms), weighTask: task.Handle(weighMaps), tableTask: task.Handle(traceGrowth)})
 }
 
 // placed counts programs, and those on two pages by how they were loaded.
