@@ -135,9 +135,28 @@ func (d *Dir) checkCounts(name string) error {
 	case HistogramsFile:
 		return d.countHistograms()
 	}
-	_, err := os.Lstat(filepath.Join(d.Path, name))
-	if errors.Is(err, os.ErrNotExist) && d.Run.Deaths() > 0 {
-		return fmt.Errorf("it is missing, and run.json counts %d deaths", d.Run.Deaths())
+	return d.countProfile()
+}
+
+// countProfile holds a profile's deaths against the run's. One of lookups has none.
+func (d *Dir) countProfile() error {
+	f, err := regularfile.Open(d.ProfilePath())
+	want := d.Run.Deaths()
+	switch {
+	case errors.Is(err, os.ErrNotExist) && want > 0:
+		return fmt.Errorf("it is missing, and run.json counts %d deaths", want)
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	defer f.Close()
+	got, ok, err := profileDeaths(f)
+	if err != nil {
+		return err
+	}
+	if ok && uint64(got) != want {
+		return fmt.Errorf("it has %d deaths, and run.json counts %d", got, want)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package results
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"os"
@@ -30,7 +31,7 @@ func boundRun(t *testing.T, dir string, n int) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(w.Histogram(Tag("a", 0, PhaseLimbo), h, time.Unix(1, 0), time.Unix(2, 0)), w.Profile([]byte{byte(n)})); err != nil {
+	if err := errors.Join(w.Histogram(Tag("a", 0, PhaseLimbo), h, time.Unix(1, 0), time.Unix(2, 0)), w.Profile(profileOf(t, n))); err != nil {
 		t.Fatal(err)
 	}
 	run := sampleRun()
@@ -40,6 +41,24 @@ func boundRun(t *testing.T, dir string, n int) {
 	if err := w.Finish(run); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// profileOf is a profile of n deaths in two samples: a packed value, and values that
+// aren't.
+func profileOf(t *testing.T, n int) []byte {
+	t.Helper()
+	message := "\x0a\x04\x08\x01\x10\x02" + "\x0a\x04\x08\x03\x10\x02" + // types: space, deaths
+		"\x12\x04\x12\x02\x05" + string(rune(n-1)) + "\x12\x04\x10\x07\x10\x01" +
+		"\x32\x00" + "\x32\x05space" + "\x32\x05count" + "\x32\x06deaths"
+	var gz bytes.Buffer
+	zw := gzip.NewWriter(&gz)
+	if _, err := zw.Write([]byte(message)); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return gz.Bytes()
 }
 
 // asVersion1 makes of a run what an early mapprof wrote.
@@ -106,7 +125,8 @@ func TestFilesAreBound(t *testing.T) {
 		{"no histograms", HistogramsFile, nil, "it is missing", "it lacks a/t0/limbo, and run.json counts 8 values of it"},
 		{"another run's histograms", HistogramsFile, of(HistogramsFile), "run.json was written with", "9 values of a/t0/limbo, and run.json counts 8"},
 		{"no profile", ProfileFile, nil, "it is missing", "it is missing, and run.json counts 8 deaths"},
-		{"another run's profile", ProfileFile, of(ProfileFile), "its SHA-256 isn't that of", ""}, // who reads it counts
+		{"another run's profile", ProfileFile, of(ProfileFile), "its SHA-256 isn't that of", "it has 9 deaths, and run.json counts 8"},
+		{"no profile at all", ProfileFile, []byte("text"), "bytes, and run.json was written with", "EOF"},
 	} {
 		for version, want := range map[int]string{1: c.v1, 2: c.v2} {
 			dir := filepath.Join(t.TempDir(), "run")
