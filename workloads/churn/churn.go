@@ -84,11 +84,11 @@ type Workload struct {
 func (c *Workload) AddFlags(fs *pflag.FlagSet) {
 	c.fs = fs
 	fs.StringVar(&c.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, "|"))
-	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map, by the kernel's names: "+strings.Join(inners, "|")+"; the kernel says which it refuses (strategy sync: "+strings.Join(waiting, "|")+", by default devmap)")
+	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map: any type by the kernel's name for it, such as hash, lru-hash, percpu-array, lpm-trie, devmap, ringbuf (--inner help lists all), or hash-noprealloc, percpu-hash-noprealloc; the kernel says which it refuses (strategy sync: one whose map_free waits, by default devmap)")
 	fs.Var(&c.InnerKeySize, "inner-key-size", "key size of an inner map, bytes (default 4; lpm-trie 8)")
 	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map (ringbufs: 4096 bytes; cpumap and perf-event-array: 1; a local storage has none)")
 	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (stack-trace 64, maps of file descriptors 4; a devmap's is always 4; ringbufs and arena have none)")
-	fs.Var(&c.InnerFill, "inner-fill", "elements put into each inner map before it goes into the outer one (default none): "+strings.Join(filling, "|"))
+	fs.Var(&c.InnerFill, "inner-fill", "elements put into each inner map before it goes into the outer one (default none): of hashes, LPM tries, queues, stacks and bloom filters")
 	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map")
 	fs.Var(&c.Fill, "fill", "slots that hold an inner map, taken in turn (default: all)")
 	fs.StringVar(&c.Op, "op", opReplace, "one operation: replace, or delete (a delete and an insert)")
