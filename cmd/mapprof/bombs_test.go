@@ -8,9 +8,13 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +31,7 @@ import (
 // takes it above 1 GB, and what would is refused in a moment.
 func TestBombs(t *testing.T) {
 	const limit = 1e9
-	binary := builtMapprof(t)
+	program := builtMapprof(t)
 	// A process counts as large as who started it, so this one stays small.
 	repeat := func(head, element, tail string, n int) func(io.Writer) error {
 		return func(w io.Writer) error {
@@ -55,6 +59,26 @@ func TestBombs(t *testing.T) {
 		return func(w io.Writer) error {
 			zw := gzip.NewWriter(w)
 			return errors.Join(content(zw), zw.Close())
+		}
+	}
+	// inflated is a histogram of the phases' range with n bytes of counts.
+	inflated := func(n int) func(io.Writer) error {
+		return func(w io.Writer) error {
+			var packed bytes.Buffer
+			packed.Write([]byte{0x1c, 0x84, 0x93, 0x14, 0, 0, 0, 0}) // the cookie and the length
+			zw := zlib.NewWriter(&packed)
+			head := binary.BigEndian.AppendUint32(nil, 0x1c849313)
+			for _, v := range []uint32{uint32(n), 0, results.HistogramDigits} {
+				head = binary.BigEndian.AppendUint32(head, v)
+			}
+			for _, v := range []uint64{results.HistogramMinNS, uint64(results.HistogramMaxNS), math.Float64bits(1)} {
+				head = binary.BigEndian.AppendUint64(head, v)
+			}
+			_, err := zw.Write(head)
+			err = errors.Join(err, repeat("", string(make([]byte, 1<<16)), "", n>>16)(zw), zw.Close())
+			binary.BigEndian.PutUint32(packed.Bytes()[4:], uint32(packed.Len()-8))
+			fmt.Fprintf(w, "Tag=a/t0/limbo,0.0,1.0,1.0,%s\n", base64.StdEncoding.EncodeToString(packed.Bytes()))
+			return err
 		}
 	}
 	oldRun := `{"schema_version":1,"targets":[{}],"scenarios":[{"id":"a","trials":[{}]}]}`
@@ -92,6 +116,7 @@ func TestBombs(t *testing.T) {
 		{"30 M samples", results.ProfileFile, gzipped(repeat(types+stringTable, "\x12\x00", "", 30_000_000)), "too many samples"},
 		{"50 M locations of a sample", results.ProfileFile, gzipped(repeat(types+stringTable+"\x12\x80\xe1\xeb\x17", "\x01", "", 50_000_000)), "too many samples"},
 		{"a profile of 200 MB", results.ProfileFile, gzipped(repeat("", strings.Repeat("\x00", 1000), "", 200_000)), "larger than"},
+		{"a histogram of 650 MB", results.HistogramsFile, inflated(650 << 20), "exceeds the maximum"},
 		{"a death of 100 MB", results.DeathsFile, zstandard(repeat("", strings.Repeat("x", 1<<20), "", 100)), "token too long"},
 		{"3 M deaths", results.DeathsFile, zstandard(repeat("", "{}\n", "", 3_000_000)), "it has deaths of"},
 	} {
@@ -109,7 +134,7 @@ func TestBombs(t *testing.T) {
 		if err := errors.Join(c.content(f), f.Close()); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), binary, "report", dir)
+		cmd := exec.CommandContext(t.Context(), program, "report", dir)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		err = cmd.Run()
