@@ -77,7 +77,7 @@ func mismatch(s *results.Scenario) string {
 	for _, n := range st.Paths {
 		total += n
 	}
-	if total == 0 || st.Observed == "" {
+	if total == 0 || st.Observed == "" || st.Requested == results.StrategyAny {
 		return ""
 	}
 	counts := byStrategy(st.Paths)

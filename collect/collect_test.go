@@ -36,7 +36,8 @@ func TestDecode(t *testing.T) {
 	wait := probes.WaitEvent{Kind: probes.KindWait, StartNs: 3, EndNs: 5}
 	gp := probes.GPEvent{Kind: probes.KindGP, GpKind: probes.StageKindRCU, StartNs: 1, EndNs: 2}
 	var e event
-	for _, want := range []any{&death, &wait, &gp} {
+	owned := probes.OwnedDeath{Death: death, Owner: probes.Owner{OuterId: 3, CreatorTgid: 4}}
+	for _, want := range []any{&owned, &probes.OwnedDeath{Death: death}, &wait, &gp} {
 		err := e.decode(encode(t, want))
 		got := map[uint32]any{probes.KindDeath: &e.death, probes.KindWait: &e.wait, probes.KindGP: &e.gp}[e.kind]
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -47,6 +48,8 @@ func TestDecode(t *testing.T) {
 		"empty": {}, "three bytes": {1, 0, 0}, "unknown kind": encode(t, uint32(99)),
 		"short death":            encode(t, death)[:100],
 		"long death":             append(encode(t, death), 0),
+		"short owner":            encode(t, owned)[:200],
+		"long owner":             append(encode(t, owned), 0),
 		"a wait's size, a death": append(encode(t, probes.KindDeath), encode(t, wait)[4:]...),
 	} {
 		var bad *DecodeError
@@ -108,7 +111,7 @@ func TestDecoderNames(t *testing.T) {
 		e := probes.DeathEvent{Kind: probes.KindDeath, PutNs: 1, FreeNs: 2, FreedNs: 3, StageKind: [2]uint32{uint32(i), 7}}
 		copy(e.MapName[:], []int8{'m', int8(i), int8(i >> 7)})
 		var d results.Death
-		dec.pending(&d, &e)
+		dec.pending(&d, &probes.OwnedDeath{Death: e})
 		if want := strings.TrimRight(string([]byte{'m', byte(i) & 0xff, byte(i>>7) & 0xff}), "\x00"); i&0xff != 0 && d.MapName != want {
 			t.Fatalf("%q, want %q", d.MapName, want)
 		}
@@ -140,7 +143,7 @@ func TestDeathFollowsItsStages(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var d results.Death
 			dec := newDecoder(footprint{kernel: testKernel}, noStack)
-			ok := dec.death(&d, &c.event)
+			ok := dec.death(&d, &probes.OwnedDeath{Death: c.event})
 			loss := results.LossText(map[string]uint64{"callback_unseen": dec.callbacksUnseen})
 			if d.Path != c.path || ok != c.ok || loss != c.loss || (dec.timeWentBack == 1) == ok || (dec.counts[c.path] == 1) != ok {
 				t.Errorf("path %q, ok %v, loss %s, %d went back, %v", d.Path, ok, loss, dec.timeWentBack, dec.counts)
@@ -233,8 +236,8 @@ func TestSnapshot(t *testing.T) {
 		counters := func() (probes.Counters, error) {
 			return probes.Counters{Puts: 100, LostDeaths: map[string]uint64{"stale": 3, "ringbuf_full": lost}}, nil
 		}
-		inFlight := func() ([]probes.DeathEvent, error) {
-			under := make([]probes.DeathEvent, 97-lost)
+		inFlight := func() ([]probes.OwnedDeath, error) {
+			under := make([]probes.OwnedDeath, 97-lost)
 			if tries++; lost < uint64(tt.losses) {
 				lost++
 			}
@@ -249,11 +252,11 @@ func TestSnapshot(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	none := func() ([]probes.DeathEvent, error) { return nil, nil }
+	none := func() ([]probes.OwnedDeath, error) { return nil, nil }
 	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, broken }, none); !errors.Is(err, broken) {
 		t.Errorf("counters: %v", err)
 	}
-	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, nil }, func() ([]probes.DeathEvent, error) { return nil, broken }); !errors.Is(err, broken) {
+	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, nil }, func() ([]probes.OwnedDeath, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Errorf("in flight: %v", err)
 	}
 }

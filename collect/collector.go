@@ -58,6 +58,7 @@ type Collector struct {
 	event   event
 	decoder *decoder
 	stacks  *symbolizer
+	owners  *Owners // nil: owners aren't watched
 	death   results.Death
 	// ended are the deaths that came last: those that may be in the tables of the
 	// deaths under way all the same.
@@ -77,7 +78,7 @@ type Collector struct {
 // kernel is what a Collector asks of probes.Probes.
 type kernel interface {
 	Counters() (probes.Counters, error)
-	InFlight() ([]probes.DeathEvent, error)
+	InFlight() ([]probes.OwnedDeath, error)
 }
 
 // ring is a ringbuf.Reader.
@@ -113,14 +114,17 @@ type Outcome struct {
 	// before, while maps are still put, they are the sum of the others.
 	Final                       bool
 	Puts, Freed, InFlight, Lost uint64
-	Paths                       map[string]uint64
-	Excluded                    map[string]uint64
-	Loss                        map[string]uint64 // every kind, zero ones too
-	Stacks                      map[string][]results.Frame
+	// PutsUnseen are those of the freed that begin where they were enqueued: two
+	// puts raced.
+	PutsUnseen uint64
+	Paths      map[string]uint64
+	Excluded   map[string]uint64
+	Loss       map[string]uint64 // every kind, zero ones too
+	Stacks     map[string][]results.Frame
 }
 
-// Start begins to read.
-func Start(p *probes.Probes, sink Sink) (*Collector, error) {
+// Start begins to read. owners, if any, complete each death, and say which are wanted.
+func Start(p *probes.Probes, sink Sink, owners *Owners) (*Collector, error) {
 	mem, err := kernelFootprint(p)
 	if err != nil {
 		return nil, err
@@ -133,12 +137,18 @@ func Start(p *probes.Probes, sink Sink) (*Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(p, r, sink, mem, stacks), nil
+	if owners != nil {
+		owners.look()
+	}
+	return start(p, r, sink, mem, stacks, owners), nil
 }
 
-func start(k kernel, r ring, sink Sink, mem footprint, stacks *symbolizer) *Collector {
+func start(k kernel, r ring, sink Sink, mem footprint, stacks *symbolizer, owners *Owners) *Collector {
 	c := &Collector{kernel: k, reader: r, sink: sink, done: make(chan struct{}), stacks: stacks}
 	c.decoder = newDecoder(mem, stacks.key)
+	if owners != nil {
+		c.owners, c.decoder.owners = owners, owners.complete
+	}
 	go c.read()
 	return c
 }
@@ -191,7 +201,7 @@ func (c *Collector) take(raw []byte) error {
 	switch c.event.kind {
 	case probes.KindDeath:
 		e := &c.event.death
-		c.note(e.Key())
+		c.note(e.Death.Key())
 		if c.decoder.death(&c.death, e) {
 			if err := c.sink.Death(&c.death); err != nil {
 				return err
@@ -204,6 +214,10 @@ func (c *Collector) take(raw []byte) error {
 			c.expedited++
 		}
 		return c.sink.Wait(Wait{int64(w.StartNs), int64(w.EndNs), w.Expedited != 0})
+	case probes.KindProg:
+		if c.owners != nil {
+			c.owners.change(&c.event.prog)
+		}
 	case probes.KindGP:
 		g := &c.event.gp
 		if kind := waitNames[g.GpKind]; kind != "" && g.EndNs >= g.StartNs && len(c.gps) < results.MaxGracePeriods {
@@ -252,16 +266,27 @@ func (c *Collector) sweep(rec *ringbuf.Record, last bool) error {
 			return err
 		}
 		if c.event.kind == probes.KindDeath {
-			ended[c.event.death.Key()] = true
+			ended[c.event.death.Death.Key()] = true
 		}
 	}
 	c.outcome = c.sum(counters, at, last)
+	unwanted := c.decoder.unwanted
 	for i := range inflight {
-		if !ended[inflight[i].Key()] {
-			var d results.Death
-			c.decoder.pending(&d, &inflight[i])
-			c.outcome.Pending = append(c.outcome.Pending, d)
+		if ended[inflight[i].Death.Key()] {
+			continue
 		}
+		var d results.Death
+		if !c.decoder.pending(&d, &inflight[i]) {
+			unwanted++
+			continue
+		}
+		c.outcome.Pending = append(c.outcome.Pending, d)
+	}
+	if c.decoder.owners != nil {
+		c.outcome.Excluded["filtered"] = unwanted
+	}
+	if last {
+		c.outcome.Puts -= min(unwanted, c.outcome.Puts)
 	}
 	c.outcome.InFlight = uint64(len(c.outcome.Pending))
 	if !last {
@@ -301,7 +326,7 @@ func (c *Collector) sum(counters probes.Counters, atNS int64, last bool) *Outcom
 	d := c.decoder
 	o := &Outcome{
 		AtNS: atNS, Final: last, Puts: counters.Puts, Freed: d.deaths, Expedited: c.expedited, GracePeriods: c.gps,
-		Paths: maps.Clone(d.counts), Excluded: counters.Excluded, Loss: counters.Missed, Stacks: c.stacks.stacks,
+		PutsUnseen: d.putsUnseen, Paths: maps.Clone(d.counts), Excluded: counters.Excluded, Loss: counters.Missed, Stacks: c.stacks.stacks,
 	}
 	if !last {
 		o.GracePeriods, o.Stacks = append([]results.GracePeriod(nil), c.gps...), maps.Clone(c.stacks.stacks)
@@ -403,7 +428,7 @@ const snapshotTries = 20
 // snapshot reads the counters and the deaths under way as of one moment, so
 // that none is in both: one that is lost meanwhile would be. One that is lost
 // later was under way then.
-func snapshot(counters func() (probes.Counters, error), inFlight func() ([]probes.DeathEvent, error)) (probes.Counters, []probes.DeathEvent, error) {
+func snapshot(counters func() (probes.Counters, error), inFlight func() ([]probes.OwnedDeath, error)) (probes.Counters, []probes.OwnedDeath, error) {
 	before, err := counters()
 	if err != nil {
 		return probes.Counters{}, nil, err

@@ -107,12 +107,12 @@ func (k *fakeKernel) Counters() (probes.Counters, error) {
 	return probes.Counters{Puts: k.puts, Excluded: map[string]uint64{}, Missed: map[string]uint64{}, LostDeaths: map[string]uint64{"ringbuf_full": k.lost}}, nil
 }
 
-func (k *fakeKernel) InFlight() ([]probes.DeathEvent, error) {
+func (k *fakeKernel) InFlight() ([]probes.OwnedDeath, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	out := make([]probes.DeathEvent, 0, len(k.underWay))
+	out := make([]probes.OwnedDeath, 0, len(k.underWay))
 	for _, e := range k.underWay {
-		out = append(out, e)
+		out = append(out, probes.OwnedDeath{Death: e})
 	}
 	return out, nil
 }
@@ -171,7 +171,7 @@ func (s *countingSink) Sweep(o *Outcome) error {
 // balances.
 func TestCollectorSweeps(t *testing.T) {
 	k, kept := newFakeKernel(), &countingSink{}
-	c := start(k, k, kept, footprint{kernel: testKernel}, &symbolizer{})
+	c := start(k, k, kept, footprint{kernel: testKernel}, &symbolizer{}, nil)
 	stop := make(chan struct{})
 	var asking sync.WaitGroup
 	asking.Go(func() {
@@ -224,7 +224,7 @@ func TestCollectorSweeps(t *testing.T) {
 // been told don't pile up.
 func TestCollectorSweepsByItself(t *testing.T) {
 	k, kept := newFakeKernel(), &Kept{}
-	c := start(k, k, kept, footprint{kernel: testKernel}, &symbolizer{})
+	c := start(k, k, kept, footprint{kernel: testKernel}, &symbolizer{}, nil)
 	for id := range uint32(2 * SweepEvery) {
 		k.free(k.put(id))
 		for c.Busy() > 0.7 {
@@ -267,7 +267,7 @@ func (s *failingSink) Death(d *results.Death) error {
 // TestSinkFails: its error is the collecting's, and nobody waits for it.
 func TestSinkFails(t *testing.T) {
 	k := newFakeKernel()
-	c := start(k, k, &failingSink{n: 5}, footprint{kernel: testKernel}, &symbolizer{})
+	c := start(k, k, &failingSink{n: 5}, footprint{kernel: testKernel}, &symbolizer{}, nil)
 	for id := range uint32(100) {
 		k.free(k.put(id))
 	}

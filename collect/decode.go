@@ -27,9 +27,10 @@ func (e *DecodeError) Error() string {
 // event is the last one that was decoded: the fields of its kind.
 type event struct {
 	kind  uint32
-	death probes.DeathEvent
+	death probes.OwnedDeath
 	wait  probes.WaitEvent
 	gp    probes.GPEvent
+	prog  probes.ProgEvent
 }
 
 // decode takes a record's bytes, which have the layout of the generated types:
@@ -43,9 +44,14 @@ func (e *event) decode(raw []byte) error {
 	var into []byte
 	switch kind {
 	case probes.KindDeath:
-		into = bytesOf(&e.death)
+		if into = bytesOf(&e.death); len(raw) == len(bytesOf(&e.death.Death)) { // owners aren't watched
+			e.death.Owner = probes.Owner{}
+			into = bytesOf(&e.death.Death)
+		}
 	case probes.KindWait:
 		into = bytesOf(&e.wait)
+	case probes.KindProg:
+		into = bytesOf(&e.prog)
 	case probes.KindGP:
 		into = bytesOf(&e.gp)
 	}
@@ -58,7 +64,7 @@ func (e *event) decode(raw []byte) error {
 }
 
 // bytesOf are the bytes of an event, which holds no pointer.
-func bytesOf[T probes.DeathEvent | probes.WaitEvent | probes.GPEvent](e *T) []byte {
+func bytesOf[T probes.DeathEvent | probes.OwnedDeath | probes.WaitEvent | probes.GPEvent | probes.ProgEvent](e *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(e)), unsafe.Sizeof(*e))
 }
 
@@ -69,6 +75,9 @@ type decoder struct {
 	names map[[16]int8]string
 	paths map[pathKey]string
 	stack func(id int32) string // the key of a stack; "": none
+	// owners completes a record, and tells whether it is wanted; nil: all are, as
+	// they are.
+	owners func(*results.Death, *probes.Owner) bool
 
 	lastSize sizeKey // of the last map whose memory was computed
 	lastMem  uint64
@@ -78,6 +87,8 @@ type decoder struct {
 	undecodable     uint64
 	timeWentBack    uint64
 	callbacksUnseen uint64
+	unwanted        uint64 // deaths that owners did not want
+	putsUnseen      uint64 // of the records given
 }
 
 type pathKey struct {
@@ -94,11 +105,15 @@ func newDecoder(mem footprint, stack func(int32) string) *decoder {
 	return &decoder{mem: mem, stack: stack, names: map[[16]int8]string{}, paths: map[pathKey]string{}, counts: map[string]uint64{}}
 }
 
-// death turns an event into a record; false where its times run backwards, in
-// the event or in a phase of the record. The second happens where the waits
-// came in an order that no kernel has: RCU before tasks-trace.
-func (c *decoder) death(d *results.Death, e *probes.DeathEvent) bool {
-	c.pending(d, e)
+// death turns an event into a record; false where it is not wanted, or its times run
+// backwards, in the event or in a phase of the record. The last happens where the
+// waits came in an order that no kernel has: RCU before tasks-trace.
+func (c *decoder) death(d *results.Death, owned *probes.OwnedDeath) bool {
+	e := &owned.Death
+	if !c.pending(d, owned) {
+		c.unwanted++
+		return false
+	}
 	d.FreeNS, d.FreedNS = int64(e.FreeNs), int64(e.FreedNs)
 	d.FreeWaitNS, d.CPUFree = int64(e.FreeWaitNs), int(e.CpuFree)
 	last, ok := e.PutNs, e.FreedNs <= math.MaxInt64
@@ -136,13 +151,17 @@ func (c *decoder) death(d *results.Death, e *probes.DeathEvent) bool {
 		return false
 	}
 	d.Stack = c.stack(e.StackId)
+	if d.PutUnseen {
+		c.putsUnseen++
+	}
 	c.deaths++
 	c.counts[d.Path]++
 	return true
 }
 
-// pending is death of one that has not ended.
-func (c *decoder) pending(d *results.Death, e *probes.DeathEvent) {
+// pending is death of one that has not ended; false: it is not wanted.
+func (c *decoder) pending(d *results.Death, owned *probes.OwnedDeath) bool {
+	e := &owned.Death
 	*d = results.Death{
 		Path: c.path(e), MapID: e.MapId, MapType: results.MapTypeNumbered(e.MapType).Display, MapName: c.name(&e.MapName),
 		KeySize: e.KeySize, ValueSize: e.ValueSize, MaxEntries: e.MaxEntries, MemBytes: c.memory(e),
@@ -151,6 +170,7 @@ func (c *decoder) pending(d *results.Death, e *probes.DeathEvent) {
 	if e.StageKind[0] != probes.StageKindNone {
 		d.EnqueueNS = int64(e.EnqueueNs[0])
 	}
+	return c.owners == nil || c.owners(d, &owned.Owner)
 }
 
 // maxNames bounds what is remembered of names.
@@ -161,6 +181,15 @@ func (c *decoder) name(b *[16]int8) string {
 	if s, ok := c.names[*b]; ok {
 		return s
 	}
+	if len(c.names) >= maxNames {
+		clear(c.names)
+	}
+	c.names[*b] = untilNUL(b)
+	return c.names[*b]
+}
+
+// untilNUL is the text before the first NUL.
+func untilNUL(b *[16]int8) string {
 	out := make([]byte, 0, len(b))
 	for _, x := range b {
 		if x == 0 {
@@ -168,11 +197,7 @@ func (c *decoder) name(b *[16]int8) string {
 		}
 		out = append(out, byte(x))
 	}
-	if len(c.names) >= maxNames {
-		clear(c.names)
-	}
-	c.names[*b] = string(out)
-	return c.names[*b]
+	return string(out)
 }
 
 // memory is what a map holds; most maps of a trial are alike.

@@ -61,7 +61,7 @@ func footprints(context.Context, *task.Env, task.None) ([]footprintResult, error
 	}
 	defer p.Close()
 	var k collect.Kept
-	c, err := collect.Start(p, &k)
+	c, err := collect.Start(p, &k, nil)
 	if err != nil {
 		return nil, err
 	}

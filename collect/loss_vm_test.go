@@ -145,7 +145,7 @@ func provoke(c *lossCase) (_ lossResult, err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	var reader *collect.Collector
 	var k collect.Kept
-	read := func() { reader, err = collect.Start(p, &k) }
+	read := func() { reader, err = collect.Start(p, &k, nil) }
 	if !c.Stalled {
 		if read(); err != nil {
 			return lossResult{}, err

@@ -5,6 +5,7 @@
 package engine
 
 import (
+	"io"
 	"time"
 
 	"github.com/mapprof/mapprof/engine/trial"
@@ -28,6 +29,10 @@ type Plan struct {
 	// Timeout is that of one boot, for the message of one that it ended.
 	Timeout time.Duration
 	Command []string // for run.json
+	// Files are more files for a VM, absolute path → content.
+	Files map[string][]byte
+	// Output takes what programs print that a trial runs; nil: nobody does.
+	Output io.Writer
 	// Out is the run directory, begun and empty. Who made it aborts it.
 	Out *results.Writer
 	// Stop, when closed, ends the run early; what there is is kept.

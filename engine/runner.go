@@ -205,6 +205,7 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	dir := filepath.Join(scratch.Dir, "run")
 	done, failure := r.Target.Do(ctx, p.kernel, target.Work{
 		Task: trial.TaskRun, Request: p.job, Dir: dir, Stop: r.Stop, OnProgress: r.Progress.Stage,
+		Files: r.Files, Output: r.Output,
 	})
 	if failure != nil && (ctx.Err() != nil || !leftRun(&done, failure)) {
 		return failure

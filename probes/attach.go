@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -44,6 +45,9 @@ type Config struct {
 	Once bool
 	// Mechanisms to try, in order; default fentry, then kprobe.
 	Mechanisms []string
+	// Owners, if any, asks to keep whose each map is. WatchPrefix and WaitTGID are
+	// of no use then.
+	Owners *Owners
 }
 
 // Attachment tells how one hook was attached, or why not.
@@ -121,7 +125,7 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
 	}
 	p := &Probes{coll: coll, types: types, programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
-	for _, h := range hooks {
+	for _, h := range p.hooks(&cfg) {
 		if cfg.Once {
 			h.copies = 1
 		}
@@ -179,7 +183,39 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config) error {
 	return errors.Join(
 		set(lifecycleVarWatchName, watch), set(lifecycleVarWatchNameLen, watchLen),
 		set(lifecycleVarOwnName, own), set(lifecycleVarOwnNameLen, ownLen),
-		set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, perCPUOffset()))
+		set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, perCPUOffset()),
+		configureOwners(spec, cfg))
+}
+
+// hooks lists what to attach. A hook on owners comes before those that need what
+// it keeps.
+func (p *Probes) hooks(cfg *Config) []hook {
+	if cfg.Owners == nil {
+		return hooks
+	}
+	list := ownerHooks
+	if p.params("bpf_map_fd_put_ptr") == 1 {
+		list = append(slices.Clone(ownerHooks[:len(ownerHooks)-1]), outerHooks...)
+	}
+	return append(slices.Clone(hooks), list...)
+}
+
+// params is how many parameters a function has, -1 where the kernel's BTF has no
+// such function.
+func (p *Probes) params(function string) int {
+	kernel, err := p.types.Kernel()
+	if err != nil {
+		return -1
+	}
+	var fn *btf.Func
+	if err := kernel.TypeByName(function, &fn); err != nil {
+		return -1
+	}
+	proto, ok := fn.Type.(*btf.FuncProto)
+	if !ok {
+		return -1
+	}
+	return len(proto.Params)
 }
 
 func nameVar(s string) (name [16]int8, n uint32, err error) {
@@ -202,8 +238,12 @@ func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) 
 		if mechanism == MechanismFentry {
 			copies = max(h.copies, 1)
 		}
+		programs := h.programs(mechanism)
+		if len(programs) == 0 {
+			continue
+		}
 	programs:
-		for _, name := range h.programs(mechanism) {
+		for _, name := range programs {
 			for range copies {
 				var l link.Link
 				if l, err = p.attachProgram(spec, name, h.function, mechanism); err != nil {

@@ -22,7 +22,7 @@
 
 /* What is read of the kernel's types; CO-RE finds the real offsets. */
 struct work_struct {
-	long unused;
+	void *func;
 } __attribute__((preserve_access_index));
 
 struct callback_head {
@@ -85,12 +85,15 @@ const volatile __u32 watch_name_len = 0;
 /* The tracer's own maps are called this. */
 const volatile char own_name[16] = {};
 const volatile __u32 own_name_len = 0;
-/* Update waits are recorded for this process only; 0: for none. */
+#define WAITS_OF_ALL (~0U)
+/* Update waits are recorded for this process only; 0: for none, WAITS_OF_ALL: for all. */
 const volatile __u32 wait_tgid = 0;
 /* How many CPUs there can be. */
 const volatile __u32 possible_cpus = 1;
 /* The address of __per_cpu_offset[]; 0: not known. */
 const volatile __u64 per_cpu_offset = 0;
+/* Keep whose each map is. */
+const volatile __u32 watch_owners = 0;
 /* Not yet, deaths that start now, the ends of those that have started. */
 enum watch_state {
 	READY_NOT,
@@ -114,7 +117,7 @@ struct {
  */
 struct freeing {
 	__u64 map;
-	struct death_event life; /* kind 0: its put was not recorded */
+	struct owned_death life; /* death.kind 0: its put was not recorded */
 };
 
 struct {
@@ -169,8 +172,11 @@ const enum counter *unused_counter __attribute__((unused));
 const enum watch_state *unused_watch_state __attribute__((unused));
 const struct wait_event *unused_wait_event __attribute__((unused));
 const struct gp_event *unused_gp_event __attribute__((unused));
+const struct prog_event *unused_prog_event __attribute__((unused));
 const struct death_event *unused_death_event __attribute__((unused));
 const struct freeing *unused_freeing __attribute__((unused));
+const struct owned_death *unused_owned_death __attribute__((unused));
+const enum owner_flag *unused_owner_flag __attribute__((unused));
 
 static __always_inline void count(__u32 counter)
 {
@@ -249,6 +255,31 @@ static __always_inline __u32 elements_of(struct bpf_map *map, __u32 type, __u32 
 	return 0;
 }
 
+#include "owner.bpf.h"
+
+/* What a death begins with, but for the time of the put. */
+static __always_inline void begin(void *ctx, struct bpf_map *map, struct death_event *life)
+{
+	life->kind = EVENT_DEATH;
+	life->map_type = BPF_CORE_READ(map, map_type);
+	life->map_flags = BPF_CORE_READ(map, map_flags);
+	life->key_size = BPF_CORE_READ(map, key_size);
+	life->value_size = BPF_CORE_READ(map, value_size);
+	life->max_entries = BPF_CORE_READ(map, max_entries);
+	if (bpf_core_field_exists(map->memory.pages))
+		life->memory_pages = BPF_CORE_READ(map, memory.pages);
+	if (life->map_type == BPF_MAP_TYPE_HASH || life->map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
+		life->extra_elems = BPF_CORE_READ((struct bpf_htab *)map, extra_elems) != NULL;
+	life->elements = elements_of(map, life->map_type, life->map_flags);
+	life->cpu_put = bpf_get_smp_processor_id();
+	bpf_get_current_comm(life->comm, sizeof(life->comm));
+	life->stack_id = bpf_get_stackid(ctx, &mpf_stacks, 0);
+	if (life->stack_id == -17 /* EEXIST */)
+		count(COUNTER_STACK_COLLISION);
+	else if (life->stack_id < 0)
+		count(COUNTER_STACK_ERROR);
+}
+
 /*
  * A put, before its decrement. Nested puts (bpf_map_release() calls
  * bpf_map_put_with_uref() calls bpf_map_put()) move the time forward, to what
@@ -273,25 +304,9 @@ static __always_inline int on_put(void *ctx, struct bpf_map *map)
 	BPF_CORE_READ_INTO(&life.map_name, map, name);
 	if (!watched(life.map_name, 1))
 		return 0;
-
-	life.kind = EVENT_DEATH;
-	life.map_type = BPF_CORE_READ(map, map_type);
-	life.map_flags = BPF_CORE_READ(map, map_flags);
-	life.key_size = BPF_CORE_READ(map, key_size);
-	life.value_size = BPF_CORE_READ(map, value_size);
-	life.max_entries = BPF_CORE_READ(map, max_entries);
-	if (bpf_core_field_exists(map->memory.pages))
-		life.memory_pages = BPF_CORE_READ(map, memory.pages);
-	if (life.map_type == BPF_MAP_TYPE_HASH || life.map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
-		life.extra_elems = BPF_CORE_READ((struct bpf_htab *)map, extra_elems) != NULL;
-	life.elements = elements_of(map, life.map_type, life.map_flags);
-	life.cpu_put = bpf_get_smp_processor_id();
-	bpf_get_current_comm(life.comm, sizeof(life.comm));
-	life.stack_id = bpf_get_stackid(ctx, &mpf_stacks, 0);
-	if (life.stack_id == -17 /* EEXIST */)
-		count(COUNTER_STACK_COLLISION);
-	else if (life.stack_id < 0)
-		count(COUNTER_STACK_ERROR);
+	if (watch_owners && !owner_puts(map, life.map_id))
+		return 0;
+	begin(ctx, map, &life);
 
 	if (old && old->confirmed)
 		count(COUNTER_STALE);
@@ -320,23 +335,58 @@ static __always_inline void confirm(struct death_event *life)
 	count(COUNTER_PUTS);
 }
 
-static __always_inline struct death_event *life_of_head(void *head)
+/*
+ * A map is enqueued whose last put made no candidate: two CPUs dropped its last
+ * two references at once, and each saw the other's. Its death begins here. The
+ * callback tells that it is a map.
+ */
+static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_map *map,
+							__u64 callback)
+{
+	struct death_event life = {};
+	__u64 key = (__u64)map;
+
+	if (!watch_owners || ready != READY_STARTS || !frees_maps(callback))
+		return 0;
+	life.map_id = BPF_CORE_READ(map, id);
+	life.tid = bpf_get_current_pid_tgid();
+	BPF_CORE_READ_INTO(&life.map_name, map, name);
+	if (!owner_puts(map, life.map_id))
+		return 0;
+	owner_unseen(map);
+	begin(ctx, map, &life);
+	life.put_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&mpf_inflight, &key, &life, BPF_ANY)) {
+		count(COUNTER_INFLIGHT_FULL); /* its free will count a lost death */
+		return 0;
+	}
+	return bpf_map_lookup_elem(&mpf_inflight, &key);
+}
+
+static __always_inline struct bpf_map *map_of_head(void *head)
 {
 	struct bpf_map *map = 0;
-	__u64 key;
 
 	/* Absent before the deferral (876673364161) was backported. */
 	if (!bpf_core_field_exists(map->rcu))
 		return 0;
-	key = (__u64)head - bpf_core_field_offset(map->rcu);
-	return bpf_map_lookup_elem(&mpf_inflight, &key);
+	return head - bpf_core_field_offset(map->rcu);
+}
+
+static __always_inline struct death_event *life_of_head(void *head)
+{
+	__u64 key = (__u64)map_of_head(head);
+
+	return key ? bpf_map_lookup_elem(&mpf_inflight, &key) : 0;
 }
 
 /* A wait begins. A nested call for the same head changes nothing. */
-static __always_inline int on_enqueue(void *head, __u32 kind)
+static __always_inline int on_enqueue(void *ctx, void *head, __u64 callback, __u32 kind)
 {
 	struct death_event *life = life_of_head(head);
 
+	if (!life && map_of_head(head))
+		life = begin_unseen(ctx, map_of_head(head), callback);
 	if (!life)
 		return 0;
 	confirm(life);
@@ -370,7 +420,7 @@ static __always_inline int on_callback(void *head)
 }
 
 /* The map is given to a worker: at once, or by the last callback. */
-static __always_inline int on_queue(void *work)
+static __always_inline int on_queue(void *ctx, struct work_struct *work)
 {
 	struct death_event *life;
 	struct bpf_map *map = 0;
@@ -378,6 +428,8 @@ static __always_inline int on_queue(void *work)
 
 	key = (__u64)work - bpf_core_field_offset(map->work);
 	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	if (!life && watch_owners)
+		life = begin_unseen(ctx, (void *)key, (__u64)BPF_CORE_READ(work, func));
 	if (life)
 		confirm(life);
 	return 0;
@@ -386,7 +438,7 @@ static __always_inline int on_queue(void *work)
 /* The worker freed another map before, whose end was not seen. */
 static __always_inline void forget(struct freeing *before)
 {
-	if (before->life.kind == EVENT_DEATH)
+	if (before->life.death.kind == EVENT_DEATH)
 		count(COUNTER_UNMATCHED_EXIT);
 }
 
@@ -408,8 +460,14 @@ static __always_inline int on_free_entry(void *work)
 		if (ready == READY_NOT || (before && before->map == freeing.map))
 			return 0;
 		BPF_CORE_READ_INTO(&name, map, name);
-		if (!watched(name, 0))
+		if (!watched(name, 0) ||
+		    (watch_owners && owner_is_tracer(map, BPF_CORE_READ(map, id))))
 			return 0;
+		/* Other programs go on dropping maps when the watching is over. */
+		if (watch_owners && ready != READY_STARTS) {
+			count(COUNTER_EXCLUDED_OTHER);
+			return 0;
+		}
 		count(COUNTER_PUTS);
 		count(COUNTER_UNMATCHED_FREE);
 		if (before)
@@ -421,9 +479,11 @@ static __always_inline int on_free_entry(void *work)
 	confirm(life);
 	if (before)
 		forget(before);
-	freeing.life = *life;
-	freeing.life.free_ns = now;
-	freeing.life.cpu_free = bpf_get_smp_processor_id();
+	freeing.life.death = *life;
+	freeing.life.death.free_ns = now;
+	freeing.life.death.cpu_free = bpf_get_smp_processor_id();
+	if (watch_owners)
+		owner_leaves(map, &freeing.life.owner);
 	if (bpf_map_update_elem(&mpf_freeing, &tid, &freeing, BPF_ANY))
 		count(COUNTER_FREEING_FULL);
 	bpf_map_delete_elem(&mpf_inflight, &freeing.map);
@@ -451,9 +511,11 @@ static __always_inline int on_free_exit(void)
 
 	if (!freeing)
 		return 0;
-	freeing->life.freed_ns = now;
-	if (freeing->life.kind == EVENT_DEATH &&
-	    bpf_ringbuf_output(&mpf_events, &freeing->life, sizeof(freeing->life), wakeup()))
+	freeing->life.death.freed_ns = now;
+	if (freeing->life.death.kind == EVENT_DEATH &&
+	    bpf_ringbuf_output(&mpf_events, &freeing->life,
+			       watch_owners ? sizeof(freeing->life) : sizeof(freeing->life.death),
+			       wakeup()))
 		count(COUNTER_RINGBUF_FULL);
 	bpf_map_delete_elem(&mpf_freeing, &tid);
 	return 0;
@@ -471,7 +533,7 @@ static __always_inline int on_wait_entry(__u32 function)
 	struct wait *old, wait = {};
 
 	if (!bpf_map_lookup_elem(&mpf_freeing, &tid) &&
-	    (ready != READY_STARTS || !wait_tgid || wait_tgid != pid_tgid >> 32))
+	    (ready != READY_STARTS || !waits_count(pid_tgid >> 32)))
 		return 0;
 	old = bpf_map_lookup_elem(&mpf_waits, &tid);
 	if (old && old->function != function) {
@@ -505,7 +567,7 @@ static __always_inline int on_wait_exit(__u32 function)
 
 	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
 	if (freeing) {
-		freeing->life.free_wait_ns += now - event.start_ns;
+		freeing->life.death.free_wait_ns += now - event.start_ns;
 		return 0;
 	}
 	if (function == WAIT_BARRIER) /* no update of a map waits in it */
@@ -540,6 +602,49 @@ static __always_inline int on_gp_end(__u32 kind)
 	event.gp_kind = kind;
 	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
 		count(COUNTER_GP_RINGBUF_FULL);
+	return 0;
+}
+
+static __always_inline int is_sleepable(struct bpf_prog *prog, struct bpf_prog_aux *aux)
+{
+	struct bpf_prog_aux___before *before = (void *)aux;
+	struct bpf_prog___now *now = (void *)prog;
+
+	if (bpf_core_field_exists(before->sleepable))
+		return BPF_CORE_READ(before, sleepable);
+	if (bpf_core_field_exists(now->sleepable))
+		return BPF_CORE_READ_BITFIELD_PROBED(now, sleepable);
+	return 0;
+}
+
+/*
+ * A program was loaded, or is freed. Sleepable ones that use maps keep these on the
+ * slower path meanwhile (af66bfd3c853).
+ */
+static __always_inline int on_prog(struct bpf_prog *prog, struct bpf_prog_aux *aux, __u32 freed)
+{
+	struct prog_event event = {};
+	struct bpf_map **maps, *map;
+
+	if (ready == READY_NOT || !is_sleepable(prog, aux))
+		return 0;
+	event.used_maps = BPF_CORE_READ(aux, used_map_cnt);
+	if (!event.used_maps)
+		return 0;
+	event.kind = EVENT_PROG;
+	event.id = BPF_CORE_READ(aux, id);
+	event.freed = freed;
+	event.at_ns = bpf_ktime_get_ns();
+	BPF_CORE_READ_INTO(&event.name, aux, name);
+	bpf_get_current_comm(event.comm, sizeof(event.comm));
+	maps = BPF_CORE_READ(aux, used_maps);
+	for (int i = 0; i < MAX_PROG_MAPS; i++) {
+		if (i >= event.used_maps || bpf_probe_read_kernel(&map, sizeof(map), &maps[i]))
+			break;
+		event.maps[i] = BPF_CORE_READ(map, id);
+	}
+	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
+		count(COUNTER_PROG_RINGBUF_FULL);
 	return 0;
 }
 

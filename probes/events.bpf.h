@@ -12,6 +12,7 @@ enum event_kind {
 	EVENT_DEATH = 1,
 	EVENT_WAIT = 2,
 	EVENT_GP = 3,
+	EVENT_PROG = 4,
 };
 
 enum stage_kind {
@@ -51,6 +52,38 @@ struct death_event {
 };
 _Static_assert(sizeof(struct death_event) == 168, "death_event has padding");
 
+enum owner_flag {
+	OWNER_DEFER_KNOWN = 1, /* this kernel says whether it defers (20c20bd11a13) */
+	OWNER_DEFER = 2,       /* taken out of an outer map that was in use */
+	OWNER_PUT_UNSEEN = 4,  /* two puts raced: put_ns is when it was enqueued */
+	OWNER_IN_TREE = 8,     /* its creator or its dropper descends from watch_pid */
+};
+
+/*
+ * Whose a map is, and whose it was. It follows a death_event in one record where
+ * owners are watched.
+ */
+struct owner {
+	__u64 created_ns; /* 0: before the watching began */
+	__u64 creator_cgroup;
+	__u64 put_cgroup;
+	__u32 creator_tgid;
+	__u32 put_tgid;
+	__u32 outer_id; /* of the outer map that it was last taken out of; 0: of none */
+	__u32 outer_type;
+	__u32 outer_sleepable; /* its sleepable users then (af66bfd3c853) */
+	__u32 flags;           /* enum owner_flag */
+	char creator_comm[16];
+	char outer_name[16];
+};
+_Static_assert(sizeof(struct owner) == 80, "owner has padding");
+
+struct owned_death {
+	struct death_event death;
+	struct owner owner;
+};
+_Static_assert(sizeof(struct owned_death) == 248, "owned_death has padding");
+
 struct wait_event {
 	__u32 kind; /* EVENT_WAIT */
 	__u32 expedited;
@@ -69,6 +102,21 @@ struct gp_event {
 	__u64 end_ns;
 };
 _Static_assert(sizeof(struct gp_event) == 24, "gp_event has padding");
+
+#define MAX_PROG_MAPS 32
+
+/* A sleepable program that uses maps was loaded, or is freed. */
+struct prog_event {
+	__u32 kind; /* EVENT_PROG */
+	__u32 id;
+	__u64 at_ns;
+	__u32 freed;
+	__u32 used_maps; /* may be more than there is room for */
+	char name[16];
+	char comm[16];             /* of who loaded it */
+	__u32 maps[MAX_PROG_MAPS]; /* ids */
+};
+_Static_assert(sizeof(struct prog_event) == 184, "prog_event has padding");
 
 enum counter {
 	COUNTER_PUTS = 0, /* last puts of watched maps: confirmed, or known by their free */
@@ -90,6 +138,8 @@ enum counter {
 	COUNTER_STACK_ERROR,        /* no stack for another reason */
 	COUNTER_WAITS,              /* update waits that ended */
 	COUNTER_GP_RINGBUF_FULL,    /* a grace period found no room in the ring buffer */
+	COUNTER_OWNERS_FULL,        /* a map found no room in the table of owners */
+	COUNTER_PROG_RINGBUF_FULL,  /* a sleepable program found no room in the ring buffer */
 	COUNTERS,
 };
 

@@ -54,22 +54,35 @@ int fe_release(__u64 *ctx)
 	return on_put(ctx, BPF_CORE_READ(file, private_data));
 }
 
+/*
+ * An argument that is a pointer to a function, which the verifier lets nobody load
+ * (up to 6.12 at least).
+ */
+static __always_inline __u64 arg(__u64 *at)
+{
+	__u64 value = 0;
+
+	if (watch_owners)
+		bpf_probe_read_kernel(&value, sizeof(value), at);
+	return value;
+}
+
 SEC("fentry/queue_work_on")
 int fe_queue(__u64 *ctx)
 {
-	return on_queue((void *)ctx[2]);
+	return on_queue(ctx, (void *)ctx[2]);
 }
 
 SEC("fentry/call_rcu")
 int fe_call_rcu(__u64 *ctx)
 {
-	return on_enqueue((void *)ctx[0], STAGE_RCU);
+	return on_enqueue(ctx, (void *)ctx[0], arg(&ctx[1]), STAGE_RCU);
 }
 
 SEC("fentry/call_rcu_tasks_trace")
 int fe_call_tt(__u64 *ctx)
 {
-	return on_enqueue((void *)ctx[0], STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)ctx[0], arg(&ctx[1]), STAGE_TASKS_TRACE);
 }
 
 /*
@@ -79,7 +92,7 @@ int fe_call_tt(__u64 *ctx)
 SEC("fentry/call_srcu")
 int fe_call_srcu(__u64 *ctx)
 {
-	return on_enqueue((void *)ctx[1], STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)ctx[1], arg(&ctx[2]), STAGE_TASKS_TRACE);
 }
 
 SEC("fentry/bpf_map_free_mult_rcu_gp")
@@ -166,6 +179,71 @@ int fe_tt_postgp(__u64 *ctx)
 	return on_gp_end(STAGE_TASKS_TRACE);
 }
 
+/* Whose a map is; only where owners are watched. */
+
+SEC("fentry/bpf_map_init_from_attr")
+int fe_create(__u64 *ctx)
+{
+	return on_create((void *)ctx[0]);
+}
+
+/* Since 20c20bd11a13 (6.8): the outer map, and whether the free is deferred. */
+SEC("fentry/bpf_map_fd_put_ptr")
+int fe_taken(__u64 *ctx)
+{
+	return on_taken((void *)ctx[0], (void *)ctx[1],
+			OWNER_DEFER_KNOWN | ((ctx[2] & 1) ? OWNER_DEFER : 0));
+}
+
+/* Before, it has the inner map alone: the outer one is what the thread is at. */
+SEC("fentry/bpf_map_fd_put_ptr")
+int fe_taken_before(__u64 *ctx)
+{
+	return on_taken(outer_under_way(), (void *)ctx[0], 0);
+}
+
+/* The last step of a load, which has an id then. */
+SEC("fentry/bpf_prog_kallsyms_add")
+int fe_prog_load(__u64 *ctx)
+{
+	struct bpf_prog *prog = (void *)ctx[0];
+
+	return on_prog(prog, BPF_CORE_READ(prog, aux), 0);
+}
+
+SEC("fentry/bpf_prog_free_deferred")
+int fe_prog_free(__u64 *ctx)
+{
+	struct bpf_prog_aux *aux = 0;
+
+	aux = (void *)ctx[0] - bpf_core_field_offset(aux->work);
+	return on_prog(BPF_CORE_READ(aux, prog), aux, 1);
+}
+
+SEC("fentry/bpf_fd_array_map_update_elem")
+int fe_outer_array_update(__u64 *ctx)
+{
+	return on_outer((void *)ctx[0]);
+}
+
+SEC("fentry/bpf_fd_htab_map_update_elem")
+int fe_outer_hash_update(__u64 *ctx)
+{
+	return on_outer((void *)ctx[0]);
+}
+
+SEC("fentry/fd_array_map_delete_elem")
+int fe_outer_array_delete(__u64 *ctx)
+{
+	return on_outer((void *)ctx[0]);
+}
+
+SEC("fentry/htab_map_delete_elem")
+int fe_outer_hash_delete(__u64 *ctx)
+{
+	return on_outer((void *)ctx[0]);
+}
+
 /*
  * kprobe and kretprobe: the same, for kernels that refuse the above. The
  * kernel runs no kprobe program while a bpf(2) map operation runs on that CPU
@@ -197,25 +275,25 @@ int kp_release(struct pt_regs *ctx)
 SEC("kprobe/queue_work_on")
 int kp_queue(struct pt_regs *ctx)
 {
-	return on_queue((void *)PT_REGS_PARM3(ctx));
+	return on_queue(ctx, (void *)PT_REGS_PARM3(ctx));
 }
 
 SEC("kprobe/call_rcu")
 int kp_call_rcu(struct pt_regs *ctx)
 {
-	return on_enqueue((void *)PT_REGS_PARM1(ctx), STAGE_RCU);
+	return on_enqueue(ctx, (void *)PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), STAGE_RCU);
 }
 
 SEC("kprobe/call_rcu_tasks_trace")
 int kp_call_tt(struct pt_regs *ctx)
 {
-	return on_enqueue((void *)PT_REGS_PARM1(ctx), STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), STAGE_TASKS_TRACE);
 }
 
 SEC("kprobe/call_srcu")
 int kp_call_srcu(struct pt_regs *ctx)
 {
-	return on_enqueue((void *)PT_REGS_PARM2(ctx), STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), STAGE_TASKS_TRACE);
 }
 
 SEC("kprobe/bpf_map_free_mult_rcu_gp")

@@ -34,7 +34,9 @@ const (
 	lifecycleCounterCOUNTER_STACK_ERROR        lifecycleCounter = 15
 	lifecycleCounterCOUNTER_WAITS              lifecycleCounter = 16
 	lifecycleCounterCOUNTER_GP_RINGBUF_FULL    lifecycleCounter = 17
-	lifecycleCounterCOUNTERS                   lifecycleCounter = 18
+	lifecycleCounterCOUNTER_OWNERS_FULL        lifecycleCounter = 18
+	lifecycleCounterCOUNTER_PROG_RINGBUF_FULL  lifecycleCounter = 19
+	lifecycleCounterCOUNTERS                   lifecycleCounter = 20
 )
 
 type lifecycleDeathEvent struct {
@@ -71,12 +73,13 @@ const (
 	lifecycleEventKindEVENT_DEATH lifecycleEventKind = 1
 	lifecycleEventKindEVENT_WAIT  lifecycleEventKind = 2
 	lifecycleEventKindEVENT_GP    lifecycleEventKind = 3
+	lifecycleEventKindEVENT_PROG  lifecycleEventKind = 4
 )
 
 type lifecycleFreeing struct {
 	_    structs.HostLayout
 	Map  uint64
-	Life lifecycleDeathEvent
+	Life lifecycleOwnedDeath
 }
 
 type lifecycleGpEvent struct {
@@ -85,6 +88,48 @@ type lifecycleGpEvent struct {
 	GpKind  uint32
 	StartNs uint64
 	EndNs   uint64
+}
+
+type lifecycleOwnedDeath struct {
+	_     structs.HostLayout
+	Death lifecycleDeathEvent
+	Owner lifecycleOwner
+}
+
+type lifecycleOwner struct {
+	_              structs.HostLayout
+	CreatedNs      uint64
+	CreatorCgroup  uint64
+	PutCgroup      uint64
+	CreatorTgid    uint32
+	PutTgid        uint32
+	OuterId        uint32
+	OuterType      uint32
+	OuterSleepable uint32
+	Flags          uint32
+	CreatorComm    [16]int8
+	OuterName      [16]int8
+}
+
+type lifecycleOwnerFlag uint32
+
+const (
+	lifecycleOwnerFlagOWNER_DEFER_KNOWN lifecycleOwnerFlag = 1
+	lifecycleOwnerFlagOWNER_DEFER       lifecycleOwnerFlag = 2
+	lifecycleOwnerFlagOWNER_PUT_UNSEEN  lifecycleOwnerFlag = 4
+	lifecycleOwnerFlagOWNER_IN_TREE     lifecycleOwnerFlag = 8
+)
+
+type lifecycleProgEvent struct {
+	_        structs.HostLayout
+	Kind     uint32
+	Id       uint32
+	AtNs     uint64
+	Freed    uint32
+	UsedMaps uint32
+	Name     [16]int8
+	Comm     [16]int8
+	Maps     [32]uint32
 }
 
 type lifecycleStageKind uint32
@@ -124,71 +169,90 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	lifecycleMapMpfCounters      = "mpf_counters"
-	lifecycleMapMpfEvents        = "mpf_events"
-	lifecycleMapMpfFreeing       = "mpf_freeing"
-	lifecycleMapMpfInflight      = "mpf_inflight"
-	lifecycleMapMpfStacks        = "mpf_stacks"
-	lifecycleMapMpfWaits         = "mpf_waits"
-	lifecycleProgFeBarrier       = "fe_barrier"
-	lifecycleProgFeCallRcu       = "fe_call_rcu"
-	lifecycleProgFeCallSrcu      = "fe_call_srcu"
-	lifecycleProgFeCallTt        = "fe_call_tt"
-	lifecycleProgFeCbMult        = "fe_cb_mult"
-	lifecycleProgFeCbRcu         = "fe_cb_rcu"
-	lifecycleProgFeFree          = "fe_free"
-	lifecycleProgFeGpCleanup     = "fe_gp_cleanup"
-	lifecycleProgFeGpInit        = "fe_gp_init"
-	lifecycleProgFePut           = "fe_put"
-	lifecycleProgFePutUref       = "fe_put_uref"
-	lifecycleProgFeQueue         = "fe_queue"
-	lifecycleProgFeRelease       = "fe_release"
-	lifecycleProgFeSync          = "fe_sync"
-	lifecycleProgFeSyncExp       = "fe_sync_exp"
-	lifecycleProgFeTtPostgp      = "fe_tt_postgp"
-	lifecycleProgFeTtPregp       = "fe_tt_pregp"
-	lifecycleProgFxBarrier       = "fx_barrier"
-	lifecycleProgFxFree          = "fx_free"
-	lifecycleProgFxSync          = "fx_sync"
-	lifecycleProgFxSyncExp       = "fx_sync_exp"
-	lifecycleProgKpBarrier       = "kp_barrier"
-	lifecycleProgKpCallRcu       = "kp_call_rcu"
-	lifecycleProgKpCallSrcu      = "kp_call_srcu"
-	lifecycleProgKpCallTt        = "kp_call_tt"
-	lifecycleProgKpCbMult        = "kp_cb_mult"
-	lifecycleProgKpCbRcu         = "kp_cb_rcu"
-	lifecycleProgKpFree          = "kp_free"
-	lifecycleProgKpGpCleanup     = "kp_gp_cleanup"
-	lifecycleProgKpGpInit        = "kp_gp_init"
-	lifecycleProgKpPut           = "kp_put"
-	lifecycleProgKpPutUref       = "kp_put_uref"
-	lifecycleProgKpQueue         = "kp_queue"
-	lifecycleProgKpRelease       = "kp_release"
-	lifecycleProgKpSync          = "kp_sync"
-	lifecycleProgKpSyncExp       = "kp_sync_exp"
-	lifecycleProgKpTtPostgp      = "kp_tt_postgp"
-	lifecycleProgKpTtPregp       = "kp_tt_pregp"
-	lifecycleProgKrpBarrier      = "krp_barrier"
-	lifecycleProgKrpFree         = "krp_free"
-	lifecycleProgKrpSync         = "krp_sync"
-	lifecycleProgKrpSyncExp      = "krp_sync_exp"
-	lifecycleVarGpStartNs        = "gp_start_ns"
-	lifecycleVarOwnName          = "own_name"
-	lifecycleVarOwnNameLen       = "own_name_len"
-	lifecycleVarPerCpuOffset     = "per_cpu_offset"
-	lifecycleVarPossibleCpus     = "possible_cpus"
-	lifecycleVarReady            = "ready"
-	lifecycleVarUnusedCounter    = "unused_counter"
-	lifecycleVarUnusedDeathEvent = "unused_death_event"
-	lifecycleVarUnusedEventKind  = "unused_event_kind"
-	lifecycleVarUnusedFreeing    = "unused_freeing"
-	lifecycleVarUnusedGpEvent    = "unused_gp_event"
-	lifecycleVarUnusedStageKind  = "unused_stage_kind"
-	lifecycleVarUnusedWaitEvent  = "unused_wait_event"
-	lifecycleVarUnusedWatchState = "unused_watch_state"
-	lifecycleVarWaitTgid         = "wait_tgid"
-	lifecycleVarWatchName        = "watch_name"
-	lifecycleVarWatchNameLen     = "watch_name_len"
+	lifecycleMapMpfCounters         = "mpf_counters"
+	lifecycleMapMpfEvents           = "mpf_events"
+	lifecycleMapMpfFreeing          = "mpf_freeing"
+	lifecycleMapMpfInflight         = "mpf_inflight"
+	lifecycleMapMpfOuterNow         = "mpf_outer_now"
+	lifecycleMapMpfOwn              = "mpf_own"
+	lifecycleMapMpfOwners           = "mpf_owners"
+	lifecycleMapMpfStacks           = "mpf_stacks"
+	lifecycleMapMpfWaits            = "mpf_waits"
+	lifecycleProgFeBarrier          = "fe_barrier"
+	lifecycleProgFeCallRcu          = "fe_call_rcu"
+	lifecycleProgFeCallSrcu         = "fe_call_srcu"
+	lifecycleProgFeCallTt           = "fe_call_tt"
+	lifecycleProgFeCbMult           = "fe_cb_mult"
+	lifecycleProgFeCbRcu            = "fe_cb_rcu"
+	lifecycleProgFeCreate           = "fe_create"
+	lifecycleProgFeFree             = "fe_free"
+	lifecycleProgFeGpCleanup        = "fe_gp_cleanup"
+	lifecycleProgFeGpInit           = "fe_gp_init"
+	lifecycleProgFeOuterArrayDelete = "fe_outer_array_delete"
+	lifecycleProgFeOuterArrayUpdate = "fe_outer_array_update"
+	lifecycleProgFeOuterHashDelete  = "fe_outer_hash_delete"
+	lifecycleProgFeOuterHashUpdate  = "fe_outer_hash_update"
+	lifecycleProgFeProgFree         = "fe_prog_free"
+	lifecycleProgFeProgLoad         = "fe_prog_load"
+	lifecycleProgFePut              = "fe_put"
+	lifecycleProgFePutUref          = "fe_put_uref"
+	lifecycleProgFeQueue            = "fe_queue"
+	lifecycleProgFeRelease          = "fe_release"
+	lifecycleProgFeSync             = "fe_sync"
+	lifecycleProgFeSyncExp          = "fe_sync_exp"
+	lifecycleProgFeTaken            = "fe_taken"
+	lifecycleProgFeTakenBefore      = "fe_taken_before"
+	lifecycleProgFeTtPostgp         = "fe_tt_postgp"
+	lifecycleProgFeTtPregp          = "fe_tt_pregp"
+	lifecycleProgFxBarrier          = "fx_barrier"
+	lifecycleProgFxFree             = "fx_free"
+	lifecycleProgFxSync             = "fx_sync"
+	lifecycleProgFxSyncExp          = "fx_sync_exp"
+	lifecycleProgKpBarrier          = "kp_barrier"
+	lifecycleProgKpCallRcu          = "kp_call_rcu"
+	lifecycleProgKpCallSrcu         = "kp_call_srcu"
+	lifecycleProgKpCallTt           = "kp_call_tt"
+	lifecycleProgKpCbMult           = "kp_cb_mult"
+	lifecycleProgKpCbRcu            = "kp_cb_rcu"
+	lifecycleProgKpFree             = "kp_free"
+	lifecycleProgKpGpCleanup        = "kp_gp_cleanup"
+	lifecycleProgKpGpInit           = "kp_gp_init"
+	lifecycleProgKpPut              = "kp_put"
+	lifecycleProgKpPutUref          = "kp_put_uref"
+	lifecycleProgKpQueue            = "kp_queue"
+	lifecycleProgKpRelease          = "kp_release"
+	lifecycleProgKpSync             = "kp_sync"
+	lifecycleProgKpSyncExp          = "kp_sync_exp"
+	lifecycleProgKpTtPostgp         = "kp_tt_postgp"
+	lifecycleProgKpTtPregp          = "kp_tt_pregp"
+	lifecycleProgKrpBarrier         = "krp_barrier"
+	lifecycleProgKrpFree            = "krp_free"
+	lifecycleProgKrpSync            = "krp_sync"
+	lifecycleProgKrpSyncExp         = "krp_sync_exp"
+	lifecycleVarFreesMapsAt         = "frees_maps_at"
+	lifecycleVarGpStartNs           = "gp_start_ns"
+	lifecycleVarOwnName             = "own_name"
+	lifecycleVarOwnNameLen          = "own_name_len"
+	lifecycleVarOwnTgid             = "own_tgid"
+	lifecycleVarPerCpuOffset        = "per_cpu_offset"
+	lifecycleVarPossibleCpus        = "possible_cpus"
+	lifecycleVarReady               = "ready"
+	lifecycleVarUnusedCounter       = "unused_counter"
+	lifecycleVarUnusedDeathEvent    = "unused_death_event"
+	lifecycleVarUnusedEventKind     = "unused_event_kind"
+	lifecycleVarUnusedFreeing       = "unused_freeing"
+	lifecycleVarUnusedGpEvent       = "unused_gp_event"
+	lifecycleVarUnusedOwnedDeath    = "unused_owned_death"
+	lifecycleVarUnusedOwnerFlag     = "unused_owner_flag"
+	lifecycleVarUnusedProgEvent     = "unused_prog_event"
+	lifecycleVarUnusedStageKind     = "unused_stage_kind"
+	lifecycleVarUnusedWaitEvent     = "unused_wait_event"
+	lifecycleVarUnusedWatchState    = "unused_watch_state"
+	lifecycleVarWaitTgid            = "wait_tgid"
+	lifecycleVarWatchName           = "watch_name"
+	lifecycleVarWatchNameLen        = "watch_name_len"
+	lifecycleVarWatchOwners         = "watch_owners"
+	lifecycleVarWatchPid            = "watch_pid"
 )
 
 // loadLifecycle returns the embedded CollectionSpec for lifecycle.
@@ -233,48 +297,57 @@ type lifecycleSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleProgramSpecs struct {
-	FeBarrier   *ebpf.ProgramSpec `ebpf:"fe_barrier"`
-	FeCallRcu   *ebpf.ProgramSpec `ebpf:"fe_call_rcu"`
-	FeCallSrcu  *ebpf.ProgramSpec `ebpf:"fe_call_srcu"`
-	FeCallTt    *ebpf.ProgramSpec `ebpf:"fe_call_tt"`
-	FeCbMult    *ebpf.ProgramSpec `ebpf:"fe_cb_mult"`
-	FeCbRcu     *ebpf.ProgramSpec `ebpf:"fe_cb_rcu"`
-	FeFree      *ebpf.ProgramSpec `ebpf:"fe_free"`
-	FeGpCleanup *ebpf.ProgramSpec `ebpf:"fe_gp_cleanup"`
-	FeGpInit    *ebpf.ProgramSpec `ebpf:"fe_gp_init"`
-	FePut       *ebpf.ProgramSpec `ebpf:"fe_put"`
-	FePutUref   *ebpf.ProgramSpec `ebpf:"fe_put_uref"`
-	FeQueue     *ebpf.ProgramSpec `ebpf:"fe_queue"`
-	FeRelease   *ebpf.ProgramSpec `ebpf:"fe_release"`
-	FeSync      *ebpf.ProgramSpec `ebpf:"fe_sync"`
-	FeSyncExp   *ebpf.ProgramSpec `ebpf:"fe_sync_exp"`
-	FeTtPostgp  *ebpf.ProgramSpec `ebpf:"fe_tt_postgp"`
-	FeTtPregp   *ebpf.ProgramSpec `ebpf:"fe_tt_pregp"`
-	FxBarrier   *ebpf.ProgramSpec `ebpf:"fx_barrier"`
-	FxFree      *ebpf.ProgramSpec `ebpf:"fx_free"`
-	FxSync      *ebpf.ProgramSpec `ebpf:"fx_sync"`
-	FxSyncExp   *ebpf.ProgramSpec `ebpf:"fx_sync_exp"`
-	KpBarrier   *ebpf.ProgramSpec `ebpf:"kp_barrier"`
-	KpCallRcu   *ebpf.ProgramSpec `ebpf:"kp_call_rcu"`
-	KpCallSrcu  *ebpf.ProgramSpec `ebpf:"kp_call_srcu"`
-	KpCallTt    *ebpf.ProgramSpec `ebpf:"kp_call_tt"`
-	KpCbMult    *ebpf.ProgramSpec `ebpf:"kp_cb_mult"`
-	KpCbRcu     *ebpf.ProgramSpec `ebpf:"kp_cb_rcu"`
-	KpFree      *ebpf.ProgramSpec `ebpf:"kp_free"`
-	KpGpCleanup *ebpf.ProgramSpec `ebpf:"kp_gp_cleanup"`
-	KpGpInit    *ebpf.ProgramSpec `ebpf:"kp_gp_init"`
-	KpPut       *ebpf.ProgramSpec `ebpf:"kp_put"`
-	KpPutUref   *ebpf.ProgramSpec `ebpf:"kp_put_uref"`
-	KpQueue     *ebpf.ProgramSpec `ebpf:"kp_queue"`
-	KpRelease   *ebpf.ProgramSpec `ebpf:"kp_release"`
-	KpSync      *ebpf.ProgramSpec `ebpf:"kp_sync"`
-	KpSyncExp   *ebpf.ProgramSpec `ebpf:"kp_sync_exp"`
-	KpTtPostgp  *ebpf.ProgramSpec `ebpf:"kp_tt_postgp"`
-	KpTtPregp   *ebpf.ProgramSpec `ebpf:"kp_tt_pregp"`
-	KrpBarrier  *ebpf.ProgramSpec `ebpf:"krp_barrier"`
-	KrpFree     *ebpf.ProgramSpec `ebpf:"krp_free"`
-	KrpSync     *ebpf.ProgramSpec `ebpf:"krp_sync"`
-	KrpSyncExp  *ebpf.ProgramSpec `ebpf:"krp_sync_exp"`
+	FeBarrier          *ebpf.ProgramSpec `ebpf:"fe_barrier"`
+	FeCallRcu          *ebpf.ProgramSpec `ebpf:"fe_call_rcu"`
+	FeCallSrcu         *ebpf.ProgramSpec `ebpf:"fe_call_srcu"`
+	FeCallTt           *ebpf.ProgramSpec `ebpf:"fe_call_tt"`
+	FeCbMult           *ebpf.ProgramSpec `ebpf:"fe_cb_mult"`
+	FeCbRcu            *ebpf.ProgramSpec `ebpf:"fe_cb_rcu"`
+	FeCreate           *ebpf.ProgramSpec `ebpf:"fe_create"`
+	FeFree             *ebpf.ProgramSpec `ebpf:"fe_free"`
+	FeGpCleanup        *ebpf.ProgramSpec `ebpf:"fe_gp_cleanup"`
+	FeGpInit           *ebpf.ProgramSpec `ebpf:"fe_gp_init"`
+	FeOuterArrayDelete *ebpf.ProgramSpec `ebpf:"fe_outer_array_delete"`
+	FeOuterArrayUpdate *ebpf.ProgramSpec `ebpf:"fe_outer_array_update"`
+	FeOuterHashDelete  *ebpf.ProgramSpec `ebpf:"fe_outer_hash_delete"`
+	FeOuterHashUpdate  *ebpf.ProgramSpec `ebpf:"fe_outer_hash_update"`
+	FeProgFree         *ebpf.ProgramSpec `ebpf:"fe_prog_free"`
+	FeProgLoad         *ebpf.ProgramSpec `ebpf:"fe_prog_load"`
+	FePut              *ebpf.ProgramSpec `ebpf:"fe_put"`
+	FePutUref          *ebpf.ProgramSpec `ebpf:"fe_put_uref"`
+	FeQueue            *ebpf.ProgramSpec `ebpf:"fe_queue"`
+	FeRelease          *ebpf.ProgramSpec `ebpf:"fe_release"`
+	FeSync             *ebpf.ProgramSpec `ebpf:"fe_sync"`
+	FeSyncExp          *ebpf.ProgramSpec `ebpf:"fe_sync_exp"`
+	FeTaken            *ebpf.ProgramSpec `ebpf:"fe_taken"`
+	FeTakenBefore      *ebpf.ProgramSpec `ebpf:"fe_taken_before"`
+	FeTtPostgp         *ebpf.ProgramSpec `ebpf:"fe_tt_postgp"`
+	FeTtPregp          *ebpf.ProgramSpec `ebpf:"fe_tt_pregp"`
+	FxBarrier          *ebpf.ProgramSpec `ebpf:"fx_barrier"`
+	FxFree             *ebpf.ProgramSpec `ebpf:"fx_free"`
+	FxSync             *ebpf.ProgramSpec `ebpf:"fx_sync"`
+	FxSyncExp          *ebpf.ProgramSpec `ebpf:"fx_sync_exp"`
+	KpBarrier          *ebpf.ProgramSpec `ebpf:"kp_barrier"`
+	KpCallRcu          *ebpf.ProgramSpec `ebpf:"kp_call_rcu"`
+	KpCallSrcu         *ebpf.ProgramSpec `ebpf:"kp_call_srcu"`
+	KpCallTt           *ebpf.ProgramSpec `ebpf:"kp_call_tt"`
+	KpCbMult           *ebpf.ProgramSpec `ebpf:"kp_cb_mult"`
+	KpCbRcu            *ebpf.ProgramSpec `ebpf:"kp_cb_rcu"`
+	KpFree             *ebpf.ProgramSpec `ebpf:"kp_free"`
+	KpGpCleanup        *ebpf.ProgramSpec `ebpf:"kp_gp_cleanup"`
+	KpGpInit           *ebpf.ProgramSpec `ebpf:"kp_gp_init"`
+	KpPut              *ebpf.ProgramSpec `ebpf:"kp_put"`
+	KpPutUref          *ebpf.ProgramSpec `ebpf:"kp_put_uref"`
+	KpQueue            *ebpf.ProgramSpec `ebpf:"kp_queue"`
+	KpRelease          *ebpf.ProgramSpec `ebpf:"kp_release"`
+	KpSync             *ebpf.ProgramSpec `ebpf:"kp_sync"`
+	KpSyncExp          *ebpf.ProgramSpec `ebpf:"kp_sync_exp"`
+	KpTtPostgp         *ebpf.ProgramSpec `ebpf:"kp_tt_postgp"`
+	KpTtPregp          *ebpf.ProgramSpec `ebpf:"kp_tt_pregp"`
+	KrpBarrier         *ebpf.ProgramSpec `ebpf:"krp_barrier"`
+	KrpFree            *ebpf.ProgramSpec `ebpf:"krp_free"`
+	KrpSync            *ebpf.ProgramSpec `ebpf:"krp_sync"`
+	KrpSyncExp         *ebpf.ProgramSpec `ebpf:"krp_sync_exp"`
 }
 
 // lifecycleMapSpecs contains maps before they are loaded into the kernel.
@@ -285,6 +358,9 @@ type lifecycleMapSpecs struct {
 	MpfEvents   *ebpf.MapSpec `ebpf:"mpf_events"`
 	MpfFreeing  *ebpf.MapSpec `ebpf:"mpf_freeing"`
 	MpfInflight *ebpf.MapSpec `ebpf:"mpf_inflight"`
+	MpfOuterNow *ebpf.MapSpec `ebpf:"mpf_outer_now"`
+	MpfOwn      *ebpf.MapSpec `ebpf:"mpf_own"`
+	MpfOwners   *ebpf.MapSpec `ebpf:"mpf_owners"`
 	MpfStacks   *ebpf.MapSpec `ebpf:"mpf_stacks"`
 	MpfWaits    *ebpf.MapSpec `ebpf:"mpf_waits"`
 }
@@ -293,9 +369,11 @@ type lifecycleMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleVariableSpecs struct {
+	FreesMapsAt      *ebpf.VariableSpec `ebpf:"frees_maps_at"`
 	GpStartNs        *ebpf.VariableSpec `ebpf:"gp_start_ns"`
 	OwnName          *ebpf.VariableSpec `ebpf:"own_name"`
 	OwnNameLen       *ebpf.VariableSpec `ebpf:"own_name_len"`
+	OwnTgid          *ebpf.VariableSpec `ebpf:"own_tgid"`
 	PerCpuOffset     *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
 	PossibleCpus     *ebpf.VariableSpec `ebpf:"possible_cpus"`
 	Ready            *ebpf.VariableSpec `ebpf:"ready"`
@@ -304,12 +382,17 @@ type lifecycleVariableSpecs struct {
 	UnusedEventKind  *ebpf.VariableSpec `ebpf:"unused_event_kind"`
 	UnusedFreeing    *ebpf.VariableSpec `ebpf:"unused_freeing"`
 	UnusedGpEvent    *ebpf.VariableSpec `ebpf:"unused_gp_event"`
+	UnusedOwnedDeath *ebpf.VariableSpec `ebpf:"unused_owned_death"`
+	UnusedOwnerFlag  *ebpf.VariableSpec `ebpf:"unused_owner_flag"`
+	UnusedProgEvent  *ebpf.VariableSpec `ebpf:"unused_prog_event"`
 	UnusedStageKind  *ebpf.VariableSpec `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent  *ebpf.VariableSpec `ebpf:"unused_wait_event"`
 	UnusedWatchState *ebpf.VariableSpec `ebpf:"unused_watch_state"`
 	WaitTgid         *ebpf.VariableSpec `ebpf:"wait_tgid"`
 	WatchName        *ebpf.VariableSpec `ebpf:"watch_name"`
 	WatchNameLen     *ebpf.VariableSpec `ebpf:"watch_name_len"`
+	WatchOwners      *ebpf.VariableSpec `ebpf:"watch_owners"`
+	WatchPid         *ebpf.VariableSpec `ebpf:"watch_pid"`
 }
 
 // lifecycleObjects contains all objects after they have been loaded into the kernel.
@@ -336,6 +419,9 @@ type lifecycleMaps struct {
 	MpfEvents   *ebpf.Map `ebpf:"mpf_events"`
 	MpfFreeing  *ebpf.Map `ebpf:"mpf_freeing"`
 	MpfInflight *ebpf.Map `ebpf:"mpf_inflight"`
+	MpfOuterNow *ebpf.Map `ebpf:"mpf_outer_now"`
+	MpfOwn      *ebpf.Map `ebpf:"mpf_own"`
+	MpfOwners   *ebpf.Map `ebpf:"mpf_owners"`
 	MpfStacks   *ebpf.Map `ebpf:"mpf_stacks"`
 	MpfWaits    *ebpf.Map `ebpf:"mpf_waits"`
 }
@@ -346,6 +432,9 @@ func (m *lifecycleMaps) Close() error {
 		m.MpfEvents,
 		m.MpfFreeing,
 		m.MpfInflight,
+		m.MpfOuterNow,
+		m.MpfOwn,
+		m.MpfOwners,
 		m.MpfStacks,
 		m.MpfWaits,
 	)
@@ -355,9 +444,11 @@ func (m *lifecycleMaps) Close() error {
 //
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecycleVariables struct {
+	FreesMapsAt      *ebpf.Variable `ebpf:"frees_maps_at"`
 	GpStartNs        *ebpf.Variable `ebpf:"gp_start_ns"`
 	OwnName          *ebpf.Variable `ebpf:"own_name"`
 	OwnNameLen       *ebpf.Variable `ebpf:"own_name_len"`
+	OwnTgid          *ebpf.Variable `ebpf:"own_tgid"`
 	PerCpuOffset     *ebpf.Variable `ebpf:"per_cpu_offset"`
 	PossibleCpus     *ebpf.Variable `ebpf:"possible_cpus"`
 	Ready            *ebpf.Variable `ebpf:"ready"`
@@ -366,60 +457,74 @@ type lifecycleVariables struct {
 	UnusedEventKind  *ebpf.Variable `ebpf:"unused_event_kind"`
 	UnusedFreeing    *ebpf.Variable `ebpf:"unused_freeing"`
 	UnusedGpEvent    *ebpf.Variable `ebpf:"unused_gp_event"`
+	UnusedOwnedDeath *ebpf.Variable `ebpf:"unused_owned_death"`
+	UnusedOwnerFlag  *ebpf.Variable `ebpf:"unused_owner_flag"`
+	UnusedProgEvent  *ebpf.Variable `ebpf:"unused_prog_event"`
 	UnusedStageKind  *ebpf.Variable `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent  *ebpf.Variable `ebpf:"unused_wait_event"`
 	UnusedWatchState *ebpf.Variable `ebpf:"unused_watch_state"`
 	WaitTgid         *ebpf.Variable `ebpf:"wait_tgid"`
 	WatchName        *ebpf.Variable `ebpf:"watch_name"`
 	WatchNameLen     *ebpf.Variable `ebpf:"watch_name_len"`
+	WatchOwners      *ebpf.Variable `ebpf:"watch_owners"`
+	WatchPid         *ebpf.Variable `ebpf:"watch_pid"`
 }
 
 // lifecyclePrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecyclePrograms struct {
-	FeBarrier   *ebpf.Program `ebpf:"fe_barrier"`
-	FeCallRcu   *ebpf.Program `ebpf:"fe_call_rcu"`
-	FeCallSrcu  *ebpf.Program `ebpf:"fe_call_srcu"`
-	FeCallTt    *ebpf.Program `ebpf:"fe_call_tt"`
-	FeCbMult    *ebpf.Program `ebpf:"fe_cb_mult"`
-	FeCbRcu     *ebpf.Program `ebpf:"fe_cb_rcu"`
-	FeFree      *ebpf.Program `ebpf:"fe_free"`
-	FeGpCleanup *ebpf.Program `ebpf:"fe_gp_cleanup"`
-	FeGpInit    *ebpf.Program `ebpf:"fe_gp_init"`
-	FePut       *ebpf.Program `ebpf:"fe_put"`
-	FePutUref   *ebpf.Program `ebpf:"fe_put_uref"`
-	FeQueue     *ebpf.Program `ebpf:"fe_queue"`
-	FeRelease   *ebpf.Program `ebpf:"fe_release"`
-	FeSync      *ebpf.Program `ebpf:"fe_sync"`
-	FeSyncExp   *ebpf.Program `ebpf:"fe_sync_exp"`
-	FeTtPostgp  *ebpf.Program `ebpf:"fe_tt_postgp"`
-	FeTtPregp   *ebpf.Program `ebpf:"fe_tt_pregp"`
-	FxBarrier   *ebpf.Program `ebpf:"fx_barrier"`
-	FxFree      *ebpf.Program `ebpf:"fx_free"`
-	FxSync      *ebpf.Program `ebpf:"fx_sync"`
-	FxSyncExp   *ebpf.Program `ebpf:"fx_sync_exp"`
-	KpBarrier   *ebpf.Program `ebpf:"kp_barrier"`
-	KpCallRcu   *ebpf.Program `ebpf:"kp_call_rcu"`
-	KpCallSrcu  *ebpf.Program `ebpf:"kp_call_srcu"`
-	KpCallTt    *ebpf.Program `ebpf:"kp_call_tt"`
-	KpCbMult    *ebpf.Program `ebpf:"kp_cb_mult"`
-	KpCbRcu     *ebpf.Program `ebpf:"kp_cb_rcu"`
-	KpFree      *ebpf.Program `ebpf:"kp_free"`
-	KpGpCleanup *ebpf.Program `ebpf:"kp_gp_cleanup"`
-	KpGpInit    *ebpf.Program `ebpf:"kp_gp_init"`
-	KpPut       *ebpf.Program `ebpf:"kp_put"`
-	KpPutUref   *ebpf.Program `ebpf:"kp_put_uref"`
-	KpQueue     *ebpf.Program `ebpf:"kp_queue"`
-	KpRelease   *ebpf.Program `ebpf:"kp_release"`
-	KpSync      *ebpf.Program `ebpf:"kp_sync"`
-	KpSyncExp   *ebpf.Program `ebpf:"kp_sync_exp"`
-	KpTtPostgp  *ebpf.Program `ebpf:"kp_tt_postgp"`
-	KpTtPregp   *ebpf.Program `ebpf:"kp_tt_pregp"`
-	KrpBarrier  *ebpf.Program `ebpf:"krp_barrier"`
-	KrpFree     *ebpf.Program `ebpf:"krp_free"`
-	KrpSync     *ebpf.Program `ebpf:"krp_sync"`
-	KrpSyncExp  *ebpf.Program `ebpf:"krp_sync_exp"`
+	FeBarrier          *ebpf.Program `ebpf:"fe_barrier"`
+	FeCallRcu          *ebpf.Program `ebpf:"fe_call_rcu"`
+	FeCallSrcu         *ebpf.Program `ebpf:"fe_call_srcu"`
+	FeCallTt           *ebpf.Program `ebpf:"fe_call_tt"`
+	FeCbMult           *ebpf.Program `ebpf:"fe_cb_mult"`
+	FeCbRcu            *ebpf.Program `ebpf:"fe_cb_rcu"`
+	FeCreate           *ebpf.Program `ebpf:"fe_create"`
+	FeFree             *ebpf.Program `ebpf:"fe_free"`
+	FeGpCleanup        *ebpf.Program `ebpf:"fe_gp_cleanup"`
+	FeGpInit           *ebpf.Program `ebpf:"fe_gp_init"`
+	FeOuterArrayDelete *ebpf.Program `ebpf:"fe_outer_array_delete"`
+	FeOuterArrayUpdate *ebpf.Program `ebpf:"fe_outer_array_update"`
+	FeOuterHashDelete  *ebpf.Program `ebpf:"fe_outer_hash_delete"`
+	FeOuterHashUpdate  *ebpf.Program `ebpf:"fe_outer_hash_update"`
+	FeProgFree         *ebpf.Program `ebpf:"fe_prog_free"`
+	FeProgLoad         *ebpf.Program `ebpf:"fe_prog_load"`
+	FePut              *ebpf.Program `ebpf:"fe_put"`
+	FePutUref          *ebpf.Program `ebpf:"fe_put_uref"`
+	FeQueue            *ebpf.Program `ebpf:"fe_queue"`
+	FeRelease          *ebpf.Program `ebpf:"fe_release"`
+	FeSync             *ebpf.Program `ebpf:"fe_sync"`
+	FeSyncExp          *ebpf.Program `ebpf:"fe_sync_exp"`
+	FeTaken            *ebpf.Program `ebpf:"fe_taken"`
+	FeTakenBefore      *ebpf.Program `ebpf:"fe_taken_before"`
+	FeTtPostgp         *ebpf.Program `ebpf:"fe_tt_postgp"`
+	FeTtPregp          *ebpf.Program `ebpf:"fe_tt_pregp"`
+	FxBarrier          *ebpf.Program `ebpf:"fx_barrier"`
+	FxFree             *ebpf.Program `ebpf:"fx_free"`
+	FxSync             *ebpf.Program `ebpf:"fx_sync"`
+	FxSyncExp          *ebpf.Program `ebpf:"fx_sync_exp"`
+	KpBarrier          *ebpf.Program `ebpf:"kp_barrier"`
+	KpCallRcu          *ebpf.Program `ebpf:"kp_call_rcu"`
+	KpCallSrcu         *ebpf.Program `ebpf:"kp_call_srcu"`
+	KpCallTt           *ebpf.Program `ebpf:"kp_call_tt"`
+	KpCbMult           *ebpf.Program `ebpf:"kp_cb_mult"`
+	KpCbRcu            *ebpf.Program `ebpf:"kp_cb_rcu"`
+	KpFree             *ebpf.Program `ebpf:"kp_free"`
+	KpGpCleanup        *ebpf.Program `ebpf:"kp_gp_cleanup"`
+	KpGpInit           *ebpf.Program `ebpf:"kp_gp_init"`
+	KpPut              *ebpf.Program `ebpf:"kp_put"`
+	KpPutUref          *ebpf.Program `ebpf:"kp_put_uref"`
+	KpQueue            *ebpf.Program `ebpf:"kp_queue"`
+	KpRelease          *ebpf.Program `ebpf:"kp_release"`
+	KpSync             *ebpf.Program `ebpf:"kp_sync"`
+	KpSyncExp          *ebpf.Program `ebpf:"kp_sync_exp"`
+	KpTtPostgp         *ebpf.Program `ebpf:"kp_tt_postgp"`
+	KpTtPregp          *ebpf.Program `ebpf:"kp_tt_pregp"`
+	KrpBarrier         *ebpf.Program `ebpf:"krp_barrier"`
+	KrpFree            *ebpf.Program `ebpf:"krp_free"`
+	KrpSync            *ebpf.Program `ebpf:"krp_sync"`
+	KrpSyncExp         *ebpf.Program `ebpf:"krp_sync_exp"`
 }
 
 func (p *lifecyclePrograms) Close() error {
@@ -430,15 +535,24 @@ func (p *lifecyclePrograms) Close() error {
 		p.FeCallTt,
 		p.FeCbMult,
 		p.FeCbRcu,
+		p.FeCreate,
 		p.FeFree,
 		p.FeGpCleanup,
 		p.FeGpInit,
+		p.FeOuterArrayDelete,
+		p.FeOuterArrayUpdate,
+		p.FeOuterHashDelete,
+		p.FeOuterHashUpdate,
+		p.FeProgFree,
+		p.FeProgLoad,
 		p.FePut,
 		p.FePutUref,
 		p.FeQueue,
 		p.FeRelease,
 		p.FeSync,
 		p.FeSyncExp,
+		p.FeTaken,
+		p.FeTakenBefore,
 		p.FeTtPostgp,
 		p.FeTtPregp,
 		p.FxBarrier,

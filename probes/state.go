@@ -16,6 +16,7 @@ type (
 	DeathEvent = lifecycleDeathEvent
 	WaitEvent  = lifecycleWaitEvent
 	GPEvent    = lifecycleGpEvent
+	ProgEvent  = lifecycleProgEvent
 )
 
 // Kinds of an event, its first four bytes.
@@ -23,6 +24,7 @@ const (
 	KindDeath = uint32(lifecycleEventKindEVENT_DEATH)
 	KindWait  = uint32(lifecycleEventKindEVENT_WAIT)
 	KindGP    = uint32(lifecycleEventKindEVENT_GP)
+	KindProg  = uint32(lifecycleEventKindEVENT_PROG)
 )
 
 // Kinds of a stage of a death.
@@ -73,6 +75,8 @@ var (
 		lifecycleCounterCOUNTER_UNMATCHED_WAIT:     "unmatched_wait",
 		lifecycleCounterCOUNTER_UNMATCHED_CALLBACK: "unmatched_callback",
 		lifecycleCounterCOUNTER_GP_RINGBUF_FULL:    "gp_ringbuf_full",
+		lifecycleCounterCOUNTER_OWNERS_FULL:        "owners_full",
+		lifecycleCounterCOUNTER_PROG_RINGBUF_FULL:  "prog_ringbuf_full",
 		lifecycleCounterCOUNTER_STACK_COLLISION:    "stack_collision",
 		lifecycleCounterCOUNTER_STACK_ERROR:        "stack_error",
 	}
@@ -132,8 +136,8 @@ func (p *Probes) recursionMisses() (uint64, error) {
 }
 
 // InFlight returns the deaths that are under way, each once.
-func (p *Probes) InFlight() ([]DeathEvent, error) {
-	return inFlight(func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
+func (p *Probes) InFlight() ([]OwnedDeath, error) {
+	return inFlight(p.owner, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
 		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() })
 }
 
@@ -151,11 +155,11 @@ const tablePasses = 20
 // gone begins again at the first one, so that others come twice, and is aborted
 // when it has had more than there is room for. What any pass has seen counts:
 // a death that has ended since is known by its event.
-func inFlight(lives, freeing func() tableIterator) ([]DeathEvent, error) {
-	var out []DeathEvent
+func inFlight(owner func(address uint64) Owner, lives, freeing func() tableIterator) ([]OwnedDeath, error) {
+	var out []OwnedDeath
 	seen := map[DeathKey]bool{}
-	add := func(life *DeathEvent) {
-		if key := life.Key(); !seen[key] {
+	add := func(life *OwnedDeath) {
+		if key := life.Death.Key(); !seen[key] {
 			seen[key] = true
 			out = append(out, *life)
 		}
@@ -177,7 +181,7 @@ func inFlight(lives, freeing func() tableIterator) ([]DeathEvent, error) {
 	if err := read(lives, func(it tableIterator) bool {
 		ok := it.Next(&key, &life)
 		if ok && life.Confirmed != 0 {
-			add(&life)
+			add(&OwnedDeath{Death: life, Owner: owner(key)})
 		}
 		return ok
 	}); err != nil {
@@ -189,7 +193,7 @@ func inFlight(lives, freeing func() tableIterator) ([]DeathEvent, error) {
 	var worker lifecycleFreeing
 	if err := read(freeing, func(it tableIterator) bool {
 		ok := it.Next(&tid, &worker)
-		if ok && worker.Life.Kind == KindDeath {
+		if ok && worker.Life.Death.Kind == KindDeath {
 			add(&worker.Life)
 		}
 		return ok

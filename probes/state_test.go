@@ -26,7 +26,7 @@ func (l *listed) Next(key, value any) bool {
 	case *DeathEvent:
 		*v, *key.(*uint64) = life, l.puts[0]
 	case *lifecycleFreeing:
-		v.Life, *key.(*uint32) = life, uint32(l.puts[0])
+		v.Life.Death, *key.(*uint32) = life, uint32(l.puts[0])
 	}
 	l.puts = l.puts[1:]
 	return true
@@ -61,7 +61,7 @@ func TestInFlightWhileDeathsEnd(t *testing.T) {
 		{"broken", passes(&listed{err: broken}), passes(&listed{}), nil, broken},
 		{"broken workers", passes(&listed{}), passes(&listed{err: broken}), nil, broken},
 	} {
-		got, err := inFlight(tt.lives, tt.freeing)
+		got, err := inFlight(func(uint64) Owner { return Owner{} }, tt.lives, tt.freeing)
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -70,8 +70,8 @@ func TestInFlightWhileDeathsEnd(t *testing.T) {
 			continue
 		}
 		for i := range got {
-			if got[i].PutNs != tt.want[i] {
-				t.Errorf("%s: death %d was put at %d, want %d", tt.name, i, got[i].PutNs, tt.want[i])
+			if got[i].Death.PutNs != tt.want[i] {
+				t.Errorf("%s: death %d was put at %d, want %d", tt.name, i, got[i].Death.PutNs, tt.want[i])
 			}
 		}
 	}

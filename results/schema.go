@@ -106,6 +106,11 @@ type Strategy struct {
 	Paths map[string]uint64 `json:"paths,omitempty"`
 }
 
+// AsRequested says whether nothing was observed that wasn't asked for.
+func (s *Strategy) AsRequested() bool {
+	return s.Observed == "" || s.Observed == s.Requested || s.Requested == StrategyAny
+}
+
 // How a workload begins its operations: each when the one before has ended, or
 // at a rate.
 const (
@@ -195,7 +200,15 @@ type Trial struct {
 	// what it found to be so.
 	Failures []string `json:"failures,omitempty"`
 	Findings []string `json:"findings,omitempty"`
-	Partial  bool     `json:"partial,omitempty"`
+	// Owners are whose the maps were that died, in a recording: those with the most
+	// deaths, and last what all others add up to.
+	Owners []OwnerSum `json:"owners,omitempty"`
+	// PutsUnseen are the deaths that begin where they were enqueued, since two puts
+	// raced.
+	PutsUnseen uint64 `json:"puts_unseen,omitempty"`
+	// Command is how the program ended that was recorded.
+	Command *Command `json:"command,omitempty"`
+	Partial bool     `json:"partial,omitempty"`
 	// Reboots are the boots before the trial's own, each of which ended in a
 	// panic that was taken for the emulator's.
 	Reboots int `json:"reboots,omitempty"`
@@ -341,6 +354,63 @@ type Death struct {
 	CPUFree         int    `json:"cpu_free"`
 	Comm            string `json:"comm,omitempty"`
 	Stack           string `json:"stack,omitempty"` // key of Run.Stacks; empty: none
+
+	// Owner is whose the map was, in a recording; nil: a workload's.
+	Owner *Owner `json:"owner,omitempty"`
+	// PutUnseen says that the last two references were dropped at once, so that
+	// PutNS is when the map was enqueued.
+	PutUnseen bool `json:"put_unseen,omitempty"`
+}
+
+// OwnerSum is what the deaths of maps add up to that are alike in whose they were and
+// in the path that they took.
+type OwnerSum struct {
+	Outer     string   `json:"outer,omitempty"` // its type
+	OuterID   uint32   `json:"outer_id,omitempty"`
+	OuterName string   `json:"outer_name,omitempty"`
+	Creator   string   `json:"creator,omitempty"`
+	Comm      string   `json:"comm,omitempty"` // of who dropped the last reference
+	Cgroup    string   `json:"cgroup,omitempty"`
+	Container string   `json:"container,omitempty"`
+	Path      string   `json:"path,omitempty"`
+	PinnedBy  []string `json:"pinned_by,omitempty"`
+	// Others says that this is the sum of all owners that have no entry.
+	Others bool   `json:"others,omitempty"`
+	Deaths uint64 `json:"deaths"`
+	Bytes  uint64 `json:"bytes"` // of their maps
+	Limbo  Stats  `json:"limbo"`
+}
+
+// Command is how a program ended that was recorded.
+type Command struct {
+	Args     []string `json:"args"`
+	ExitCode int      `json:"exit_code"` // 128+n where a signal ended it
+	Signal   string   `json:"signal,omitempty"`
+	// Stopped says that it was ended since the recording was over.
+	Stopped bool `json:"stopped,omitempty"`
+}
+
+// Owner is whose a map was. What is not known is empty or 0.
+type Owner struct {
+	// OuterID and OuterName are of the outer map that it was last taken out of.
+	OuterID   uint32 `json:"outer_id,omitempty"`
+	OuterName string `json:"outer_name,omitempty"`
+	// Deferred says whether the outer map was in use then, so that the free waits for
+	// a grace period (need_defer, kernel 20c20bd11a13); nil: the kernel doesn't say.
+	Deferred *bool `json:"need_defer,omitempty"`
+	// Creator, CreatorPID and CreatedNS are of a map that was created while the
+	// recording watched.
+	Creator    string `json:"creator,omitempty"`
+	CreatorPID uint32 `json:"creator_pid,omitempty"`
+	CreatedNS  int64  `json:"created_ns,omitempty"`
+	PutPID     uint32 `json:"put_pid,omitempty"` // of who dropped the last reference
+	// Cgroup is the creator's, or else that of who dropped it: the path below the
+	// root of cgroups. Container is the container's id in it.
+	Cgroup    string `json:"cgroup,omitempty"`
+	Container string `json:"container,omitempty"`
+	// PinnedBy are the sleepable programs for which the free waits for a tasks-trace
+	// grace period (af66bfd3c853): "NAME of COMM".
+	PinnedBy []string `json:"pinned_by,omitempty"`
 }
 
 // Find returns the scenario with that ID, or nil.

@@ -15,6 +15,8 @@ const (
 	StrategyTasksTrace = "tasks-trace"
 	StrategySync       = "sync"
 	StrategyNone       = "none"
+	// StrategyAny is what a recording asks for: whatever the kernel does.
+	StrategyAny = "any"
 )
 
 // KnownStrategy is all that is known of a strategy, apart from a run: how the
@@ -39,6 +41,7 @@ var strategies = []KnownStrategy{
 	{Name: StrategyTasksTrace, Rank: 20, Class: "c1", Sentence: "when a sleepable program uses its outer map"},
 	{Name: StrategySync, Rank: 10, Class: "c3", Sentence: "when its own free waits for a grace period (devmap)"},
 	{Name: StrategyNone, Sentence: "when nothing of interest is freed"},
+	{Name: StrategyAny, Sentence: "when a program lets it go"},
 }
 
 // Strategies returns the table, in order.

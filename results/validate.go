@@ -141,6 +141,15 @@ func (t *Trial) check() error {
 			return &FieldError{fmt.Sprintf("timeline[%d].at_ns", i), fmt.Sprintf("%d is before the point before it, %d", p.AtNS, t.Timeline[i-1].AtNS)}
 		}
 	}
+	for i := range t.Owners {
+		o, path := &t.Owners[i], fmt.Sprintf("owners[%d]", i)
+		if err := o.Limbo.check(); err != nil {
+			return within(path+".limbo", err)
+		}
+		if o.Limbo.N != o.Deaths {
+			return &FieldError{path + ".deaths", fmt.Sprintf("%d, and their limbo has %d values", o.Deaths, o.Limbo.N)}
+		}
+	}
 	if p := t.Pending; p != nil && p.MinNS > p.MaxNS {
 		return &FieldError{"pending.min_ns", fmt.Sprintf("%d is above the maximum, %d", p.MinNS, p.MaxNS)}
 	}
@@ -247,6 +256,9 @@ func (d *Death) check() error {
 		if f.v < 0 || f.v > maxInteger {
 			return &FieldError{f.name, outOfBounds(f.v)}
 		}
+	}
+	if o := d.Owner; o != nil && (o.CreatedNS < 0 || o.CreatedNS > maxInteger) {
+		return &FieldError{"owner.created_ns", outOfBounds(o.CreatedNS)}
 	}
 	if d.MemBytes > maxInteger {
 		return &FieldError{"mem_bytes", outOfBounds(d.MemBytes)}

@@ -183,7 +183,7 @@ func TestNoImpossibleDeathIsBelieved(t *testing.T) {
 			}
 		}
 	})
-	if numbers != 16 {
+	if numbers != 20 {
 		t.Errorf("%d numbers were tried", numbers)
 	}
 	backwards := Death{PutNS: 5, FreeNS: 4, FreedNS: 6}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -51,6 +52,9 @@ type Work struct {
 	// OnProgress is called from one goroutine; nil: nobody listens. A guest's
 	// words have been made fit to be shown.
 	OnProgress func(task.Progress)
+	// Output takes what programs print that the task runs; nil: nobody does. From a
+	// guest it has been made fit to be shown.
+	Output io.Writer
 	// Stop, when closed, asks the task to end early with what it has.
 	Stop <-chan struct{}
 }
@@ -113,7 +117,7 @@ func (l Local) Do(ctx context.Context, _ int, w Work) (Done, error) {
 	if err != nil {
 		return Done{}, fmt.Errorf("do task: %w", err)
 	}
-	env := &task.Env{Dir: w.Dir, OnProgress: w.progress}
+	env := &task.Env{Dir: w.Dir, OnProgress: w.progress, Programs: w.Output}
 	reply, err := l.Handlers.Do(ctx, w.Task, env, request)
 	return Done{Reply: reply}, err
 }
@@ -228,6 +232,10 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 		case guest.EventReplyMore:
 			if len(done.Reply) <= maxReply {
 				done.Reply = append(done.Reply, payload...)
+			}
+		case guest.EventOutput:
+			if w.Output != nil {
+				_, _ = io.WriteString(w.Output, safetext.Lines(string(payload))) // to a terminal that is gone
 			}
 		case guest.EventProgress:
 			if p, ok := decodeProgress(payload); ok && passed.take(time.Now()) {

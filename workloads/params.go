@@ -10,11 +10,23 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Params returns the value of every flag of a workload, by name. After Check it has
+// Annotations of flags: results have the value of an OnlyGiven one where it was given,
+// and never that of an Untold one.
+const (
+	OnlyGiven = "only-given"
+	Untold    = "untold"
+)
+
+// Params returns the value of every flag of a workload that results have, by name. After Check it has
 // the effective values: Check fills in the flags that were not given.
 func Params(fs *pflag.FlagSet) map[string]string {
 	m := map[string]string{}
-	fs.VisitAll(func(f *pflag.Flag) { m[f.Name] = f.Value.String() })
+	fs.VisitAll(func(f *pflag.Flag) {
+		_, onlyGiven := f.Annotations[OnlyGiven]
+		if _, untold := f.Annotations[Untold]; !untold && (f.Changed || !onlyGiven) {
+			m[f.Name] = f.Value.String()
+		}
+	})
 	return m
 }
 

@@ -12,6 +12,8 @@ import (
 type Description struct {
 	Name, Summary string
 	New           func() Workload
+	// Hidden says that it has a command of its own, and is no choice of --workload.
+	Hidden bool
 }
 
 var registry []Description
@@ -23,8 +25,10 @@ func Register(d Description) {
 	slices.SortFunc(registry, func(a, b Description) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// All lists the workloads by name.
-func All() []Description { return slices.Clone(registry) }
+// All lists the workloads by name, without the hidden ones.
+func All() []Description {
+	return slices.DeleteFunc(slices.Clone(registry), func(d Description) bool { return d.Hidden })
+}
 
 // UnknownError is returned for a name that isn't registered.
 type UnknownError struct {
@@ -43,7 +47,9 @@ func Find(name string) (Description, error) {
 		if d.Name == name {
 			return d, nil
 		}
-		names = append(names, d.Name)
+		if !d.Hidden {
+			names = append(names, d.Name)
+		}
 	}
 	return Description{}, &UnknownError{"workload", name, names}
 }

@@ -33,6 +33,8 @@ type Result struct {
 	Findings []string
 	// Warnings say what its figures can't be trusted for.
 	Warnings []string
+	// Command is how the program ended that was run; nil: there was none.
+	Command *CommandEnd
 }
 
 // Metric holds the single values of a figure, in the order measured.

@@ -41,8 +41,14 @@ type victim struct {
 
 func startVictim(t *testing.T, bin string, args ...string) *victim {
 	t.Helper()
+	return startCommand(t, bin, "run", args...)
+}
+
+// startCommand starts another command than run likewise.
+func startCommand(t *testing.T, bin, command string, args ...string) *victim {
+	t.Helper()
 	v := &victim{parent: t.TempDir(), lines: make(chan string, 1000), done: make(chan struct{})}
-	v.cmd = exec.CommandContext(t.Context(), bin, append([]string{"run", "--kernel", "6.12", "-o", v.dir()}, args...)...)
+	v.cmd = exec.CommandContext(t.Context(), bin, append([]string{command, "--kernel", "6.12", "-o", v.dir()}, args...)...)
 	stderr, err := v.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@
 // Usage:
 //
 //	mapprof run [--workload NAME] [--strategy LIST] [--kernel KERNEL]... [-o DIR]
+//	mapprof record [--kernel KERNEL]... [FLAGS] [-- COMMAND ARGS...]
 //	mapprof doctor [--kernel KERNEL]...
 //	mapprof kernels list
 //	mapprof kernels fetch SERIES...
@@ -23,7 +24,7 @@
 // root) or a kernel image booted under QEMU (--target vm, as anybody).
 // "mapprof COMMAND --help" lists a command's flags.
 //
-// Run, doctor and kernels need Linux on x86-64. The other commands read runs, and
+// Run, record, doctor and kernels need Linux on x86-64. The other commands read runs, and
 // do so on macOS and Windows too.
 //
 // # Measuring
@@ -37,6 +38,13 @@
 //
 // The first Ctrl-C ends a run early, and keeps its results marked as partial. The
 // second ends it at once.
+//
+// Record watches the maps of other programs: a command in a VM or here, or all of
+// this machine. It tells which outer map each was taken out of, who created it, and
+// which sleepable program keeps it in memory. It leaves a run directory too.
+//
+//	mapprof record --kernel 6.12 --kernel 7.2 -- ./agent
+//	mapprof record --target local --duration 1m
 //
 // Doctor tells which probes attach on a kernel, which phases can be told apart
 // there, and what is missing.

@@ -275,10 +275,10 @@ func TestDocsCommandsAreAccepted(t *testing.T) {
 	}
 }
 
-// tracesThisMachine: run and doctor without a kernel attach to the one that
+// tracesThisMachine: run, record and doctor without a kernel attach to the one that
 // runs here, which a unit test must not.
 func tracesThisMachine(cmd *cobra.Command, args []string) bool {
-	return (cmd.Name() == "run" || cmd.Name() == "doctor") && !slices.Contains(args, "--kernel")
+	return (cmd.Name() == "run" || cmd.Name() == "record" || cmd.Name() == "doctor") && !slices.Contains(args, "--kernel")
 }
 
 // madeUpArguments makes the runs and kernel images that a command reads.
@@ -295,6 +295,10 @@ func madeUpArguments(t *testing.T, args []string) {
 		switch {
 		case slices.Contains(runs, a):
 			saveRun(t, a, 1, nil)
+		case args[0] == "record" && strings.HasPrefix(a, "./"): // a program
+			if err := os.WriteFile(a, []byte("#!/bin/true\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
 		case strings.HasSuffix(a, "bzImage"):
 			if err := os.MkdirAll(filepath.Dir(a), 0o755); err != nil {
 				t.Fatal(err)

@@ -28,7 +28,7 @@ import (
 // recordingCmds are the commands that need Linux: they trace a kernel, or boot
 // one.
 func recordingCmds() []*cobra.Command {
-	return []*cobra.Command{newRunCmd(), newDoctorCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
+	return []*cobra.Command{newRunCmd(), newRecordCmd(), newDoctorCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
 }
 
 func guestInit() { guest.Init() }

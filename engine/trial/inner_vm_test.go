@@ -85,7 +85,7 @@ func churnInner(ctx context.Context, _ *task.Env, jobs []innerJob) (out innerRep
 		return out, err
 	}
 	var kept keptDeaths
-	c, err := collect.Start(p, &kept)
+	c, err := collect.Start(p, &kept, nil)
 	if err != nil {
 		return out, err
 	}

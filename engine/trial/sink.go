@@ -178,7 +178,13 @@ type follower struct {
 	collector *collect.Collector
 	waited    time.Duration
 	committed time.Duration // the last one asked for, since the begin
+	live      bool          // deaths are to be read soon, however few
+	read      time.Duration // the last time that they were, since the begin
 }
+
+// readEvery is how often a recording reads the deaths that there are: what user space
+// knows of their owners is gone soon.
+const readEvery = time.Second
 
 const (
 	// A ring buffer that is as full as tooFull is let run down to emptyEnough.
@@ -208,6 +214,10 @@ const commitEvery = 5 * time.Second
 
 // at is called after each operation, with the time since the begin.
 func (f *follower) at(t time.Duration) {
+	if f != nil && f.live && t-f.read >= readEvery {
+		f.read = t
+		f.collector.Ask()
+	}
 	if f == nil || f.sink.file.uplink == nil || t-f.committed < max(commitEvery, t/20) {
 		return
 	}

@@ -22,6 +22,7 @@ type sums struct {
 	trial    int
 	outer    string
 	tally    *analyze.Tally
+	owners   *analyze.OwnerTally
 	waits    *analyze.Distribution
 	limbo    analyze.LimboMeter
 	profile  *profile.Builder
@@ -35,7 +36,7 @@ type sums struct {
 
 func newSums(j *Job, params map[string]string) *sums {
 	s := &sums{
-		scenario: j.Scenario, trial: j.Trial, tally: analyze.NewTally(), profile: profile.NewBuilder(),
+		scenario: j.Scenario, trial: j.Trial, tally: analyze.NewTally(), owners: analyze.NewOwnerTally(), profile: profile.NewBuilder(),
 		waits: analyze.NewDistribution(), op: analyze.NewDistribution(),
 	}
 	if j.Strategy != results.StrategyImmediate {
@@ -49,13 +50,24 @@ const unconfirmedNS = 100e6
 
 // death counts one, and completes what the kernel doesn't know of it.
 func (s *sums) death(d *results.Death) error {
-	d.Scenario, d.Trial, d.Outer = s.scenario, s.trial, s.outer
+	d.Scenario, d.Trial = s.scenario, s.trial
+	if d.Owner != nil {
+		if err := s.owners.Add(d); err != nil {
+			return err
+		}
+		return s.count(d)
+	}
+	d.Outer = s.outer
 	if d.MapName != s.name {
 		// The suffix keeps instances apart and says nothing.
 		s.name = d.MapName
 		s.short = strings.TrimSuffix(strings.TrimRight(d.MapName, "0123456789abcdef"), "_")
 	}
 	d.MapName = s.short
+	return s.count(d)
+}
+
+func (s *sums) count(d *results.Death) error {
 	if err := s.tally.Add(d); err != nil {
 		return err
 	}

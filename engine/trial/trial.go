@@ -114,7 +114,7 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	switch {
 	case j.NoProbes:
 		err = m.unwatched(ctx, instance)
-	case instance.WatchPrefix() == "":
+	case instance.WatchPrefix() == "" && !isForeign(instance):
 		m.Outcome = &collect.Outcome{Loss: map[string]uint64{}}
 		err = m.run(ctx, instance, nil)
 	default:
@@ -146,13 +146,19 @@ func (m *Measurement) onceASecond(stage string) func(done, total uint64) {
 // watch runs the workload while the deaths of its maps are watched.
 func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, deaths *deathsFile) (err error) {
 	m.stage(StageAttach, 0, 0)
-	p, attachments, err := probes.Attach(probes.Config{
+	cfg := probes.Config{
 		WatchPrefix: instance.WatchPrefix(),
 		WaitTGID:    uint32(os.Getpid()),
 		RingBytes:   m.Job.RingBytes,
 		InFlight:    m.Job.InFlight,
 		Mechanisms:  m.Job.Mechanisms,
-	})
+	}
+	f, err := m.others(instance, &cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	p, attachments, err := probes.Attach(cfg)
 	m.Probes = attachments
 	if err != nil {
 		return err
@@ -163,7 +169,10 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
 	s := newSink(m, deaths)
-	c, err := collect.Start(p, s)
+	if err := f.exclude(p); err != nil {
+		return err
+	}
+	c, err := collect.Start(p, s, f.owners)
 	if err != nil {
 		return err
 	}
@@ -171,7 +180,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	if err := p.Start(); err != nil {
 		return err
 	}
-	if err := m.run(ctx, instance, &follower{sink: s, collector: c}); err != nil {
+	if err := m.run(ctx, instance, &follower{sink: s, collector: c, live: f.owners != nil}); err != nil {
 		return err
 	}
 	if err := p.Stop(); err != nil {
@@ -186,6 +195,9 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		return err
 	}
 	m.Outcome, err = c.Finish()
+	if err == nil && f.owners != nil {
+		m.Result.LastPuts = m.Outcome.Puts // nobody else knows
+	}
 	m.Deaths, m.Waits = s.deaths, s.waits
 	return err
 }

@@ -191,6 +191,10 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 		Paths: o.Paths, Loss: o.Loss, Warnings: m.Warnings, Partial: m.Result.Interrupted,
 	}
 	tr.OuterBytes = m.Result.OuterBytes
+	tr.Owners, tr.PutsUnseen = m.sums.owners.Sums(), o.PutsUnseen
+	if c := m.Result.Command; c != nil {
+		tr.Command = &results.Command{Args: c.Args, ExitCode: c.ExitCode, Signal: c.Signal, Stopped: c.Stopped}
+	}
 	if m.Result.AskedRate > 0 {
 		tr.Rate = &results.Rate{AskedPerSecond: m.Result.AskedRate, AchievedPerSecond: m.Result.AchievedRate}
 		if !tr.Rate.Kept() {

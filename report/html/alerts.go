@@ -39,7 +39,7 @@ func statusesOf(entries []*model.Entry) []Status {
 				unbalanced++
 			}
 		}
-		if e.Scenario.Strategy.Observed != "" && e.Scenario.Strategy.Observed != e.Scenario.Strategy.Requested {
+		if !e.Scenario.Strategy.AsRequested() {
 			mismatched++
 		}
 	}

@@ -119,7 +119,7 @@ func sentence(list []*model.Entry, kernel string) (out []span, blame string) {
 		if s, ok := results.StrategyNamed(e.Scenario.Strategy.Requested); ok {
 			words = s.Sentence
 		}
-		if o := e.Scenario.Strategy.Observed; o != e.Scenario.Strategy.Requested && o != "" {
+		if o := e.Scenario.Strategy.Observed; o != "" && !e.Scenario.Strategy.AsRequested() {
 			words += " (the kernel took the way of " + safetext.Name(o) + ")"
 		}
 		out = append(out, span{Text: " " + words})
@@ -150,7 +150,7 @@ func headlineRowOf(e *model.Entry) headlineRow {
 	}
 	if r.Observed == "" {
 		r.Observed = model.None
-	} else if e.Scenario.Strategy.Observed != e.Scenario.Strategy.Requested {
+	} else if !e.Scenario.Strategy.AsRequested() {
 		r.Mismatch = "not what was requested"
 	}
 	return r

@@ -17,6 +17,9 @@ func strategyText(s *results.Scenario) string {
 	if observed == "" {
 		observed = model.None
 	}
+	if s.Strategy.Requested == results.StrategyAny {
+		return "observed: " + observed
+	}
 	return safetext.Name(s.Strategy.Requested) + " → " + observed
 }
 
@@ -50,6 +53,9 @@ func limboHeadline(g *model.Group) string {
 		if o := safetext.Name(s.Strategy.Observed); o != "" && o != name {
 			name += " (observed: " + o + ")"
 		}
+		if s.Strategy.Requested == results.StrategyAny {
+			name = ""
+		}
 		list = append(list, entry{name, limbo.P50NS, limbo.N})
 	}
 	if len(list) == 0 {
@@ -65,7 +71,10 @@ func limboHeadline(g *model.Group) string {
 		case i == 0:
 			t += model.NBSP + "(p50)"
 		}
-		times = append(times, t+" with "+e.name)
+		if e.name != "" {
+			t += " with " + e.name
+		}
+		times = append(times, t)
 	}
 	text := g.Kernel() + ": a freed map stays in memory " + strings.Join(times, ", ")
 	last := list[len(list)-1]

@@ -133,6 +133,9 @@ func (p *printer) group(g *model.Group) {
 	if t := besideDeathGrid(g, p.o); t != nil {
 		p.grid(t)
 	}
+	for _, s := range g.Scenarios {
+		p.owners(s)
+	}
 }
 
 // note prints a named line under the tables.
@@ -153,6 +156,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 		}
 	}
 	p.rates(run)
+	p.commands(run)
 	p.outerMaps(run)
 	p.findings(run)
 	p.measurements(run)
@@ -185,6 +189,22 @@ func (p *printer) rates(run *results.Run) {
 	for _, s := range run.Scenarios {
 		if text := model.RateText(&s); text != "" {
 			p.note("rate", safetext.Name(s.ID)+": "+text)
+		}
+	}
+}
+
+// commands prints how the programs ended that were recorded, where not well, and how
+// many puts raced.
+func (p *printer) commands(run *results.Run) {
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			if text := model.CommandText(t.Command); text != "" {
+				p.note("command", fmt.Sprintf("%s trial %d: %s", safetext.Name(s.ID), t.Index, text))
+			}
+			if t.PutsUnseen > 0 {
+				p.note("raced", fmt.Sprintf("%s trial %d: %s whose last two references were dropped at once: limbo begins at its enqueue",
+					safetext.Name(s.ID), t.Index, model.Plural(t.PutsUnseen, "death")))
+			}
 		}
 	}
 }

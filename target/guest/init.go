@@ -138,10 +138,18 @@ func (g *initProcess) mount() {
 		{"/sys/fs/cgroup", "cgroup2", ""},
 	} {
 		_ = os.MkdirAll(m.dir, 0o755)
+		if m.dir == "/tmp" && !isEmpty(m.dir) {
+			continue // files of the job are there, which a mount would hide
+		}
 		if err := unix.Mount(m.fs, m.dir, m.fs, 0, m.opts); err != nil && !errors.Is(err, unix.EBUSY) {
 			g.warnings = append(g.warnings, fmt.Sprintf("mount %s on %s: %v", m.fs, m.dir, err))
 		}
 	}
+}
+
+func isEmpty(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
 }
 
 func (g *initProcess) limits() {

@@ -26,6 +26,7 @@ const (
 	EventReply     = "reply"      // begins a task's reply
 	EventReplyMore = "reply-more" // goes on with it
 	EventProgress  = "progress"
+	EventOutput    = "output" // of programs that the task runs
 
 	// replyPart is the part of a reply that one event takes.
 	replyPart = 32 << 10
@@ -43,7 +44,7 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 		return err
 	}
 	defer ch.Close()
-	env := &task.Env{Dir: filepath.Join(os.TempDir(), "run"), PowersOffAfter: true, Uplink: ch, OnProgress: func(p task.Progress) {
+	env := &task.Env{Dir: filepath.Join(os.TempDir(), "run"), PowersOffAfter: true, Uplink: ch, Programs: &output{channel: ch}, OnProgress: func(p task.Progress) {
 		// Progress that can't be sent is no reason to stop; the results
 		// that can't be sent are.
 		if b, err := json.Marshal(p); err == nil {
@@ -66,4 +67,24 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 		kind = EventReplyMore
 	}
 	return ch.Done()
+}
+
+// maxOutput is how much of what a program prints goes to the host.
+const maxOutput = 16 << 20
+
+// output sends what programs print. One goroutine.
+type output struct {
+	channel *Channel
+	sent    int
+}
+
+// Write implements io.Writer. What can't be sent is no reason for the program to fail.
+func (o *output) Write(p []byte) (int, error) {
+	for part := range slices.Chunk(p, replyPart) {
+		if o.sent += len(part); o.sent > maxOutput {
+			break
+		}
+		_ = o.channel.Send(EventOutput, part)
+	}
+	return len(p), nil
 }

@@ -32,6 +32,8 @@ type Env struct {
 	// Uplink takes results away while the task runs; nil: they wait in Dir for its
 	// end.
 	Uplink Uplink
+	// Programs takes what programs print that the task runs; nil: nobody does.
+	Programs io.Writer
 
 	kept []any
 }
@@ -45,6 +47,14 @@ type Uplink interface {
 	// Commit sends the files of dir, in place of those that were sent before. With
 	// the parts up to now they are the task's result, should it get no further.
 	Commit(dir string) error
+}
+
+// Output is where the programs' output goes.
+func (e *Env) Output() io.Writer {
+	if e.Programs == nil {
+		return io.Discard
+	}
+	return e.Programs
 }
 
 // KeepAlive keeps something, attached probes say, until the task's results have

@@ -7,5 +7,6 @@ package all
 import (
 	_ "github.com/mapprof/mapprof/workloads/bigarray"
 	_ "github.com/mapprof/mapprof/workloads/churn"
+	_ "github.com/mapprof/mapprof/workloads/command"
 	_ "github.com/mapprof/mapprof/workloads/lookup"
 )

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mapprof/mapprof/internal/vmtest"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// builtAgent is the program of testdata/agent.
+func builtAgent(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "agent")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin, "./testdata/agent")
+	cmd.Dir, cmd.Env = packageDir, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// recorded runs mapprof record with an agent and returns the run's first trial, which
+// balances and lost nothing.
+func recorded(t *testing.T, flags []string, command ...string) (*results.Run, *results.Trial) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	args := slices.Concat([]string{"record", "--offline", "-o", dir}, flags, []string{"--"}, command)
+	mapprofOK(t, exitOK, args...)
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range d.Run.Scenarios {
+		for i := range s.Trials {
+			tr := &s.Trials[i]
+			if err := tr.Balance(); err != nil || tr.Lost != 0 || tr.Puts != tr.Freed {
+				t.Errorf("%s: %v, %d puts, %d freed, %d lost: %s", s.ID, err, tr.Puts, tr.Freed, tr.Lost, results.LossText(tr.Loss))
+			}
+		}
+	}
+	return d.Run, &d.Run.Scenarios[0].Trials[0]
+}
+
+// sumOf adds up the deaths of owners that fit.
+func sumOf(owners []results.OwnerSum, fits func(*results.OwnerSum) bool) (n uint64) {
+	for i := range owners {
+		if fits(&owners[i]) {
+			n += owners[i].Deaths
+		}
+	}
+	return n
+}
+
+// TestVMRecordOnEveryKernel: of a program that isn't mapprof's every death is told: in
+// which of its three containers it was, out of which outer map the map came, and which
+// sleepable program keeps the maps of one of them in memory, where kernels do that.
+func TestVMRecordOnEveryKernel(t *testing.T) {
+	agent := builtAgent(t)
+	for _, kernel := range vmtest.Kernels() {
+		t.Run(kernel, func(t *testing.T) { recordContainers(t, agent, kernel) })
+	}
+}
+
+func recordContainers(t *testing.T, agent, kernel string) {
+	const each = 8
+	run, tr := recorded(t, []string{"--kernel", kernel}, agent, "-containers", "3", "-count", "8")
+	pins := !workloads.Target{Release: run.Target.Kernel.Release}.Before(6, 8) // af66bfd3c853
+	for i, container := range []string{"a00000000000", "b00000000000", "c00000000000"} {
+		outer := "outer" + string(rune('0'+i))
+		if n, want := sumOf(tr.Owners, func(o *results.OwnerSum) bool {
+			// Those that the outer map had at its own end are freed with it: at once,
+			// where the kernel knows that nobody uses them.
+			return o.OuterName == outer && (o.Path != results.StrategyImmediate || !pins) && o.Container == container
+		}), uint64(each*(i+1)); n != want && (pins || n != want+1) {
+			t.Errorf("%s: %d deaths in container %s, want %d: %+v", outer, n, container, want, tr.Owners)
+		}
+		if n := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.OuterName == outer && o.Container != container }); n > 0 {
+			t.Errorf("%s: %d deaths in another container than %s", outer, n, container)
+		}
+		if n := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.OuterName == outer && o.Creator != "agent" }); n > 0 {
+			t.Errorf("%s: %d deaths of another creator: %+v", outer, n, tr.Owners)
+		}
+	}
+	pinned := sumOf(tr.Owners, func(o *results.OwnerSum) bool {
+		return o.OuterName == "outer2" && slices.Equal(o.PinnedBy, []string{"sleeper of agent"})
+	})
+	if others := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return len(o.PinnedBy) > 0 }) - pinned; others > 0 || pins && pinned != 3*each || !pins && pinned > 0 {
+		t.Errorf("%d deaths are pinned by the sleepable program, %d by others", pinned, others)
+	}
+	if w := tr.Phases[results.PhaseUpdateWait].N; w < 6*each {
+		t.Errorf("%d update waits of %d updates", w, 6*each)
+	}
+}
+
+// TestVMRecordUnloaded: a sleepable program is named for the maps that were dropped
+// while it was loaded, and not for those after it.
+func TestVMRecordUnloaded(t *testing.T) {
+	_, tr := recorded(t, []string{"--kernel", "6.12"}, builtAgent(t), "-count", "20", "-sleepable", "sleeper", "-unload", "12")
+	named := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return len(o.PinnedBy) == 1 && o.Path == "tasks-trace" })
+	free := sumOf(tr.Owners, func(o *results.OwnerSum) bool {
+		return len(o.PinnedBy) == 0 && o.Path == "rcu" && o.OuterName == "routes"
+	})
+	if named != 12 || free != 8 {
+		t.Errorf("%d deaths while it was loaded, %d after it, want 12 and 8: %+v", named, free, tr.Owners)
+	}
+}
+
+// TestVMRecordRaces: two CPUs drop the last two references of maps at once. Where no
+// put is the last one to see, the death begins at its enqueue, and is not lost.
+func TestVMRecordRaces(t *testing.T) {
+	const maps = 4000
+	_, tr := recorded(t, []string{"--kernel", "6.12", "--map-name", "rac*"}, builtAgent(t), "-race", "4000")
+	if tr.Freed != maps || tr.PutsUnseen == 0 {
+		t.Errorf("%d deaths of %d maps, %d of them raced", tr.Freed, maps, tr.PutsUnseen)
+	}
+	t.Logf("%d of %d raced", tr.PutsUnseen, maps)
+	if tr.Excluded["filtered"] == 0 {
+		t.Errorf("nothing was filtered: %v", tr.Excluded)
+	}
+}
+
+// TestVMRecordKernels: a recording of two kernels ends with a comparison, and the gate
+// takes two recordings as it takes runs.
+func TestVMRecordKernels(t *testing.T) {
+	agent, dirs := builtAgent(t), []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")}
+	for _, dir := range dirs {
+		out, stderr := mapprofOK(t, 7, "record", "--offline", "--kernel", "6.12", "--kernel", "7.2", "--propagate-exit", "-o", dir, "--", agent, "-exit", "7")
+		for _, want := range []string{"B against A", "outer map creator", "routes", "exit code 7"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("no %q in\n%s", want, out)
+			}
+		}
+		if !strings.Contains(stderr, "agent: done") {
+			t.Errorf("the program's output is not in\n%s", stderr)
+		}
+	}
+	// One trial settles nothing.
+	out, _ := mapprofOK(t, exitInconclusive, "gate", "--baseline", dirs[0], "--candidate", dirs[1], "--format", "json")
+	var verdict struct{ Verdict string }
+	if err := json.Unmarshal([]byte(out), &verdict); err != nil || verdict.Verdict != "inconclusive" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestVMRecordEnds: a recording that is told to end is whole, and the program ends
+// with it.
+func TestVMRecordEnds(t *testing.T) {
+	agent := builtAgent(t)
+	_, tr := recorded(t, []string{"--kernel", "6.12", "--duration", "2s"}, agent, "-count", "5", "-hold", "10m")
+	if tr.Command == nil || !tr.Command.Stopped || tr.Partial {
+		t.Errorf("after --duration: %+v, partial %v", tr.Command, tr.Partial)
+	}
+	v := startCommand(t, builtMapprof(t), "record", "--offline", "--", agent, "-count", "5", "-hold", "10m")
+	v.reaches(t, "trial 0: measure")
+	time.Sleep(2 * time.Second) // some deaths
+	qemu, told := v.children(t), time.Now()
+	if err := v.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := v.ends(t); code != exitOK {
+		t.Errorf("exit %d: %s", code, v.text())
+	}
+	if took := time.Since(told); took > 10*time.Second {
+		t.Errorf("it ended %v after it was told", took)
+	}
+	gone(t, qemu)
+	dir := v.dir()
+	d, err := results.Open(dir)
+	if err != nil || d.Run.Partial || d.Run.Scenarios[0].Trials[0].Freed < 5 {
+		t.Errorf("%v: %+v", err, d)
+	}
+}

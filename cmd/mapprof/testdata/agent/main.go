@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command agent is a program that isn't mapprof's, whose every death of a map is known:
+// what the tests of mapprof record watch. It has an outer map for each of some
+// cgroups, and replaces the inner map of each some times.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	count := flag.Int("count", 20, "inner maps to replace")
+	outer := flag.String("outer", "routes", "the outer map's name")
+	kind := flag.String("kind", "array", "of the outer map: array or hash")
+	sleepable := flag.String("sleepable", "", "name of a sleepable program that uses the outer map; empty: none")
+	unload := flag.Int("unload", 0, "unload it after so many")
+	pause := flag.Duration("pause", time.Millisecond, "between two")
+	race := flag.Int("race", 0, "maps whose last two references two threads drop at once")
+	live := flag.Int("live", 0, "maps to hold meanwhile")
+	hold := flag.Duration("hold", 0, "stay for so long when all is done")
+	containers := flag.Int("containers", 0, "start so many of these, each in the cgroup of a container")
+	exit := flag.Int("exit", 0, "the exit code")
+	flag.Parse()
+	if err := run(*count, *outer, *kind, *sleepable, *unload, *pause, *race, *live, *containers); err != nil {
+		fmt.Fprintln(os.Stderr, "agent:", err)
+		os.Exit(1)
+	}
+	time.Sleep(*hold)
+	fmt.Println("agent: done")
+	os.Exit(*exit)
+}
+
+func run(count int, name, kind, sleepable string, unload int, pause time.Duration, race, live, containers int) error {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return err
+	}
+	for range live {
+		if _, err := ebpf.NewMap(&ebpf.MapSpec{Name: "live", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}); err != nil {
+			return err
+		}
+	}
+	if containers > 0 {
+		return contain(containers, count)
+	}
+	if race > 0 {
+		return raceAll(race)
+	}
+	inner := &ebpf.MapSpec{Name: "route", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 16}
+	spec := &ebpf.MapSpec{Name: name, Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: inner}
+	if kind == "hash" {
+		spec.Type = ebpf.HashOfMaps
+	}
+	outer, err := ebpf.NewMap(spec)
+	if err != nil {
+		return err
+	}
+	defer outer.Close()
+	var user *ebpf.Program
+	if sleepable != "" {
+		if user, err = use(outer, sleepable); errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) {
+			fmt.Println("agent: this kernel has no sleepable program (of its type: since 5.14)")
+		} else if err != nil {
+			return err
+		}
+	}
+	for i := range count + 1 {
+		if unload > 0 && i == unload+1 {
+			user.Close()
+			time.Sleep(2 * time.Second) // freed after a grace period
+		}
+		m, err := ebpf.NewMap(inner)
+		if err != nil {
+			return err
+		}
+		if err := outer.Put(uint32(0), m); err != nil {
+			return err
+		}
+		m.Close()
+		time.Sleep(pause)
+	}
+	return nil
+}
+
+// use loads a sleepable program that uses a map.
+func use(m *ebpf.Map, name string) (*ebpf.Program, error) {
+	return ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: name, Type: ebpf.Syscall, Flags: unix.BPF_F_SLEEPABLE, License: "GPL",
+		Instructions: asm.Instructions{asm.LoadMapPtr(asm.R1, m.FD()), asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+}
+
+// raceAll drops the last two references of many maps on two CPUs at once.
+func raceAll(n int) error {
+	type pair struct{ a, b int }
+	pairs := make([]pair, n)
+	for i := range pairs {
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "raced", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+		if err != nil {
+			return err
+		}
+		info, err := m.Info()
+		if err != nil {
+			return err
+		}
+		id, _ := info.ID()
+		again, err := ebpf.NewMapFromID(id)
+		if err != nil {
+			return err
+		}
+		if pairs[i].a, err = unix.Dup(m.FD()); err != nil {
+			return err
+		}
+		if pairs[i].b, err = unix.Dup(again.FD()); err != nil {
+			return err
+		}
+		m.Close()
+		again.Close()
+	}
+	var wg sync.WaitGroup
+	var ready [2]atomic.Int64
+	for side := range 2 {
+		wg.Go(func() {
+			runtime.LockOSThread()
+			for i, p := range pairs {
+				ready[side].Store(int64(i) + 1)
+				for ready[1-side].Load() <= int64(i) {
+				}
+				if side == 0 {
+					unix.Close(p.a)
+				} else {
+					unix.Close(p.b)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return nil
+}
+
+// contain starts this program in cgroups as a container's runtime names them. The last
+// one's outer map is pinned to tasks-trace.
+func contain(n, count int) error {
+	var all []*exec.Cmd
+	for i := range n {
+		dir := filepath.Join("/sys/fs/cgroup/system.slice", fmt.Sprintf("docker-%x%063x.scope", 0xa+i, 0))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		group, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		args := []string{"-count", strconv.Itoa(count * (i + 1)), "-outer", fmt.Sprintf("outer%d", i)}
+		if i == n-1 {
+			args = append(args, "-sleepable", "sleeper")
+		}
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		group.Close()
+		all = append(all, cmd)
+	}
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

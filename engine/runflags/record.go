@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package runflags
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/engine/targetflags"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/program"
+	"github.com/mapprof/mapprof/workloads/command"
+)
+
+// Record is the flags of a recording.
+type Record struct {
+	Flags
+	Propagate bool // return the command's exit code
+
+	duration time.Duration
+	files    []string
+	env      []string
+	all      bool
+	fs       *pflag.FlagSet
+	args     []string // the command
+}
+
+// filters are the flags that the workload has, too.
+var filters = []string{"map-name", "map-type", "comm", "cgroup", "outer-name", "pid"}
+
+// Add registers the flags.
+func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
+	r.fs = fs
+	fs.DurationVar(&r.duration, "duration", 0, "stop after this long (default: when the command ends, or at Ctrl-C)")
+	own := pflag.NewFlagSet(command.Name, pflag.ContinueOnError)
+	new(command.Workload).AddFlags(own)
+	for _, name := range filters {
+		fs.AddFlag(own.Lookup(name))
+	}
+	fs.BoolVar(&r.all, "all", false, "on the local target, whatever program's maps die, not only the command's")
+	fs.StringArrayVar(&r.files, "file", nil, "copy this file or directory into the VM, HOST or HOST:GUEST; repeatable (the command and its libraries are there)")
+	fs.StringArrayVar(&r.env, "env", nil, "set NAME=VALUE for the command; repeatable")
+	fs.BoolVar(&r.Propagate, "propagate-exit", false, "exit with the command's code where mapprof itself has nothing to report")
+	r.AddRun(fs, command.Name)
+	r.AddTracer(fs, defaultKernel)
+}
+
+// Check says what is wrong with the flags and the command, which may be empty.
+func (r *Record) Check(args []string) error {
+	r.args = args
+	if err := errors.Join(r.Flags.Check(), r.CheckTracer(command.Name)); err != nil {
+		return err
+	}
+	for _, e := range r.env {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
+			return fmt.Errorf("--env %q is not NAME=VALUE", e)
+		}
+	}
+	if len(args) > 0 {
+		if _, err := exec.LookPath(args[0]); err != nil {
+			return command.Explain(args[0], err)
+		}
+	}
+	switch {
+	case results.Deterministic(r.Machine.Clock) && r.duration > 0:
+		return errors.New("--clock icount ends with the command: on it there is no --duration")
+	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0):
+		return errNoCommand
+	case len(args) == 0 && (len(r.env) > 0 || len(r.files) > 0 || r.Propagate):
+		return errors.New("--env, --file and --propagate-exit are for a command (mapprof record -- ./agent)")
+	case len(args) == 0 && r.Trials > 1:
+		return errors.New("--trials repeats a command, and there is none")
+	}
+	w := command.Workload{Duration: r.duration}
+	for _, name := range filters {
+		if name == "map-type" {
+			w.Filter.MapTypes, _ = r.fs.GetStringSlice(name)
+		}
+	}
+	for flag, globs := range map[string]*[]string{"map-name": &w.Filter.MapNames, "comm": &w.Filter.Comms, "outer-name": &w.Filter.OuterNames} {
+		*globs, _ = r.fs.GetStringSlice(flag)
+	}
+	if err := w.Check(results.StrategyAny); err != nil {
+		return err
+	}
+	return r.AllowFor(r.duration, 0)
+}
+
+// Plan is what the flags ask for, on that target: in a VM with the command's files.
+func (r *Record) Plan(where target.Target, output io.Writer) (engine.Plan, error) {
+	plan := r.plan(where, command.Name)
+	plan.Strategies, plan.Output = []string{results.StrategyAny}, output
+	params := map[string]string{}
+	if r.duration > 0 {
+		params["duration"] = r.duration.String()
+	}
+	for _, name := range filters {
+		if r.fs.Changed(name) {
+			params[name] = strings.Trim(r.fs.Lookup(name).Value.String(), "[]")
+		}
+	}
+	args, env := slices.Clone(r.args), r.env
+	_, vm := where.(*target.VM)
+	switch {
+	case vm && len(args) == 0:
+		return plan, errNoCommand
+	case vm:
+		file, files, err := program.Find(args[0])
+		if err != nil {
+			return plan, command.Explain(args[0], err)
+		}
+		for _, spec := range r.files {
+			if err := files.AddFile(spec); err != nil {
+				return plan, err
+			}
+		}
+		args[0], plan.Files = file, files.Content
+		params["guest-bytes"] = strconv.FormatInt(files.Bytes, 10)
+		env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, env...)
+	case len(r.files) > 0:
+		return plan, errors.New("--file is for a VM: the local target has this machine's files")
+	case len(args) > 0 && !r.all:
+		params["own"] = "true"
+	}
+	for name, list := range map[string][]string{"args": args, "env": env} {
+		if len(list) > 0 {
+			params[name] = command.EncodeList(list)
+		}
+	}
+	plan.Params = maps.Clone(params)
+	return plan, nil
+}
+
+var errNoCommand = errors.New("a VM runs nothing by itself: say what to record (mapprof record --kernel 6.12 -- ./agent)")
+
+// Exit is the code of the run's last command that didn't succeed, 0 where all did.
+func Exit(run *results.Run) int {
+	code := 0
+	for _, s := range run.Scenarios {
+		for _, t := range s.Trials {
+			if t.Command != nil && t.Command.ExitCode != 0 {
+				code = t.Command.ExitCode
+			}
+		}
+	}
+	return code
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package runflags
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/workloads"
+)
+
+// Run is the flags of a run.
+type Run struct {
+	Flags
+
+	decided    engine.DecidedFlags
+	workload   string
+	flags      *workloads.Flags
+	params     map[string]string // of the workload that were given
+	strategies []string
+}
+
+// Add registers the flags.
+func (r *Run) Add(fs *pflag.FlagSet, defaultKernel string) {
+	var names []string
+	for _, d := range workloads.All() {
+		names = append(names, d.Name)
+	}
+	fs.StringVar(&r.workload, "workload", "churn", "what drives the kernel: "+strings.Join(names, "|")+"; its own flags are below")
+	fs.StringSliceVar(&r.strategies, "strategy", nil, "grace-period strategies, compared side by side: "+strings.Join(results.FreeingStrategies(), ","))
+	r.AddRun(fs, "WORKLOAD")
+	fs.BoolVar(&r.Options.NoProbes, "no-probes", false, "attach no probes: only time operations, from user space, to see what watching costs")
+	fs.BoolVar(&r.Options.Stacks, "stacks", false, "keep the callers' stacks of lookups (each costs more than the lookup)")
+	r.decided.Add(fs)
+	r.AddTracer(fs, defaultKernel)
+	r.flags = workloads.NewFlags(fs, &r.workload)
+}
+
+// Usage describes the flags of the workload that was asked for, or of all.
+func (r *Run) Usage(asked bool) string { return r.flags.Usage(asked) }
+
+// Check says what is wrong with the flags.
+func (r *Run) Check([]string) error {
+	w, params, err := r.flags.Workload()
+	if err != nil {
+		return flagvalue.PlainError(err)
+	}
+	r.params = params
+	if err := r.Flags.Check(); err != nil {
+		return err
+	}
+	if err := r.checkStrategies(w); err != nil {
+		return err
+	}
+	if err := r.CheckTracer(r.workload); err != nil {
+		return err
+	}
+	if err := r.decided.Check(r.Machine.Clock, &r.Trials); err != nil {
+		return err
+	}
+	var atLeast, setup time.Duration
+	if timed, ok := w.(workloads.Timed); ok {
+		atLeast = timed.AtLeast()
+	}
+	if slow, ok := w.(workloads.SlowSetup); ok {
+		setup = slow.SetupWithin()
+	}
+	return r.AllowFor(atLeast, setup)
+}
+
+func (r *Run) checkStrategies(w workloads.Workload) error {
+	if r.strategies != nil && len(r.strategies) == 0 {
+		return fmt.Errorf("--strategy names none (known: %s)", strings.Join(w.Strategies(), ", "))
+	}
+	if len(r.strategies) == 0 {
+		r.strategies = w.Strategies()[:1]
+	}
+	for i, s := range r.strategies {
+		if err := w.Check(s); err != nil {
+			return err
+		}
+		if slices.Contains(r.strategies[:i], s) {
+			return fmt.Errorf("--strategy names %s twice", s)
+		}
+	}
+	return nil
+}
+
+// Plan is what the flags ask for, on that target.
+func (r *Run) Plan(where target.Target, _ io.Writer) (engine.Plan, error) {
+	plan := r.plan(where, r.workload)
+	plan.Params, plan.Strategies = r.params, r.strategies
+	r.decided.Plan(&plan)
+	return plan, nil
+}

@@ -1,0 +1,253 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What there is: every map, every program with the maps that it uses, every file
+ * descriptor of a map, a program or a link, by the kernel's iterators (since 5.8).
+ * To ask for each by its id takes minutes where an iterator takes milliseconds.
+ */
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+typedef struct {
+	long long counter;
+} atomic64_t;
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+/* To 5.10. */
+struct bpf_map_memory {
+	__u32 pages;
+} __attribute__((preserve_access_index));
+
+struct bpf_map {
+	atomic64_t refcnt;
+	atomic64_t usercnt;
+	__u32 id;
+	enum bpf_map_type map_type;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 map_flags;
+	char name[16];
+	struct bpf_map_memory memory;
+} __attribute__((preserve_access_index));
+
+struct bpf_map___sleepable {
+	atomic64_t sleepable_refcnt;
+} __attribute__((preserve_access_index));
+
+struct bpf_htab {
+	struct bpf_map map;
+	void *extra_elems;
+} __attribute__((preserve_access_index));
+
+struct bpf_prog_aux {
+	__u32 id;
+	__u32 used_map_cnt;
+	char name[16];
+	struct bpf_map **used_maps;
+} __attribute__((preserve_access_index));
+
+/* To 6.8 or so. */
+struct bpf_prog_aux___before {
+	_Bool sleepable;
+} __attribute__((preserve_access_index));
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+	struct bpf_prog_aux *aux;
+} __attribute__((preserve_access_index));
+
+struct bpf_prog___now {
+	__u16 sleepable : 1;
+} __attribute__((preserve_access_index));
+
+struct bpf_link {
+	__u32 id;
+	struct bpf_prog *prog;
+} __attribute__((preserve_access_index));
+
+struct file {
+	void *f_op;
+	void *private_data;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+	int tgid;
+	char comm[16];
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__bpf_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__bpf_prog {
+	struct bpf_iter_meta *meta;
+	struct bpf_prog *prog;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+} __attribute__((preserve_access_index));
+
+struct map_item {
+	__u32 id;
+	__u32 map_type;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 map_flags;
+	__u32 extra_elems;
+	__u32 sleepable; /* users; since af66bfd3c853 */
+	__u64 refs;      /* without the iterator's own */
+	__u64 user_refs;
+	__u64 memory_pages; /* as charged, where the kernel keeps it (to 5.10) */
+	char name[16];
+};
+_Static_assert(sizeof(struct map_item) == 72, "map_item has padding");
+
+#define MAX_USED_MAPS 64 /* MAX_USED_MAPS of the kernel */
+
+struct prog_item {
+	__u32 id;
+	__u32 prog_type;
+	__u32 sleepable;
+	__u32 used_maps; /* may be more than there is room for */
+	char name[16];
+	__u32 maps[MAX_USED_MAPS]; /* ids */
+};
+_Static_assert(sizeof(struct prog_item) == 288, "prog_item has padding");
+
+enum holder_kind {
+	HOLDER_MAP = 1,
+	HOLDER_PROG,
+	HOLDER_LINK,
+};
+
+struct holder_item {
+	__u32 kind; /* enum holder_kind */
+	__u32 id;   /* of the map, or of the program: a link's program */
+	__u32 tgid;
+	__u32 fd;
+	char comm[16];
+};
+_Static_assert(sizeof(struct holder_item) == 32, "holder_item has padding");
+
+const struct map_item *unused_map_item __attribute__((unused));
+const struct prog_item *unused_prog_item __attribute__((unused));
+const struct holder_item *unused_holder_item __attribute__((unused));
+const enum holder_kind *unused_holder_kind __attribute__((unused));
+
+/* The file operations by which a descriptor is known, by enum holder_kind. */
+const volatile __u64 fops[4] = {};
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+SEC("iter/bpf_map")
+int each_map(struct bpf_iter__bpf_map *ctx)
+{
+	struct map_item item = {};
+	struct bpf_map *map = ctx->map;
+	struct bpf_map___sleepable *users = (void *)map;
+
+	if (!map)
+		return 0;
+	item.id = map->id;
+	item.map_type = BPF_CORE_READ(map, map_type);
+	item.key_size = map->key_size;
+	item.value_size = map->value_size;
+	item.max_entries = map->max_entries;
+	item.map_flags = BPF_CORE_READ(map, map_flags);
+	if (item.map_type == BPF_MAP_TYPE_HASH || item.map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
+		item.extra_elems = BPF_CORE_READ((struct bpf_htab *)map, extra_elems) != NULL;
+	if (bpf_core_field_exists(users->sleepable_refcnt))
+		item.sleepable = BPF_CORE_READ(users, sleepable_refcnt.counter);
+	item.refs = BPF_CORE_READ(map, refcnt.counter) - 1;
+	item.user_refs = BPF_CORE_READ(map, usercnt.counter);
+	if (bpf_core_field_exists(map->memory.pages))
+		item.memory_pages = BPF_CORE_READ(map, memory.pages);
+	BPF_CORE_READ_INTO(&item.name, map, name);
+	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
+	return 0;
+}
+
+SEC("iter/bpf_prog")
+int each_prog(struct bpf_iter__bpf_prog *ctx)
+{
+	struct prog_item item = {};
+	struct bpf_prog *prog = ctx->prog;
+	struct bpf_prog___now *now = (void *)prog;
+	struct bpf_prog_aux *aux;
+	struct bpf_prog_aux___before *before;
+	struct bpf_map **maps, *map;
+
+	if (!prog)
+		return 0;
+	aux = BPF_CORE_READ(prog, aux);
+	before = (void *)aux;
+	item.id = BPF_CORE_READ(aux, id);
+	item.prog_type = BPF_CORE_READ(prog, type);
+	if (bpf_core_field_exists(before->sleepable))
+		item.sleepable = BPF_CORE_READ(before, sleepable);
+	else if (bpf_core_field_exists(now->sleepable))
+		item.sleepable = BPF_CORE_READ_BITFIELD_PROBED(now, sleepable);
+	item.used_maps = BPF_CORE_READ(aux, used_map_cnt);
+	BPF_CORE_READ_INTO(&item.name, aux, name);
+	maps = BPF_CORE_READ(aux, used_maps);
+	for (int i = 0; i < MAX_USED_MAPS; i++) {
+		if (i >= item.used_maps)
+			break;
+		if (bpf_probe_read_kernel(&map, sizeof(map), &maps[i]))
+			break;
+		item.maps[i] = BPF_CORE_READ(map, id);
+	}
+	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
+	return 0;
+}
+
+SEC("iter/task_file")
+int each_file(struct bpf_iter__task_file *ctx)
+{
+	struct holder_item item = {};
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct bpf_link *link;
+	__u64 ops;
+	void *data;
+
+	if (!task || !file)
+		return 0;
+	ops = (__u64)BPF_CORE_READ(file, f_op);
+	if (!ops)
+		return 0;
+	data = BPF_CORE_READ(file, private_data);
+	if (ops == fops[HOLDER_MAP]) {
+		item.kind = HOLDER_MAP;
+		item.id = BPF_CORE_READ((struct bpf_map *)data, id);
+	} else if (ops == fops[HOLDER_PROG]) {
+		item.kind = HOLDER_PROG;
+		item.id = BPF_CORE_READ((struct bpf_prog *)data, aux, id);
+	} else if (ops == fops[HOLDER_LINK]) {
+		item.kind = HOLDER_LINK;
+		link = data;
+		item.id = BPF_CORE_READ(link, prog, aux, id);
+	} else {
+		return 0;
+	}
+	item.tgid = BPF_CORE_READ(task, tgid);
+	item.fd = ctx->fd;
+	BPF_CORE_READ_INTO(&item.comm, task, comm);
+	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
+	return 0;
+}

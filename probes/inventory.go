@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package probes
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+)
+
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target amd64 -output-stem inventory -type map_item -type prog_item -type holder_item -type holder_kind inventory inventory.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
+
+// What an inventory tells of; inventory.bpf.c says what the fields mean.
+type (
+	MapItem     = inventoryMapItem
+	ProgramItem = inventoryProgItem
+	HolderItem  = inventoryHolderItem
+)
+
+// Kinds of a HolderItem.
+const (
+	HolderMap     = uint32(inventoryHolderKindHOLDER_MAP)
+	HolderProgram = uint32(inventoryHolderKindHOLDER_PROG)
+	HolderLink    = uint32(inventoryHolderKindHOLDER_LINK)
+)
+
+// FileOperations are the symbols whose addresses tell what a descriptor is of, in
+// the order of the kinds.
+var FileOperations = [3]string{"bpf_map_fops", "bpf_prog_fops", "bpf_link_fops"}
+
+// Inventory lists what there is on the kernel: maps, programs and who holds them,
+// by iterators (since 5.8). Safe for use by one goroutine at a time.
+type Inventory struct {
+	coll  *ebpf.Collection
+	links map[string]*link.Iter
+	files bool // the descriptors can be told apart
+}
+
+// NewInventory loads the iterators. fops are the addresses of FileOperations, 0
+// where they aren't known: then no descriptor is listed.
+func NewInventory(fops [3]uint64) (_ *Inventory, err error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, &UnsupportedError{Function: "iterators", Err: err}
+	}
+	spec, err := loadInventory()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
+	}
+	if err := spec.Variables[inventoryVarFops].Set([4]uint64{0, fops[0], fops[1], fops[2]}); err != nil {
+		return nil, fmt.Errorf("set fops: %w", err)
+	}
+	inv := &Inventory{links: map[string]*link.Iter{}, files: fops[0] != 0 && fops[1] != 0}
+	if inv.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: btf.NewCache()}); err != nil {
+		return nil, &UnsupportedError{Function: "iterators", Err: shorten(err)}
+	}
+	for name, prog := range inv.coll.Programs {
+		if inv.links[name], err = link.AttachIter(link.IterOptions{Program: prog}); err != nil {
+			return nil, errors.Join(&UnsupportedError{Function: "iterators", Err: shorten(err)}, inv.Close())
+		}
+	}
+	return inv, nil
+}
+
+// Own are the ids of the inventory's maps and programs.
+func (i *Inventory) own() ([]uint32, error) { return mapIDs(i.coll.Maps) }
+
+// Maps calls f for each map that there is.
+func (i *Inventory) Maps(f func(*MapItem)) error { return each(i.links[inventoryProgEachMap], f) }
+
+// Programs calls f for each program that there is.
+func (i *Inventory) Programs(f func(*ProgramItem)) error {
+	return each(i.links[inventoryProgEachProg], f)
+}
+
+// Holders calls f for each descriptor of a map, a program or a link. It is called
+// for none where they can't be told apart.
+func (i *Inventory) Holders(f func(*HolderItem)) error {
+	if !i.files {
+		return nil
+	}
+	return each(i.links[inventoryProgEachFile], f)
+}
+
+// each runs an iterator and hands on what it writes.
+func each[T MapItem | ProgramItem | HolderItem](it *link.Iter, f func(*T)) (err error) {
+	r, err := it.Open()
+	if err != nil {
+		return fmt.Errorf("run iterator: %w", err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	// An iterator gives at most what was asked for at once, and a whole item always.
+	br := bufio.NewReaderSize(r, 64<<10)
+	var item T
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&item)), unsafe.Sizeof(item))
+	for {
+		_, err := io.ReadFull(br, raw)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read iterator: %w", err)
+		}
+		f(&item)
+	}
+}
+
+// Close takes the iterators away.
+func (i *Inventory) Close() error {
+	var errs []error
+	for _, l := range i.links {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	i.coll.Close()
+	return errors.Join(errs...)
+}
+
+// mapIDs are the ids of maps.
+func mapIDs(maps map[string]*ebpf.Map) ([]uint32, error) {
+	var ids []uint32
+	for name, m := range maps {
+		info, err := m.Info()
+		if err != nil {
+			return nil, fmt.Errorf("ask for the id of %s: %w", name, err)
+		}
+		if id, ok := info.ID(); ok {
+			ids = append(ids, uint32(id))
+		}
+	}
+	return ids, nil
+}
