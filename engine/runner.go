@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -26,6 +27,7 @@ import (
 	"github.com/mapprof/mapprof/internal/shownpath"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/target/wire"
 )
 
@@ -203,8 +205,15 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	defer scratch.Close()
 	dir := filepath.Join(scratch.Dir, "run")
+	var began atomic.Pointer[time.Time] // the measured part, as far as it was told
 	done, failure := r.Target.Do(ctx, p.kernel, target.Work{
-		Task: trial.TaskRun, Request: p.job, Dir: dir, Stop: r.Stop, OnProgress: r.Progress.Stage,
+		Task: trial.TaskRun, Request: p.job, Dir: dir, Stop: r.Stop, OnProgress: func(p task.Progress) {
+			if p.Stage == trial.StageMeasure && p.Done == 0 {
+				now := time.Now()
+				began.Store(&now)
+			}
+			r.Progress.Stage(p)
+		},
 		Files: r.Files, Output: r.Output,
 	})
 	if failure != nil && (ctx.Err() != nil || !leftRun(&done, failure)) {
@@ -234,10 +243,10 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	}
 	analyze.InUnitsOf(r.Target.Clock(), part.Run.Scenarios[0].Metrics)
 	analyze.InUnitsOf(r.Target.Clock(), t.Metrics)
-	if t.Started.After(part.Run.Ended) || part.Run.Ended.Sub(t.Started) > maxTrial {
+	if t.Started.After(part.Run.Ended) || part.Run.Ended.Sub(t.Started) > maxTrial || part.Run.Ended.Sub(ended) > maxAhead {
 		return errors.Join(failure, fmt.Errorf("read what the trial gave: it began at %v and ended at %v", t.Started.UTC(), part.Run.Ended.UTC()))
 	}
-	shift := onHostsClock(part.Run, ended, r.logged)
+	shift := onHostsClock(part.Run, began.Load(), ended, r.logged)
 	t.Started = t.Started.Add(shift)
 	if err := r.fold(part, shift); err != nil {
 		return errors.Join(failure, err)
@@ -246,19 +255,25 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 	return failure
 }
 
-// maxTrial is longer than any trial on any clock takes.
-const maxTrial = 365 * 24 * time.Hour
+// maxTrial is longer than any trial on any clock takes, maxAhead more than a target's
+// clock is ahead of this machine's.
+const (
+	maxTrial = 365 * 24 * time.Hour
+	maxAhead = 100 * maxTrial
+)
 
 // onHostsClock is what to add to a trial's times. Its target may have another clock,
-// and a deterministic one has another pace: the end of what the target wrote becomes
-// ended, by this machine's clock, and the measured part begins no earlier than logged,
+// and a deterministic one has another pace. By this machine's clock the measured part
+// began no later than that was told (nil: it was not), and what the target wrote ended
+// no later than ended; the sooner of the two holds. It begins no earlier than logged,
 // so that intervals of trials don't overlap.
-func onHostsClock(part *results.Run, ended, logged time.Time) time.Duration {
+func onHostsClock(part *results.Run, began *time.Time, ended, logged time.Time) time.Duration {
+	started := part.Scenarios[0].Trials[0].Started
 	shift := ended.Sub(part.Ended)
-	if began := part.Scenarios[0].Trials[0].Started.Add(shift); began.Before(logged) {
-		shift += logged.Sub(began)
+	if began != nil {
+		shift = min(shift, began.Sub(started))
 	}
-	return shift
+	return max(shift, logged.Sub(started))
 }
 
 // leftRun tells whether a guest that failed had sent a run before. One that broke

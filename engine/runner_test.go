@@ -110,7 +110,7 @@ func TestFoldedIntervals(t *testing.T) {
 	var began []time.Time
 	for i, after := range []time.Duration{0, 20 * time.Second, 25 * time.Second} { // the third took 5 s here, and 9 s there
 		part := partWith(t, []string{[]string{"s/t3/limbo", "s/t3/queue", "s/t3/free"}[i]})
-		shift := onHostsClock(part.Run, host.Add(after), r.logged)
+		shift := onHostsClock(part.Run, nil, host.Add(after), r.logged)
 		tr := &part.Run.Scenarios[0].Trials[0]
 		tr.Started = tr.Started.Add(shift)
 		began = append(began, tr.Started)
@@ -134,6 +134,29 @@ func TestFoldedIntervals(t *testing.T) {
 	})
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, want %v: %v", got, want, err)
+	}
+}
+
+// TestOnHostsClock: what was told when the measured part began is closer than when the
+// machine was gone, and no closer where it came late.
+func TestOnHostsClock(t *testing.T) {
+	part := &results.Run{Ended: time.Unix(1010, 0), Scenarios: []results.Scenario{{Trials: []results.Trial{{Started: time.Unix(1001, 0)}}}}}
+	at := func(s int64) *time.Time { u := time.Unix(s, 0); return &u }
+	for _, tt := range []struct {
+		began         *time.Time
+		ended, logged int64
+		want          int64 // when it began
+	}{
+		{nil, 2010, 1900, 2001},
+		{at(2001), 2013, 1900, 2001}, // three seconds until the machine was gone
+		{at(2009), 2010, 1900, 2001}, // told when all was over
+		{at(2001), 2013, 2005, 2005},
+		{nil, 2010, 2005, 2005},
+	} {
+		shift := onHostsClock(part, tt.began, time.Unix(tt.ended, 0), time.Unix(tt.logged, 0))
+		if got := part.Scenarios[0].Trials[0].Started.Add(shift).Unix(); got != tt.want {
+			t.Errorf("%+v: it began at %d", tt, got)
+		}
 	}
 }
 
