@@ -185,7 +185,7 @@ func (m *madeUpTrial) sendRun(dir string, commit bool) error {
 	}
 	paths := map[string]uint64{results.StrategyImmediate: m.deaths}
 	limbo, timeline := m.limbo.Clone().Finish()
-	trial := results.Trial{Puts: m.deaths, Freed: m.deaths, Expected: m.deaths, Ops: m.deaths, DurationNS: m.deaths * 100_000,
+	trial := results.Trial{Started: began, Puts: m.deaths, Freed: m.deaths, Expected: m.deaths, Ops: m.deaths, DurationNS: m.deaths * 100_000,
 		Phases: phases, Limbo: limbo, Timeline: timeline, Paths: paths, Loss: map[string]uint64{}}
 	target := results.Target{Kind: "local", Accel: "none", Clock: results.ClockWall, CPUs: 2, Kernel: results.Kernel{Release: madeUpRelease}}
 	run := &results.Run{Started: began, Ended: began, Target: target, Targets: []results.Target{target}, Scenarios: []results.Scenario{{
