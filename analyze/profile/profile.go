@@ -153,12 +153,29 @@ type Builder struct {
 // groupKey is what tells samples apart, phase aside.
 type groupKey struct {
 	scenario, strategy, mapType, mapName, outer, comm, stack string
+	creator, container, pinnedBy                             string // of a recording
+}
+
+// maxGroups bounds what is told apart: of more a recording's names and owners are
+// "[other]".
+const maxGroups = 1 << 13
+
+const otherName = "[other]"
+
+func keyOf(d *results.Death) groupKey {
+	k := groupKey{scenario: d.Scenario, strategy: analyze.StrategyOf(d.Path), mapType: d.MapType, mapName: d.MapName, outer: d.Outer, comm: d.Comm, stack: d.Stack}
+	if o := d.Owner; o != nil {
+		k.outer = cmp.Or(o.OuterName, k.outer)
+		k.creator, k.container, k.pinnedBy = o.Creator, cmp.Or(o.Container, o.Cgroup), strings.Join(o.PinnedBy, ", ")
+	}
+	return k
 }
 
 func (k groupKey) compare(o groupKey) int {
 	return cmp.Or(cmp.Compare(k.scenario, o.scenario), cmp.Compare(k.strategy, o.strategy),
 		cmp.Compare(k.mapType, o.mapType), cmp.Compare(k.mapName, o.mapName),
-		cmp.Compare(k.outer, o.outer), cmp.Compare(k.comm, o.comm), cmp.Compare(k.stack, o.stack))
+		cmp.Compare(k.outer, o.outer), cmp.Compare(k.comm, o.comm), cmp.Compare(k.stack, o.stack),
+		cmp.Compare(k.creator, o.creator), cmp.Compare(k.container, o.container), cmp.Compare(k.pinnedBy, o.pinnedBy))
 }
 
 type phaseSum struct {
@@ -198,7 +215,7 @@ func (b *Builder) Add(d *results.Death) error {
 	b.limbo += limbo
 	b.bytes += d.MemBytes
 	b.n++
-	g := b.group(groupKey{d.Scenario, analyze.StrategyOf(d.Path), d.MapType, d.MapName, d.Outer, d.Comm, d.Stack})
+	g := b.group(keyOf(d), d.Owner != nil)
 	for i, t := range b.ns {
 		g[i].ns += t
 		// < 2^63 bytes × < 2^63 ns in all: 128 bits are enough.
@@ -210,11 +227,15 @@ func (b *Builder) Add(d *results.Death) error {
 }
 
 // Deaths of one trial come one after the other and mostly are alike.
-func (b *Builder) group(k groupKey) []phaseSum {
+func (b *Builder) group(k groupKey, recorded bool) []phaseSum {
 	if b.cached != nil && b.last == k {
 		return b.cached
 	}
 	g := b.groups[k]
+	if g == nil && recorded && len(b.groups) >= maxGroups {
+		k.mapName, k.comm, k.outer, k.creator, k.container, k.pinnedBy, k.stack = otherName, otherName, otherName, otherName, otherName, otherName, ""
+		g = b.groups[k]
+	}
 	if g == nil {
 		g = make([]phaseSum, len(b.phases))
 		b.groups[k] = g
@@ -302,6 +323,9 @@ func (m Meta) labels(k groupKey) map[string][]string {
 		"outer":              k.outer,
 		"scenario":           k.scenario,
 		"comm":               k.comm,
+		"creator":            k.creator,
+		"container":          k.container,
+		"pinned_by":          k.pinnedBy,
 	} {
 		if v != "" {
 			labels[name] = []string{safetext.Name(v)}

@@ -150,3 +150,27 @@ func skeleton(s string) string {
 	s = regexp.MustCompile(`[─│┼┬┴]+`).ReplaceAllString(s, " ")
 	return strings.Join(strings.Fields(s), " ")
 }
+
+// TestVMDocsAgents runs the recording whose output docs/agents.md shows, and compares
+// the two but for the figures.
+func TestVMDocsAgents(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(packageDir, "..", "..", "docs", "agents.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```console\n\\$ mapprof (record [^\n]*)\n(.*?)```").FindStringSubmatch(string(data))
+	if block == nil {
+		t.Fatal("docs/agents.md shows no recording")
+	}
+	agent := builtAgent(t)
+	t.Chdir(filepath.Dir(agent))
+	code, stdout, stderr := mapprof(t, strings.Fields(block[1])...)
+	if code != exitOK {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	args := regexp.MustCompile(`args=\[[^\]]*\]`)
+	got, want := skeleton(args.ReplaceAllString(withoutBoots(stdout), "args")), skeleton(args.ReplaceAllString(block[2], "args"))
+	if got != want {
+		t.Errorf("docs/agents.md shows another table than mapprof prints.\n got:\n%s\nwant:\n%s", got, want)
+	}
+}

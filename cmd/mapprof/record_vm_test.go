@@ -183,3 +183,15 @@ func TestVMRecordEnds(t *testing.T) {
 		t.Errorf("%v: %+v", err, d)
 	}
 }
+
+// TestVMRecordBpftrace records a program that none of us wrote, with the libraries that
+// it needs: Debian's bpftrace, whose maps have the names that its script gave them.
+func TestVMRecordBpftrace(t *testing.T) {
+	run, tr := recorded(t, []string{"--kernel", "6.12"}, "bpftrace", "-e", `BEGIN { @seen[1] = 1; @sizes = hist(3); exit(); }`)
+	if n := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.Creator == "bpftrace" }); n < 2 || tr.Command.ExitCode != 0 {
+		t.Errorf("%d deaths of its maps, exit code %d: %+v", n, tr.Command.ExitCode, tr.Owners)
+	}
+	if run.Scenarios[0].Params["args"] == "" {
+		t.Errorf("the command is not among the parameters: %v", run.Scenarios[0].Params)
+	}
+}

@@ -75,8 +75,6 @@ func (r *Record) Check(args []string) error {
 		}
 	}
 	switch {
-	case results.Deterministic(r.Machine.Clock) && r.duration > 0:
-		return errors.New("--clock icount ends with the command: on it there is no --duration")
 	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0):
 		return errNoCommand
 	case len(args) == 0 && (len(r.env) > 0 || len(r.files) > 0 || r.Propagate):

@@ -27,7 +27,8 @@ func wants(f *workloads.Filter, d *results.Death, inTree bool) bool {
 // fits tells whether a name fits one of the globs, or there is none.
 func fits(globs []string, name string) bool {
 	return len(globs) == 0 || slices.ContainsFunc(globs, func(glob string) bool {
-		ok, err := path.Match(glob, name)
+		// Names of threads have slashes, which part nothing here.
+		ok, err := path.Match(strings.ReplaceAll(glob, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
 		return ok && err == nil
 	})
 }

@@ -28,6 +28,7 @@ type page struct {
 	More      []Status // alerts that are folded away
 	Statuses  []Status
 	Headlines []headline
+	Owners    []ownersTable
 	Entries   []*model.Entry
 	Hidden    int // scenarios that the filter leaves out
 
@@ -90,7 +91,7 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 	entries = ordered
 	p := &page{
 		Entries: entries, Alerts: alertsOf(runs, entries), Statuses: statusesOf(entries),
-		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries),
+		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries), Owners: ownersOf(entries),
 		Several: len(runs) > 1, Figures: figureTables(entries), Balance: balanceRows(entries),
 		Targets: targetsOf(runs, entries), Runs: runInfos(runs),
 		History: historyOf(runs),
