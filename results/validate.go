@@ -5,8 +5,10 @@ package results
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -90,7 +92,6 @@ func (s *Scenario) check() error {
 		return err
 	}
 	trials := make(map[int]bool, len(s.Trials))
-	phases, metrics := map[string]uint64{}, map[string]uint64{}
 	for i := range s.Trials {
 		t := &s.Trials[i]
 		path := "trials[" + strconv.Itoa(i) + "]"
@@ -101,24 +102,39 @@ func (s *Scenario) check() error {
 		if err := t.check(); err != nil {
 			return within(path, err)
 		}
-		for name, p := range t.Phases {
-			phases[name] += p.N
-		}
-		for name, m := range t.Metrics {
-			metrics[name] += m.N
-		}
 	}
-	for name, p := range s.Phases {
-		if p.N != phases[name] {
-			return &FieldError{"phases." + key(name) + ".n", fmt.Sprintf("%d, and its trials have %d", p.N, phases[name])}
-		}
-	}
-	for name, m := range s.Metrics {
-		if m.N != metrics[name] {
-			return &FieldError{"metrics." + key(name) + ".n", fmt.Sprintf("%d, and its trials have %d", m.N, metrics[name])}
-		}
+	if miscounts := s.Miscounts(); len(miscounts) > 0 {
+		m := miscounts[0]
+		return &FieldError{m.Field + "." + key(m.Name) + ".n", fmt.Sprintf("%d, and its trials have %d", m.N, m.Sum)}
 	}
 	return nil
+}
+
+// Miscount is a phase or a metric of a scenario whose count is not the sum over
+// its trials.
+type Miscount struct {
+	Field, Name string // phases or metrics; which of them
+	N, Sum      uint64 // the scenario's count, its trials'
+}
+
+// Miscounts lists a scenario's miscounts: phases first, each by its name.
+func (s *Scenario) Miscounts() []Miscount {
+	var out []Miscount
+	for _, name := range slices.Sorted(maps.Keys(s.Phases)) {
+		m := Miscount{Field: "phases", Name: name, N: s.Phases[name].N}
+		for _, t := range s.Trials {
+			m.Sum += t.Phases[name].N
+		}
+		out = append(out, m)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Metrics)) {
+		m := Miscount{Field: "metrics", Name: name, N: s.Metrics[name].N}
+		for _, t := range s.Trials {
+			m.Sum += t.Metrics[name].N
+		}
+		out = append(out, m)
+	}
+	return slices.DeleteFunc(out, func(m Miscount) bool { return m.N == m.Sum })
 }
 
 func (t *Trial) check() error {

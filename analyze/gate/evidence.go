@@ -73,17 +73,10 @@ func missingData(s *results.Scenario) []string {
 	var out []string
 	seen := map[int]bool{}
 	paths, loss := map[string]uint64{}, map[string]uint64{}
-	phases, metrics := map[string]uint64{}, map[string]uint64{}
 	for _, t := range s.Trials {
 		seen[t.Index] = true
 		analyze.AddCounts(paths, t.Paths)
 		analyze.AddCounts(loss, t.Loss)
-		for name, stats := range t.Phases {
-			phases[name] += stats.N
-		}
-		for name, m := range t.Metrics {
-			metrics[name] += m.N
-		}
 	}
 	for i := range s.Trials {
 		if !seen[i] {
@@ -102,11 +95,8 @@ func missingData(s *results.Scenario) []string {
 	for _, kind := range slices.Sorted(maps.Keys(s.Loss)) {
 		total("lost by "+safetext.Name(kind), s.Loss[kind], loss[kind])
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Phases)) {
-		total("values of "+safetext.Name(name), s.Phases[name].N, phases[name])
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Metrics)) {
-		total("values of "+safetext.Name(name), s.Metrics[name].N, metrics[name])
+	for _, m := range s.Miscounts() {
+		total("values of "+safetext.Name(m.Name), m.N, m.Sum)
 	}
 	return out
 }
