@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mapprof/mapprof/analyze"
@@ -122,5 +123,43 @@ func TestSelfTestTakesItsTime(t *testing.T) {
 		if groups != c.want || (err != nil) != (c.want == 4) {
 			t.Errorf("%v: %d groups of pairs, %v", c.time, groups, err)
 		}
+	}
+}
+
+// TestSelfTestMinutes has runs that take minutes of a clock that is made up: pairs go
+// on for as long as another fits, and never longer than they may.
+func TestSelfTestMinutes(t *testing.T) {
+	const run = 2 * time.Minute
+	for _, c := range []struct {
+		workloads []string
+		jobs      int
+		time      time.Duration
+		group     time.Duration // what a pair of every kind of them takes, so many at a time
+	}{
+		{[]string{"lookup"}, 1, time.Hour, 3 * run},
+		{[]string{"lookup"}, 1, 61 * time.Minute, 3 * run},
+		{[]string{"lookup", "tasks-trace"}, 1, time.Hour, 6 * run},
+		{[]string{"lookup", "tasks-trace"}, 2, time.Hour, 3 * run},
+		{Workloads(), 3, time.Hour, 7 * run}, // as long as churn's
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var at time.Duration
+			began, groups := time.Now(), 0
+			s := &SelfTest{Workloads: c.workloads, Pairs: 1, Time: c.time, Trials: 3, Synthetic: 1, Jobs: c.jobs, Policy: gate.DefaultPolicy(), Dir: t.TempDir(),
+				OnWrongVerdict: func(string, *gate.Verdict) {},
+				OnPair:         func(done int, _ string) { groups, at = done, time.Since(began) },
+				Run: func(_ context.Context, r Run) error {
+					time.Sleep(run)
+					saveMadeUp(t, r.Dir, 1, func(run *results.Run) { run.Scenarios[0].ID, run.Scenarios[0].Workload = r.Workload, r.Workload })
+					return nil
+				}}
+			s.unchanged, s.rates, s.first = map[string]*results.Run{}, map[string]*selftest.Rate{}, map[string]string{}
+			if err := s.realPairs(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if want := int(c.time/c.group) * len(c.workloads); groups != want || at > c.time || at+c.group <= c.time {
+				t.Errorf("%q, %d at a time: %d groups of pairs, want %d, in %v of %v", c.workloads, c.jobs, groups, want, at, c.time)
+			}
+		})
 	}
 }
