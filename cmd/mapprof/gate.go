@@ -95,7 +95,7 @@ func (f *gateFlags) check(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if f.selfTest {
-		for _, name := range []string{"baseline", "candidate", "confirm", "junit", "by"} {
+		for _, name := range []string{"baseline", "candidate", "confirm", "junit", "by", "baseline-kernel", "baseline-strategy", "print-policy"} {
 			if cmd.Flags().Changed(name) || len(args) > 0 {
 				return &usageError{fmt.Errorf("--self-test makes its own runs (leave out --%s)", name)}
 			}
@@ -103,7 +103,7 @@ func (f *gateFlags) check(cmd *cobra.Command, args []string) error {
 		if f.format != "table" && f.format != "json" && f.self.simulate == 0 {
 			return &usageError{errors.New("--self-test prints table or json")}
 		}
-		return f.self.check()
+		return f.self.check(cmd.Flags().Changed)
 	}
 	for _, name := range selfTestFlagNames {
 		if cmd.Flags().Changed(name) {

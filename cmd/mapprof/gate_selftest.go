@@ -52,13 +52,22 @@ func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Minute, "--self-test: limit on one boot of the VM")
 }
 
-func (f *selfTestFlags) check() error {
+func (f *selfTestFlags) check(given func(name string) bool) error {
 	f.Time = time.Duration(f.minutes) * time.Minute
-	if err := f.Check(); err != nil {
-		return &usageError{err}
+	err := f.Check()
+	switch {
+	case err != nil: // that it is
+	case f.timeout <= 0:
+		err = errors.New("--timeout must be more than 0")
+	case given("simulate") && (f.simulate < 1 || f.simulate > 1e6):
+		err = errors.New("--simulate must be from 1 to 1000000")
+	case given("simulate"):
+		err = cli.Alone("simulate", selfTestFlagNames, given)
+	case f.noVM:
+		err = cli.Alone("no-vm", selfTestFlagNames, given, "trials", "synthetic", "keep")
 	}
-	if f.timeout <= 0 || f.simulate < 0 || f.simulate > 1e6 {
-		return &usageError{errors.New("--timeout must be more than 0, --simulate from 0 to 1000000")}
+	if err != nil {
+		return &usageError{err}
 	}
 	return nil
 }
