@@ -95,7 +95,7 @@ func TestVMDocsCI(t *testing.T) {
 			switch {
 			case strings.HasPrefix(line, "git checkout "): // builds a kernel
 			case line == "mapprof gate --self-test": // make selftest is that
-			case strings.Contains(line, " --until-decided ") || strings.HasPrefix(line, "mapprof gate decided "): // 20 boots; see TestUntilDecided
+			case strings.Contains(line, " --until-decided ") || strings.HasPrefix(line, "mapprof gate decided "): // 20 boots; see TestVMUntilDecided
 			case args[0] == "mapprof":
 				ran++
 				if code, stdout, stderr := mapprof(t, args[1:]...); code != want[line] {
