@@ -195,3 +195,28 @@ func TestVMRecordBpftrace(t *testing.T) {
 		t.Errorf("the command is not among the parameters: %v", run.Scenarios[0].Params)
 	}
 }
+
+// TestVMRecordLocal records on the local target: a mapprof in a guest watches an agent
+// there, as root would on a machine of its own, while another one watches both.
+func TestVMRecordLocal(t *testing.T) {
+	agent, bin := builtAgent(t), builtMapprof(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	_, stderr := mapprofOK(t, exitOK, "record", "--offline", "--kernel", "6.12", "--memory", "2GiB", "--file", agent, "-o", dir, "--",
+		bin, "record", "--target", "local", "-o", "/tmp/inner", "--", agent, "-count", "5")
+	for _, want := range []string{"own=true", "target local", "observed: immediate, 11 deaths", "routes    agent   /                 rcu            5", "loss            none"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in\n%s", want, stderr)
+		}
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The outer one sees the maps of the inner one as any program's.
+	tr := &d.Run.Scenarios[0].Trials[0]
+	agents := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.Creator == "agent" && o.OuterName == "routes" })
+	inner := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.Creator == "mapprof" })
+	if agents != 6 || inner == 0 || tr.Lost > 0 {
+		t.Errorf("%d deaths of the agent's, %d of mapprof's, %d lost: %+v", agents, inner, tr.Lost, tr.Owners)
+	}
+}
