@@ -224,7 +224,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	}
 	w.progress(task.Progress{Stage: "boot"}) // until the guest's own stages begin
 	done := Done{kernel: &machine.Kernel}
-	passed := progressRate{left: progressBurst}
+	passed, printed := progressRate{left: progressBurst}, guestOutput{left: maxOutput}
 	job.Event = func(kind string, payload []byte) {
 		switch kind {
 		case guest.EventReply: // of the last boot, where there were several
@@ -234,9 +234,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 				done.Reply = append(done.Reply, payload...)
 			}
 		case guest.EventOutput:
-			if w.Output != nil {
-				_, _ = io.WriteString(w.Output, safetext.Lines(string(payload))) // to a terminal that is gone
-			}
+			printed.print(w.Output, payload)
 		case guest.EventProgress:
 			if p, ok := decodeProgress(payload); ok && passed.take(time.Now()) {
 				w.progress(p)
