@@ -188,7 +188,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	}
 	m.stage(StageDrain, 0, 0)
 	timeout := m.Job.DrainTimeout
-	if m.Result.Interrupted {
+	if m.Result.Interrupted || ctx.Err() != nil { // who has asked for the end waits for it
 		timeout = min(timeout, 2*time.Second)
 	}
 	if err := c.Drain(context.WithoutCancel(ctx), timeout); err != nil {
