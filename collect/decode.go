@@ -72,7 +72,7 @@ func bytesOf[T probes.DeathEvent | probes.OwnedDeath | probes.WaitEvent | probes
 // it meets a new name or stack, of which a trial has few. One goroutine.
 type decoder struct {
 	mem   footprint
-	names map[[16]int8]string
+	names names
 	paths map[pathKey]string
 	stack func(id int32) string // the key of a stack; "": none
 	// owners completes a record, and tells whether it is wanted; nil: all are, as
@@ -102,7 +102,7 @@ type sizeKey struct {
 }
 
 func newDecoder(mem footprint, stack func(int32) string) *decoder {
-	return &decoder{mem: mem, stack: stack, names: map[[16]int8]string{}, paths: map[pathKey]string{}, counts: map[string]uint64{}}
+	return &decoder{mem: mem, stack: stack, names: names{}, paths: map[pathKey]string{}, counts: map[string]uint64{}}
 }
 
 // death turns an event into a record; false where it is not wanted, or its times run
@@ -163,9 +163,9 @@ func (c *decoder) death(d *results.Death, owned *probes.OwnedDeath) bool {
 func (c *decoder) pending(d *results.Death, owned *probes.OwnedDeath) bool {
 	e := &owned.Death
 	*d = results.Death{
-		Path: c.path(e), MapID: e.MapId, MapType: results.MapTypeNumbered(e.MapType).Display, MapName: c.name(&e.MapName),
+		Path: c.path(e), MapID: e.MapId, MapType: results.MapTypeNumbered(e.MapType).Display, MapName: c.names.text(&e.MapName),
 		KeySize: e.KeySize, ValueSize: e.ValueSize, MaxEntries: e.MaxEntries, MemBytes: c.memory(e),
-		PutNS: int64(e.PutNs), CPUPut: int(e.CpuPut), Comm: c.name(&e.Comm),
+		PutNS: int64(e.PutNs), CPUPut: int(e.CpuPut), Comm: c.names.text(&e.Comm),
 	}
 	if e.StageKind[0] != probes.StageKindNone {
 		d.EnqueueNS = int64(e.EnqueueNs[0])
@@ -176,16 +176,19 @@ func (c *decoder) pending(d *results.Death, owned *probes.OwnedDeath) bool {
 // maxNames bounds what is remembered of names.
 const maxNames = 4096
 
-// name returns the bytes before the first NUL, the same string for the same.
-func (c *decoder) name(b *[16]int8) string {
-	if s, ok := c.names[*b]; ok {
+// names keeps the texts of names: the same string for the same. One goroutine.
+type names map[[16]int8]string
+
+// text is the bytes before the first NUL.
+func (n names) text(b *[16]int8) string {
+	if s, ok := n[*b]; ok {
 		return s
 	}
-	if len(c.names) >= maxNames {
-		clear(c.names)
+	if len(n) >= maxNames {
+		clear(n)
 	}
-	c.names[*b] = untilNUL(b)
-	return c.names[*b]
+	n[*b] = untilNUL(b)
+	return n[*b]
 }
 
 // untilNUL is the text before the first NUL.

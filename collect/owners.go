@@ -24,7 +24,7 @@ type Owners struct {
 	wanted    func(*results.Death, bool) bool
 	inventory *probes.Inventory
 	cgroups   *cgroupPaths
-	names     map[[16]int8]string
+	names     names
 
 	pins map[uint32][]pin // sleepable programs by the id of a map that they use
 }
@@ -41,7 +41,7 @@ type pin struct {
 // Without an inventory no program is named.
 func NewOwners(inventory *probes.Inventory, wanted func(d *results.Death, inTree bool) bool) *Owners {
 	return &Owners{
-		wanted: wanted, inventory: inventory, cgroups: newCgroupPaths("/sys/fs/cgroup"), names: map[[16]int8]string{}, pins: map[uint32][]pin{},
+		wanted: wanted, inventory: inventory, cgroups: newCgroupPaths("/sys/fs/cgroup"), names: names{}, pins: map[uint32][]pin{},
 	}
 }
 
@@ -64,8 +64,8 @@ func KernelAddresses() (callbacks, fileOperations [3]uint64, err error) {
 // complete adds to d whose it was, and tells whether it is wanted.
 func (o *Owners) complete(d *results.Death, e *probes.Owner) bool {
 	owner := &results.Owner{
-		OuterID: e.OuterId, OuterName: o.name(&e.OuterName),
-		Creator: o.name(&e.CreatorComm), CreatorPID: e.CreatorTgid, CreatedNS: int64(e.CreatedNs), PutPID: e.PutTgid,
+		OuterID: e.OuterId, OuterName: o.names.text(&e.OuterName),
+		Creator: o.names.text(&e.CreatorComm), CreatorPID: e.CreatorTgid, CreatedNS: int64(e.CreatedNs), PutPID: e.PutTgid,
 	}
 	if e.OuterId != 0 {
 		d.Outer = results.MapTypeNumbered(e.OuterType).Display
@@ -86,18 +86,6 @@ func (o *Owners) complete(d *results.Death, e *probes.Owner) bool {
 	d.PutUnseen = e.Flags&probes.OwnerPutUnseen != 0
 	d.Owner = owner
 	return o.wanted == nil || o.wanted(d, e.Flags&probes.OwnerInTree != 0)
-}
-
-// name is decoder.name for names of owners, which are few.
-func (o *Owners) name(b *[16]int8) string {
-	if s, ok := o.names[*b]; ok {
-		return s
-	}
-	if len(o.names) >= maxNames {
-		clear(o.names)
-	}
-	o.names[*b] = untilNUL(b)
-	return o.names[*b]
 }
 
 // pinnedBy names the sleepable programs that used an outer map when one of its maps

@@ -9,13 +9,11 @@ import (
 	"io"
 
 	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/target/guest"
 )
 
-// maxOutput is how much of what a guest's programs print is passed on: a guest that
-// prints without end fills no disk.
-const maxOutput = 16 << 20
-
-// guestOutput passes on what a guest's programs print.
+// guestOutput passes on what a guest's programs print, up to guest.MaxOutput: a guest
+// that keeps to no limit fills no disk.
 type guestOutput struct{ left int }
 
 // print passes a piece on, made fit to be shown; to nil: to nobody. A terminal that is
@@ -26,6 +24,6 @@ func (o *guestOutput) print(to io.Writer, piece []byte) {
 	}
 	_, _ = io.WriteString(to, safetext.Lines(string(piece)))
 	if o.left -= len(piece); o.left <= 0 {
-		fmt.Fprintf(to, "\nmapprof: the command has printed %d MiB; what follows is left out\n", maxOutput>>20)
+		fmt.Fprintf(to, "\nmapprof: the command has printed %d MiB; what follows is left out\n", guest.MaxOutput>>20)
 	}
 }

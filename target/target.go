@@ -224,7 +224,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	}
 	w.progress(task.Progress{Stage: "boot"}) // until the guest's own stages begin
 	done := Done{kernel: &machine.Kernel}
-	passed, printed := progressRate{left: progressBurst}, guestOutput{left: maxOutput}
+	passed, printed := progressRate{left: progressBurst}, guestOutput{left: guest.MaxOutput}
 	job.Event = func(kind string, payload []byte) {
 		switch kind {
 		case guest.EventReply: // of the last boot, where there were several

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -30,7 +29,7 @@ type Record struct {
 	Flags
 	Propagate bool // return the command's exit code
 
-	duration time.Duration
+	workload command.Workload // with the filters and the duration
 	files    []string
 	env      []string
 	all      bool
@@ -38,16 +37,15 @@ type Record struct {
 	args     []string // the command
 }
 
-// filters are the flags that the workload has, too.
-var filters = []string{"map-name", "map-type", "comm", "cgroup", "outer-name", "pid"}
+// shared are the flags of the workload that a recording has as they are.
+var shared = []string{"duration", "map-name", "map-type", "comm", "cgroup", "outer-name", "pid"}
 
 // Add registers the flags.
 func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
 	r.fs = fs
-	fs.DurationVar(&r.duration, "duration", 0, "stop after this long (default: when the command ends, or at Ctrl-C)")
 	own := pflag.NewFlagSet(command.Name, pflag.ContinueOnError)
-	new(command.Workload).AddFlags(own)
-	for _, name := range filters {
+	r.workload.AddFlags(own)
+	for _, name := range shared {
 		fs.AddFlag(own.Lookup(name))
 	}
 	fs.BoolVar(&r.all, "all", false, "on the local target, whatever program's maps die, not only the command's")
@@ -82,19 +80,10 @@ func (r *Record) Check(args []string) error {
 	case len(args) == 0 && r.Trials > 1:
 		return errors.New("--trials repeats a command, and there is none")
 	}
-	w := command.Workload{Duration: r.duration}
-	for _, name := range filters {
-		if name == "map-type" {
-			w.Filter.MapTypes, _ = r.fs.GetStringSlice(name)
-		}
-	}
-	for flag, globs := range map[string]*[]string{"map-name": &w.Filter.MapNames, "comm": &w.Filter.Comms, "outer-name": &w.Filter.OuterNames} {
-		*globs, _ = r.fs.GetStringSlice(flag)
-	}
-	if err := w.Check(results.StrategyAny); err != nil {
+	if err := r.workload.Check(results.StrategyAny); err != nil {
 		return err
 	}
-	return r.AllowFor(r.duration, 0)
+	return r.AllowFor(r.workload.AtLeast(), 0)
 }
 
 // Plan is what the flags ask for, on that target: in a VM with the command's files.
@@ -102,10 +91,7 @@ func (r *Record) Plan(where target.Target, output io.Writer) (engine.Plan, error
 	plan := r.plan(where, command.Name)
 	plan.Strategies, plan.Output = []string{results.StrategyAny}, output
 	params := map[string]string{}
-	if r.duration > 0 {
-		params["duration"] = r.duration.String()
-	}
-	for _, name := range filters {
+	for _, name := range shared {
 		if r.fs.Changed(name) {
 			params[name] = strings.Trim(r.fs.Lookup(name).Value.String(), "[]")
 		}

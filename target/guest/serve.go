@@ -69,8 +69,9 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 	return ch.Done()
 }
 
-// maxOutput is how much of what a program prints goes to the host.
-const maxOutput = 16 << 20
+// MaxOutput is how much of what a program prints is shown. A piece more is sent, so
+// that the host can say that there was more.
+const MaxOutput = 16 << 20
 
 // output sends what programs print. One goroutine.
 type output struct {
@@ -81,9 +82,10 @@ type output struct {
 // Write implements io.Writer. What can't be sent is no reason for the program to fail.
 func (o *output) Write(p []byte) (int, error) {
 	for part := range slices.Chunk(p, replyPart) {
-		if o.sent += len(part); o.sent > maxOutput {
+		if o.sent > MaxOutput {
 			break
 		}
+		o.sent += len(part)
 		_ = o.channel.Send(EventOutput, part)
 	}
 	return len(p), nil

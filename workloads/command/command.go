@@ -51,7 +51,7 @@ type Workload struct {
 func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.Var(jsonList{&w.Args}, "args", "the program and its arguments")
 	fs.Var(jsonList{&w.Env}, "env", "its environment, added to mapprof's")
-	fs.DurationVar(&w.Duration, "duration", 0, "stop after this long")
+	fs.DurationVar(&w.Duration, "duration", 0, "stop after this long (default: when the command ends, or at Ctrl-C)")
 	fs.StringSliceVar(&w.Filter.MapNames, "map-name", nil, "only maps of this name (a glob)")
 	fs.StringSliceVar(&w.Filter.MapTypes, "map-type", nil, "only maps of this type")
 	fs.StringSliceVar(&w.Filter.Comms, "comm", nil, "only maps that a thread of this name created or dropped (a glob)")
