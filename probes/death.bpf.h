@@ -19,65 +19,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "events.bpf.h"
-
-/* What is read of the kernel's types; CO-RE finds the real offsets. */
-struct work_struct {
-	void *func;
-} __attribute__((preserve_access_index));
-
-struct callback_head {
-	void *next;
-} __attribute__((preserve_access_index));
-
-/* To 5.10. */
-struct bpf_map_memory {
-	__u32 pages;
-} __attribute__((preserve_access_index));
-
-typedef struct {
-	long long counter;
-} atomic64_t;
-
-struct file {
-	void *private_data;
-} __attribute__((preserve_access_index));
-
-struct bpf_map {
-	atomic64_t refcnt;
-	__u32 id;
-	enum bpf_map_type map_type;
-	__u32 key_size;
-	__u32 value_size;
-	__u32 max_entries;
-	__u32 map_flags;
-	char name[16];
-	struct bpf_map_memory memory;
-	struct work_struct work;
-	struct callback_head rcu;
-} __attribute__((preserve_access_index));
-
-typedef struct {
-	int counter;
-} atomic_t;
-
-struct percpu_counter {
-	__s64 count;
-	__s32 *counters; /* per CPU */
-} __attribute__((preserve_access_index));
-
-struct bpf_htab {
-	struct bpf_map map;
-	void *extra_elems;
-	atomic_t count;
-	/* Instead of count, since 6.1, in large maps without preallocation. */
-	struct percpu_counter pcount;
-	_Bool use_percpu_counter;
-} __attribute__((preserve_access_index));
-
-struct lpm_trie {
-	struct bpf_map map;
-	__u64 n_entries;
-} __attribute__((preserve_access_index));
+#include "kernel.bpf.h"
 
 /* Only maps whose name starts with this are watched; empty: all. */
 const volatile char watch_name[16] = {};
@@ -602,49 +544,6 @@ static __always_inline int on_gp_end(__u32 kind)
 	event.gp_kind = kind;
 	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
 		count(COUNTER_GP_RINGBUF_FULL);
-	return 0;
-}
-
-static __always_inline int is_sleepable(struct bpf_prog *prog, struct bpf_prog_aux *aux)
-{
-	struct bpf_prog_aux___before *before = (void *)aux;
-	struct bpf_prog___now *now = (void *)prog;
-
-	if (bpf_core_field_exists(before->sleepable))
-		return BPF_CORE_READ(before, sleepable);
-	if (bpf_core_field_exists(now->sleepable))
-		return BPF_CORE_READ_BITFIELD_PROBED(now, sleepable);
-	return 0;
-}
-
-/*
- * A program was loaded, or is freed. Sleepable ones that use maps keep these on the
- * slower path meanwhile (af66bfd3c853).
- */
-static __always_inline int on_prog(struct bpf_prog *prog, struct bpf_prog_aux *aux, __u32 freed)
-{
-	struct prog_event event = {};
-	struct bpf_map **maps, *map;
-
-	if (ready == READY_NOT || !is_sleepable(prog, aux))
-		return 0;
-	event.used_maps = BPF_CORE_READ(aux, used_map_cnt);
-	if (!event.used_maps)
-		return 0;
-	event.kind = EVENT_PROG;
-	event.id = BPF_CORE_READ(aux, id);
-	event.freed = freed;
-	event.at_ns = bpf_ktime_get_ns();
-	BPF_CORE_READ_INTO(&event.name, aux, name);
-	bpf_get_current_comm(event.comm, sizeof(event.comm));
-	maps = BPF_CORE_READ(aux, used_maps);
-	for (int i = 0; i < MAX_PROG_MAPS; i++) {
-		if (i >= event.used_maps || bpf_probe_read_kernel(&map, sizeof(map), &maps[i]))
-			break;
-		event.maps[i] = BPF_CORE_READ(map, id);
-	}
-	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
-		count(COUNTER_PROG_RINGBUF_FULL);
 	return 0;
 }
 

@@ -11,9 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
-typedef struct {
-	long long counter;
-} atomic64_t;
+#include "kernel.bpf.h"
 
 struct seq_file;
 
@@ -21,67 +19,9 @@ struct bpf_iter_meta {
 	struct seq_file *seq;
 } __attribute__((preserve_access_index));
 
-/* To 5.10. */
-struct bpf_map_memory {
-	__u32 pages;
-} __attribute__((preserve_access_index));
-
-struct bpf_map {
-	atomic64_t refcnt;
-	atomic64_t usercnt;
-	__u32 id;
-	enum bpf_map_type map_type;
-	__u32 key_size;
-	__u32 value_size;
-	__u32 max_entries;
-	__u32 map_flags;
-	char name[16];
-	struct bpf_map_memory memory;
-} __attribute__((preserve_access_index));
-
-struct bpf_map___sleepable {
-	atomic64_t sleepable_refcnt;
-} __attribute__((preserve_access_index));
-
-struct bpf_htab {
-	struct bpf_map map;
-	void *extra_elems;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog_aux {
-	__u32 id;
-	__u32 used_map_cnt;
-	char name[16];
-	struct bpf_map **used_maps;
-} __attribute__((preserve_access_index));
-
-/* To 6.8 or so. */
-struct bpf_prog_aux___before {
-	_Bool sleepable;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog {
-	enum bpf_prog_type type;
-	struct bpf_prog_aux *aux;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog___now {
-	__u16 sleepable : 1;
-} __attribute__((preserve_access_index));
-
 struct bpf_link {
 	__u32 id;
 	struct bpf_prog *prog;
-} __attribute__((preserve_access_index));
-
-struct file {
-	void *f_op;
-	void *private_data;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	int tgid;
-	char comm[16];
 } __attribute__((preserve_access_index));
 
 struct bpf_iter__bpf_map {
@@ -187,21 +127,15 @@ int each_prog(struct bpf_iter__bpf_prog *ctx)
 {
 	struct prog_item item = {};
 	struct bpf_prog *prog = ctx->prog;
-	struct bpf_prog___now *now = (void *)prog;
 	struct bpf_prog_aux *aux;
-	struct bpf_prog_aux___before *before;
 	struct bpf_map **maps, *map;
 
 	if (!prog)
 		return 0;
 	aux = BPF_CORE_READ(prog, aux);
-	before = (void *)aux;
 	item.id = BPF_CORE_READ(aux, id);
 	item.prog_type = BPF_CORE_READ(prog, type);
-	if (bpf_core_field_exists(before->sleepable))
-		item.sleepable = BPF_CORE_READ(before, sleepable);
-	else if (bpf_core_field_exists(now->sleepable))
-		item.sleepable = BPF_CORE_READ_BITFIELD_PROBED(now, sleepable);
+	item.sleepable = is_sleepable(prog, aux);
 	item.used_maps = BPF_CORE_READ(aux, used_map_cnt);
 	BPF_CORE_READ_INTO(&item.name, aux, name);
 	maps = BPF_CORE_READ(aux, used_maps);

@@ -8,40 +8,6 @@
  * by death.bpf.h.
  */
 
-struct cgroup;
-
-struct task_struct {
-	void *stack;
-	int tgid;
-	struct task_struct *real_parent;
-} __attribute__((preserve_access_index));
-
-struct bpf_map___sleepable {
-	atomic64_t sleepable_refcnt;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog_aux {
-	__u32 id;
-	__u32 used_map_cnt;
-	char name[16];
-	struct bpf_map **used_maps;
-	struct bpf_prog *prog;
-	struct work_struct work;
-} __attribute__((preserve_access_index));
-
-/* To 6.8 or so. */
-struct bpf_prog_aux___before {
-	_Bool sleepable;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog {
-	struct bpf_prog_aux *aux;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog___now {
-	__u16 sleepable : 1;
-} __attribute__((preserve_access_index));
-
 enum bpf_func_id___task_pt_regs {
 	BPF_FUNC_task_pt_regs___exists = 175,
 };
