@@ -105,7 +105,8 @@ type Outcome struct {
 	// GracePeriods are the system's first results.MaxGracePeriods, in the order of
 	// their ends; empty where their functions can't be seen.
 	GracePeriods []results.GracePeriod
-	// Pending are the deaths still under way: their spans are open.
+	// Pending are the deaths still under way: their spans are open. They have the times
+	// that they have reached.
 	Pending []results.Death
 	// AtNS is the target's ktime to which Pending were watched.
 	AtNS int64
@@ -280,6 +281,7 @@ func (c *Collector) sweep(rec *ringbuf.Record, last bool) error {
 			unwanted++
 			continue
 		}
+		reached(&d, &inflight[i].Death)
 		c.outcome.Pending = append(c.outcome.Pending, d)
 	}
 	if c.decoder.owners != nil {
@@ -350,6 +352,10 @@ func (c *Collector) Busy() float64 {
 	}
 	return float64(c.reader.AvailableBytes()) / float64(c.reader.BufferSize())
 }
+
+// Ended is closed when nobody reads any more: after Finish or Close, or on an error,
+// which Finish returns.
+func (c *Collector) Ended() <-chan struct{} { return c.done }
 
 // Ask asks for a sweep soon.
 func (c *Collector) Ask() {

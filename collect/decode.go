@@ -173,6 +173,19 @@ func (c *decoder) pending(d *results.Death, owned *probes.OwnedDeath) bool {
 	return c.owners == nil || c.owners(d, &owned.Owner)
 }
 
+// reached adds to a death that is under way how far it has come.
+func reached(d *results.Death, e *probes.DeathEvent) {
+	for i, kind := range e.StageKind {
+		switch kind {
+		case probes.StageKindTasksTrace:
+			d.TasksTraceEndNS = int64(e.EndNs[i])
+		case probes.StageKindRCU:
+			d.RCUEnqueueNS, d.RCUEndNS = int64(e.EnqueueNs[i]), int64(e.EndNs[i])
+		}
+	}
+	d.FreeNS = int64(e.FreeNs)
+}
+
 // maxNames bounds what is remembered of names.
 const maxNames = 4096
 

@@ -8,6 +8,7 @@
 //
 //	mapprof run [--workload NAME] [--strategy LIST] [--kernel KERNEL]... [-o DIR]
 //	mapprof record [--kernel KERNEL]... [FLAGS] [-- COMMAND ARGS...]
+//	mapprof top [FLAGS]
 //	mapprof doctor [--kernel KERNEL]...
 //	mapprof kernels list
 //	mapprof kernels fetch SERIES...
@@ -24,7 +25,7 @@
 // root) or a kernel image booted under QEMU (--target vm, as anybody).
 // "mapprof COMMAND --help" lists a command's flags.
 //
-// Run, record, doctor and kernels need Linux on x86-64. The other commands read runs, and
+// Run, record, top, doctor and kernels need Linux on x86-64. The other commands read runs, and
 // do so on macOS and Windows too.
 //
 // # Measuring
@@ -45,6 +46,12 @@
 //
 //	mapprof record --kernel 6.12 --kernel 7.2 -- ./agent
 //	mapprof record --target local --duration 1m
+//
+// Top shows the same of this machine live, as lines
+// or as JSON. It leaves no file.
+//
+//	mapprof top
+//	mapprof top --format json --count 10
 //
 // Doctor tells which probes attach on a kernel, which phases can be told apart
 // there, and what is missing.

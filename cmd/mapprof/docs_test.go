@@ -275,10 +275,10 @@ func TestDocsCommandsAreAccepted(t *testing.T) {
 	}
 }
 
-// tracesThisMachine: run, record and doctor without a kernel attach to the one that
-// runs here, which a unit test must not.
+// tracesThisMachine: top, and run, record and doctor without a kernel attach to the one
+// that runs here, which a unit test must not.
 func tracesThisMachine(cmd *cobra.Command, args []string) bool {
-	return (cmd.Name() == "run" || cmd.Name() == "record" || cmd.Name() == "doctor") && !slices.Contains(args, "--kernel")
+	return cmd.Name() == "top" || (cmd.Name() == "run" || cmd.Name() == "record" || cmd.Name() == "doctor") && !slices.Contains(args, "--kernel")
 }
 
 // madeUpArguments makes the runs and kernel images that a command reads.

@@ -14,9 +14,11 @@ import (
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/bench"
 	"github.com/mapprof/mapprof/engine/targetflags"
+	"github.com/mapprof/mapprof/engine/top"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/safetext"
+	"github.com/mapprof/mapprof/live/screen"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/guest"
 	_ "github.com/mapprof/mapprof/target/kernels/debian" // where kernels come from
@@ -28,7 +30,11 @@ import (
 // recordingCmds are the commands that need Linux: they trace a kernel, or boot
 // one.
 func recordingCmds() []*cobra.Command {
-	return []*cobra.Command{newRunCmd(), newRecordCmd(), newDoctorCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
+	return []*cobra.Command{newRunCmd(), newRecordCmd(), newTopCmd(), newDoctorCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
+}
+
+func newTopCmd() *cobra.Command {
+	return top.Command(screen.Run, func(err error) error { return &usageError{err} })
 }
 
 func guestInit() { guest.Init() }

@@ -32,22 +32,28 @@ func (m *Measurement) others(instance workloads.Instance, cfg *probes.Config) (f
 		return foreign{}, nil
 	}
 	i.SetOutput(m.env.Output())
+	f, warnings, err := watchForeign(i.Filter(), cfg)
+	m.Warnings = append(m.Warnings, warnings...)
+	return f, err
+}
+
+// watchForeign prepares for maps that are other programs', and says so in cfg. What
+// can't be told of them is a warning.
+func watchForeign(filter workloads.Filter, cfg *probes.Config) (f foreign, warnings []string, err error) {
 	callbacks, fileOperations, err := collect.KernelAddresses()
 	if err != nil {
-		return foreign{}, err
+		return f, nil, err
 	}
-	filter := i.Filter()
 	cfg.Owners = &probes.Owners{PID: filter.PID, Callbacks: callbacks}
 	if callbacks == [3]uint64{} {
-		m.Warnings = append(m.Warnings, "the kernel tells no addresses (kernel.kptr_restrict): a map whose last two references are dropped at once counts as lost")
+		warnings = append(warnings, "the kernel tells no addresses (kernel.kptr_restrict): a map whose last two references are dropped at once counts as lost")
 	}
-	f := foreign{}
 	if f.inventory, err = probes.NewInventory(fileOperations); err != nil {
-		m.Warnings = append(m.Warnings, fmt.Sprintf("no program is named that holds maps: %v", err))
+		warnings = append(warnings, fmt.Sprintf("no program is named that holds maps: %v", err))
 		f.inventory = nil
 	}
 	f.owners = collect.NewOwners(f.inventory, func(d *results.Death, inTree bool) bool { return wants(&filter, d, inTree) })
-	return f, nil
+	return f, warnings, nil
 }
 
 // exclude tells the probes which maps are mapprof's own.
