@@ -20,6 +20,7 @@ import (
 	"github.com/mapprof/mapprof/internal/mapmemory"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/results/inventory"
 )
 
 // A Sink takes what a Collector reads, one call at a time, from the collector's
@@ -71,6 +72,8 @@ type Collector struct {
 
 	received atomic.Uint64
 	asked    atomic.Bool // for a sweep
+	over     atomic.Bool // the next sweep is at the end of the recording
+	overTold chan struct{}
 	finish   atomic.Bool // the next sweep is the last
 	closing  sync.Once
 }
@@ -122,6 +125,8 @@ type Outcome struct {
 	Excluded   map[string]uint64
 	Loss       map[string]uint64 // every kind, zero ones too
 	Stacks     map[string][]results.Frame
+	// Live are the maps that are alive, where owners are watched; nil: not known.
+	Live *inventory.Live
 }
 
 // Start begins to read. owners, if any, complete each death, and say which are wanted.
@@ -139,13 +144,17 @@ func Start(p *probes.Probes, sink Sink, owners *Owners) (*Collector, error) {
 		return nil, err
 	}
 	if owners != nil {
-		owners.look()
+		at, err := monotonic()
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		owners.look(&mem, p.OwnerAt, at)
 	}
 	return start(p, r, sink, mem, stacks, owners), nil
 }
 
 func start(k kernel, r ring, sink Sink, mem footprint, stacks *symbolizer, owners *Owners) *Collector {
-	c := &Collector{kernel: k, reader: r, sink: sink, done: make(chan struct{}), stacks: stacks}
+	c := &Collector{kernel: k, reader: r, sink: sink, done: make(chan struct{}), overTold: make(chan struct{}), stacks: stacks}
 	c.decoder = newDecoder(mem, stacks.key)
 	if owners != nil {
 		c.owners, c.decoder.owners = owners, owners.complete
@@ -287,6 +296,13 @@ func (c *Collector) sweep(rec *ringbuf.Record, last bool) error {
 	if c.decoder.owners != nil {
 		c.outcome.Excluded["filtered"] = unwanted
 	}
+	if c.owners != nil {
+		over := !last && c.over.Swap(false)
+		c.outcome.Live = c.owners.alive(at, c.outcome.Pending, over)
+		if over {
+			close(c.overTold)
+		}
+	}
 	if last {
 		c.outcome.Puts -= min(unwanted, c.outcome.Puts)
 	}
@@ -361,6 +377,16 @@ func (c *Collector) Ended() <-chan struct{} { return c.done }
 func (c *Collector) Ask() {
 	c.asked.Store(true)
 	_ = c.reader.Flush() // the reader says itself when it is closed
+}
+
+// End takes what is there when a recording is over, once, and waits for it.
+func (c *Collector) End() {
+	c.over.Store(true)
+	c.Ask()
+	select {
+	case <-c.overTold:
+	case <-c.done:
+	}
 }
 
 // Drain waits until every watched death has been received or lost, or timeout

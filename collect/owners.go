@@ -21,12 +21,24 @@ import (
 // container, and the sleepable programs that keep an outer map on the slower path.
 // After Start it is the collector's goroutine's.
 type Owners struct {
-	wanted    func(*results.Death, bool) bool
-	inventory *probes.Inventory
+	filter    Filter
+	inventory *probes.Inventory // nil: no iterators
 	cgroups   *cgroupPaths
 	names     names
 
 	pins map[uint32][]pin // sleepable programs by the id of a map that they use
+	live liveMaps
+}
+
+// Filter says which maps are wanted; a nil function wants all.
+type Filter struct {
+	// Death is asked of each death. inTree tells it whether the map is of the process
+	// that probes.Owners.PID names.
+	Death func(d *results.Death, inTree bool) bool
+	// Live is asked of each live map. LiveByOwner says that the answer depends on who
+	// holds it.
+	Live        func(*Candidate) bool
+	LiveByOwner bool
 }
 
 // pin is a sleepable program that uses a map, and when it does.
@@ -36,29 +48,36 @@ type pin struct {
 	firstNS, lastNS int64
 }
 
-// NewOwners returns what completes deaths. wanted says which are, nil: all; inTree
-// tells it whether the map is of the process that probes.Owners.PID names.
-// Without an inventory no program is named.
-func NewOwners(inventory *probes.Inventory, wanted func(d *results.Death, inTree bool) bool) *Owners {
+// NewOwners returns what completes deaths. Without an inventory no program is named,
+// and no live map is known.
+func NewOwners(inventory *probes.Inventory, filter Filter) *Owners {
 	return &Owners{
-		wanted: wanted, inventory: inventory, cgroups: newCgroupPaths("/sys/fs/cgroup"), names: names{}, pins: map[uint32][]pin{},
+		filter: filter, inventory: inventory, cgroups: newCgroupPaths("/sys/fs/cgroup"), names: names{}, pins: map[uint32][]pin{},
+	}
+}
+
+// SetOwn says which live maps are mapprof's own, by their ids.
+func (o *Owners) SetOwn(ids []uint32) {
+	o.live.own = map[uint32]bool{}
+	for _, id := range ids {
+		o.live.own[id] = true
 	}
 }
 
 // KernelAddresses finds what probes.Owners and probes.NewInventory ask for, 0 where
 // the kernel doesn't tell.
-func KernelAddresses() (callbacks, fileOperations [3]uint64, err error) {
-	found, err := kallsyms.Addresses(slices.Concat(probes.FreeCallbacks[:], probes.FileOperations[:])...)
+func KernelAddresses() (callbacks [3]uint64, inventory [4]uint64, err error) {
+	found, err := kallsyms.Addresses(slices.Concat(probes.FreeCallbacks[:], probes.InventorySymbols[:])...)
 	if err != nil {
-		return callbacks, fileOperations, fmt.Errorf("find functions of the kernel: %w", err)
+		return callbacks, inventory, fmt.Errorf("find functions of the kernel: %w", err)
 	}
 	for i, name := range probes.FreeCallbacks {
 		callbacks[i] = found[name]
 	}
-	for i, name := range probes.FileOperations {
-		fileOperations[i] = found[name]
+	for i, name := range probes.InventorySymbols {
+		inventory[i] = found[name]
 	}
-	return callbacks, fileOperations, nil
+	return callbacks, inventory, nil
 }
 
 // complete adds to d whose it was, and tells whether it is wanted.
@@ -85,7 +104,7 @@ func (o *Owners) complete(d *results.Death, e *probes.Owner) bool {
 	}
 	d.PutUnseen = e.Flags&probes.OwnerPutUnseen != 0
 	d.Owner = owner
-	return o.wanted == nil || o.wanted(d, e.Flags&probes.OwnerInTree != 0)
+	return o.filter.Death == nil || o.filter.Death(d, e.Flags&probes.OwnerInTree != 0)
 }
 
 // pinnedBy names the sleepable programs that used an outer map when one of its maps
@@ -99,25 +118,6 @@ func (o *Owners) pinnedBy(outer uint32, putNS int64) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// look finds the sleepable programs that there are already when the watching begins.
-func (o *Owners) look() {
-	if o.inventory == nil {
-		return
-	}
-	comms := map[uint32]string{}
-	// What can't be read isn't known, and no program is named for it.
-	_ = o.inventory.Holders(func(h *probes.HolderItem) {
-		if h.Kind != probes.HolderMap {
-			comms[h.Id] = untilNUL(&h.Comm)
-		}
-	})
-	_ = o.inventory.Programs(func(p *probes.ProgramItem) {
-		if p.Sleepable != 0 {
-			o.pin(p.Id, programName(p.Id, &p.Name, comms[p.Id]), 0, p.Maps[:min(int(p.UsedMaps), len(p.Maps))])
-		}
-	})
 }
 
 // change takes up that a sleepable program was loaded, or is freed.

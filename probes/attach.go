@@ -120,6 +120,9 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	base := spec.Copy()
 	base.Programs = nil
 	types := btf.NewCache()
+	if cfg.Owners != nil && cfg.Owners.Inventory != nil {
+		types = cfg.Owners.Inventory.types
+	}
 	coll, err := ebpf.NewCollectionWithOptions(base, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}

@@ -20,6 +20,7 @@
 
 #include "events.bpf.h"
 #include "kernel.bpf.h"
+#include "elements.bpf.h"
 
 /* Only maps whose name starts with this are watched; empty: all. */
 const volatile char watch_name[16] = {};
@@ -31,9 +32,6 @@ const volatile __u32 own_name_len = 0;
 /* Update waits are recorded for this process only; 0: for none, WAITS_OF_ALL: for all. */
 const volatile __u32 wait_tgid = 0;
 /* How many CPUs there can be. */
-const volatile __u32 possible_cpus = 1;
-/* The address of __per_cpu_offset[]; 0: not known. */
-const volatile __u64 per_cpu_offset = 0;
 /* Keep whose each map is. */
 const volatile __u32 watch_owners = 0;
 /* Not yet, deaths that start now, the ends of those that have started. */
@@ -154,47 +152,6 @@ static __always_inline int watched(const char *name, int counting)
 		return 0;
 	}
 	return 1;
-}
-
-#define MAX_CPUS 512
-
-/*
- * How many elements a hash without preallocation has. CPUs count up to a batch
- * of changes each before they add them to a percpu_counter's sum.
- */
-static __always_inline __u32 htab_elements(struct bpf_htab *htab)
-{
-	__u64 offset;
-	__s32 *counters, here;
-	__s64 n;
-
-	if (!bpf_core_field_exists(htab->use_percpu_counter) ||
-	    !BPF_CORE_READ(htab, use_percpu_counter))
-		return BPF_CORE_READ(htab, count.counter);
-	n = BPF_CORE_READ(htab, pcount.count);
-	counters = BPF_CORE_READ(htab, pcount.counters);
-	for (__u32 cpu = 0; cpu < MAX_CPUS; cpu++) {
-		if (!per_cpu_offset || cpu >= possible_cpus)
-			break;
-		if (bpf_probe_read_kernel(&offset, sizeof(offset),
-					  (void *)(per_cpu_offset + cpu * sizeof(offset))))
-			break;
-		if (!bpf_probe_read_kernel(&here, sizeof(here), (void *)counters + offset))
-			n += here;
-	}
-	return n > 0 ? n : 0;
-}
-
-/* How many elements a map has that allocates each, at its put. */
-static __always_inline __u32 elements_of(struct bpf_map *map, __u32 type, __u32 flags)
-{
-	if (type == BPF_MAP_TYPE_LPM_TRIE)
-		return BPF_CORE_READ((struct lpm_trie *)map, n_entries);
-	if (flags & BPF_F_NO_PREALLOC &&
-	    (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH ||
-	     type == BPF_MAP_TYPE_HASH_OF_MAPS))
-		return htab_elements((struct bpf_htab *)map);
-	return 0;
 }
 
 #include "owner.bpf.h"

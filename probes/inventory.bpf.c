@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 
 #include "kernel.bpf.h"
+#include "elements.bpf.h"
 
 struct seq_file;
 
@@ -50,12 +51,14 @@ struct map_item {
 	__u32 map_flags;
 	__u32 extra_elems;
 	__u32 sleepable; /* users; since af66bfd3c853 */
-	__u64 refs;      /* without the iterator's own */
+	__u64 address;
+	__u64 refs; /* without the iterator's own */
 	__u64 user_refs;
-	__u64 memory_pages; /* as charged, where the kernel keeps it (to 5.10) */
+	__u32 memory_pages; /* as charged, where the kernel keeps it (to 5.10) */
+	__u32 elements;     /* of a map that allocates each */
 	char name[16];
 };
-_Static_assert(sizeof(struct map_item) == 72, "map_item has padding");
+_Static_assert(sizeof(struct map_item) == 80, "map_item has padding");
 
 #define MAX_USED_MAPS 64 /* MAX_USED_MAPS of the kernel */
 
@@ -80,9 +83,10 @@ struct holder_item {
 	__u32 id;   /* of the map, or of the program: a link's program */
 	__u32 tgid;
 	__u32 fd;
+	__u64 file; /* several descriptors may be of one, which holds one reference */
 	char comm[16];
 };
-_Static_assert(sizeof(struct holder_item) == 32, "holder_item has padding");
+_Static_assert(sizeof(struct holder_item) == 40, "holder_item has padding");
 
 const struct map_item *unused_map_item __attribute__((unused));
 const struct prog_item *unused_prog_item __attribute__((unused));
@@ -104,6 +108,7 @@ int each_map(struct bpf_iter__bpf_map *ctx)
 	if (!map)
 		return 0;
 	item.id = map->id;
+	item.address = (__u64)map;
 	item.map_type = BPF_CORE_READ(map, map_type);
 	item.key_size = map->key_size;
 	item.value_size = map->value_size;
@@ -117,6 +122,7 @@ int each_map(struct bpf_iter__bpf_map *ctx)
 	item.user_refs = BPF_CORE_READ(map, usercnt.counter);
 	if (bpf_core_field_exists(map->memory.pages))
 		item.memory_pages = BPF_CORE_READ(map, memory.pages);
+	item.elements = elements_of(map, item.map_type, item.map_flags);
 	BPF_CORE_READ_INTO(&item.name, map, name);
 	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
 	return 0;
@@ -181,6 +187,7 @@ int each_file(struct bpf_iter__task_file *ctx)
 	}
 	item.tgid = BPF_CORE_READ(task, tgid);
 	item.fd = ctx->fd;
+	item.file = (__u64)file;
 	BPF_CORE_READ_INTO(&item.comm, task, comm);
 	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
 	return 0;

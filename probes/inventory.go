@@ -33,21 +33,23 @@ const (
 	HolderLink    = uint32(inventoryHolderKindHOLDER_LINK)
 )
 
-// FileOperations are the symbols whose addresses tell what a descriptor is of, in
-// the order of the kinds.
-var FileOperations = [3]string{"bpf_map_fops", "bpf_prog_fops", "bpf_link_fops"}
+// InventorySymbols are the kernel's symbols that an inventory needs to know: those by
+// which a descriptor's kind is known, in the order of the kinds, and where CPUs count
+// elements by themselves.
+var InventorySymbols = [4]string{"bpf_map_fops", "bpf_prog_fops", "bpf_link_fops", "__per_cpu_offset"}
 
 // Inventory lists what there is on the kernel: maps, programs and who holds them,
 // by iterators (since 5.8). Safe for use by one goroutine at a time.
 type Inventory struct {
 	coll  *ebpf.Collection
+	types *btf.Cache // the kernel's BTF, decoded once
 	links map[string]*link.Iter
 	files bool // the descriptors can be told apart
 }
 
-// NewInventory loads the iterators. fops are the addresses of FileOperations, 0
+// NewInventory loads the iterators. symbols are the addresses of InventorySymbols, 0
 // where they aren't known: then no descriptor is listed.
-func NewInventory(fops [3]uint64) (_ *Inventory, err error) {
+func NewInventory(symbols [4]uint64) (_ *Inventory, err error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &UnsupportedError{Function: "iterators", Err: err}
 	}
@@ -55,11 +57,20 @@ func NewInventory(fops [3]uint64) (_ *Inventory, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
 	}
-	if err := spec.Variables[inventoryVarFops].Set([4]uint64{0, fops[0], fops[1], fops[2]}); err != nil {
-		return nil, fmt.Errorf("set fops: %w", err)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
 	}
-	inv := &Inventory{links: map[string]*link.Iter{}, files: fops[0] != 0 && fops[1] != 0}
-	if inv.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: btf.NewCache()}); err != nil {
+	for name, v := range map[string]any{
+		inventoryVarFops:         [4]uint64{0, symbols[0], symbols[1], symbols[2]},
+		inventoryVarPerCpuOffset: symbols[3], inventoryVarPossibleCpus: uint32(cpus),
+	} {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	inv := &Inventory{types: btf.NewCache(), links: map[string]*link.Iter{}, files: symbols[0] != 0 && symbols[1] != 0}
+	if inv.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: inv.types}); err != nil {
 		return nil, &UnsupportedError{Function: "iterators", Err: shorten(err)}
 	}
 	for name, prog := range inv.coll.Programs {
@@ -70,7 +81,7 @@ func NewInventory(fops [3]uint64) (_ *Inventory, err error) {
 	return inv, nil
 }
 
-// Own are the ids of the inventory's maps and programs.
+// own are the ids of the inventory's maps.
 func (i *Inventory) own() ([]uint32, error) { return mapIDs(i.coll.Maps) }
 
 // Maps calls f for each map that there is.
@@ -80,6 +91,9 @@ func (i *Inventory) Maps(f func(*MapItem)) error { return each(i.links[inventory
 func (i *Inventory) Programs(f func(*ProgramItem)) error {
 	return each(i.links[inventoryProgEachProg], f)
 }
+
+// SeesHolders tells whether descriptors can be told apart.
+func (i *Inventory) SeesHolders() bool { return i.files }
 
 // Holders calls f for each descriptor of a map, a program or a link. It is called
 // for none where they can't be told apart.

@@ -19,6 +19,7 @@ type inventoryHolderItem struct {
 	Id   uint32
 	Tgid uint32
 	Fd   uint32
+	File uint64
 	Comm [16]int8
 }
 
@@ -40,9 +41,11 @@ type inventoryMapItem struct {
 	MapFlags    uint32
 	ExtraElems  uint32
 	Sleepable   uint32
+	Address     uint64
 	Refs        uint64
 	UserRefs    uint64
-	MemoryPages uint64
+	MemoryPages uint32
+	Elements    uint32
 	Name        [16]int8
 }
 
@@ -64,6 +67,8 @@ const (
 	inventoryProgEachMap         = "each_map"
 	inventoryProgEachProg        = "each_prog"
 	inventoryVarFops             = "fops"
+	inventoryVarPerCpuOffset     = "per_cpu_offset"
+	inventoryVarPossibleCpus     = "possible_cpus"
 	inventoryVarUnusedHolderItem = "unused_holder_item"
 	inventoryVarUnusedHolderKind = "unused_holder_kind"
 	inventoryVarUnusedMapItem    = "unused_map_item"
@@ -128,6 +133,8 @@ type inventoryMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type inventoryVariableSpecs struct {
 	Fops             *ebpf.VariableSpec `ebpf:"fops"`
+	PerCpuOffset     *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
+	PossibleCpus     *ebpf.VariableSpec `ebpf:"possible_cpus"`
 	UnusedHolderItem *ebpf.VariableSpec `ebpf:"unused_holder_item"`
 	UnusedHolderKind *ebpf.VariableSpec `ebpf:"unused_holder_kind"`
 	UnusedMapItem    *ebpf.VariableSpec `ebpf:"unused_map_item"`
@@ -165,6 +172,8 @@ func (m *inventoryMaps) Close() error {
 // It can be passed to loadInventoryObjects or ebpf.CollectionSpec.LoadAndAssign.
 type inventoryVariables struct {
 	Fops             *ebpf.Variable `ebpf:"fops"`
+	PerCpuOffset     *ebpf.Variable `ebpf:"per_cpu_offset"`
+	PossibleCpus     *ebpf.Variable `ebpf:"possible_cpus"`
 	UnusedHolderItem *ebpf.Variable `ebpf:"unused_holder_item"`
 	UnusedHolderKind *ebpf.Variable `ebpf:"unused_holder_kind"`
 	UnusedMapItem    *ebpf.Variable `ebpf:"unused_map_item"`

@@ -39,6 +39,8 @@ type Owners struct {
 	// PID marks what this process and those that descend from it create or drop; 0:
 	// nothing.
 	PID uint32
+	// Inventory, if any, has decoded the kernel's BTF, which takes memory and time.
+	Inventory *Inventory
 	// Callbacks are the addresses of FreeCallbacks, 0 where they aren't known.
 	Callbacks [3]uint64
 }
@@ -103,30 +105,30 @@ func configureOwners(spec *ebpf.CollectionSpec, cfg *Config) error {
 	return errors.Join(errs...)
 }
 
-// ExcludeOwn tells the programs the ids of the tracer's maps: of these probes, and
-// of an inventory, if any.
-func (p *Probes) ExcludeOwn(inventory *Inventory) error {
+// ExcludeOwn tells the programs the ids of the tracer's maps, which it returns: of
+// these probes, and of an inventory, if any.
+func (p *Probes) ExcludeOwn(inventory *Inventory) ([]uint32, error) {
 	ids, err := mapIDs(p.coll.Maps)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if inventory != nil {
 		more, err := inventory.own()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		ids = append(ids, more...)
 	}
 	for _, id := range ids {
 		if err := p.coll.Maps[lifecycleMapMpfOwn].Put(id, uint8(1)); err != nil {
-			return fmt.Errorf("exclude the tracer's own maps: %w", err)
+			return nil, fmt.Errorf("exclude the tracer's own maps: %w", err)
 		}
 	}
-	return nil
+	return ids, nil
 }
 
-// owner is what is kept of the map at an address.
-func (p *Probes) owner(address uint64) (o Owner) {
+// OwnerAt is what is kept of the map at an address.
+func (p *Probes) OwnerAt(address uint64) (o Owner) {
 	if err := p.coll.Maps[lifecycleMapMpfOwners].Lookup(address, &o); err != nil {
 		return Owner{} // it has died meanwhile, or there was no room for it
 	}

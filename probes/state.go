@@ -137,7 +137,7 @@ func (p *Probes) recursionMisses() (uint64, error) {
 
 // InFlight returns the deaths that are under way, each once.
 func (p *Probes) InFlight() ([]OwnedDeath, error) {
-	return inFlight(p.owner, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
+	return inFlight(p.OwnerAt, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
 		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() })
 }
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mapprof/mapprof/results/inventory"
 )
 
 // SchemaVersion is the version of run.json that this program writes. Readers
@@ -203,6 +205,10 @@ type Trial struct {
 	// Owners are whose the maps were that died, in a recording: those with the most
 	// deaths, and last what all others add up to.
 	Owners []OwnerSum `json:"owners,omitempty"`
+	// Live are the maps that were alive when a recording began and ended.
+	Live *inventory.Live `json:"live,omitempty"`
+	// MaxRSSBytes is the most memory that the recording mapprof itself had resident.
+	MaxRSSBytes uint64 `json:"max_rss_bytes,omitempty"`
 	// PutsUnseen are the deaths that begin where they were enqueued, since two puts
 	// raced.
 	PutsUnseen uint64 `json:"puts_unseen,omitempty"`

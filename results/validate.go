@@ -166,6 +166,11 @@ func (t *Trial) check() error {
 			return &FieldError{path + ".deaths", fmt.Sprintf("%d, and their limbo has %d values", o.Deaths, o.Limbo.N)}
 		}
 	}
+	if t.Live != nil {
+		if f := t.Live.Check(); f != nil {
+			return &FieldError{"live." + f.Field, f.What}
+		}
+	}
 	if p := t.Pending; p != nil && p.MinNS > p.MaxNS {
 		return &FieldError{"pending.min_ns", fmt.Sprintf("%d is above the maximum, %d", p.MinNS, p.MaxNS)}
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/mapprof/mapprof/results/inventory"
 )
 
 // filled returns a value of a type in which everything is there: one element in
@@ -68,6 +70,10 @@ func fullRun(t *testing.T) map[string]any {
 		m := metrics["x"]
 		m.BucketWidth = 0.5 // of a value
 		metrics["x"] = m
+	}
+	for _, live := range []*inventory.Maps{&run.Scenarios[0].Trials[0].Live.Start, run.Scenarios[0].Trials[0].Live.End} {
+		live.Held.LiveMaps, live.Held.LiveBytes = 2, 2 // one listed, and one other
+		live.Holders[0].Maps, live.Holders[0].Bytes = 2, 2
 	}
 	run.Files = map[string]File{DeathsFile: {Count: 1, Bytes: 1}}
 	data, err := json.Marshal(run)

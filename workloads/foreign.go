@@ -12,6 +12,9 @@ type Foreign interface {
 	Filter() Filter
 	// SetOutput gives it what its program's output goes to. It comes before Run.
 	SetOutput(w io.Writer)
+	// OnEnd gives it what it calls once when the recording is over, while its program
+	// is there still where it has not ended by itself. It comes before Run.
+	OnEnd(f func())
 }
 
 // Filter says which deaths are wanted: those that fit every field that isn't empty.

@@ -12,7 +12,8 @@ import (
 
 const recordHelp = `Watch the maps of programs that aren't mapprof's: which outer map they were taken
 out of, who created and dropped them, how long they stay in memory, and which
-sleepable program keeps them there.
+sleepable program keeps them there. Which maps are alive at the begin and at the end,
+and who holds them, is told too.
 
   mapprof record --kernel 6.12 --kernel 7.2 -- ./agent --config a.yaml
   sudo mapprof record --target local --duration 1m

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/results/inventory"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -99,6 +101,9 @@ func recordContainers(t *testing.T, agent, kernel string) {
 	})
 	if others := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return len(o.PinnedBy) > 0 }) - pinned; others > 0 || pins && pinned != 3*each || !pins && pinned > 0 {
 		t.Errorf("%d deaths are pinned by the sleepable program, %d by others", pinned, others)
+	}
+	if l := tr.Live; l == nil || l.End == nil || len(l.Start.Unread)+len(l.End.Unread) > 0 {
+		t.Errorf("live maps: %+v, warnings %q", l, tr.Warnings)
 	}
 	if w := tr.Phases[results.PhaseUpdateWait].N; w < 6*each {
 		t.Errorf("%d update waits of %d updates", w, 6*each)
@@ -219,4 +224,77 @@ func TestVMRecordLocal(t *testing.T) {
 	if agents != 6 || inner == 0 || tr.Lost > 0 {
 		t.Errorf("%d deaths of the agent's, %d of mapprof's, %d lost: %+v", agents, inner, tr.Lost, tr.Owners)
 	}
+}
+
+// TestVMRecordLiveMaps: an inventory names who holds each live map, in each way that
+// there is, and the map that nobody holds. With 10,000 maps it takes the memory that it
+// may, and lists no more than it may.
+func TestVMRecordLiveMaps(t *testing.T) {
+	const many = 10000
+	dir := filepath.Join(t.TempDir(), "run")
+	stdout, _ := mapprofOK(t, exitOK, "record", "--offline", "--kernel", "6.12", "--memory", "2GiB", "-o", dir, "--",
+		builtAgent(t), "-leave", "-count", "0", "-keep", "-live", strconv.Itoa(many), "-hold", "1h")
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &d.Run.Scenarios[0].Trials[0]
+	if tr.Live == nil || tr.Live.End == nil {
+		t.Fatalf("no inventory: %v", tr.Warnings)
+	}
+	start, end := &tr.Live.Start, tr.Live.End
+	t.Logf("%d maps took %v, %d took %v; mapprof had %.1f MiB", start.Held.LiveMaps, time.Duration(start.TookNS),
+		end.Held.LiveMaps, time.Duration(end.TookNS), float64(tr.MaxRSSBytes)/(1<<20))
+	const kept = 6 // the outer map, and one in each way
+	if n := end.Held.LiveMaps - start.Held.LiveMaps; n != many+kept {
+		t.Errorf("%d maps more than at the start, want %d", n, many+kept)
+	}
+	if len(end.Top) != inventory.MaxMaps || end.Others.Maps != end.Held.LiveMaps-inventory.MaxMaps || end.Unread != nil {
+		t.Errorf("%d maps are listed, %d others, not read: %q", len(end.Top), end.Others.Maps, end.Unread)
+	}
+	// The goal is a second beyond attaching, on a machine of one's own.
+	if took := time.Duration(end.TookNS); took > time.Minute {
+		t.Errorf("to look at %d maps took %v", end.Held.LiveMaps, took)
+	}
+	if tr.MaxRSSBytes == 0 || tr.MaxRSSBytes > 64<<20 {
+		t.Errorf("mapprof had %d bytes resident, more than 64 MiB", tr.MaxRSSBytes)
+	}
+	for name, want := range map[string]inventory.Holder{
+		"by_fd":    {Kind: inventory.FD, Comm: "agent"},
+		"by_pin":   {Kind: inventory.Pin, Name: "/sys/fs/bpf/agent/state"},
+		"by_prog":  {Kind: inventory.Program, Name: "user", Comm: "agent"},
+		"by_outer": {Kind: inventory.Outer, Name: "keeper"},
+		"keeper":   {Kind: inventory.FD, Comm: "agent"},
+	} {
+		m := liveNamed(end, name)
+		if m == nil || len(m.Holders) != 1 || m.References != 1 || m.Unaccounted != 0 {
+			t.Errorf("%s: %+v", name, m)
+			continue
+		}
+		h := m.Holders[0]
+		if h.Kind != want.Kind || h.Name != want.Name || h.Comm != want.Comm || (h.PID != 0) != (want.Comm != "") {
+			t.Errorf("%s is held by %+v, want %+v", name, h, want)
+		}
+	}
+	if m := liveNamed(end, "by_nobody"); m == nil || len(m.Holders) > 0 || m.References != 1 || m.Unaccounted != 1 {
+		t.Errorf("by_nobody, which only a mapping holds: %+v", m)
+	}
+	if tr.Live.Peak.Bytes() < end.Held.Bytes() {
+		t.Errorf("the largest total is %+v, and at the end it is %+v", tr.Live.Peak, end.Held)
+	}
+	for _, want := range []string{"live maps of", "outer map keeper", "pinned in /sys/fs/bpf/agent", "program user of agent", "no owner found: map", "memory of maps"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+}
+
+// liveNamed is the map of that name, nil where it isn't listed.
+func liveNamed(l *inventory.Maps, name string) *inventory.Map {
+	for i := range l.Top {
+		if l.Top[i].Name == name {
+			return &l.Top[i]
+		}
+	}
+	return nil
 }

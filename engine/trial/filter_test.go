@@ -5,9 +5,12 @@
 package trial
 
 import (
+	"os"
 	"testing"
 
+	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/results/inventory"
 	"github.com/mapprof/mapprof/workloads"
 )
 
@@ -38,6 +41,37 @@ func TestWants(t *testing.T) {
 	} {
 		if got := wants(&tt.f, d, tt.inTree); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// TestLiveFilter: a live map is wanted where one that holds it fits, or its creator.
+func TestLiveFilter(t *testing.T) {
+	here := uint32(os.Getpid())
+	c := &collect.Candidate{Name: "conns", Type: "Hash", Creator: "maker", Cgroup: "/a/b", Holders: []inventory.Holder{
+		{Kind: inventory.FD, Comm: "agent", PID: here}, {Kind: inventory.Outer, Name: "routes"},
+	}}
+	for _, tt := range []struct {
+		f    workloads.Filter
+		want bool
+	}{
+		{workloads.Filter{}, true},
+		{workloads.Filter{MapNames: []string{"con*"}, MapTypes: []string{"Hash"}}, true},
+		{workloads.Filter{MapNames: []string{"con"}}, false},
+		{workloads.Filter{MapTypes: []string{"Array"}}, false},
+		{workloads.Filter{Comms: []string{"agent"}}, true},
+		{workloads.Filter{Comms: []string{"maker"}}, true},
+		{workloads.Filter{Comms: []string{"other"}}, false},
+		{workloads.Filter{OuterNames: []string{"rou*"}}, true},
+		{workloads.Filter{OuterNames: []string{"agent"}}, false},
+		{workloads.Filter{Cgroups: []string{"a"}}, true},
+		{workloads.Filter{Cgroups: []string{"no/such"}}, false},
+		{workloads.Filter{PID: here}, true},
+		{workloads.Filter{PID: uint32(os.Getppid())}, true},
+		{workloads.Filter{PID: 1 << 30}, false},
+	} {
+		if got := liveFilter(&tt.f)(c); got != tt.want {
+			t.Errorf("%+v: %v", tt.f, got)
 		}
 	}
 }

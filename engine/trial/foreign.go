@@ -6,6 +6,7 @@ package trial
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/probes"
@@ -40,7 +41,7 @@ func (m *Measurement) others(instance workloads.Instance, cfg *probes.Config) (f
 // watchForeign prepares for maps that are other programs', and says so in cfg. What
 // can't be told of them is a warning.
 func watchForeign(filter workloads.Filter, cfg *probes.Config) (f foreign, warnings []string, err error) {
-	callbacks, fileOperations, err := collect.KernelAddresses()
+	callbacks, symbols, err := collect.KernelAddresses()
 	if err != nil {
 		return f, nil, err
 	}
@@ -48,20 +49,40 @@ func watchForeign(filter workloads.Filter, cfg *probes.Config) (f foreign, warni
 	if callbacks == [3]uint64{} {
 		warnings = append(warnings, "the kernel tells no addresses (kernel.kptr_restrict): a map whose last two references are dropped at once counts as lost")
 	}
-	if f.inventory, err = probes.NewInventory(fileOperations); err != nil {
+	if f.inventory, err = probes.NewInventory(symbols); err != nil {
 		warnings = append(warnings, fmt.Sprintf("no program is named that holds maps: %v", err))
 		f.inventory = nil
 	}
-	f.owners = collect.NewOwners(f.inventory, func(d *results.Death, inTree bool) bool { return wants(&filter, d, inTree) })
+	cfg.Owners.Inventory = f.inventory
+	f.owners = collect.NewOwners(f.inventory, collect.Filter{
+		Death: func(d *results.Death, inTree bool) bool { return wants(&filter, d, inTree) },
+		Live:  liveFilter(&filter), LiveByOwner: filter.PID != 0 || len(filter.Comms)+len(filter.Cgroups)+len(filter.OuterNames) > 0,
+	})
 	return f, warnings, nil
 }
+
+// sparingly keeps mapprof's memory small while it records: it may run beside what it
+// watches for days. The result ends that.
+func sparingly(instance workloads.Instance) (ended func()) {
+	if !isForeign(instance) {
+		return func() {}
+	}
+	percent := debug.SetGCPercent(recordGCPercent)
+	return func() { debug.SetGCPercent(percent) }
+}
+
+// recordGCPercent is how much garbage a recording may have, as a share of what is in
+// use. It makes little: most is of its begin.
+const recordGCPercent = 30
 
 // exclude tells the probes which maps are mapprof's own.
 func (f *foreign) exclude(p *probes.Probes) error {
 	if f.owners == nil {
 		return nil
 	}
-	return p.ExcludeOwn(f.inventory)
+	own, err := p.ExcludeOwn(f.inventory)
+	f.owners.SetOwn(own)
+	return err
 }
 
 func (f *foreign) close() error {

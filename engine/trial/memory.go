@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // memoryLeft is the least memory that this machine was seen to have left. Safe for
@@ -43,4 +45,13 @@ func memAvailable(meminfo []byte) uint64 {
 		return 0
 	}
 	return kb << 10
+}
+
+// maxRSS is the most memory in bytes that this process had resident, 0: not known.
+func maxRSS() uint64 {
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return uint64(usage.Maxrss) << 10
 }

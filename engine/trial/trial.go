@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/mapprof/mapprof/collect"
@@ -153,6 +154,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		InFlight:    m.Job.InFlight,
 		Mechanisms:  m.Job.Mechanisms,
 	}
+	defer sparingly(instance)()
 	f, err := m.others(instance, &cfg)
 	if err != nil {
 		return err
@@ -177,8 +179,14 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	if f.owners != nil {
+		debug.FreeOSMemory() // of the begin
+	}
 	if err := p.Start(); err != nil {
 		return err
+	}
+	if others, ok := instance.(workloads.Foreign); ok {
+		others.OnEnd(c.End)
 	}
 	if err := m.run(ctx, instance, &follower{sink: s, collector: c, live: f.owners != nil}); err != nil {
 		return err
@@ -195,6 +203,9 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		return err
 	}
 	m.Outcome, err = c.Finish()
+	if text := f.owners.Problem(); text != "" {
+		m.Warnings = append(m.Warnings, text)
+	}
 	if err == nil && f.owners != nil {
 		m.Result.LastPuts = m.Outcome.Puts // nobody else knows
 	}

@@ -192,6 +192,9 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 	}
 	tr.OuterBytes = m.Result.OuterBytes
 	tr.Owners, tr.PutsUnseen = m.sums.owners.Sums(), o.PutsUnseen
+	if o.Live != nil {
+		tr.Live, tr.MaxRSSBytes = o.Live, maxRSS()
+	}
 	if c := m.Result.Command; c != nil {
 		tr.Command = &results.Command{Args: c.Args, ExitCode: c.ExitCode, Signal: c.Signal, Stopped: c.Stopped}
 	}

@@ -29,6 +29,7 @@ type page struct {
 	Statuses  []Status
 	Headlines []headline
 	Owners    []ownersTable
+	LiveMaps  []liveTable
 	Entries   []*model.Entry
 	Hidden    int // scenarios that the filter leaves out
 
@@ -91,7 +92,7 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 	entries = ordered
 	p := &page{
 		Entries: entries, Alerts: alertsOf(runs, entries), Statuses: statusesOf(entries),
-		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries), Owners: ownersOf(entries),
+		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries), Owners: ownersOf(entries), LiveMaps: liveMapsOf(entries),
 		Several: len(runs) > 1, Figures: figureTables(entries), Balance: balanceRows(entries),
 		Targets: targetsOf(runs, entries), Runs: runInfos(runs),
 		History: historyOf(runs),

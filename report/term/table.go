@@ -135,6 +135,7 @@ func (p *printer) group(g *model.Group) {
 	}
 	for _, s := range g.Scenarios {
 		p.owners(s)
+		p.live(s)
 	}
 }
 

@@ -148,7 +148,7 @@ func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance
 	if err := w.Check(strategy); err != nil {
 		return nil, err
 	}
-	i := &instance{w: w, output: io.Discard}
+	i := &instance{w: w, output: io.Discard, onEnd: func() {}}
 	if len(w.Args) > 0 {
 		file, err := exec.LookPath(w.Args[0])
 		if err != nil {
@@ -184,6 +184,7 @@ type instance struct {
 	w      *Workload
 	file   string
 	output io.Writer
+	onEnd  func()
 }
 
 // WatchPrefix implements workloads.Instance: no name is known.
@@ -197,6 +198,9 @@ func (i *instance) Close() error { return nil }
 
 // SetOutput implements workloads.Foreign.
 func (i *instance) SetOutput(w io.Writer) { i.output = w }
+
+// OnEnd implements workloads.Foreign.
+func (i *instance) OnEnd(f func()) { i.onEnd = f }
 
 // Filter implements workloads.Foreign.
 func (i *instance) Filter() workloads.Filter {
@@ -257,6 +261,7 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 			progress(uint64(time.Since(began).Seconds()), uint64(i.w.Duration.Seconds()))
 			continue
 		}
+		i.onEnd()
 		if p != nil && result.Command == nil {
 			p.stop()
 			result.Command = p.end()

@@ -36,25 +36,53 @@ func main() {
 	live := flag.Int("live", 0, "maps to hold meanwhile")
 	hold := flag.Duration("hold", 0, "stay for so long when all is done")
 	containers := flag.Int("containers", 0, "start so many of these, each in the cgroup of a container")
+	keeps := flag.Bool("keep", false, "hold a map in each way that there is")
+	leaves := flag.Bool("leave", false, "do it in a session of its own, and end before it does")
 	exit := flag.Int("exit", 0, "the exit code")
 	flag.Parse()
+	if *leaves {
+		if err := leave(append(os.Args[1:], "-leave=false")); err != nil {
+			fmt.Fprintln(os.Stderr, "agent:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*count, *outer, *kind, *sleepable, *unload, *pause, *race, *live, *containers); err != nil {
 		fmt.Fprintln(os.Stderr, "agent:", err)
 		os.Exit(1)
 	}
+	if *keeps {
+		k, err := keep()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "agent:", err)
+			os.Exit(1)
+		}
+		defer runtime.KeepAlive(k)
+	}
+	fmt.Println(ready)
 	time.Sleep(*hold)
 	fmt.Println("agent: done")
 	os.Exit(*exit)
 }
 
+var lives []*ebpf.Map // held to the end
+
 func run(count int, name, kind, sleepable string, unload int, pause time.Duration, race, live, containers int) error {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return err
 	}
-	for range live {
-		if _, err := ebpf.NewMap(&ebpf.MapSpec{Name: "live", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}); err != nil {
+	if live > 0 {
+		limit := unix.Rlimit{Cur: uint64(live) + 1024, Max: uint64(live) + 1024}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 			return err
 		}
+	}
+	for range live {
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "live", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+		if err != nil {
+			return err
+		}
+		lives = append(lives, m)
 	}
 	if containers > 0 {
 		return contain(containers, count)
@@ -74,7 +102,7 @@ func run(count int, name, kind, sleepable string, unload int, pause time.Duratio
 	defer outer.Close()
 	var user *ebpf.Program
 	if sleepable != "" {
-		if user, err = use(outer, sleepable); errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) {
+		if user, err = use(outer, sleepable, ebpf.Syscall, unix.BPF_F_SLEEPABLE); errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) {
 			fmt.Println("agent: this kernel has no sleepable program (of its type: since 5.14)")
 		} else if err != nil {
 			return err
@@ -98,10 +126,10 @@ func run(count int, name, kind, sleepable string, unload int, pause time.Duratio
 	return nil
 }
 
-// use loads a sleepable program that uses a map.
-func use(m *ebpf.Map, name string) (*ebpf.Program, error) {
+// use loads a program that uses a map.
+func use(m *ebpf.Map, name string, kind ebpf.ProgramType, flags uint32) (*ebpf.Program, error) {
 	return ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: name, Type: ebpf.Syscall, Flags: unix.BPF_F_SLEEPABLE, License: "GPL",
+		Name: name, Type: kind, Flags: flags, License: "GPL",
 		Instructions: asm.Instructions{asm.LoadMapPtr(asm.R1, m.FD()), asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 }
