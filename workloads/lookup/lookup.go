@@ -44,6 +44,8 @@ type Workload struct {
 	Count     uint64
 	Readers   int
 	InnerFlag bool
+	// InnerEntriesDiffer has inner maps of other sizes proven first.
+	InnerEntriesDiffer bool
 	// What gate --self-test plants, see addInjectFlags.
 	InjectInstructions string
 
@@ -63,6 +65,8 @@ func (l *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.Uint64Var(&l.Count, "count", 100_000, "lookups by each path")
 	fs.IntVar(&l.Readers, "readers", 0, "BPF programs that look up meanwhile")
 	fs.BoolVar(&l.InnerFlag, "inner-map-flag", true, "create inner arrays with BPF_F_INNER_MAP, where the path is helper")
+	fs.BoolVar(&l.InnerEntriesDiffer, "inner-entries-differ", false, "first prove inner maps whose max_entries is not the template's: which types the kernel takes, and that each index of an array leads to its element, or to none past the end")
+	_ = fs.SetAnnotation("inner-entries-differ", workloads.OnlyGiven, nil) // it exists
 	l.addInjectFlags(fs)
 }
 
@@ -126,6 +130,9 @@ func (l *Workload) MemoryBytes(_ string, cpus int) uint64 {
 	copied := 4 * value
 	if slices.Contains(l.Paths, mapops.PathBatch) {
 		copied += mapops.TimesBytes(uint64(batchElements(l)), 2*value)
+	}
+	if l.InnerEntriesDiffer {
+		copied += innerProofBytes
 	}
 	return mapops.TimesBytes(maps, mapops.MapBytes(l.elementSpec(cpus), cpus)) + copied + uint64(l.Readers)*mapops.ThreadBytes + mapops.TracerBytes
 }

@@ -28,6 +28,11 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 		return workloads.Result{}, err
 	}
 	i.result = workloads.Result{Loop: "closed", Metrics: map[string]workloads.Metric{}}
+	if i.cfg.InnerEntriesDiffer {
+		if err := i.proveInnerEntries(ctx); err != nil {
+			return i.result, errors.Join(err, stop())
+		}
+	}
 	total := uint64(0)
 	for _, path := range i.cfg.Paths {
 		total += i.cfg.Count

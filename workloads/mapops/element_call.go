@@ -5,6 +5,7 @@
 package mapops
 
 import (
+	"encoding/binary"
 	"runtime"
 	"unsafe"
 
@@ -51,3 +52,15 @@ func (c *ElementCall) Do(cmd uintptr, key uint32) error {
 	}
 	return nil
 }
+
+// Stamp updates an element with 8 bytes all through, on every CPU where a map has a
+// value for each.
+func (c *ElementCall) Stamp(key uint32, stamp uint64) error {
+	for at := 0; at+8 <= len(c.value); at += 8 {
+		binary.NativeEndian.PutUint64(c.value[at:], stamp)
+	}
+	return c.Do(unix.BPF_MAP_UPDATE_ELEM, key)
+}
+
+// FirstWord is the beginning of what was looked up last.
+func (c *ElementCall) FirstWord() uint64 { return binary.NativeEndian.Uint64(c.value) }
