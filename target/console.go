@@ -74,10 +74,9 @@ func (c *console) Bytes() []byte {
 	return b.Bytes()
 }
 
-// Excerpt returns the n lines that say most, safe to print: from shortly
-// before the line that tells why the guest ended, or else the last ones.
-func (c *console) Excerpt(n int) string {
-	b := c.Bytes()
+// excerpt returns the n lines of a console that say most, safe to print: from
+// shortly before the line that tells why the guest ended, or else the last ones.
+func excerpt(b []byte, n int) string {
 	_, why := diagnose(b)
 	if max := 16 * n * 512; why == "" && len(b) > max {
 		b = b[len(b)-max:]
@@ -114,6 +113,7 @@ const (
 	GuestPoweredOff  = "powered off early"
 	GuestNoUserSpace = "did not reach user space"
 	GuestQEMUFailed  = "qemu failed"
+	GuestClockWrong  = "its clock is wrong"
 )
 
 // diagnose reads a console for why a guest ended; it returns the reason, or

@@ -48,7 +48,7 @@ func TestConsoleShort(t *testing.T) {
 func TestConsoleExcerpt(t *testing.T) {
 	c := newConsole(1 << 10)
 	fmt.Fprint(c, "one\r\ntwo\r\n\r\n\x1b[31mthree\x07  \r\n")
-	if got := c.Excerpt(2); got != "two\n?[31mthree?" {
+	if got := excerpt(c.Bytes(), 2); got != "two\n?[31mthree?" {
 		t.Errorf("got %q", got)
 	}
 	for i := range 8 {
@@ -58,13 +58,13 @@ func TestConsoleExcerpt(t *testing.T) {
 	for i := range 40 {
 		fmt.Fprintf(c, "after %d\r\n", i)
 	}
-	if got := c.Excerpt(8); got != "before 3\nbefore 4\nbefore 5\nbefore 6\nbefore 7\n[ 1.0] Kernel panic - not syncing: x\nafter 0\nafter 1" {
+	if got := excerpt(c.Bytes(), 8); got != "before 3\nbefore 4\nbefore 5\nbefore 6\nbefore 7\n[ 1.0] Kernel panic - not syncing: x\nafter 0\nafter 1" {
 		t.Errorf("got %q", got)
 	}
 	c = newConsole(4 << 10)
 	fmt.Fprint(c, "[ 1.0] BUG: unable to handle page fault\r\n[ 1.0] Oops: 0000 [#1] SMP\r\n[ 1.0] RIP: 0010:f+0x1/0x2\r\n"+
 		strings.Repeat("[ 1.0] RAX: 1\r\n", 40)+"[ 1.1] Kernel panic - not syncing: Fatal exception\r\n")
-	if got := c.Excerpt(3); got != "[ 1.0] BUG: unable to handle page fault\n[ 1.0] Oops: 0000 [#1] SMP\n[ 1.0] RIP: 0010:f+0x1/0x2" {
+	if got := excerpt(c.Bytes(), 3); got != "[ 1.0] BUG: unable to handle page fault\n[ 1.0] Oops: 0000 [#1] SMP\n[ 1.0] RIP: 0010:f+0x1/0x2" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -104,7 +104,8 @@ type qemuMachine struct {
 	accel   string // "tcg" or "kvm"
 	clock   string // "wall" or "icount"
 	append  []string
-	console int // descriptors inherited by QEMU
+	tscKHz  uint64 // how fast this machine's time-stamp counter runs; 0: unknown
+	console int    // descriptors inherited by QEMU
 	channel int
 	monitor int
 	window  string // path of the memory shared with the guest; "": none
@@ -132,9 +133,13 @@ func (m qemuMachine) cmdline() string {
 		// whose every read costs 2 µs, and later ones may in mid-run.
 		a = append(a, "no_timer_check", "tsc=reliable")
 	}
+	if m.tscKHz > 0 && m.accel == "tcg" && m.clock == ClockWall {
+		a = append(a, fmt.Sprintf("tsc_early_khz=%d", m.tscKHz))
+	}
 	if m.clock == ClockICount {
 		a = append(a, "nokaslr", "norandmaps")
 	}
+	a = append(a, tellTasks...)
 	return strings.Join(append(a, m.append...), " ")
 }
 

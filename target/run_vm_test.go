@@ -35,6 +35,8 @@ import (
 
 func init() { guestTestJob = testJob }
 
+const membarrierGlobal = 1 // MEMBARRIER_CMD_GLOBAL of linux/membarrier.h
+
 const testFileBytes = 9<<20 + 12345 // more than two windows
 
 func testFile() []byte {
@@ -92,6 +94,13 @@ func testJob(args []string) int {
 		check(unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF))
 	case "hang":
 		check(ch.Send("hanging", nil))
+	case "wait": // in the kernel, nearly always
+		check(ch.Send("hanging", nil))
+		for {
+			if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0); errno != 0 {
+				check(errno)
+			}
+		}
 	case "stop":
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, os.Interrupt)
@@ -227,6 +236,7 @@ func TestVMGuestErrors(t *testing.T) {
 	}{
 		{"killinit", GuestPanicked, "Attempted to kill init", nil},
 		{"poweroff", GuestPoweredOff, "", nil},
+		{"wait", GuestHung, " < __x64_sys_membarrier", func(vm *Machine) { vm.Timeout = 20 * time.Second }},
 		{"hang", GuestNoUserSpace, "", func(vm *Machine) { vm.Timeout = 500 * time.Millisecond }},
 		{"stuck", GuestNoUserSpace, "", func(vm *Machine) { vm.BootTimeout = 300 * time.Millisecond }},
 	} {

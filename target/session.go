@@ -25,7 +25,11 @@ type session struct {
 	out     *Outcome
 	console *console
 	shared  bool // QEMU can share memory with the guest
-	window  *os.File
+	// beforeNMI is the console as it was when a hung guest was asked for its tasks.
+	beforeNMI *[]byte
+	// hello and done are when the guest's were read.
+	hello, done time.Time
+	window      *os.File
 	// unconfined is what QEMU is not confined by, and why; empty: nothing is missing.
 	unconfined []string
 }
@@ -153,7 +157,15 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	defer f.late.Stop()
 	defer f.boot.Stop()
 	rc := &wire.Receiver{OutDir: s.job.OutDir, Limits: s.job.Limits, Event: s.job.Event,
-		Progress: func(t wire.FrameType) { f.reached <- t }}
+		Progress: func(t wire.FrameType) {
+			switch t {
+			case wire.FrameHello:
+				s.hello = time.Now()
+			case wire.FrameDone:
+				s.done = time.Now()
+			}
+			f.reached <- t
+		}}
 	if s.window != nil {
 		rc.Window = s.window
 		rc.Taken = func() error {
@@ -170,8 +182,12 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	for fail == nil && f.state != wire.FrameDone {
 		fail = f.next(ctx)
 	}
-	if fail == nil {
+	var hung *GuestError
+	switch {
+	case fail == nil:
 		end(f.qmp, p)
+	case errors.As(fail, &hung) && hung.Reason == GuestHung:
+		f.askTasks()
 	}
 	if !errors.Is(fail, errEndedEarly) {
 		p.kill()
@@ -268,6 +284,10 @@ func (s *session) verdict(fail, recvErr error, rc *wire.Receiver, p *process, q 
 			g = &GuestError{Reason: GuestHung, Detail: fmt.Sprintf("not done in %s", s.vm.Timeout)}
 			break
 		}
+		if wrong := clockFault(time.Duration(rc.Done.ClockNS-rc.Hello.ClockNS), s.done.Sub(s.hello)); wrong != "" && s.vm.Clock == ClockWall {
+			g = &GuestError{Reason: GuestClockWrong, Detail: wrong}
+			break
+		}
 		if s.out.Signal == "" {
 			return nil
 		}
@@ -300,8 +320,12 @@ func (s *session) verdict(fail, recvErr error, rc *wire.Receiver, p *process, q 
 	default:
 		return fail
 	}
+	said := s.console.Bytes()
+	if s.beforeNMI != nil {
+		said = *s.beforeNMI
+	}
 	if g.Reason == GuestHung || g.Reason == GuestNoUserSpace {
-		if reason, line := diagnose(s.console.Bytes()); reason != "" {
+		if reason, line := diagnose(said); reason != "" {
 			g = &GuestError{Reason: reason, Detail: line}
 		}
 	}
@@ -309,7 +333,12 @@ func (s *session) verdict(fail, recvErr error, rc *wire.Receiver, p *process, q 
 	if g.Kernel == "" {
 		g.Kernel = s.vm.Kernel.Path
 	}
-	g.ConsoleTail = s.console.Excerpt(30)
+	g.ConsoleTail = excerpt(said, 30)
+	if g.Reason == GuestHung {
+		if tasks := busyTasks(s.console.Bytes()); len(tasks) > 0 {
+			g.ConsoleTail = strings.Join(tasks, "\n")
+		}
+	}
 	return g
 }
 

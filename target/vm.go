@@ -103,7 +103,8 @@ type GuestError struct {
 	Reason string // one of the Guest* constants
 	Detail string // one line; may be empty
 	// ConsoleTail is what of its console says most, at most 30 lines, safe
-	// to print under the error.
+	// to print under the error. Of a guest that hung it is where its tasks are,
+	// if its kernel tells.
 	ConsoleTail string
 }
 
@@ -123,6 +124,7 @@ func (e *GuestError) Error() string {
 		GuestHung:        "if it needs longer, give it a longer --timeout",
 		GuestNoUserSpace: "the end of its console says more",
 		GuestPanicked:    "the end of its console says more",
+		GuestClockWrong:  "what it timed would be wrong by as much; try again while the host is less busy",
 	}[e.Reason]
 	s := fmt.Sprintf("run guest %s: %s", e.Kernel, e.short())
 	if hint != "" {
@@ -221,7 +223,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		return Outcome{}, err
 	}
 	m := qemuMachine{cpus: vm.CPUs, memory: vm.MemoryBytes,
-		accel: accel, clock: vm.Clock, append: vm.Append, sandbox: build.unfiltered == ""}
+		accel: accel, clock: vm.Clock, append: vm.Append, tscKHz: tscKHz(), sandbox: build.unfiltered == ""}
 	var out Outcome
 	var s *session
 	var before []string

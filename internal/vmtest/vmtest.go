@@ -6,6 +6,7 @@ package vmtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -80,6 +81,10 @@ func Call[Reply any](t testing.TB, vm *target.VM, name string, request any) Repl
 		t.Logf("%s: %s", vm.Kernels()[0], w)
 	}
 	if err != nil {
+		var guest *target.GuestError
+		if errors.As(err, &guest) && guest.ConsoleTail != "" {
+			t.Logf("%s: console:\n%s", name, guest.ConsoleTail)
+		}
 		t.Fatalf("%s: %v", name, err)
 	}
 	return reply

@@ -91,7 +91,7 @@ func (g *initProcess) run() error {
 	}
 	g.window = openWindow()
 	go g.commands()
-	hello := wire.GuestHello{Warnings: g.warnings}
+	hello := wire.GuestHello{Warnings: g.warnings, ClockNS: monotonic()}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		hello.Release = unix.ByteSliceToString(u.Release[:])
@@ -217,8 +217,18 @@ func (g *initProcess) send(t wire.FrameType, payload ...[]byte) error {
 	return err
 }
 
+// monotonic reads the kernel's clock, by which its programs time.
+func monotonic() int64 {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
+		return 0
+	}
+	return t.Nano()
+}
+
 func (g *initProcess) sendDone(d wire.GuestDone) {
 	d.Message = strings.ToValidUTF8(tail(d.Message, 4096), "?")
+	d.ClockNS = monotonic()
 	b, err := json.Marshal(d)
 	if err == nil {
 		err = g.send(wire.FrameDone, b)

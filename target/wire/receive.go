@@ -59,6 +59,7 @@ type GuestHello struct {
 	Release  string   `json:"release"` // uname -r
 	Version  string   `json:"version"` // uname -v
 	Warnings []string `json:"warnings,omitempty"`
+	ClockNS  int64    `json:"clock_ns"` // CLOCK_MONOTONIC
 }
 
 // GuestDone is what PID 1 of the guest says last.
@@ -66,6 +67,7 @@ type GuestDone struct {
 	ExitCode int    `json:"exit_code"`
 	Signal   string `json:"signal,omitempty"`  // that ended the job
 	Message  string `json:"message,omitempty"` // the end of its standard error
+	ClockNS  int64  `json:"clock_ns"`          // CLOCK_MONOTONIC
 }
 
 // Receiver is the host's end of the channel: it keeps the order hello,

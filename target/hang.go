@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package target
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mapprof/mapprof/target/wire"
+)
+
+// A hung guest is asked what its tasks wait in, before it is ended: a non-maskable
+// interrupt makes its kernel panic, and print the stack of every task.
+
+// tellTasks are the parameters of a guest's kernel for that (Linux,
+// Documentation/admin-guide/kernel-parameters.txt). They do nothing before.
+var tellTasks = []string{"unknown_nmi_panic", "panic_print=0x41"} // tasks, and CPUs (5.18)
+
+// tellLimit is how long a hung guest has for it. Some hundred stacks take about a
+// second on an emulated console.
+const tellLimit = 20 * time.Second
+
+// askTasks makes a hung guest tell what its tasks do, and ends it. The answer is on
+// its console.
+func (f *follower) askTasks() {
+	before := f.console.Bytes()
+	f.beforeNMI = &before
+	if f.qmp.command("inject-nmi", quitLimit) != nil {
+		return
+	}
+	t := time.NewTimer(tellLimit)
+	defer t.Stop()
+	select {
+	case <-f.process.exited: // after a panic the machine reboots, and QEMU ends
+	case <-t.C:
+	}
+}
+
+const (
+	hungTasks  = 8 // at most so many tasks are named
+	hungFrames = 6 // and so many functions of each
+)
+
+var (
+	taskLine  = regexp.MustCompile(`\btask:(.{1,15}?) +state:([A-Z]) .*\bpid: *([0-9]+)`)
+	frameLine = regexp.MustCompile(`^(?:\[[ 0-9.]+\]) +([A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+`)
+)
+
+// busyTasks reads what a kernel prints of its tasks, and returns a line for each
+// that runs or waits without being interruptible: what it is called, and where it
+// is, the innermost function first.
+func busyTasks(text []byte) []string {
+	type entry struct {
+		name   string
+		frames []string
+	}
+	var tasks []*entry
+	var now *entry
+	for line := range strings.SplitSeq(strings.ReplaceAll(string(text), "\r", "\n"), "\n") {
+		if m := taskLine.FindStringSubmatch(line); m != nil {
+			now = nil
+			if m[2] == "R" || m[2] == "D" {
+				now = &entry{name: fmt.Sprintf("%s (pid %s, state %s)", m[1], m[3], m[2])}
+				tasks = append(tasks, now)
+			}
+			continue
+		}
+		m := frameLine.FindStringSubmatch(line)
+		if m == nil || now == nil || len(now.frames) == hungFrames {
+			continue
+		}
+		// Every sleeper is in these.
+		if !slices.Contains([]string{"__schedule", "schedule", "schedule_timeout"}, m[1]) {
+			now.frames = append(now.frames, m[1])
+		}
+	}
+	var out []string
+	for _, t := range tasks {
+		// The task that prints them all runs, too.
+		if len(t.frames) > 0 && len(out) < hungTasks && !slices.Contains(t.frames, "show_state_filter") {
+			out = append(out, wire.Printable(t.name+": "+strings.Join(t.frames, " < "), 300))
+		}
+	}
+	return out
+}
