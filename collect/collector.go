@@ -127,6 +127,10 @@ type Outcome struct {
 	Stacks     map[string][]results.Frame
 	// Live are the maps that are alive, where owners are watched; nil: not known.
 	Live *inventory.Live
+	// Stuck are deaths that were pending for long, and MoreStuck how many more there
+	// were.
+	Stuck     []results.Stuck
+	MoreStuck uint64
 }
 
 // Start begins to read. owners, if any, complete each death, and say which are wanted.
@@ -212,6 +216,9 @@ func (c *Collector) take(raw []byte) error {
 	case probes.KindDeath:
 		e := &c.event.death
 		c.note(e.Death.Key())
+		if c.owners != nil {
+			c.owners.stuck.ended(&e.Death)
+		}
 		if c.decoder.death(&c.death, e) {
 			if err := c.sink.Death(&c.death); err != nil {
 				return err
@@ -291,12 +298,16 @@ func (c *Collector) sweep(rec *ringbuf.Record, last bool) error {
 			continue
 		}
 		reached(&d, &inflight[i].Death)
+		if c.owners != nil {
+			c.owners.pending(&d, &inflight[i].Death, at)
+		}
 		c.outcome.Pending = append(c.outcome.Pending, d)
 	}
 	if c.decoder.owners != nil {
 		c.outcome.Excluded["filtered"] = unwanted
 	}
 	if c.owners != nil {
+		c.outcome.Stuck, c.outcome.MoreStuck = c.owners.Stuck()
 		over := !last && c.over.Swap(false)
 		c.outcome.Live = c.owners.alive(at, c.outcome.Pending, over)
 		if over {

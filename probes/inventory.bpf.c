@@ -42,6 +42,20 @@ struct bpf_iter__task_file {
 	struct file *file;
 } __attribute__((preserve_access_index));
 
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+} __attribute__((preserve_access_index));
+
+struct rcu_state {
+	unsigned long gp_seq;
+	short gp_state;
+} __attribute__((preserve_access_index));
+
+struct task_struct___reader {
+	int trc_reader_nesting;
+} __attribute__((preserve_access_index));
+
 struct map_item {
 	__u32 id;
 	__u32 map_type;
@@ -76,6 +90,8 @@ enum holder_kind {
 	HOLDER_MAP = 1,
 	HOLDER_PROG,
 	HOLDER_LINK,
+	HOLDER_READER, /* a task inside a tasks-trace read-side section */
+	HOLDER_RCU,    /* the state of RCU: id is gp_state, file is gp_seq */
 };
 
 struct holder_item {
@@ -95,6 +111,9 @@ const enum holder_kind *unused_holder_kind __attribute__((unused));
 
 /* The file operations by which a descriptor is known, by enum holder_kind. */
 const volatile __u64 fops[4] = {};
+
+/* The address of rcu_state; 0: not known. */
+const volatile __u64 rcu_state_at = 0;
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -189,6 +208,33 @@ int each_file(struct bpf_iter__task_file *ctx)
 	item.fd = ctx->fd;
 	item.file = (__u64)file;
 	BPF_CORE_READ_INTO(&item.comm, task, comm);
+	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
+	return 0;
+}
+
+/* Every task inside a tasks-trace read-side section, and last the state of RCU. */
+SEC("iter/task")
+int each_reader(struct bpf_iter__task *ctx)
+{
+	struct holder_item item = {};
+	struct task_struct *task = ctx->task;
+	struct task_struct___reader *reader = (void *)task;
+	struct rcu_state *rcu = (void *)rcu_state_at;
+
+	if (!task) {
+		if (!rcu_state_at)
+			return 0;
+		item.kind = HOLDER_RCU;
+		item.file = BPF_CORE_READ(rcu, gp_seq);
+		item.id = (__u16)BPF_CORE_READ(rcu, gp_state);
+	} else {
+		if (!bpf_core_field_exists(reader->trc_reader_nesting) ||
+		    BPF_CORE_READ(reader, trc_reader_nesting) <= 0)
+			return 0;
+		item.kind = HOLDER_READER;
+		item.tgid = BPF_CORE_READ(task, tgid);
+		BPF_CORE_READ_INTO(&item.comm, task, comm);
+	}
 	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
 	return 0;
 }

@@ -31,12 +31,14 @@ const (
 	HolderMap     = uint32(inventoryHolderKindHOLDER_MAP)
 	HolderProgram = uint32(inventoryHolderKindHOLDER_PROG)
 	HolderLink    = uint32(inventoryHolderKindHOLDER_LINK)
+	HolderReader  = uint32(inventoryHolderKindHOLDER_READER)
+	HolderRCU     = uint32(inventoryHolderKindHOLDER_RCU)
 )
 
 // InventorySymbols are the kernel's symbols that an inventory needs to know: those by
-// which a descriptor's kind is known, in the order of the kinds, and where CPUs count
-// elements by themselves.
-var InventorySymbols = [4]string{"bpf_map_fops", "bpf_prog_fops", "bpf_link_fops", "__per_cpu_offset"}
+// which a descriptor's kind is known, in the order of the kinds, where CPUs count
+// elements by themselves, and the state of RCU.
+var InventorySymbols = [5]string{"bpf_map_fops", "bpf_prog_fops", "bpf_link_fops", "__per_cpu_offset", "rcu_state"}
 
 // Inventory lists what there is on the kernel: maps, programs and who holds them,
 // by iterators (since 5.8). Safe for use by one goroutine at a time.
@@ -49,7 +51,7 @@ type Inventory struct {
 
 // NewInventory loads the iterators. symbols are the addresses of InventorySymbols, 0
 // where they aren't known: then no descriptor is listed.
-func NewInventory(symbols [4]uint64) (_ *Inventory, err error) {
+func NewInventory(symbols [5]uint64) (_ *Inventory, err error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &UnsupportedError{Function: "iterators", Err: err}
 	}
@@ -63,7 +65,7 @@ func NewInventory(symbols [4]uint64) (_ *Inventory, err error) {
 	}
 	for name, v := range map[string]any{
 		inventoryVarFops:         [4]uint64{0, symbols[0], symbols[1], symbols[2]},
-		inventoryVarPerCpuOffset: symbols[3], inventoryVarPossibleCpus: uint32(cpus),
+		inventoryVarPerCpuOffset: symbols[3], inventoryVarPossibleCpus: uint32(cpus), inventoryVarRcuStateAt: symbols[4],
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -102,6 +104,12 @@ func (i *Inventory) Holders(f func(*HolderItem)) error {
 		return nil
 	}
 	return each(i.links[inventoryProgEachFile], f)
+}
+
+// Waits calls f for each task inside a tasks-trace read-side section, and last for the
+// state of RCU where that is known.
+func (i *Inventory) Waits(f func(*HolderItem)) error {
+	return each(i.links[inventoryProgEachReader], f)
 }
 
 // each runs an iterator and hands on what it writes.

@@ -26,9 +26,11 @@ type inventoryHolderItem struct {
 type inventoryHolderKind uint32
 
 const (
-	inventoryHolderKindHOLDER_MAP  inventoryHolderKind = 1
-	inventoryHolderKindHOLDER_PROG inventoryHolderKind = 2
-	inventoryHolderKindHOLDER_LINK inventoryHolderKind = 3
+	inventoryHolderKindHOLDER_MAP    inventoryHolderKind = 1
+	inventoryHolderKindHOLDER_PROG   inventoryHolderKind = 2
+	inventoryHolderKindHOLDER_LINK   inventoryHolderKind = 3
+	inventoryHolderKindHOLDER_READER inventoryHolderKind = 4
+	inventoryHolderKindHOLDER_RCU    inventoryHolderKind = 5
 )
 
 type inventoryMapItem struct {
@@ -66,9 +68,11 @@ const (
 	inventoryProgEachFile        = "each_file"
 	inventoryProgEachMap         = "each_map"
 	inventoryProgEachProg        = "each_prog"
+	inventoryProgEachReader      = "each_reader"
 	inventoryVarFops             = "fops"
 	inventoryVarPerCpuOffset     = "per_cpu_offset"
 	inventoryVarPossibleCpus     = "possible_cpus"
+	inventoryVarRcuStateAt       = "rcu_state_at"
 	inventoryVarUnusedHolderItem = "unused_holder_item"
 	inventoryVarUnusedHolderKind = "unused_holder_kind"
 	inventoryVarUnusedMapItem    = "unused_map_item"
@@ -117,9 +121,10 @@ type inventorySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type inventoryProgramSpecs struct {
-	EachFile *ebpf.ProgramSpec `ebpf:"each_file"`
-	EachMap  *ebpf.ProgramSpec `ebpf:"each_map"`
-	EachProg *ebpf.ProgramSpec `ebpf:"each_prog"`
+	EachFile   *ebpf.ProgramSpec `ebpf:"each_file"`
+	EachMap    *ebpf.ProgramSpec `ebpf:"each_map"`
+	EachProg   *ebpf.ProgramSpec `ebpf:"each_prog"`
+	EachReader *ebpf.ProgramSpec `ebpf:"each_reader"`
 }
 
 // inventoryMapSpecs contains maps before they are loaded into the kernel.
@@ -135,6 +140,7 @@ type inventoryVariableSpecs struct {
 	Fops             *ebpf.VariableSpec `ebpf:"fops"`
 	PerCpuOffset     *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
 	PossibleCpus     *ebpf.VariableSpec `ebpf:"possible_cpus"`
+	RcuStateAt       *ebpf.VariableSpec `ebpf:"rcu_state_at"`
 	UnusedHolderItem *ebpf.VariableSpec `ebpf:"unused_holder_item"`
 	UnusedHolderKind *ebpf.VariableSpec `ebpf:"unused_holder_kind"`
 	UnusedMapItem    *ebpf.VariableSpec `ebpf:"unused_map_item"`
@@ -174,6 +180,7 @@ type inventoryVariables struct {
 	Fops             *ebpf.Variable `ebpf:"fops"`
 	PerCpuOffset     *ebpf.Variable `ebpf:"per_cpu_offset"`
 	PossibleCpus     *ebpf.Variable `ebpf:"possible_cpus"`
+	RcuStateAt       *ebpf.Variable `ebpf:"rcu_state_at"`
 	UnusedHolderItem *ebpf.Variable `ebpf:"unused_holder_item"`
 	UnusedHolderKind *ebpf.Variable `ebpf:"unused_holder_kind"`
 	UnusedMapItem    *ebpf.Variable `ebpf:"unused_map_item"`
@@ -184,9 +191,10 @@ type inventoryVariables struct {
 //
 // It can be passed to loadInventoryObjects or ebpf.CollectionSpec.LoadAndAssign.
 type inventoryPrograms struct {
-	EachFile *ebpf.Program `ebpf:"each_file"`
-	EachMap  *ebpf.Program `ebpf:"each_map"`
-	EachProg *ebpf.Program `ebpf:"each_prog"`
+	EachFile   *ebpf.Program `ebpf:"each_file"`
+	EachMap    *ebpf.Program `ebpf:"each_map"`
+	EachProg   *ebpf.Program `ebpf:"each_prog"`
+	EachReader *ebpf.Program `ebpf:"each_reader"`
 }
 
 func (p *inventoryPrograms) Close() error {
@@ -194,6 +202,7 @@ func (p *inventoryPrograms) Close() error {
 		p.EachFile,
 		p.EachMap,
 		p.EachProg,
+		p.EachReader,
 	)
 }
 

@@ -209,6 +209,11 @@ type Trial struct {
 	Live *inventory.Live `json:"live,omitempty"`
 	// MaxRSSBytes is the most memory that the recording mapprof itself had resident.
 	MaxRSSBytes uint64 `json:"max_rss_bytes,omitempty"`
+	// Stuck are the first MaxStuck deaths that were pending longer than --stuck-after,
+	// MoreStuck is how many more there were. One that has ended since is a death as
+	// any other; one that has not is in flight. None of them is lost.
+	Stuck     []Stuck `json:"stuck,omitempty"`
+	MoreStuck uint64  `json:"more_stuck,omitempty"`
 	// PutsUnseen are the deaths that begin where they were enqueued, since two puts
 	// raced.
 	PutsUnseen uint64 `json:"puts_unseen,omitempty"`
@@ -385,6 +390,27 @@ type OwnerSum struct {
 	Deaths uint64 `json:"deaths"`
 	Bytes  uint64 `json:"bytes"` // of their maps
 	Limbo  Stats  `json:"limbo"`
+}
+
+// MaxStuck is how many deaths that were stuck run.json keeps of a trial.
+const MaxStuck = 64
+
+// Stuck is a death that was pending for long, as it was when that was seen.
+type Stuck struct {
+	MapID     uint32 `json:"map_id"`
+	MapName   string `json:"map_name,omitempty"`
+	MapType   string `json:"map_type"`
+	Bytes     uint64 `json:"bytes"`
+	OuterID   uint32 `json:"outer_id,omitempty"`
+	OuterName string `json:"outer_name,omitempty"`
+	Creator   string `json:"creator,omitempty"`
+	Phase     string `json:"phase"` // the one that it was in
+	PutNS     int64  `json:"put_ns"`
+	SeenNS    int64  `json:"seen_ns"`            // when it was reported
+	FreedNS   int64  `json:"freed_ns,omitempty"` // 0: it had not ended when the trial did
+	// GracePeriod is what the kernel told of its grace periods; empty: nothing.
+	GracePeriod string   `json:"grace_period,omitempty"`
+	PinnedBy    []string `json:"pinned_by,omitempty"`
 }
 
 // Command is how a program ended that was recorded.

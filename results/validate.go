@@ -166,6 +166,14 @@ func (t *Trial) check() error {
 			return &FieldError{path + ".deaths", fmt.Sprintf("%d, and their limbo has %d values", o.Deaths, o.Limbo.N)}
 		}
 	}
+	if n := len(t.Stuck); n > MaxStuck {
+		return &FieldError{"stuck", fmt.Sprintf("%d deaths, more than %d", n, MaxStuck)}
+	}
+	for i := range t.Stuck {
+		if s := &t.Stuck[i]; s.SeenNS < s.PutNS || s.FreedNS != 0 && s.FreedNS < s.PutNS {
+			return &FieldError{fmt.Sprintf("stuck[%d].seen_ns", i), fmt.Sprintf("%d, freed %d, and it was put at %d", s.SeenNS, s.FreedNS, s.PutNS)}
+		}
+	}
 	if t.Live != nil {
 		if f := t.Live.Check(); f != nil {
 			return &FieldError{"live." + f.Field, f.What}

@@ -2,7 +2,10 @@
 
 package workloads
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // Foreign is an Instance whose maps are another program's: neither their names nor
 // their number is known to it. All that its Filter wants are watched, and a trial
@@ -10,6 +13,8 @@ import "io"
 type Foreign interface {
 	Instance
 	Filter() Filter
+	// StuckAfter is how long a death may be pending before it is told of; 0: for ever.
+	StuckAfter() time.Duration
 	// SetOutput gives it what its program's output goes to. It comes before Run.
 	SetOutput(w io.Writer)
 	// OnEnd gives it what it calls once when the recording is over, while its program

@@ -298,3 +298,43 @@ func liveNamed(l *inventory.Maps, name string) *inventory.Map {
 	}
 	return nil
 }
+
+// TestVMRecordStuck: a map whose memory is held for long is told of before it is freed,
+// with the grace period that it waits for and the reader that holds that up. It is in
+// the run as stuck, and a death as any other.
+func TestVMRecordStuck(t *testing.T) {
+	const hold, after = 6 * time.Second, time.Second
+	bin := builtMapprof(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	stdout, stderr := mapprofOK(t, exitOK, "record", "--offline", "--kernel", "6.12", "--stuck-after", after.String(), "-o", dir, "--",
+		bin, "run", "--target", "local", "--no-probes", "--strategy", "tasks-trace", "--count", "1", "--hold-reader", "tasks-trace="+hold.String(), "-o", "/tmp/inner")
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &d.Run.Scenarios[0].Trials[0]
+	if tr.Lost != 0 || len(tr.Stuck) == 0 {
+		t.Fatalf("%d stuck, %d lost\n%s\n%s", len(tr.Stuck), tr.Lost, stdout, stderr)
+	}
+	for _, s := range tr.Stuck {
+		t.Logf("%+v", s)
+		// Reported after the time, and before it was freed: by the guest's clock.
+		if s.SeenNS-s.PutNS < after.Nanoseconds() || s.FreedNS <= s.SeenNS || s.FreedNS-s.PutNS < hold.Nanoseconds() {
+			t.Errorf("put at %d, told of at %d, freed at %d", s.PutNS, s.SeenNS, s.FreedNS)
+		}
+		if s.Phase != results.PhaseTasksTraceGP || s.OuterID == 0 || len(s.PinnedBy) != 1 {
+			t.Errorf("%+v", s)
+		}
+		if !strings.Contains(s.GracePeriod, "RCU") || !strings.Contains(s.GracePeriod, "tasks-trace readers: mapprof (pid ") {
+			t.Errorf("the grace periods: %q", s.GracePeriod)
+		}
+	}
+	for _, want := range []string{"mapprof: stuck: map ", " is in tasks_trace_gp, ", "uses its outer map"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in\n%s", want, stderr)
+		}
+	}
+	if !strings.Contains(stdout, "stuck           record/") {
+		t.Errorf("the report doesn't say so:\n%s", stdout)
+	}
+}

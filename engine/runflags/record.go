@@ -38,7 +38,7 @@ type Record struct {
 }
 
 // shared are the flags of the workload that a recording has as they are.
-var shared = []string{"duration", "map-name", "map-type", "comm", "cgroup", "outer-name", "pid"}
+var shared = []string{"duration", "map-name", "map-type", "comm", "cgroup", "outer-name", "pid", "stuck-after"}
 
 // Add registers the flags.
 func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {

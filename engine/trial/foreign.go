@@ -7,8 +7,10 @@ package trial
 import (
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
@@ -35,7 +37,27 @@ func (m *Measurement) others(instance workloads.Instance, cfg *probes.Config) (f
 	i.SetOutput(m.env.Output())
 	f, warnings, err := watchForeign(i.Filter(), cfg)
 	m.Warnings = append(m.Warnings, warnings...)
+	if err == nil {
+		out := m.env.Output()
+		f.owners.WatchStuck(i.StuckAfter(), func(s *results.Stuck) { fmt.Fprintln(out, "mapprof: "+stuckText(s)) })
+	}
 	return f, err
+}
+
+// stuckText says of a death that it is pending for long.
+func stuckText(s *results.Stuck) string {
+	text := fmt.Sprintf("stuck: map %d %s", s.MapID, safetext.Name(s.MapName))
+	if s.OuterID != 0 {
+		text += fmt.Sprintf(" of outer map %d %s", s.OuterID, safetext.Name(s.OuterName))
+	}
+	text += fmt.Sprintf(" is in %s, %v after its last put", s.Phase, time.Duration(s.SeenNS-s.PutNS).Round(time.Millisecond))
+	for _, p := range s.PinnedBy {
+		text += "; sleepable program " + safetext.Name(p) + " uses its outer map"
+	}
+	if s.GracePeriod == "" {
+		return text + "; the kernel doesn't tell the state of its grace periods"
+	}
+	return text + "; " + safetext.Text(s.GracePeriod)
 }
 
 // watchForeign prepares for maps that are other programs', and says so in cfg. What

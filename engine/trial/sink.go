@@ -178,6 +178,7 @@ type follower struct {
 	collector *collect.Collector
 	waited    time.Duration
 	committed time.Duration // the last one asked for, since the begin
+	every     time.Duration // between these reads
 	live      bool          // deaths are to be read soon, however few
 	read      time.Duration // the last time that they were, since the begin
 }
@@ -214,7 +215,7 @@ const commitEvery = 5 * time.Second
 
 // at is called after each operation, with the time since the begin.
 func (f *follower) at(t time.Duration) {
-	if f != nil && f.live && t-f.read >= readEvery {
+	if f != nil && f.live && t-f.read >= f.every {
 		f.read = t
 		f.collector.Ask()
 	}

@@ -185,10 +185,14 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	if err := p.Start(); err != nil {
 		return err
 	}
+	every := readEvery
 	if others, ok := instance.(workloads.Foreign); ok {
+		if after := others.StuckAfter(); after > 0 {
+			every = min(every, after/2)
+		}
 		others.OnEnd(c.End)
 	}
-	if err := m.run(ctx, instance, &follower{sink: s, collector: c, live: f.owners != nil}); err != nil {
+	if err := m.run(ctx, instance, &follower{sink: s, collector: c, live: f.owners != nil, every: every}); err != nil {
 		return err
 	}
 	if err := p.Stop(); err != nil {

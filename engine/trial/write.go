@@ -192,6 +192,7 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 	}
 	tr.OuterBytes = m.Result.OuterBytes
 	tr.Owners, tr.PutsUnseen = m.sums.owners.Sums(), o.PutsUnseen
+	tr.Stuck, tr.MoreStuck = o.Stuck, o.MoreStuck
 	if o.Live != nil {
 		tr.Live, tr.MaxRSSBytes = o.Live, maxRSS()
 	}

@@ -100,6 +100,9 @@ func alertsOf(runs []*model.Loaded, entries []*model.Entry) []Status {
 			for _, f := range t.Failures {
 				add("bad", e.Loaded.Name, fmt.Sprintf("%s trial %d: %s", e.Scenario.ID, t.Index, f))
 			}
+			for _, text := range model.StuckTexts(&t) {
+				add("warn", e.Loaded.Name, e.Scenario.ID+", stuck: "+text)
+			}
 			if t.Pending != nil && t.Pending.N > 0 {
 				pending[e.Scenario.ID] = true
 				add("warn", e.Loaded.Name, fmt.Sprintf("%s trial %d: %s still in limbo when the trial ended, pending ≥ %s, the oldest ≥ %s", e.Scenario.ID, t.Index,

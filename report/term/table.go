@@ -156,6 +156,13 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 			}
 		}
 	}
+	for _, s := range run.Scenarios {
+		for i := range s.Trials {
+			for _, text := range model.StuckTexts(&s.Trials[i]) {
+				p.note("stuck", safetext.Name(s.ID)+": "+text)
+			}
+		}
+	}
 	p.rates(run)
 	p.commands(run)
 	p.outerMaps(run)

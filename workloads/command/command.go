@@ -40,6 +40,7 @@ type Workload struct {
 	Env      []string // added to that of mapprof
 	Duration time.Duration
 	Filter   workloads.Filter
+	Stuck    time.Duration // tell of deaths that are pending longer; 0: of none
 	// Own wants only what the program, and what it starts, create or drop.
 	Own bool
 	// GuestBytes is what the program and its files take of a guest's memory.
@@ -52,6 +53,7 @@ func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.Var(jsonList{&w.Args}, "args", "the program and its arguments")
 	fs.Var(jsonList{&w.Env}, "env", "its environment, added to mapprof's")
 	fs.DurationVar(&w.Duration, "duration", 0, "stop after this long (default: when the command ends, or at Ctrl-C)")
+	fs.DurationVar(&w.Stuck, "stuck-after", 5*time.Second, "tell at once of a map whose memory is held for longer than this (0: of none)")
 	fs.StringSliceVar(&w.Filter.MapNames, "map-name", nil, "only maps of this name (a glob)")
 	fs.StringSliceVar(&w.Filter.MapTypes, "map-type", nil, "only maps of this type")
 	fs.StringSliceVar(&w.Filter.Comms, "comm", nil, "only maps that a thread of this name created or dropped (a glob)")
@@ -105,6 +107,9 @@ func (w *Workload) Check(strategy string) error {
 	}
 	if w.Duration < 0 {
 		return errors.New("--duration must not be negative")
+	}
+	if w.Stuck < 0 {
+		return errors.New("--stuck-after must not be negative")
 	}
 	for flag, globs := range map[string][]string{"map-name": w.Filter.MapNames, "comm": w.Filter.Comms, "outer-name": w.Filter.OuterNames} {
 		for _, g := range globs {
@@ -198,6 +203,9 @@ func (i *instance) Close() error { return nil }
 
 // SetOutput implements workloads.Foreign.
 func (i *instance) SetOutput(w io.Writer) { i.output = w }
+
+// StuckAfter implements workloads.Foreign.
+func (i *instance) StuckAfter() time.Duration { return i.w.Stuck }
 
 // OnEnd implements workloads.Foreign.
 func (i *instance) OnEnd(f func()) { i.onEnd = f }

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package collect
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mapprof/mapprof/probes"
+	"github.com/mapprof/mapprof/results"
+)
+
+// watchdog tells of deaths that are pending for long, each once.
+type watchdog struct {
+	after time.Duration // 0: none is told of
+	tell  func(*results.Stuck)
+	index map[probes.DeathKey]int // in found, of those that have not ended
+	found []results.Stuck
+	more  uint64 // that are not in it
+	// gracePeriod is the state of the grace periods, as of askedNS.
+	gracePeriod string
+	askedNS     int64
+}
+
+// WatchStuck tells of each wanted death that has been pending longer than after. It is
+// called before Start; tell is called by the collector's goroutine.
+func (o *Owners) WatchStuck(after time.Duration, tell func(*results.Stuck)) {
+	o.stuck = watchdog{after: after, tell: tell, index: map[probes.DeathKey]int{}}
+}
+
+// Stuck are those that were told of, the first results.MaxStuck of them, and how many
+// more there were. Its result is the caller's to keep.
+func (o *Owners) Stuck() ([]results.Stuck, uint64) {
+	return append([]results.Stuck(nil), o.stuck.found...), o.stuck.more
+}
+
+// pending looks at a death under way, as of atNS.
+func (o *Owners) pending(d *results.Death, e *probes.DeathEvent, atNS int64) {
+	w := &o.stuck
+	key := e.Key()
+	if _, told := w.index[key]; w.after <= 0 || told || atNS-d.PutNS < w.after.Nanoseconds() {
+		return
+	}
+	if len(w.found) >= results.MaxStuck {
+		w.index[key] = -1
+		w.more++
+		return
+	}
+	if w.askedNS != atNS { // once for all that are seen together
+		w.askedNS, w.gracePeriod = atNS, o.gracePeriod()
+	}
+	s := results.Stuck{
+		MapID: d.MapID, MapName: d.MapName, MapType: d.MapType, Bytes: d.MemBytes, Phase: phaseOf(e),
+		PutNS: d.PutNS, SeenNS: atNS, GracePeriod: w.gracePeriod,
+	}
+	if d.Owner != nil {
+		s.OuterID, s.OuterName, s.Creator, s.PinnedBy = d.Owner.OuterID, d.Owner.OuterName, d.Owner.Creator, d.Owner.PinnedBy
+	}
+	w.index[key] = len(w.found)
+	w.found = append(w.found, s)
+	w.tell(&s)
+}
+
+// ended takes up that a death has ended.
+func (w *watchdog) ended(e *probes.DeathEvent) {
+	i, told := w.index[e.Key()]
+	if !told {
+		return
+	}
+	delete(w.index, e.Key())
+	if i >= 0 {
+		w.found[i].FreedNS = int64(e.FreedNs)
+	}
+}
+
+// phaseOf is the phase in which a death is.
+func phaseOf(e *probes.DeathEvent) string {
+	phase := results.PhaseQueue
+	for i, kind := range e.StageKind {
+		switch {
+		case kind == probes.StageKindNone || e.EndNs[i] != 0:
+			continue
+		case kind == probes.StageKindTasksTrace:
+			phase = results.PhaseTasksTraceGP
+		case kind == probes.StageKindRCU:
+			phase = results.PhaseRCUGP
+		}
+	}
+	if e.FreeNs != 0 {
+		phase = results.PhaseFree
+	}
+	return phase
+}
+
+// maxReaders is how many readers of tasks-trace are named.
+const maxReaders = 4
+
+// rcuStates are the names of rcu_state.gp_state.
+var rcuStates = []string{"IDLE", "WAIT_GPS", "DONE_GPS", "ONOFF", "INIT", "WAIT_FQS", "DOING_FQS", "CLEANUP", "CLEANED"}
+
+// gracePeriod says what the kernel tells of the grace periods under way; empty: nothing.
+func (o *Owners) gracePeriod() string {
+	if o.inventory == nil {
+		return ""
+	}
+	var parts, readers []string
+	n := 0
+	err := o.inventory.Waits(func(h *probes.HolderItem) {
+		switch h.Kind {
+		case probes.HolderReader:
+			if n++; n <= maxReaders {
+				readers = append(readers, fmt.Sprintf("%s (pid %d)", untilNUL(&h.Comm), h.Tgid))
+			}
+		case probes.HolderRCU:
+			parts = append(parts, rcuText(h.File, h.Id))
+		}
+	})
+	if err != nil {
+		return ""
+	}
+	if n > maxReaders {
+		readers = append(readers, fmt.Sprintf("%d more", n-maxReaders))
+	}
+	if n > 0 {
+		parts = append(parts, "tasks-trace readers: "+strings.Join(readers, ", "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// rcuText is the state of RCU: the lowest two bits of gp_seq are not 0 while a grace
+// period is under way.
+func rcuText(seq uint64, state uint32) string {
+	name := fmt.Sprint(state)
+	if int(state) < len(rcuStates) {
+		name = "RCU_GP_" + rcuStates[state]
+	}
+	if seq&3 == 0 {
+		return fmt.Sprintf("no RCU grace period under way (gp_seq %d, %s)", int64(seq), name)
+	}
+	return fmt.Sprintf("RCU grace period under way (gp_seq %d, %s)", int64(seq), name)
+}
