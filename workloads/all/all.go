@@ -9,4 +9,5 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/churn"
 	_ "github.com/mapprof/mapprof/workloads/command"
 	_ "github.com/mapprof/mapprof/workloads/lookup"
+	_ "github.com/mapprof/mapprof/workloads/teardown"
 )

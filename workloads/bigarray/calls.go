@@ -7,10 +7,7 @@ package bigarray
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/workloads"
 )
@@ -54,14 +51,4 @@ func callsWithin(c workloads.Calls, time workloads.Call) []workloads.Call {
 		}
 	}
 	return out
-}
-
-// probesTID is the calling thread's number as a BPF program sees it; 0, not
-// known, in a PID namespace other than the first, whose inode is fixed
-// (PROC_PID_INIT_INO).
-func probesTID() int {
-	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
-		return 0
-	}
-	return unix.Gettid()
 }

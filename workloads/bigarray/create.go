@@ -73,7 +73,7 @@ func (i *instance) createHeld(how string, watch workloads.Watch) (create workloa
 	if err := i.memory("memory.before"); err != nil {
 		return create, err
 	}
-	create.TID = probesTID()
+	create.TID = mapops.ProbesTID()
 	if err := watch(func() error {
 		create.BeginNS = mapops.MonotonicNS()
 		err := i.create()
