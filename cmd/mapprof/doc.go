@@ -10,6 +10,7 @@
 //	mapprof record [--kernel KERNEL]... [FLAGS] [-- COMMAND ARGS...]
 //	mapprof top [FLAGS]
 //	mapprof doctor [--kernel KERNEL]...
+//	mapprof seeds [--commit COMMITS] [--kernel KERNEL]...
 //	mapprof kernels list
 //	mapprof kernels fetch SERIES...
 //	mapprof report DIR... [-o FILE]
@@ -25,8 +26,8 @@
 // root) or a kernel image booted under QEMU (--target vm, as anybody).
 // "mapprof COMMAND --help" lists a command's flags.
 //
-// Run, record, top, doctor and kernels need Linux on x86-64. The other commands read runs, and
-// do so on macOS and Windows too.
+// Run, record, top, doctor, seeds and kernels need Linux on x86-64. The other commands
+// read runs, and do so on macOS and Windows too.
 //
 // # Measuring
 //
@@ -57,6 +58,13 @@
 // there, and what is missing.
 //
 //	mapprof doctor --kernel ./bzImage
+//
+// Seeds runs a scenario for each kernel commit that mapprof exists to show, and prints
+// one table: what the commit changed, and the figures on each kernel. It exits with 1
+// where a kernel fails a proof.
+//
+//	mapprof seeds --list
+//	mapprof seeds --commit 20c20bd11a13 --kernel 6.1 --kernel 6.12
 //
 // Kernels lists the kernels of Debian's archive and of the cache, and fetches
 // them. Signatures are checked. A run fetches a missing kernel by itself.

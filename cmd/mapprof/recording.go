@@ -13,6 +13,7 @@ import (
 
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/engine/seeds"
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/top"
 	"github.com/mapprof/mapprof/engine/trial"
@@ -30,11 +31,15 @@ import (
 // recordingCmds are the commands that need Linux: they trace a kernel, or boot
 // one.
 func recordingCmds() []*cobra.Command {
-	return []*cobra.Command{newRunCmd(), newRecordCmd(), newTopCmd(), newDoctorCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
+	return []*cobra.Command{newRunCmd(), newRecordCmd(), newTopCmd(), newDoctorCmd(), newSeedsCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
 }
 
 func newTopCmd() *cobra.Command {
 	return top.Command(screen.Run, func(err error) error { return &usageError{err} })
+}
+
+func newSeedsCmd() *cobra.Command {
+	return seeds.Command(seeds.Program{Find: findTarget, Progress: newProgress, Mistake: func(err error) error { return &usageError{err} }})
 }
 
 func guestInit() { guest.Init() }

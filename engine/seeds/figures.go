@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package seeds
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// duration is a time with three digits.
+func duration(ns float64) string {
+	d, digit := time.Duration(ns), time.Duration(1)
+	for d/digit >= 1000 {
+		digit *= 10
+	}
+	return d.Round(digit).String()
+}
+
+// phase is a phase's median and maximum.
+func phase(s *results.Scenario, name, text string) string {
+	p, ok := s.Phases[name]
+	if !ok || p.N == 0 {
+		return text + " –"
+	}
+	return fmt.Sprintf("%s %s p50, %s max (n = %d)", text, duration(float64(p.P50NS)), duration(float64(p.MaxNS)), p.N)
+}
+
+// deaths is how long a freed map stays, and how long the update waits.
+func deaths(s *results.Scenario) string {
+	return phase(s, results.PhaseLimbo, "limbo") + "; " + phase(s, results.PhaseUpdateWait, "wait of an update")
+}
+
+func updateWait(s *results.Scenario) string {
+	expedited := uint64(0)
+	for _, t := range s.Trials {
+		expedited += t.Expedited
+	}
+	return fmt.Sprintf("%s, %d of them expedited", phase(s, results.PhaseUpdateWait, "wait of an update"), expedited)
+}
+
+// paths is which grace periods freed maps waited for.
+func paths(s *results.Scenario) string {
+	return asked(s) + pathsTaken(s) + ", " + phase(s, results.PhaseLimbo, "limbo")
+}
+
+func asked(s *results.Scenario) string { return "asked for " + s.Strategy.Requested + ": " }
+
+func pathsTaken(s *results.Scenario) string {
+	var taken []string
+	for _, path := range slices.Sorted(maps.Keys(s.Strategy.Paths)) {
+		taken = append(taken, fmt.Sprintf("%d by %s", s.Strategy.Paths[path], path))
+	}
+	if len(taken) == 0 {
+		return "no death"
+	}
+	return strings.Join(taken, ", ")
+}
+
+func freeing(s *results.Scenario) string { return phase(s, results.PhaseFree, "map_free of a devmap") }
+
+// teardown is how the inner maps of an outer map that died were freed, and which
+// updates waited.
+func teardown(s *results.Scenario) string {
+	parts := []string{s.Params["outer"] + ": " + pathsTaken(s) + ", " + phase(s, results.PhaseLimbo, "limbo")}
+	for _, u := range []struct{ metric, text string }{
+		{"update.failed.full.waits", "updates that fail"}, {"update.waits", "updates that don't"},
+	} {
+		m, ok := s.Metrics[u.metric]
+		if !ok || m.N == 0 {
+			parts = append(parts, u.text+": –")
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%.0f of %d %s waited", m.Mean*float64(m.N), m.N, u.text))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// addressing is what was proven, and which inner maps were taken.
+func addressing(s *results.Scenario) string {
+	proven, failed := 0, 0
+	var refused []string
+	for _, t := range s.Trials {
+		failed += len(t.Failures)
+		for _, f := range t.Findings {
+			if strings.HasPrefix(f, "addressing: ok") {
+				proven++
+			}
+			if _, names, ok := strings.Cut(f, ": refused: "); ok {
+				refused = append(refused, "refuses "+names)
+			}
+		}
+	}
+	text := fmt.Sprintf("addressing: %d proofs hold, %d fail", proven, failed)
+	return strings.Join(append([]string{text}, refused...), "; ")
+}
+
+// lookup is what a lookup by a path costs.
+func lookup(s *results.Scenario, path string) string {
+	m, ok := s.Metrics["lookup."+path]
+	if !ok || m.N == 0 {
+		return "lookup by " + path + " –"
+	}
+	return fmt.Sprintf("lookup by %s %.3g %s p50", path, m.P50, m.Unit)
+}
+
+func lookupPerCPUHelper(s *results.Scenario) string { return lookup(s, "percpu-helper") }
+func lookupBatched(s *results.Scenario) string {
+	return lookup(s, "syscall") + "; " + lookup(s, "batch")
+}

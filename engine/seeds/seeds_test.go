@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package seeds
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	_ "github.com/mapprof/mapprof/workloads/all" // of the scenarios
+)
+
+// TestRows: each row has scenarios whose workload takes their parameters, or a reason.
+func TestRows(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range rows {
+		if (len(r.scenarios) == 0) == (r.why == "") || r.since == "" || r.what == "" {
+			t.Errorf("%s has %d scenarios, reason %q", r.commits, len(r.scenarios), r.why)
+		}
+		if len(r.scenarios) > 0 && (r.figures == nil) == (r.refusal == "") {
+			t.Errorf("%s has no figures", r.commits)
+		}
+		for _, name := range r.scenarios {
+			if s, err := ScenarioNamed(name); err != nil || s.Workload == "" || len(s.Strategies) == 0 {
+				t.Errorf("%s: %+v, %v", r.commits, s, err)
+			}
+		}
+		for c := range strings.SplitSeq(r.commits, ", ") {
+			if seen[c] || len(c) < 10 {
+				t.Errorf("commit %s is there twice, or too short", c)
+			}
+			seen[c] = true
+		}
+	}
+}
+
+func TestScenarioNamed(t *testing.T) {
+	s, err := ScenarioNamed("--workload lookup --inner-entries-differ --path syscall")
+	if err != nil || s.Params["inner-entries-differ"] != "true" || s.Params["path"] != "syscall" || !slices.Equal(s.Strategies, []string{results.StrategyNone}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, bad := range []string{"churn", "--workload chrun", "--workload churn --colour red", "--workload churn --strategy fast"} {
+		if _, err := ScenarioNamed(bad); err == nil {
+			t.Errorf("%q is a scenario", bad)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for asked, want := range map[string]int{"20c20bd11a13": 1, "20c20bd": 1, "134fede4ee": 1, "20c20bd11a13,af66bfd3c853": 2} {
+		got, err := choose(strings.Split(asked, ","))
+		if err != nil || len(got) != want {
+			t.Errorf("%s: %d rows, %v", asked, len(got), err)
+		}
+	}
+	for _, bad := range []string{"20c20b", "0123456789ab"} {
+		if _, err := choose([]string{bad}); err == nil {
+			t.Errorf("%s is a row", bad)
+		}
+	}
+}
+
+// made is a run of one scenario.
+func made(kernel string, paths map[string]uint64) *results.Run {
+	return &results.Run{Scenarios: []results.Scenario{{
+		Kernel: kernel, Params: map[string]string{"outer": "array-of-maps"}, Strategy: results.Strategy{Requested: "any", Paths: paths},
+		Metrics: map[string]results.Metric{"update.failed.full.waits": {N: 20, Mean: 1}},
+		Trials:  []results.Trial{{Failures: []string{"addressing: FAIL: x"}, Findings: []string{"addressing: ok: y", "inner maps: refused: xskmap (EINVAL)"}}},
+	}}}
+}
+
+// TestTable: it is whole whatever fails, a scenario runs once on each kernel, and what
+// a kernel lacks is no failure.
+func TestTable(t *testing.T) {
+	chosen, err := choose([]string{"20c20bd11a13", "f4d0525921", "07343110b293", "2beee5f574", "25763b3c86", "7b5dd2bde7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	did := map[string]int{}
+	do := func(_ context.Context, s Scenario, kernel string) (*results.Run, error) {
+		did[kernel+s.Name]++
+		switch s.Name {
+		case lookupPerCPU:
+			if kernel == "5.10" {
+				return nil, &target.MachineError{Reason: "it has no such helper"}
+			}
+		case innerProgArray:
+			return nil, errors.New("ENOTSUPP, errno 524 (this kernel makes such maps, and refuses them as inner maps)")
+		case innerEntries:
+			return made(kernel+".1", nil), errors.New("trial 0: addressing: FAIL: x")
+		}
+		return made(kernel+".1", map[string]uint64{"immediate": 64, "rcu": 1}), nil
+	}
+	table, err := makeTable(t.Context(), chosen, []string{"5.10", "6.12"}, do)
+	if err == nil || !strings.Contains(err.Error(), "4 of the table's cells fell short") {
+		t.Error(err)
+	}
+	for what, n := range did {
+		if n != 1 {
+			t.Errorf("%s ran %d times", what, n)
+		}
+	}
+	var verdicts []string
+	for _, r := range table.Rows {
+		for _, c := range r.Cells {
+			verdicts = append(verdicts, r.Commits[:7]+" "+c.Verdict)
+		}
+	}
+	want := []string{"7b5dd2b fell short", "7b5dd2b fell short", "2beee5f works", "2beee5f works", "f4d0525 fell short", "f4d0525 fell short",
+		"0734311 not there", "0734311 works", "20c20bd works", "20c20bd works"}
+	if !slices.Equal(verdicts, want) {
+		t.Errorf("%q", verdicts)
+	}
+	for format, has := range map[string][]string{
+		"table": {"no row yet: it changed no code", "  6.12.1: fell short\n    addressing: 1 proofs hold, 1 fail; refuses xskmap (EINVAL)\n    trial 0: addressing: FAIL: x\n",
+			"64 by immediate, 1 by rcu", "20 of 20 updates that fail waited", "took such inner maps"},
+		"markdown": {"| 25763b3c86 | 5.3 | licence lines | | it changed no code: there is nothing to measure | no row yet |", "| | | | 6.12.1 | lookup by percpu-helper – | works |"},
+	} {
+		var b strings.Builder
+		if err := table.Write(&b, format); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range has {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s has no %q:\n%s", format, want, b.String())
+			}
+		}
+	}
+	var b strings.Builder
+	var back Table
+	if err := table.Write(&b, "json"); err != nil || json.Unmarshal([]byte(b.String()), &back) != nil || len(back.Rows) != len(table.Rows) {
+		t.Errorf("%v: %s", err, b.String())
+	}
+}
+
+// TestTableCancelled: who ends it has what there is.
+func TestTableCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := makeTable(ctx, rows, []string{"6.12"}, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for ns, want := range map[float64]string{0: "0s", 999: "999ns", 1234567: "1.23ms", 98765432: "98.8ms", 1.5e9: "1.5s"} {
+		if got := duration(ns); got != want {
+			t.Errorf("%v: %s, want %s", ns, got, want)
+		}
+	}
+}

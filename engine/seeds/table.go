@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package seeds
+
+import "github.com/mapprof/mapprof/results"
+
+// Scenario is a workload with its parameters, by name.
+type Scenario struct {
+	Name       string // as it would be asked for: what follows mapprof run
+	Workload   string
+	Params     map[string]string
+	Strategies []string
+}
+
+// row is one commit, or several of one change.
+type row struct {
+	commits, since, what string
+	scenarios            []string // by name; empty: no row yet
+	figures              func(s *results.Scenario) string
+	// refusal is what the kernel is to say of the scenario's maps, where that is what
+	// the commit did.
+	refusal string
+	why     string // there is no scenario
+}
+
+// rows is the table, by release.
+var rows = []row{
+	{commits: "56f668dfe0", since: "4.12", what: "arrays of maps", scenarios: []string{churnArray}, figures: deaths},
+	{commits: "bcc6b1b7ebf8", since: "4.12", what: "hashes of maps", scenarios: []string{churnHash}, figures: deaths},
+	{commits: "14dc6f04f4", since: "4.13", what: "user space looks an outer map up: an id", why: "up to 6.7 each such lookup waits for a grace period, and --workload lookup makes 20,000 at least"},
+	{commits: "7b5dd2bde7, c6fdcd6e0c", since: "4.18, 4.20", what: "cgroup storage may not be an inner map", scenarios: []string{innerStorage, innerPerCPUStorage}, refusal: "ENOTSUPP"},
+	{commits: "9d5564ddcf", since: "5.0", what: "index masks of inner maps", why: "a lookup can't be told to be masked from outside; its figure would be instructions of two kernels, built with and without"},
+	{commits: "d83525ca62, a115d0ed72", since: "5.1", what: "bpf_spin_lock, and its offset in inner maps", why: "no workload makes maps with special fields"},
+	{commits: "25763b3c86", since: "5.3", what: "licence lines", why: "it changed no code: there is nothing to measure"},
+	{commits: "1e0bd5a091", since: "5.5", what: "64-bit reference counts", why: "no workload takes references by the million"},
+	{commits: "2beee5f574", since: "5.5", what: "the owner of a program array: it may not be an inner map", scenarios: []string{innerProgArray}, refusal: "ENOTSUPP"},
+	{commits: "85d33df357b6, d3e42bb0a329", since: "5.6", what: "struct_ops maps", why: "no workload registers a struct_ops map"},
+	{commits: "e9b4e606c228", since: "5.6", what: "trampolines in stacks", why: "no workload unwinds through a trampoline"},
+	{commits: "5576b991e9c1", since: "5.6", what: "bpf_jiffies64", why: "no workload reads it"},
+	{commits: "be8704ff07d2", since: "5.6", what: "program extensions", why: "no workload loads one"},
+	{commits: "1d233886dd90", since: "5.6", what: "bulk queues for redirects without a map", why: "no workload redirects packets"},
+	{commits: "057996380a42, aa2e93b8e58e, cb4d03ab499d", since: "5.6", what: "batches", scenarios: []string{lookupBatch}, figures: lookupBatched},
+	{commits: "51c39bb1d5d1", since: "5.6", what: "verification function by function", why: "no workload times the verifier"},
+	{commits: "bba1dc0b55", since: "5.7", what: "no needless synchronize_rcu in map_free", scenarios: []string{churnSync}, figures: freeing},
+	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF", why: "workloads run as root"},
+	{commits: "f4d0525921, 134fede4ee", since: "5.10", what: "an inner map's max_entries may differ from the template's", scenarios: []string{innerEntries}, figures: addressing},
+	{commits: "68134668c1, 40ec00abf1", since: "5.15", what: "timers in maps; BTF of inner maps", why: "no workload makes maps with special fields"},
+	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", why: "no workload makes maps with special fields"},
+	{commits: "07343110b293", since: "5.19", what: "bpf_map_lookup_percpu_elem", scenarios: []string{lookupPerCPU}, figures: lookupPerCPUHelper},
+	{commits: "9263dddc7b6f", since: "5.19", what: "batches on outer maps", scenarios: []string{churnBatch}, figures: deaths},
+	{commits: "87ac0d600943", since: "6.0", what: "64-bit addresses of elements past 4 GiB", why: "it takes 10 GiB of memory and minutes: mapprof run --workload bigarray --memory 10GiB proves it"},
+	{commits: "d937bc3449fa, cba41bb78d70", since: "6.0, 6.4", what: "elem_size everywhere, and in inner maps", scenarios: []string{smallArray}, figures: addressing},
+	{commits: "63b8ce77b15e", since: "6.0", what: "values of arrays past 4 MiB", scenarios: []string{largeValue}, figures: addressing},
+	{commits: "f76fa6b33805", since: "6.0", what: "an iterator holds its map", why: "no workload iterates"},
+	{commits: "aa3496accc41, db559117828d, d7f5ef653c3d", since: "6.2", what: "btf_record, freed after the map", why: "no workload makes maps with special fields"},
+	{commits: "d48995723c, f73e601aaf, c22dfdd215, b7ff97925b", since: "6.2", what: "records and locks of inner maps", why: "no workload makes maps with special fields"},
+	{commits: "cd2a807901", since: "6.4", what: "btf_field_offs is gone", why: "the same fields are freed by the same code: nothing that can be measured"},
+	{commits: "20c20bd11a13", since: "6.8", what: "need_defer: an inner map waits only where a program may still use it", scenarios: []string{tearArray, tearHash}, figures: teardown},
+	{commits: "8766733641", since: "6.8", what: "inner maps are freed after RCU and tasks-trace grace periods", scenarios: []string{churnArray}, figures: paths},
+	{commits: "af66bfd3c8", since: "6.8", what: "tasks-trace only where a sleepable program uses the outer map", scenarios: []string{churnArray}, figures: paths},
+	{commits: "ff34657aa72a", since: "6.19", what: "an update of an outer map waits for an expedited grace period", scenarios: []string{churnArray}, figures: updateWait},
+}
+
+// Names of scenarios are what follows mapprof run.
+const (
+	churnArray         = "--workload churn --count 100 --strategy rcu,tasks-trace"
+	churnHash          = "--workload churn --count 100 --outer hash-of-maps --op delete"
+	churnBatch         = "--workload churn --count 30 --outer hash-of-maps --op delete --slots 4 --batch 4"
+	churnSync          = "--workload churn --count 30 --strategy sync"
+	innerStorage       = "--workload churn --count 1 --inner cgroup-storage"
+	innerPerCPUStorage = "--workload churn --count 1 --inner percpu-cgroup-storage"
+	innerProgArray     = "--workload churn --count 1 --inner prog-array"
+	lookupBatch        = "--workload lookup --path syscall,batch --count 20000"
+	lookupPerCPU       = "--workload lookup --map percpu-array --path percpu-helper --count 20000"
+	innerEntries       = "--workload lookup --inner-entries-differ --path syscall --count 20000"
+	smallArray         = "--workload bigarray --size 1MiB --count 20480"
+	largeValue         = "--workload bigarray --size 16MiB --value-size 8MiB --path syscall,helper --count 20000"
+	tearArray          = "--workload teardown"
+	tearHash           = "--workload teardown --outer hash-of-maps"
+)
+
+// ScenarioNamed makes a scenario of its name.
+func ScenarioNamed(name string) (Scenario, error) {
+	s := Scenario{Name: name, Params: map[string]string{}}
+	return s, s.parse()
+}
