@@ -97,6 +97,14 @@ func sparingly(instance workloads.Instance) (ended func()) {
 // use. It makes little: most is of its begin.
 const recordGCPercent = 30
 
+// tidy gives back what a step of a recording's begin took: the kernel's types, then its
+// symbols, which would add up.
+func (f *foreign) tidy() {
+	if f.owners != nil {
+		debug.FreeOSMemory()
+	}
+}
+
 // exclude tells the probes which maps are mapprof's own.
 func (f *foreign) exclude(p *probes.Probes) error {
 	if f.owners == nil {

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/mapprof/mapprof/collect"
@@ -170,6 +169,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	} else {
 		defer func() { err = errors.Join(err, p.Close()) }()
 	}
+	f.tidy()
 	s := newSink(m, deaths)
 	if err := f.exclude(p); err != nil {
 		return err
@@ -179,9 +179,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if f.owners != nil {
-		debug.FreeOSMemory() // of the begin
-	}
+	f.tidy()
 	if err := p.Start(); err != nil {
 		return err
 	}
