@@ -153,6 +153,12 @@ func (c *Cell) add(r *row, o outcome) {
 			if r.figures != nil {
 				c.Figures = append(c.Figures, safetext.Text(r.figures(s)))
 			}
+			if r.proof == nil {
+				continue
+			}
+			if wrong := r.proof(s); wrong != "" {
+				verdict, c.Short = FellShort, append(c.Short, safetext.Text(wrong))
+			}
 		}
 	}
 	order := []string{"", Works, NotThere, FellShort}

@@ -156,3 +156,38 @@ func TestDuration(t *testing.T) {
 		}
 	}
 }
+
+// TestProofs: each can fail.
+func TestProofs(t *testing.T) {
+	for _, tt := range []struct {
+		proof func(*results.Scenario) string
+		s     results.Scenario
+		want  string
+	}{
+		{hashWaitsForNone, results.Scenario{Params: map[string]string{"outer": "hash-of-maps"}, Strategy: results.Strategy{Paths: map[string]uint64{"immediate": 64, "rcu": 1}}}, ""},
+		{hashWaitsForNone, results.Scenario{Params: map[string]string{"outer": "hash-of-maps"}, Strategy: results.Strategy{Paths: map[string]uint64{"rcu": 65}}}, "64 inner maps of a dying hash-of-maps waited for a grace period"},
+		{hashWaitsForNone, results.Scenario{Params: map[string]string{"outer": "array-of-maps"}, Strategy: results.Strategy{Paths: map[string]uint64{"rcu": 65}}}, ""},
+		{sleepersAreWaitedFor, results.Scenario{Strategy: results.Strategy{Requested: "rcu", Paths: map[string]uint64{"rcu": 3}}}, ""},
+		{sleepersAreWaitedFor, results.Scenario{Strategy: results.Strategy{Requested: "tasks-trace", Paths: map[string]uint64{"tasks-trace+rcu": 3}}}, ""},
+		{sleepersAreWaitedFor, results.Scenario{Strategy: results.Strategy{Requested: "tasks-trace", Paths: map[string]uint64{"tasks-trace": 3, "rcu": 1}}},
+			"1 maps were freed without a tasks-trace grace period while a sleepable program used their outer map"},
+		{allOrNoneExpedited, results.Scenario{Phases: map[string]results.Stats{results.PhaseUpdateWait: {N: 9}}}, ""},
+		{allOrNoneExpedited, results.Scenario{Phases: map[string]results.Stats{results.PhaseUpdateWait: {N: 9}}, Trials: []results.Trial{{Expedited: 8}}},
+			"8 of 9 waits of an update were expedited"},
+	} {
+		if got := tt.proof(&tt.s); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+	// And its failure is its cell's.
+	made := made("7.2", map[string]uint64{"rcu": 65})
+	made.Scenarios[0].Params["outer"] = "hash-of-maps"
+	c := Cell{}
+	r, err := choose([]string{"20c20bd11a13"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.add(&r[0], outcome{run: made}); c.Verdict != FellShort || len(c.Short) != 1 {
+		t.Errorf("%+v", c)
+	}
+}

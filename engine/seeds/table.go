@@ -19,6 +19,9 @@ type row struct {
 	commits, since, what string
 	scenarios            []string // by name; empty: no row yet
 	figures              func(s *results.Scenario) string
+	// proof says what of it the kernel got wrong; empty: nothing. nil: there is none
+	// beside the run's own.
+	proof func(s *results.Scenario) string
 	// refusal is what the kernel is to say of the scenario's maps, where that is what
 	// the commit did.
 	refusal string
@@ -57,10 +60,10 @@ var rows = []row{
 	{commits: "aa3496accc41, db559117828d, d7f5ef653c3d", since: "6.2", what: "btf_record, freed after the map", why: "no workload makes maps with special fields"},
 	{commits: "d48995723c, f73e601aaf, c22dfdd215, b7ff97925b", since: "6.2", what: "records and locks of inner maps", why: "no workload makes maps with special fields"},
 	{commits: "cd2a807901", since: "6.4", what: "btf_field_offs is gone", why: "the same fields are freed by the same code: nothing that can be measured"},
-	{commits: "20c20bd11a13", since: "6.8", what: "need_defer: an inner map waits only where a program may still use it", scenarios: []string{tearArray, tearHash}, figures: teardown},
-	{commits: "8766733641", since: "6.8", what: "inner maps are freed after RCU and tasks-trace grace periods", scenarios: []string{churnArray}, figures: paths},
-	{commits: "af66bfd3c8", since: "6.8", what: "tasks-trace only where a sleepable program uses the outer map", scenarios: []string{churnArray}, figures: paths},
-	{commits: "ff34657aa72a", since: "6.19", what: "an update of an outer map waits for an expedited grace period", scenarios: []string{churnArray}, figures: updateWait},
+	{commits: "20c20bd11a13", since: "6.8", what: "need_defer: an inner map waits only where a program may still use it", scenarios: []string{tearArray, tearHash}, figures: teardown, proof: hashWaitsForNone},
+	{commits: "8766733641", since: "6.8", what: "inner maps are freed after RCU and tasks-trace grace periods", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor},
+	{commits: "af66bfd3c8", since: "6.8", what: "tasks-trace only where a sleepable program uses the outer map", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor},
+	{commits: "ff34657aa72a", since: "6.19", what: "an update of an outer map waits for an expedited grace period", scenarios: []string{churnArray}, figures: updateWait, proof: allOrNoneExpedited},
 }
 
 // Names of scenarios are what follows mapprof run.

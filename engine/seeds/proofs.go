@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package seeds
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// hashWaitsForNone: when a hash of maps dies, its inner maps wait for no grace period,
+// on any kernel. (The one map more was taken out while the hash lived.)
+func hashWaitsForNone(s *results.Scenario) string {
+	if s.Params["outer"] == "array-of-maps" {
+		return ""
+	}
+	waited := uint64(0)
+	for path, n := range s.Strategy.Paths {
+		if path != results.StrategyImmediate {
+			waited += n
+		}
+	}
+	if waited > 1 {
+		return fmt.Sprintf("%d inner maps of a dying %s waited for a grace period", waited-1, s.Params["outer"])
+	}
+	return ""
+}
+
+// sleepersAreWaitedFor: no inner map is freed before a tasks-trace grace period where a
+// sleepable program uses the outer map.
+func sleepersAreWaitedFor(s *results.Scenario) string {
+	if s.Strategy.Requested != results.StrategyTasksTrace {
+		return ""
+	}
+	early := uint64(0)
+	for path, n := range s.Strategy.Paths {
+		if !strings.Contains(path, results.StrategyTasksTrace) {
+			early += n
+		}
+	}
+	if early > 0 {
+		return fmt.Sprintf("%d maps were freed without a tasks-trace grace period while a sleepable program used their outer map", early)
+	}
+	return ""
+}
+
+// allOrNoneExpedited: a kernel expedites every such wait or none.
+func allOrNoneExpedited(s *results.Scenario) string {
+	expedited := uint64(0)
+	for _, t := range s.Trials {
+		expedited += t.Expedited
+	}
+	if n := s.Phases[results.PhaseUpdateWait].N; expedited != 0 && expedited != n {
+		return fmt.Sprintf("%d of %d waits of an update were expedited", expedited, n)
+	}
+	return ""
+}
