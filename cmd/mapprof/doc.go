@@ -43,7 +43,8 @@
 //
 // Record watches the maps of other programs: a command in a VM or here, or all of
 // this machine. It tells which outer map each was taken out of, who created it, and
-// which sleepable program keeps it in memory. It leaves a run directory too.
+// which sleepable program keeps it in memory. It lists the live maps with their holders,
+// and tells at once of a map that is stuck. It leaves a run directory too.
 //
 //	mapprof record --kernel 6.12 --kernel 7.2 -- ./agent
 //	mapprof record --target local --duration 1m
