@@ -49,7 +49,7 @@
 //	mapprof record --kernel 6.12 --kernel 7.2 -- ./agent
 //	mapprof record --target local --duration 1m
 //
-// Top shows the same of this machine live, as lines
+// Top shows the same of this machine live, full screen on a terminal, elsewhere as lines
 // or as JSON. It leaves no file.
 //
 //	mapprof top

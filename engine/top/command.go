@@ -26,7 +26,7 @@ const help = `Watch the maps of this machine's programs die, as top watches proc
 second, how much memory they hold in limbo now, which phase the oldest is stuck in,
 and whose they were. Needs root, and leaves no file.
 
-  sudo mapprof top                                  until Ctrl-C
+  sudo mapprof top                                  on a terminal: full screen, until q
   sudo mapprof top --cgroup kubepods.slice          only the maps of containers
   sudo mapprof top --plain --count 10               ten blocks of lines, then the end
   sudo mapprof top --format json --duration 1m | jq .limbo_bytes
@@ -35,10 +35,15 @@ How to read it. A map leaves every list of maps at its last put, and its memory 
 held until it has been freed: meanwhile it is in limbo. "in limbo" is what is held
 now. "oldest" is the map that is there longest, with the phase that it is in: in
 tasks_trace_gp it waits for sleepable programs, in rcu_gp for CPUs, in queue for a
-kworker. Below is a line for each outer map, creator and path.`
+kworker. Below is a line for each outer map, creator and path. Press enter on one: its
+phases, the stack of its last put, and the sleepable programs that pin its maps to the
+slower path.
+
+Keys: up/down select   enter detail   esc back   s sort   / filter   space pause
+      ? help           q quit`
 
 // Show shows a source until it ends, or who looks at it has had enough.
-type Show func(ctx context.Context, s live.Source, o live.Options, in io.Reader, out, errOut io.Writer) error
+type Show func(ctx context.Context, s live.Source, o live.Options, in io.Reader, out io.Writer) error
 
 // flags are the command's.
 type flags struct {
@@ -128,5 +133,5 @@ func (f *flags) run(cmd *cobra.Command, show Show) (err error) {
 	for _, w := range s.Warnings() {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", safetext.Text(w))
 	}
-	return show(ctx, s, f.Options, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+	return show(ctx, s, f.Options, cmd.InOrStdin(), cmd.OutOrStdout())
 }

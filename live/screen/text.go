@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -16,22 +17,22 @@ import (
 
 // summary is what is above the table, in lines of at most that width.
 func summary(s *live.Snapshot, width int) []string {
-	maps := model.Plural(s.LimboMaps, "map")
 	first := []string{
 		fmt.Sprintf("%s deaths/s", rate(s.DeathsPerSecond)),
-		fmt.Sprintf("%s in %s", model.Plural(s.Deaths, "death"), model.FormatDuration(float64(s.ElapsedNS))),
-		fmt.Sprintf("in limbo %s, %s", maps, model.FormatBytes(float64(s.LimboBytes))),
+		fmt.Sprintf("%s in %s", model.Plural(s.Deaths, "death"), elapsed(s.ElapsedNS)),
+		fmt.Sprintf("in limbo %s, %s", model.Plural(s.LimboMaps, "map"), model.FormatBytes(float64(s.LimboBytes))),
 	}
 	if o := s.Oldest; o != nil {
 		text := fmt.Sprintf("oldest %s in %s", duration(o.AgeNS), o.Phase)
-		if name := cmp.Or(o.MapName, o.Outer); name != "" {
-			text += " (" + name + ")"
+		text += " (" + orNone(o.MapName)
+		if o.Creator != "" {
+			text += " of " + o.Creator
 		}
-		first = append(first, text)
+		first = append(first, text+")")
 	}
-	loss := fmt.Sprintf("lost %d", s.Lost)
+	loss := model.Plural(s.Lost, "death") + " lost"
 	if len(s.Loss) > 0 {
-		loss += " (" + results.LossText(s.Loss) + ")"
+		loss += " (loss: " + results.LossText(s.Loss) + ")"
 	}
 	first = append(first, loss)
 	if n := s.Excluded["filtered"]; n > 0 {
@@ -45,7 +46,7 @@ func summary(s *live.Snapshot, width int) []string {
 		}
 	}
 	if len(phases) > 0 {
-		phases[0] = fmt.Sprintf("p50/p99 of %s: %s", model.FormatDuration(float64(s.WindowNS)), phases[0])
+		phases[0] = fmt.Sprintf("p50/p99 of %s: %s", elapsed(s.WindowNS), phases[0])
 		lines = append(lines, flow(phases, width)...)
 	}
 	return lines
@@ -73,6 +74,14 @@ func flow(texts []string, width int) []string {
 func fit(s string, width int) string { return ansi.Truncate(s, max(width, 0), "…") }
 
 func duration(ns int64) string { return model.FormatDuration(float64(ns)) }
+
+// elapsed is how long something lasts that lasts long.
+func elapsed(ns int64) string {
+	if ns < 100*time.Second.Nanoseconds() {
+		return duration(ns)
+	}
+	return time.Duration(ns).Round(time.Second).String()
+}
 
 func rate(perSecond float64) string {
 	return model.Significant(perSecond, perSecond == float64(int64(perSecond)))
