@@ -23,7 +23,7 @@ var tellTasks = []string{"unknown_nmi_panic", "panic_print=0x41"} // tasks, and 
 
 // tellLimit is how long a hung guest has for it. Some hundred stacks take about a
 // second on an emulated console.
-const tellLimit = 20 * time.Second
+const tellLimit = 5 * time.Second
 
 // askTasks makes a hung guest tell what its tasks do, and ends it. The answer is on
 // its console.

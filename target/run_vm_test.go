@@ -245,7 +245,10 @@ func TestVMGuestErrors(t *testing.T) {
 			if tc.change != nil {
 				tc.change(&vm)
 			}
-			_, err := vm.Run(context.Background(), GuestJob{Args: []string{tc.job}})
+			out, err := vm.Run(context.Background(), GuestJob{Args: []string{tc.job}})
+			if again := tc.job == "stuck"; (out.Reboots == 1) != again || again != strings.Contains(strings.Join(out.Warnings, "\n"), "stood still before its user space") {
+				t.Errorf("booted again %d times, warnings %q", out.Reboots, out.Warnings)
+			}
 			var g *GuestError
 			if !errors.As(err, &g) {
 				t.Fatalf("got %v, want a GuestError", err)

@@ -186,7 +186,7 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	switch {
 	case fail == nil:
 		end(f.qmp, p)
-	case errors.As(fail, &hung) && hung.Reason == GuestHung:
+	case errors.As(fail, &hung) && (hung.Reason == GuestHung || hung.Reason == GuestNoUserSpace):
 		f.askTasks()
 	}
 	if !errors.Is(fail, errEndedEarly) {
@@ -220,7 +220,7 @@ func (f *follower) next(ctx context.Context) error {
 	case <-f.qmp.stopped: // "KVM internal error" leaves it standing there
 		return &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(f.process.stderr.String(), errors.New("it stopped the machine"))}
 	case <-f.boot.C:
-		return &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", f.vm.BootTimeout)}
+		return &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", f.vm.BootTimeout), silent: true}
 	case <-f.life.C:
 		if f.state == 0 {
 			return &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", f.vm.Timeout)}
@@ -334,7 +334,7 @@ func (s *session) verdict(fail, recvErr error, rc *wire.Receiver, p *process, q 
 		g.Kernel = s.vm.Kernel.Path
 	}
 	g.ConsoleTail = excerpt(said, 30)
-	if g.Reason == GuestHung {
+	if g.Reason == GuestHung || g.Reason == GuestNoUserSpace {
 		if tasks := busyTasks(s.console.Bytes()); len(tasks) > 0 {
 			g.ConsoleTail = strings.Join(tasks, "\n")
 		}

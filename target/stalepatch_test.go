@@ -31,6 +31,10 @@ func TestStalePatch(t *testing.T) {
 		{"KVM", qemuMachine{accel: "kvm", cpus: 2}, panicked(int3), false},
 		{"another oops", two, panicked("[ 1.6] Kernel panic - not syncing: Fatal exception: Oops: 0000 [#1]"), false},
 		{"hung", two, &GuestError{Reason: GuestHung, Detail: int3}, false},
+		{"silent", two, &GuestError{Reason: GuestNoUserSpace, silent: true}, true},
+		{"silent, its console says why", two, &GuestError{Reason: GuestPanicked, silent: true}, false},
+		{"silent on KVM", qemuMachine{accel: "kvm", cpus: 2}, &GuestError{Reason: GuestNoUserSpace, silent: true}, false},
+		{"off before user space", two, &GuestError{Reason: GuestNoUserSpace}, false},
 		{"no guest", two, errors.New(int3), false},
 		{"none", two, nil, false},
 	} {
@@ -42,7 +46,7 @@ func TestStalePatch(t *testing.T) {
 			t.Errorf("%s, the second: %v", tt.name, got)
 		}
 	}
-	if got := staleWarning(1, panicked(int3)); !strings.Contains(got, "after boot 1: ") || !strings.Contains(got, int3) {
+	if got := againWarning(1, panicked(int3)); !strings.Contains(got, "after boot 1: ") || !strings.Contains(got, int3) {
 		t.Errorf("%q", got)
 	}
 	// A console as it was seen leads there; what stands at its address now decides.

@@ -106,6 +106,7 @@ type GuestError struct {
 	// to print under the error. Of a guest that hung it is where its tasks are,
 	// if its kernel tells.
 	ConsoleTail string
+	silent      bool // nothing was heard of it for as long as a boot may take
 }
 
 // Console is what of the guest's console says most; empty: nothing.
@@ -239,7 +240,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		if boots == maxBoots || !m.mayBootAgain(err, job.Reboots+out.Reboots) || !job.canBeginAgain(out) {
 			break
 		}
-		before = append(before, staleWarning(boots, err))
+		before = append(before, againWarning(boots, err))
 	}
 	if vm.ConsoleLog != "" {
 		if werr := os.WriteFile(vm.ConsoleLog, s.console.Bytes(), 0o644); werr != nil {
