@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,10 +108,19 @@ func lookup(s *results.Scenario, path string) string {
 	if !ok || m.N == 0 {
 		return "lookup by " + path + " –"
 	}
-	return fmt.Sprintf("lookup by %s %.3g %s p50", path, m.P50, m.Unit)
+	return fmt.Sprintf("lookup by %s %s %s p50", path, threeDigits(m.P50), m.Unit)
 }
 
 func lookupPerCPUHelper(s *results.Scenario) string { return lookup(s, "percpu-helper") }
 func lookupBatched(s *results.Scenario) string {
 	return lookup(s, "syscall") + "; " + lookup(s, "batch")
+}
+
+// threeDigits writes a number with so many that count, and without an exponent.
+func threeDigits(v float64) string {
+	v, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 2, 64), 64)
+	if err != nil {
+		return "?"
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }

@@ -191,3 +191,11 @@ func TestProofs(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+func TestThreeDigits(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 0.01234: "0.0123", 7.5: "7.5", 599.4: "599", 2447: "2450", 1234567: "1230000"} {
+		if got := threeDigits(v); got != want {
+			t.Errorf("%v: %q, want %q", v, got, want)
+		}
+	}
+}
