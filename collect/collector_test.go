@@ -15,6 +15,7 @@ import (
 
 	"github.com/cilium/ebpf/ringbuf"
 
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 )
@@ -121,10 +122,7 @@ func (k *fakeKernel) InFlight() ([]probes.OwnedDeath, error) {
 func (k *fakeKernel) put(id uint32) probes.DeathKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now, err := monotonic()
-	if err != nil {
-		panic(err)
-	}
+	now := ktime.Now()
 	e := probes.DeathEvent{Kind: probes.KindDeath, MapId: id, PutNs: uint64(now), StackId: -1}
 	k.underWay[e.Key()] = e
 	k.puts++
@@ -140,10 +138,7 @@ func (k *fakeKernel) free(key probes.DeathKey) {
 	}
 	k.lingering = k.lingering[:0]
 	e := k.underWay[key]
-	now, err := monotonic()
-	if err != nil {
-		panic(err)
-	}
+	now := ktime.Now()
 	e.FreeNs, e.FreedNs = uint64(now), uint64(now)
 	n := recordBytes(len(bytesOf(&e)))
 	if k.bytes+n > fakeRingBytes {

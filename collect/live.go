@@ -19,6 +19,9 @@ import (
 
 // liveMaps are the inventories of a recording so far.
 type liveMaps struct {
+	watched bool
+	wanted  func(*Candidate) bool // nil: all
+	byOwner bool                  // that depends on who holds a map
 	memory  *footprint
 	ownerAt func(address uint64) probes.Owner
 	own     map[uint32]bool // mapprof's maps
@@ -38,20 +41,30 @@ type Candidate struct {
 	InTree          bool
 }
 
-// look takes the inventory with which the watching begins, and finds the sleepable
-// programs that there are already.
+// WatchLive takes an inventory of the live maps that are wanted, nil: of all, when the
+// watching begins and when it ends, and looks at their total between. byOwner says that
+// wanted depends on who holds a map. It is called before Start.
+func (o *Owners) WatchLive(wanted func(*Candidate) bool, byOwner bool) {
+	o.live.watched, o.live.wanted, o.live.byOwner = true, wanted, byOwner
+}
+
+// look finds the sleepable programs that there are already when the watching begins, and
+// takes the inventory of then.
 func (o *Owners) look(memory *footprint, ownerAt func(address uint64) probes.Owner, atNS int64) {
 	o.live.memory, o.live.ownerAt = memory, ownerAt
 	if o.inventory == nil {
 		return
 	}
 	began := time.Now()
-	s, err := o.scan()
+	s, err := o.begin()
 	// What can't be read isn't known, and no program is named for it.
 	for i := range s.programs {
 		if p := &s.programs[i]; p.Sleepable != 0 {
 			o.pin(p.Id, programName(p.Id, &p.Name, s.loaders[p.Id].Comm), 0, p.Maps[:min(int(p.UsedMaps), len(p.Maps))])
 		}
+	}
+	if !o.live.watched {
+		return
 	}
 	if err != nil {
 		o.live.problem = err
@@ -60,6 +73,15 @@ func (o *Owners) look(memory *footprint, ownerAt func(address uint64) probes.Own
 	start := o.inventoryOf(s, inventory.Held{AtNS: atNS})
 	start.TookNS = time.Since(began).Nanoseconds()
 	o.live.so = &inventory.Live{Start: *start, Peak: start.Held}
+}
+
+// begin reads what look needs.
+func (o *Owners) begin() (*liveScan, error) {
+	if o.live.watched {
+		return o.scan()
+	}
+	s := newLiveScan()
+	return s, o.scanPrograms(s)
 }
 
 // sampleShare bounds what the totals cost: a look that takes 10 ms is followed by
@@ -96,7 +118,7 @@ func (o *Owners) alive(atNS int64, limbo []results.Death, over bool) *inventory.
 
 // total adds to held what is alive, and keeps who holds it where the recording is over.
 func (o *Owners) total(held *inventory.Held, over bool) error {
-	if !over && !o.filter.LiveByOwner {
+	if !over && !o.live.byOwner {
 		return o.inventory.Maps(func(m *probes.MapItem) {
 			if !o.live.own[m.Id] && o.wantsLive(m, nil) {
 				held.LiveMaps++
@@ -136,6 +158,10 @@ type liveScan struct {
 	slots    uint32 // of outer maps that were read
 }
 
+func newLiveScan() *liveScan {
+	return &liveScan{holders: map[uint32][]inventory.Holder{}, named: map[uint32]uint64{}, loaders: map[uint32]inventory.Holder{}}
+}
+
 // maxUnread bounds what is said of what was not read.
 const maxUnread = 8
 
@@ -143,7 +169,7 @@ const maxUnread = 8
 // Those that have no holder, or come and go meanwhile, are looked at twice: a
 // reference counts if it was there before the holders were read, and after.
 func (o *Owners) scan() (*liveScan, error) {
-	s := &liveScan{holders: map[uint32][]inventory.Holder{}, named: map[uint32]uint64{}, loaders: map[uint32]inventory.Holder{}}
+	s := newLiveScan()
 	err := o.inventory.Maps(func(m *probes.MapItem) { s.maps = append(s.maps, *m) })
 	if err != nil {
 		return s, err
@@ -163,6 +189,29 @@ func (o *Owners) scan() (*liveScan, error) {
 }
 
 func (o *Owners) scanHolders(s *liveScan) error {
+	if err := o.scanPrograms(s); err != nil {
+		return err
+	}
+	s.addPins()
+	for i := range s.programs {
+		p := &s.programs[i]
+		loader := s.loaders[p.Id]
+		by := inventory.Holder{Kind: inventory.Program, Name: programName(p.Id, &p.Name, ""), ID: p.Id, Comm: loader.Comm, PID: loader.PID}
+		for _, id := range p.Maps[:min(int(p.UsedMaps), len(p.Maps))] {
+			s.add(id, by)
+		}
+	}
+	for i := range s.maps {
+		m := &s.maps[i]
+		if m.MapType == results.MapTypeArrayOfMaps || m.MapType == results.MapTypeHashOfMaps {
+			s.addInner(m, o.names.text(&m.Name))
+		}
+	}
+	return nil
+}
+
+// scanPrograms reads the programs, and what processes hold.
+func (o *Owners) scanPrograms(s *liveScan) error {
 	type open struct {
 		id   uint32
 		file uint64
@@ -185,25 +234,7 @@ func (o *Owners) scanHolders(s *liveScan) error {
 	}); err != nil {
 		return err
 	}
-	if err := o.inventory.Programs(func(p *probes.ProgramItem) { s.programs = append(s.programs, *p) }); err != nil {
-		return err
-	}
-	s.addPins()
-	for i := range s.programs {
-		p := &s.programs[i]
-		loader := s.loaders[p.Id]
-		by := inventory.Holder{Kind: inventory.Program, Name: programName(p.Id, &p.Name, ""), ID: p.Id, Comm: loader.Comm, PID: loader.PID}
-		for _, id := range p.Maps[:min(int(p.UsedMaps), len(p.Maps))] {
-			s.add(id, by)
-		}
-	}
-	for i := range s.maps {
-		m := &s.maps[i]
-		if m.MapType == results.MapTypeArrayOfMaps || m.MapType == results.MapTypeHashOfMaps {
-			s.addInner(m, o.names.text(&m.Name))
-		}
-	}
-	return nil
+	return o.inventory.Programs(func(p *probes.ProgramItem) { s.programs = append(s.programs, *p) })
 }
 
 // add names one reference of a map.
@@ -284,16 +315,16 @@ func (o *Owners) bytesOf(m *probes.MapItem) uint64 {
 }
 
 func (o *Owners) wantsLive(m *probes.MapItem, holders []inventory.Holder) bool {
-	if o.filter.Live == nil {
+	if o.live.wanted == nil {
 		return true
 	}
 	c := Candidate{Name: o.names.text(&m.Name), Type: results.MapTypeNumbered(m.MapType).Display, Holders: holders}
-	if o.filter.LiveByOwner {
+	if o.live.byOwner {
 		by := o.live.ownerAt(m.Address)
 		c.Creator, c.InTree = o.names.text(&by.CreatorComm), by.Flags&probes.OwnerInTree != 0
 		c.Cgroup = o.cgroups.path(by.CreatorCgroup)
 	}
-	return o.filter.Live(&c)
+	return o.live.wanted(&c)
 }
 
 // holderKey is for whom a map counts.

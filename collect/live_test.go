@@ -18,8 +18,9 @@ func arrayMap(id uint32, entries uint32) probes.MapItem {
 	return probes.MapItem{Id: id, MapType: results.MapTypeArray, KeySize: 4, ValueSize: 8, MaxEntries: entries, Refs: 2}
 }
 
-func ownersOf(filter Filter) *Owners {
-	o := NewOwners(nil, filter)
+func ownersOf(live func(*Candidate) bool) *Owners {
+	o := NewOwners(nil, nil)
+	o.WatchLive(live, false)
 	o.live.memory = &footprint{kernel: mapmemory.Kernel{CPUs: 1, PageSize: 4096, Struct: func(string) uint64 { return 0 }}}
 	return o
 }
@@ -28,7 +29,7 @@ func ownersOf(filter Filter) *Owners {
 // holders, and a reference without a holder is counted.
 func TestInventoryOf(t *testing.T) {
 	const maps = 2*inventory.MaxMaps + 10
-	o := ownersOf(Filter{Live: func(c *Candidate) bool { return len(c.Holders) != 1 }})
+	o := ownersOf(func(c *Candidate) bool { return len(c.Holders) != 1 })
 	o.SetOwn([]uint32{3})
 	s := &liveScan{holders: map[uint32][]inventory.Holder{}, named: map[uint32]uint64{}}
 	for id := range uint32(maps) {
@@ -83,7 +84,7 @@ func checkLive(l *inventory.Maps) error {
 // TestNobodyIsNamedUnseen: where not all holders were looked for, no reference is said
 // to have none.
 func TestNobodyIsNamedUnseen(t *testing.T) {
-	o := ownersOf(Filter{})
+	o := ownersOf(nil)
 	s := &liveScan{maps: []probes.MapItem{arrayMap(1, 1)}, unread: []string{"pins"}}
 	if l := o.inventoryOf(s, inventory.Held{}); l.Top[0].Unaccounted != 0 || l.Holders[0].Kind != inventory.None {
 		t.Errorf("%+v", l)

@@ -21,8 +21,8 @@ import (
 // container, and the sleepable programs that keep an outer map on the slower path.
 // After Start it is the collector's goroutine's.
 type Owners struct {
-	filter    Filter
-	inventory *probes.Inventory // nil: no iterators
+	wanted    func(d *results.Death, inTree bool) bool // nil: all
+	inventory *probes.Inventory                        // nil: no iterators
 	cgroups   *cgroupPaths
 	names     names
 
@@ -32,17 +32,6 @@ type Owners struct {
 	stuck watchdog
 }
 
-// Filter says which maps are wanted; a nil function wants all.
-type Filter struct {
-	// Death is asked of each death. inTree tells it whether the map is of the process
-	// that probes.Owners.PID names.
-	Death func(d *results.Death, inTree bool) bool
-	// Live is asked of each live map. LiveByOwner says that the answer depends on who
-	// holds it.
-	Live        func(*Candidate) bool
-	LiveByOwner bool
-}
-
 // pin is a sleepable program that uses a map, and when it does.
 type pin struct {
 	id              uint32
@@ -50,11 +39,12 @@ type pin struct {
 	firstNS, lastNS int64
 }
 
-// NewOwners returns what completes deaths. Without an inventory no program is named,
-// and no live map is known.
-func NewOwners(inventory *probes.Inventory, filter Filter) *Owners {
+// NewOwners returns what completes deaths. wanted says which are, nil: all; inTree
+// tells it whether the map is of the process that probes.Owners.PID names.
+// Without an inventory no program is named.
+func NewOwners(inventory *probes.Inventory, wanted func(d *results.Death, inTree bool) bool) *Owners {
 	return &Owners{
-		filter: filter, inventory: inventory, cgroups: newCgroupPaths("/sys/fs/cgroup"), names: names{}, pins: map[uint32][]pin{},
+		wanted: wanted, inventory: inventory, cgroups: newCgroupPaths("/sys/fs/cgroup"), names: names{}, pins: map[uint32][]pin{},
 	}
 }
 
@@ -106,7 +96,7 @@ func (o *Owners) complete(d *results.Death, e *probes.Owner) bool {
 	}
 	d.PutUnseen = e.Flags&probes.OwnerPutUnseen != 0
 	d.Owner = owner
-	return o.filter.Death == nil || o.filter.Death(d, e.Flags&probes.OwnerInTree != 0)
+	return o.wanted == nil || o.wanted(d, e.Flags&probes.OwnerInTree != 0)
 }
 
 // pinnedBy names the sleepable programs that used an outer map when one of its maps

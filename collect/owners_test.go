@@ -71,7 +71,7 @@ func TestCgroupPaths(t *testing.T) {
 // TestPins: a sleepable program is named for what was put while it was there, and not
 // before or after it.
 func TestPins(t *testing.T) {
-	o := NewOwners(nil, Filter{})
+	o := NewOwners(nil, nil)
 	load := func(id uint32, name string, at, freed uint64) {
 		o.change(&probes.ProgEvent{Id: id, AtNs: at, UsedMaps: 1, Name: int8s(name), Comm: int8s("agent"), Maps: [32]uint32{9}})
 		if freed > 0 {
@@ -102,7 +102,7 @@ func TestPins(t *testing.T) {
 
 // TestPinsAreBounded: programs that come and go all the time are forgotten.
 func TestPinsAreBounded(t *testing.T) {
-	o := NewOwners(nil, Filter{})
+	o := NewOwners(nil, nil)
 	for i := range uint32(10000) {
 		at := uint64(i) * 1e9
 		o.change(&probes.ProgEvent{Id: i, AtNs: at, UsedMaps: 2, Maps: [32]uint32{9, 100 + i}})

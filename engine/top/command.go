@@ -18,7 +18,6 @@ import (
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/live"
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/command"
 )
 
@@ -117,15 +116,7 @@ func (f *flags) check() error {
 func (f *flags) run(cmd *cobra.Command, show Show) (err error) {
 	ctx, stop := cli.WithSignals(cmd.Context())
 	defer stop()
-	instance, err := f.workload.Setup(ctx, results.StrategyAny)
-	if err != nil {
-		return err
-	}
-	foreign, ok := instance.(workloads.Foreign)
-	if !ok {
-		return errors.New("a recording's filters are not there")
-	}
-	s, err := attach(foreign.Filter(), f.window)
+	s, err := attach(f.workload.Wanted(), f.window)
 	if err != nil {
 		return err
 	}

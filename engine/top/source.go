@@ -7,14 +7,13 @@ package top
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/live"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -29,16 +28,13 @@ type source struct {
 
 // attach begins to watch. The caller closes it.
 func attach(filter workloads.Filter, window time.Duration) (*source, error) {
-	now, err := monotonic()
-	if err != nil {
-		return nil, err
-	}
-	s := &source{sink: &sink{window: live.NewWindow(window, now), told: make(chan *live.Snapshot, 1)}}
-	s.others, err = trial.WatchOthers(filter, trial.DefaultOptions(), s.sink)
+	s := &source{sink: &sink{window: live.NewWindow(window, ktime.Now()), told: make(chan *live.Snapshot, 1)}}
+	others, err := trial.WatchOthers(filter, trial.DefaultOptions(), s.sink)
 	var unsupported *probes.UnsupportedError
 	if errors.As(err, &unsupported) {
-		return nil, fmt.Errorf("%w (of mapprof record: top watches this machine alone)", err)
+		return nil, errors.New(strings.Replace(err.Error(), "--target vm", "mapprof record --target vm", 1))
 	}
+	s.others = others
 	return s, err
 }
 
@@ -126,12 +122,4 @@ func (s *sink) Sweep(o *collect.Outcome) error {
 	}
 	s.told <- snap
 	return nil
-}
-
-func monotonic() (int64, error) {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return 0, fmt.Errorf("read clock: %w", err)
-	}
-	return now.Nano(), nil
 }

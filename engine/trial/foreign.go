@@ -35,9 +35,11 @@ func (m *Measurement) others(instance workloads.Instance, cfg *probes.Config) (f
 		return foreign{}, nil
 	}
 	i.SetOutput(m.env.Output())
-	f, warnings, err := watchForeign(i.Filter(), cfg)
+	filter := i.Filter()
+	f, warnings, err := watchForeign(filter, cfg)
 	m.Warnings = append(m.Warnings, warnings...)
 	if err == nil {
+		f.owners.WatchLive(liveFilter(&filter), filter.PID != 0 || len(filter.Comms)+len(filter.Cgroups)+len(filter.OuterNames) > 0)
 		out := m.env.Output()
 		f.owners.WatchStuck(i.StuckAfter(), func(s *results.Stuck) { fmt.Fprintln(out, "mapprof: "+stuckText(s)) })
 	}
@@ -76,10 +78,7 @@ func watchForeign(filter workloads.Filter, cfg *probes.Config) (f foreign, warni
 		f.inventory = nil
 	}
 	cfg.Owners.Inventory = f.inventory
-	f.owners = collect.NewOwners(f.inventory, collect.Filter{
-		Death: func(d *results.Death, inTree bool) bool { return wants(&filter, d, inTree) },
-		Live:  liveFilter(&filter), LiveByOwner: filter.PID != 0 || len(filter.Comms)+len(filter.Cgroups)+len(filter.OuterNames) > 0,
-	})
+	f.owners = collect.NewOwners(f.inventory, func(d *results.Death, inTree bool) bool { return wants(&filter, d, inTree) })
 	return f, warnings, nil
 }
 

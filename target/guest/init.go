@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
@@ -91,7 +92,7 @@ func (g *initProcess) run() error {
 	}
 	g.window = openWindow()
 	go g.commands()
-	hello := wire.GuestHello{Warnings: g.warnings, ClockNS: monotonic()}
+	hello := wire.GuestHello{Warnings: g.warnings, ClockNS: ktime.Now()}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		hello.Release = unix.ByteSliceToString(u.Release[:])
@@ -217,18 +218,9 @@ func (g *initProcess) send(t wire.FrameType, payload ...[]byte) error {
 	return err
 }
 
-// monotonic reads the kernel's clock, by which its programs time.
-func monotonic() int64 {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
-		return 0
-	}
-	return t.Nano()
-}
-
 func (g *initProcess) sendDone(d wire.GuestDone) {
 	d.Message = strings.ToValidUTF8(tail(d.Message, 4096), "?")
-	d.ClockNS = monotonic()
+	d.ClockNS = ktime.Now()
 	b, err := json.Marshal(d)
 	if err == nil {
 		err = g.send(wire.FrameDone, b)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -75,9 +76,9 @@ func (i *instance) createHeld(how string, watch workloads.Watch) (create workloa
 	}
 	create.TID = mapops.ProbesTID()
 	if err := watch(func() error {
-		create.BeginNS = mapops.MonotonicNS()
+		create.BeginNS = ktime.Now()
 		err := i.create()
-		create.EndNS = mapops.MonotonicNS()
+		create.EndNS = ktime.Now()
 		return err
 	}); err != nil {
 		return create, err

@@ -9,6 +9,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -65,9 +66,9 @@ func (i *instance) dropAndWait() (f freeing, err error) {
 	if f.held, err = mapops.VmallocUsed(); err != nil {
 		return f, err
 	}
-	f.droppingNS = mapops.MonotonicNS()
+	f.droppingNS = ktime.Now()
 	i.result.LastPuts, err = i.drop()
-	dropped := mapops.MonotonicNS()
+	dropped := ktime.Now()
 	if err != nil {
 		return f, err
 	}
@@ -78,7 +79,7 @@ func (i *instance) dropAndWait() (f freeing, err error) {
 		if err != nil {
 			return f, err
 		}
-		now := mapops.MonotonicNS()
+		now := ktime.Now()
 		f.readings = append(f.readings, memoryReading{used, now})
 		if float64(used) <= float64(f.held)-float64(i.cfg.Size)*9/10 {
 			i.one("free.total", "ns", "from the end of the call that dropped the last reference until vfree has given 9/10 of its memory back", float64(now-dropped))

@@ -212,15 +212,21 @@ func (i *instance) OnEnd(f func()) { i.onEnd = f }
 
 // Filter implements workloads.Foreign.
 func (i *instance) Filter() workloads.Filter {
-	f := i.w.Filter
-	f.MapTypes = nil
-	for _, name := range i.w.Filter.MapTypes {
-		if t, err := mapType(name); err == nil { // it has been checked
-			f.MapTypes = append(f.MapTypes, t)
-		}
-	}
+	f := i.w.Wanted()
 	if i.w.Own && i.file != "" {
 		f.PID = uint32(os.Getpid()) // the command descends from this process
+	}
+	return f
+}
+
+// Wanted is the filter, which has been checked, with the kernel's names of types.
+func (w *Workload) Wanted() workloads.Filter {
+	f := w.Filter
+	f.MapTypes = nil
+	for _, name := range w.Filter.MapTypes {
+		if t, err := mapType(name); err == nil {
+			f.MapTypes = append(f.MapTypes, t)
+		}
 	}
 	return f
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
-	"github.com/mapprof/mapprof/workloads/mapops"
 )
 
 // MetricName names the metric of --hold-reader: for each operation that has
@@ -185,7 +185,7 @@ func (h *Reader) Enter() error {
 		return nil
 	}
 	// Were this process to die, the reader would leave by itself.
-	latest := mapops.MonotonicNS() + int64(enterLimit+h.length)
+	latest := ktime.Now() + int64(enterLimit+h.length)
 	vars := h.memory.Variables
 	if err := errors.Join(vars[holdVarEnteredNs].Set(uint64(0)), vars[holdVarLeftNs].Set(uint64(0)),
 		vars[holdVarUntilNs].Set(uint64(latest))); err != nil {
@@ -202,12 +202,12 @@ func (h *Reader) Enter() error {
 			return err
 		}
 	}
-	for limit := mapops.MonotonicNS() + int64(enterLimit); ; time.Sleep(100 * time.Microsecond) {
+	for limit := ktime.Now() + int64(enterLimit); ; time.Sleep(100 * time.Microsecond) {
 		entered, err := h.read64(holdVarEnteredNs)
 		switch {
 		case err != nil:
 			return err
-		case entered == 0 && mapops.MonotonicNS() > limit:
+		case entered == 0 && ktime.Now() > limit:
 			return errors.New("hold reader: the program did not begin")
 		case entered != 0:
 			h.entered = entered
@@ -238,13 +238,13 @@ func (h *Reader) releaseOnce() (t holdTimes) {
 	for !h.done.Load() && !h.waits() {
 		time.Sleep(50 * time.Microsecond)
 	}
-	t.waitingNS = mapops.MonotonicNS()
+	t.waitingNS = ktime.Now()
 	until := t.waitingNS + int64(h.length)
 	if h.page == nil {
 		t.err = h.memory.Variables[holdVarUntilNs].Set(uint64(until))
 		return t
 	}
-	time.Sleep(time.Duration(until - mapops.MonotonicNS()))
+	time.Sleep(time.Duration(until - ktime.Now()))
 	t.err = h.page.serve()
 	return t
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -73,9 +74,9 @@ func (i *instance) updates(step func()) error {
 			"waits.expedited": {"synchronize_rcu_expedited"},
 		}, func() error {
 			for range i.cfg.Updates {
-				begin := mapops.MonotonicNS()
+				begin := ktime.Now()
 				err := i.outer.Update(u.key, u.m, u.flags)
-				end := mapops.MonotonicNS()
+				end := ktime.Now()
 				if (err != nil) != u.fails {
 					return fmt.Errorf("%s: update key %d of %s: %w", u.name, u.key, i.cfg.Outer, errors.Join(err, errUnexpected))
 				}
@@ -146,9 +147,9 @@ func (i *instance) takeOut(step func()) error {
 func (i *instance) tearDown(step func()) error {
 	var begin, end int64
 	calls, err := i.traced(map[string][]string{"teardown.outer_free": {i.freeFunction()}}, func() error {
-		begin = mapops.MonotonicNS()
+		begin = ktime.Now()
 		err := errors.Join(i.outer.Close(), i.waitForPuts(step))
-		i.outer, end = nil, mapops.MonotonicNS()
+		i.outer, end = nil, ktime.Now()
 		return err
 	})
 	if err != nil {
