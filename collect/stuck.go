@@ -37,7 +37,7 @@ func (o *Owners) Stuck() ([]results.Stuck, uint64) {
 	return append([]results.Stuck(nil), o.stuck.found...), o.stuck.more
 }
 
-// pending looks at a death under way, as of atNS.
+// pending looks at a death under way, with the times that it has reached, as of atNS.
 func (o *Owners) pending(d *results.Death, e *probes.DeathEvent, atNS int64) {
 	w := &o.stuck
 	key := e.Key()
@@ -53,7 +53,7 @@ func (o *Owners) pending(d *results.Death, e *probes.DeathEvent, atNS int64) {
 		w.askedNS, w.gracePeriod = atNS, o.gracePeriod()
 	}
 	s := results.Stuck{
-		MapID: d.MapID, MapName: d.MapName, MapType: d.MapType, Bytes: d.MemBytes, Phase: phaseOf(e),
+		MapID: d.MapID, MapName: d.MapName, MapType: d.MapType, Bytes: d.MemBytes, Phase: d.PhaseNow(),
 		PutNS: d.PutNS, SeenNS: atNS, GracePeriod: w.gracePeriod,
 	}
 	if d.Owner != nil {
@@ -74,25 +74,6 @@ func (w *watchdog) ended(e *probes.DeathEvent) {
 	if i >= 0 {
 		w.found[i].FreedNS = int64(e.FreedNs)
 	}
-}
-
-// phaseOf is the phase in which a death is.
-func phaseOf(e *probes.DeathEvent) string {
-	phase := results.PhaseQueue
-	for i, kind := range e.StageKind {
-		switch {
-		case kind == probes.StageKindNone || e.EndNs[i] != 0:
-			continue
-		case kind == probes.StageKindTasksTrace:
-			phase = results.PhaseTasksTraceGP
-		case kind == probes.StageKindRCU:
-			phase = results.PhaseRCUGP
-		}
-	}
-	if e.FreeNs != 0 {
-		phase = results.PhaseFree
-	}
-	return phase
 }
 
 // maxReaders is how many readers of tasks-trace are named.

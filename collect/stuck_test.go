@@ -15,12 +15,12 @@ import (
 // TestStuck: a death that is pending for longer than asked is told of once, and has
 // the time of its end when it comes.
 func TestStuck(t *testing.T) {
-	o := NewOwners(nil, Filter{})
+	o := NewOwners(nil, nil)
 	var told []results.Stuck
 	o.WatchStuck(time.Second, func(s *results.Stuck) { told = append(told, *s) })
 	e := &probes.DeathEvent{MapId: 7, PutNs: 1e9}
 	e.StageKind[0] = probes.StageKindTasksTrace
-	d := &results.Death{MapID: 7, PutNS: 1e9, Owner: &results.Owner{OuterName: "routes", PinnedBy: []string{"sleeper of agent"}}}
+	d := &results.Death{MapID: 7, PutNS: 1e9, Path: results.StrategyTasksTrace, Owner: &results.Owner{OuterName: "routes", PinnedBy: []string{"sleeper of agent"}}}
 	for _, at := range []int64{1.5e9, 1.999e9, 2e9, 3e9} {
 		o.pending(d, e, at)
 	}
@@ -36,7 +36,7 @@ func TestStuck(t *testing.T) {
 
 // TestStuckIsBounded: of many a few are kept, and all are counted.
 func TestStuckIsBounded(t *testing.T) {
-	o := NewOwners(nil, Filter{})
+	o := NewOwners(nil, nil)
 	told := 0
 	o.WatchStuck(time.Second, func(*results.Stuck) { told++ })
 	for i := range uint32(1000) {
@@ -67,7 +67,9 @@ func TestPhaseOf(t *testing.T) {
 		{results.PhaseQueue, probes.DeathEvent{StageKind: both, EndNs: [2]uint64{5, 6}}},
 		{results.PhaseFree, probes.DeathEvent{StageKind: both, EndNs: [2]uint64{5, 6}, FreeNs: 7}},
 	} {
-		if got := phaseOf(&tt.e); got != tt.want {
+		d := results.Death{Path: (&decoder{paths: map[pathKey]string{}}).path(&tt.e)}
+		reached(&d, &tt.e)
+		if got := d.PhaseNow(); got != tt.want {
 			t.Errorf("%+v: %s, want %s", tt.e, got, tt.want)
 		}
 	}

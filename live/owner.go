@@ -5,7 +5,6 @@ package live
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
@@ -134,20 +133,6 @@ func statsOf(values []int64) results.Stats {
 	}
 	s.MeanNS = float64(s.SumNS) / float64(n)
 	return s
-}
-
-// phaseOf is the phase that a death under way is in.
-func phaseOf(d *results.Death) string {
-	waits := strings.Split(d.Path, "+")
-	switch {
-	case d.FreeNS != 0:
-		return results.PhaseFree
-	case slices.Contains(waits, results.StrategyTasksTrace) && d.TasksTraceEndNS == 0:
-		return results.PhaseTasksTraceGP
-	case slices.Contains(waits, results.StrategyRCU) && d.RCUEndNS == 0:
-		return results.PhaseRCUGP
-	}
-	return results.PhaseQueue
 }
 
 // By is a column to sort by.

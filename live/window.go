@@ -123,7 +123,7 @@ func (w *Window) pending(snap *Snapshot, s *State) {
 	}
 	if oldest != nil {
 		snap.Oldest = &Pending{
-			AgeNS: max(s.AtNS-oldest.PutNS, 0), Phase: phaseOf(oldest), MapName: safetext.Name(oldest.MapName), MapType: oldest.MapType, MemBytes: oldest.MemBytes,
+			AgeNS: max(s.AtNS-oldest.PutNS, 0), Phase: oldest.PhaseNow(), MapName: safetext.Name(oldest.MapName), MapType: oldest.MapType, MemBytes: oldest.MemBytes,
 		}
 		if o := oldest.Owner; o != nil {
 			snap.Oldest.Creator, snap.Oldest.Outer = safetext.Name(o.Creator), safetext.Name(o.OuterName)

@@ -138,25 +138,6 @@ func TestPendingPart(t *testing.T) {
 	}
 }
 
-// TestPhaseOf: a death under way is in the phase that it has not left.
-func TestPhaseOf(t *testing.T) {
-	for _, tt := range []struct {
-		d    results.Death
-		want string
-	}{
-		{results.Death{Path: "immediate"}, results.PhaseQueue},
-		{results.Death{Path: "rcu"}, results.PhaseRCUGP},
-		{results.Death{Path: "rcu", RCUEndNS: 1}, results.PhaseQueue},
-		{results.Death{Path: "tasks-trace"}, results.PhaseTasksTraceGP},
-		{results.Death{Path: "tasks-trace+rcu", TasksTraceEndNS: 1}, results.PhaseRCUGP},
-		{results.Death{Path: "tasks-trace", TasksTraceEndNS: 1, FreeNS: 2}, results.PhaseFree},
-	} {
-		if got := phaseOf(&tt.d); got != tt.want {
-			t.Errorf("%+v: %s", tt.d, got)
-		}
-	}
-}
-
 // TestSort: by each column the most comes first.
 func TestSort(t *testing.T) {
 	owners := []Owner{

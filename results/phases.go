@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Names of phases, as files have them.
@@ -306,4 +307,19 @@ func (p *Phase) check() error {
 		return fmt.Errorf("the colours are not #rrggbb")
 	}
 	return nil
+}
+
+// PhaseNow is the phase in which a death is that has not ended, by its path and the times
+// that it has reached.
+func (d *Death) PhaseNow() string {
+	waits := strings.Split(d.Path, "+")
+	switch {
+	case d.FreeNS != 0:
+		return PhaseFree
+	case slices.Contains(waits, StrategyTasksTrace) && d.TasksTraceEndNS == 0:
+		return PhaseTasksTraceGP
+	case slices.Contains(waits, StrategyRCU) && d.RCUEndNS == 0:
+		return PhaseRCUGP
+	}
+	return PhaseQueue
 }

@@ -137,3 +137,22 @@ func panics(f func()) (did bool) {
 	f()
 	return false
 }
+
+// TestPhaseNow: a death under way is in the phase that it has not left.
+func TestPhaseNow(t *testing.T) {
+	for _, tt := range []struct {
+		d    Death
+		want string
+	}{
+		{Death{Path: "immediate"}, PhaseQueue},
+		{Death{Path: "rcu"}, PhaseRCUGP},
+		{Death{Path: "rcu", RCUEndNS: 1}, PhaseQueue},
+		{Death{Path: "tasks-trace"}, PhaseTasksTraceGP},
+		{Death{Path: "tasks-trace+rcu", TasksTraceEndNS: 1}, PhaseRCUGP},
+		{Death{Path: "tasks-trace", TasksTraceEndNS: 1, FreeNS: 2}, PhaseFree},
+	} {
+		if got := tt.d.PhaseNow(); got != tt.want {
+			t.Errorf("%+v: %s", tt.d, got)
+		}
+	}
+}
