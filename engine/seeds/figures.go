@@ -8,21 +8,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
+	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
-
-// duration is a time with three digits.
-func duration(ns float64) string {
-	d, digit := time.Duration(ns), time.Duration(1)
-	for d/digit >= 1000 {
-		digit *= 10
-	}
-	return d.Round(digit).String()
-}
 
 // phase is a phase's median and maximum.
 func phase(s *results.Scenario, name, text string) string {
@@ -30,12 +20,12 @@ func phase(s *results.Scenario, name, text string) string {
 	if !ok || p.N == 0 {
 		return text + " –"
 	}
-	return fmt.Sprintf("%s %s p50, %s max (n = %d)", text, duration(float64(p.P50NS)), duration(float64(p.MaxNS)), p.N)
+	return fmt.Sprintf("%s %s p50, %s max (n = %d)", text, model.FormatDuration(float64(p.P50NS)), model.FormatDuration(float64(p.MaxNS)), p.N)
 }
 
 // deaths is how long a freed map stays, and how long the update waits.
 func deaths(s *results.Scenario) string {
-	return phase(s, results.PhaseLimbo, "limbo") + "; " + phase(s, results.PhaseUpdateWait, "wait of an update")
+	return asked(s) + phase(s, results.PhaseLimbo, "limbo") + "; " + phase(s, results.PhaseUpdateWait, "wait of an update")
 }
 
 func updateWait(s *results.Scenario) string {
@@ -43,7 +33,7 @@ func updateWait(s *results.Scenario) string {
 	for _, t := range s.Trials {
 		expedited += t.Expedited
 	}
-	return fmt.Sprintf("%s, %d of them expedited", phase(s, results.PhaseUpdateWait, "wait of an update"), expedited)
+	return fmt.Sprintf("%s%s, %d of them expedited", asked(s), phase(s, results.PhaseUpdateWait, "wait of an update"), expedited)
 }
 
 // paths is which grace periods freed maps waited for.
@@ -108,19 +98,10 @@ func lookup(s *results.Scenario, path string) string {
 	if !ok || m.N == 0 {
 		return "lookup by " + path + " –"
 	}
-	return fmt.Sprintf("lookup by %s %s %s p50", path, threeDigits(m.P50), m.Unit)
+	return fmt.Sprintf("lookup by %s %s %s p50", path, model.Significant(m.P50, false), m.Unit)
 }
 
 func lookupPerCPUHelper(s *results.Scenario) string { return lookup(s, "percpu-helper") }
 func lookupBatched(s *results.Scenario) string {
 	return lookup(s, "syscall") + "; " + lookup(s, "batch")
-}
-
-// threeDigits writes a number with so many that count, and without an exponent.
-func threeDigits(v float64) string {
-	v, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 2, 64), 64)
-	if err != nil {
-		return "?"
-	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
 }

@@ -86,7 +86,7 @@ func choose(commits []string) ([]row, error) {
 	return chosen, nil
 }
 
-// make does the scenarios of the rows on every kernel. The table is whole whatever
+// makeTable does the scenarios of the rows on every kernel. The table is whole whatever
 // fails; its error says that something did.
 func makeTable(ctx context.Context, rows []row, kernels []string, do Runner) (*Table, error) {
 	t := &Table{Kernels: kernels}

@@ -149,14 +149,6 @@ func TestTableCancelled(t *testing.T) {
 	}
 }
 
-func TestDuration(t *testing.T) {
-	for ns, want := range map[float64]string{0: "0s", 999: "999ns", 1234567: "1.23ms", 98765432: "98.8ms", 1.5e9: "1.5s"} {
-		if got := duration(ns); got != want {
-			t.Errorf("%v: %s, want %s", ns, got, want)
-		}
-	}
-}
-
 // TestProofs: each can fail.
 func TestProofs(t *testing.T) {
 	for _, tt := range []struct {
@@ -189,13 +181,5 @@ func TestProofs(t *testing.T) {
 	}
 	if c.add(&r[0], outcome{run: made}); c.Verdict != FellShort || len(c.Short) != 1 {
 		t.Errorf("%+v", c)
-	}
-}
-
-func TestThreeDigits(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 0.01234: "0.0123", 7.5: "7.5", 599.4: "599", 2447: "2450", 1234567: "1230000"} {
-		if got := threeDigits(v); got != want {
-			t.Errorf("%v: %q, want %q", v, got, want)
-		}
 	}
 }
