@@ -31,7 +31,6 @@ const volatile __u32 own_name_len = 0;
 #define WAITS_OF_ALL (~0U)
 /* Update waits are recorded for this process only; 0: for none, WAITS_OF_ALL: for all. */
 const volatile __u32 wait_tgid = 0;
-/* How many CPUs there can be. */
 /* Keep whose each map is. */
 const volatile __u32 watch_owners = 0;
 /* Not yet, deaths that start now, the ends of those that have started. */
@@ -417,90 +416,6 @@ static __always_inline int on_free_exit(void)
 			       wakeup()))
 		count(COUNTER_RINGBUF_FULL);
 	bpf_map_delete_elem(&mpf_freeing, &tid);
-	return 0;
-}
-
-/*
- * synchronize_rcu() may call synchronize_rcu_expedited(): one wait, which is
- * expedited. A wait of the same function that is open already was not seen to
- * end.
- */
-static __always_inline int on_wait_entry(__u32 function)
-{
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 tid = pid_tgid;
-	struct wait *old, wait = {};
-
-	if (!bpf_map_lookup_elem(&mpf_freeing, &tid) &&
-	    (ready != READY_STARTS || !waits_count(pid_tgid >> 32)))
-		return 0;
-	old = bpf_map_lookup_elem(&mpf_waits, &tid);
-	if (old && old->function != function) {
-		old->expedited |= function == WAIT_SYNC_EXPEDITED;
-		return 0;
-	}
-	if (old)
-		count(COUNTER_UNMATCHED_WAIT);
-	wait.function = function;
-	wait.expedited = function == WAIT_SYNC_EXPEDITED;
-	wait.start_ns = bpf_ktime_get_ns();
-	if (bpf_map_update_elem(&mpf_waits, &tid, &wait, BPF_ANY))
-		count(COUNTER_WAITS_FULL);
-	return 0;
-}
-
-static __always_inline int on_wait_exit(__u32 function)
-{
-	__u64 now = bpf_ktime_get_ns();
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 tid = pid_tgid;
-	struct wait *wait = bpf_map_lookup_elem(&mpf_waits, &tid);
-	struct wait_event event = {};
-	struct freeing *freeing;
-
-	if (!wait || wait->function != function)
-		return 0;
-	event.start_ns = wait->start_ns;
-	event.expedited = wait->expedited;
-	bpf_map_delete_elem(&mpf_waits, &tid);
-
-	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
-	if (freeing) {
-		freeing->life.death.free_wait_ns += now - event.start_ns;
-		return 0;
-	}
-	if (function == WAIT_BARRIER) /* no update of a map waits in it */
-		return 0;
-	event.kind = EVENT_WAIT;
-	event.end_ns = now;
-	event.tgid = pid_tgid >> 32;
-	event.tid = tid;
-	count(COUNTER_WAITS);
-	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
-		count(COUNTER_WAIT_RINGBUF_FULL);
-	return 0;
-}
-
-static __always_inline int on_gp_start(__u32 kind)
-{
-	if (ready != READY_NOT)
-		gp_start_ns[kind] = bpf_ktime_get_ns();
-	return 0;
-}
-
-static __always_inline int on_gp_end(__u32 kind)
-{
-	struct gp_event event = {};
-
-	event.start_ns = gp_start_ns[kind];
-	if (!event.start_ns)
-		return 0;
-	gp_start_ns[kind] = 0;
-	event.end_ns = bpf_ktime_get_ns();
-	event.kind = EVENT_GP;
-	event.gp_kind = kind;
-	if (bpf_ringbuf_output(&mpf_events, &event, sizeof(event), wakeup()))
-		count(COUNTER_GP_RINGBUF_FULL);
 	return 0;
 }
 

@@ -29,6 +29,7 @@
  * loads the one that works.
  */
 #include "death.bpf.h"
+#include "wait.bpf.h"
 #include "program.bpf.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
