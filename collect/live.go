@@ -72,7 +72,7 @@ func (o *Owners) look(memory *footprint, ownerAt func(address uint64) probes.Own
 	}
 	start := o.inventoryOf(s, inventory.Held{AtNS: atNS})
 	start.TookNS = time.Since(began).Nanoseconds()
-	o.live.so = &inventory.Live{Start: *start, Peak: start.Held}
+	o.live.so = &inventory.Live{Start: *start, Peak: start.Held, Looks: 1}
 }
 
 // begin reads what look needs.
@@ -103,8 +103,11 @@ func (o *Owners) alive(atNS int64, limbo []results.Death, over bool) *inventory.
 		}
 		if err := o.total(&held, over); err != nil {
 			l.problem = cmp.Or(l.problem, err)
-		} else if held.Bytes() > l.so.Peak.Bytes() {
-			l.so.Peak = held
+		} else {
+			l.so.Looks++
+			if held.Bytes() > l.so.Peak.Bytes() {
+				l.so.Peak = held
+			}
 		}
 		took := time.Since(now)
 		if l.so.End != nil {

@@ -61,7 +61,7 @@ func liveView(l *inventory.Live) *LiveView {
 		last = l.End
 		v.Totals = append(v.Totals, heldRow("at the end", l.End.Held))
 	}
-	v.Totals = append(v.Totals, heldRow("at most", l.Peak))
+	v.Totals = append(v.Totals, heldRow("most of "+Plural(l.Looks, "look"), l.Peak))
 	v.Rows = liveRows(l)
 	if n := len(v.Rows); n > MaxLiveRows {
 		v.Rows, v.More = v.Rows[:MaxLiveRows], n-MaxLiveRows

@@ -21,7 +21,7 @@ func holds(kind, name string, maps, bytes uint64) inventory.HolderSum {
 }
 
 func viewOf(start, end inventory.Maps) *LiveView {
-	return LiveOf(&results.Scenario{Trials: []results.Trial{{Live: &inventory.Live{Start: start, End: &end, Peak: inventory.Held{
+	return LiveOf(&results.Scenario{Trials: []results.Trial{{Live: &inventory.Live{Start: start, End: &end, Looks: 6, Peak: inventory.Held{
 		LiveMaps: 9, LiveBytes: 9 << 10, LimboMaps: 2, LimboBytes: 1 << 10,
 	}}}}})
 }
@@ -51,7 +51,7 @@ func TestLive(t *testing.T) {
 	}
 	if want := []HeldRow{
 		{"at the start", "3", "2.00 KiB", "0", "0 B", "2.00 KiB"}, {"at the end", "4", "4.00 KiB", "1", "512 B", "4.50 KiB"},
-		{"at most", "9", "9.00 KiB", "2", "1.00 KiB", "10.0 KiB"},
+		{"most of 6 looks", "9", "9.00 KiB", "2", "1.00 KiB", "10.0 KiB"},
 	}; !slices.Equal(v.Totals, want) {
 		t.Errorf("%q, want %q", v.Totals, want)
 	}

@@ -34,9 +34,10 @@ func Kinds() []string { return slices.Clone(kinds) }
 type Live struct {
 	Start Maps  `json:"start"`
 	End   *Maps `json:"end,omitempty"` // nil: it was cut off before
-	// Peak is the moment of the largest total, among those that were looked at: about
-	// one a second.
-	Peak Held `json:"peak"`
+	// Peak is the moment of the largest total among Looks, about one a second: what came
+	// and went between them is not in it.
+	Peak  Held   `json:"peak"`
+	Looks uint64 `json:"looks"`
 }
 
 // Held is what maps hold at one moment: those that are alive, and those in limbo.
