@@ -51,9 +51,9 @@ var (
 	frameLine = regexp.MustCompile(`^(?:\[[ 0-9.]+\]) +([A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+`)
 )
 
-// busyTasks reads what a kernel prints of its tasks, and returns a line for each
-// that runs or waits without being interruptible: what it is called, and where it
-// is, the innermost function first.
+// busyTasks reads what a kernel prints of its tasks, and returns a line for the CPU
+// that the interrupt came to first, and one for each task that runs or waits without
+// being interruptible: where it is, the innermost function first.
 func busyTasks(text []byte) []string {
 	type entry struct {
 		name   string
@@ -68,6 +68,11 @@ func busyTasks(text []byte) []string {
 				now = &entry{name: fmt.Sprintf("%s (pid %s, state %s)", m[1], m[3], m[2])}
 				tasks = append(tasks, now)
 			}
+			continue
+		}
+		if strings.Contains(line, "</NMI>") { // what follows was interrupted
+			now = &entry{name: "a CPU"}
+			tasks = append(tasks, now)
 			continue
 		}
 		m := frameLine.FindStringSubmatch(line)

@@ -21,6 +21,7 @@ import (
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -145,5 +146,9 @@ func (c *command) do(ctx context.Context, s Scenario, kernel string) (_ *results
 	fmt.Fprintf(c.stderr, "mapprof run --kernel %s %s\n", kernel, s.Name)
 	run, err := engine.Run(ctx, plan)
 	plan.Progress.Finish()
+	var guest *target.GuestError
+	if errors.As(err, &guest) && guest.Console() != "" {
+		fmt.Fprintf(c.stderr, "%v; its console:\n%s\n", err, safetext.Lines(guest.Console()))
+	}
 	return run, err
 }
