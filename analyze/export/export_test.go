@@ -18,6 +18,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/results/inventory"
 )
 
 // exportDir writes a run with histograms and two trials.
@@ -79,6 +80,17 @@ func evil(t *testing.T) *results.Run {
 		s.Phases[name] = p
 	}
 	s.Loss = map[string]uint64{"ring\"full": 2}
+	for i := range s.Trials { // of a recording, too: outer maps' ids are each trial's own
+		s.Trials[i].Owners = []results.OwnerSum{
+			{OuterID: uint32(7 + i), OuterName: "pid\x1b[2J", Creator: "a\"gent", Container: "c1", Path: "tasks_trace", PinnedBy: []string{"p of x", "q"},
+				Deaths: 3, Bytes: 300, Limbo: results.Stats{N: 3, P50NS: 2e9, P90NS: 2e9, P99NS: 2e9, MinNS: 2e9, MaxNS: 2e9, MeanNS: 2e9, SumNS: 6e9}},
+			{Others: true, Deaths: 1, Bytes: 8, Limbo: results.Stats{N: 1, P50NS: 5, P90NS: 5, P99NS: 5, MinNS: 5, MaxNS: 5, MeanNS: 5, SumNS: 5}},
+		}
+		held := inventory.Held{LiveMaps: 3, LiveBytes: 30}
+		s.Trials[i].Live = &inventory.Live{End: &inventory.Maps{Held: held, Others: inventory.Sum{Maps: 3, Bytes: 30},
+			Holders: []inventory.HolderSum{{Kind: inventory.FD, Name: "a\"gent", Maps: 2, Bytes: 20}, {Kind: inventory.None, Maps: 1, Bytes: 10}}}}
+		s.Trials[i].Stuck = []results.Stuck{{MapType: "hash", Phase: results.PhaseRCUGP, PutNS: 1, SeenNS: 2}}
+	}
 	run.Started, run.Ended = time.Unix(1795639000, 0), time.Unix(1795639060, 500e6)
 	return run
 }

@@ -97,6 +97,7 @@ func metricFamilies(run *results.Run) ([]*dto.MetricFamily, error) {
 			b.sample(l.with("kind", kind), float64(s.Loss[kind]))
 		}
 	})
+	b.owners()
 	for _, unit := range metricUnits {
 		b.metrics(unit)
 	}

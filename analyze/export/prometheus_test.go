@@ -64,7 +64,7 @@ func TestExportPrometheus(t *testing.T) {
 		"lookup.helper": {N: 3, Unit: "ns/op", Mean: 250, Min: 200, P50: 200, P90: 300, P99: 300, Max: 300},
 		"memory":        {N: 1, Unit: "bytes", Mean: 4096, Min: 4096, P50: 4096, P90: 4096, P99: 4096, Max: 4096},
 		"speed":         {N: 1, Unit: "MiB/s", Mean: 7, Min: 7, P50: 7, P90: 7, P99: 7, Max: 7},
-		"none":          {Unit: "ns"},
+		"empty":         {Unit: "ns"},
 	} {
 		s.Metrics[name], s.Trials[0].Metrics[name] = m, m
 	}
@@ -78,6 +78,7 @@ func TestExportPrometheus(t *testing.T) {
 		return m.String()
 	}
 	p := s.Phases[results.PhaseLimbo]
+	owner := []model.LabelName{"outer", "pid", "creator", `a"gent`, "container", "c1", "path", "tasks_trace", "pinned_by", "p of x, q"}
 	for name, want := range map[string]float64{
 		sample("phase_seconds", "phase", "limbo", "quantile", "0.5"):              float64(p.P50NS) / 1e9,
 		sample("phase_seconds", "phase", "limbo", "quantile", "1"):                float64(p.MaxNS) / 1e9,
@@ -86,6 +87,14 @@ func TestExportPrometheus(t *testing.T) {
 		sample("limbo_peak_bytes"):                                                784,
 		sample("maps_total", "state", "freed"):                                    200,
 		sample("loss_total", "kind", `ring"full`):                                 2,
+		sample("owner_deaths_total", owner...):                                    6, // of two trials
+		sample("owner_died_bytes_total", owner...):                                600,
+		sample("owner_limbo_seconds_sum", owner...):                               12,
+		sample("owner_limbo_seconds_count", owner...):                             6,
+		sample("owner_deaths_total", "owner", "others"):                           2,
+		sample("live_maps", "holder", "fd", "name", `a"gent`):                     2, // when it ended: of the last trial
+		sample("live_bytes", "holder", "none"):                                    10,
+		sample("stuck_total"):                                                     2,
 		sample("metric_instructions", "metric", "lookup.syscall", "stat", "mean"): 3286,
 		sample("metric_seconds", "metric", "lookup.helper", "stat", "mean"):       250e-9,
 		sample("metric_bytes", "metric", "memory", "stat", "max"):                 4096,
@@ -97,7 +106,7 @@ func TestExportPrometheus(t *testing.T) {
 		delete(got, name)
 	}
 	for name := range got {
-		if strings.Contains(name, `"none"`) {
+		if strings.Contains(name, `"empty"`) {
 			t.Errorf("no data is %s", name)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
@@ -211,6 +212,12 @@ type deathArgs struct {
 	CPUFree  int    `json:"cpu_free"`
 	Comm     string `json:"comm,omitempty"`
 	Caller   string `json:"dropped_by,omitempty"`
+	// Of a map in a recording: whose it was.
+	OuterName string `json:"outer_name,omitempty"`
+	Creator   string `json:"creator,omitempty"`
+	Container string `json:"container,omitempty"`
+	Cgroup    string `json:"cgroup,omitempty"`
+	PinnedBy  string `json:"pinned_by,omitempty"`
 }
 
 func (t *tracer) death(d *results.Death) error {
@@ -236,11 +243,23 @@ func (t *tracer) death(d *results.Death) error {
 	}
 	t.event(traceEvent{Name: name + " #" + strconv.FormatUint(uint64(d.MapID), 10), Cat: results.PhaseLimbo, Ph: "X",
 		Ts: micros(d.PutNS - tr.first), Dur: micros(d.FreedNS - d.PutNS), Pid: tr.pid, Tid: lane,
-		Args: deathArgs{d.MapID, safetext.Name(d.MapType), safetext.Name(d.Outer), safetext.Name(d.Path), d.MemBytes, d.CPUPut, d.CPUFree, safetext.Name(d.Comm), t.caller(d.Stack)}})
+		Args: t.args(d)})
 	for _, s := range phases {
 		t.event(traceEvent{Name: s.phase, Cat: "phase", Ph: "X", Ts: micros(s.start - tr.first), Dur: micros(s.end - s.start), Pid: tr.pid, Tid: lane})
 	}
 	return t.err
+}
+
+func (t *tracer) args(d *results.Death) deathArgs {
+	args := deathArgs{
+		MapID: d.MapID, MapType: safetext.Name(d.MapType), Outer: safetext.Name(d.Outer), Path: safetext.Name(d.Path),
+		MemBytes: d.MemBytes, CPUPut: d.CPUPut, CPUFree: d.CPUFree, Comm: safetext.Name(d.Comm), Caller: t.caller(d.Stack),
+	}
+	if o := d.Owner; o != nil {
+		args.OuterName, args.Creator, args.Container = safetext.Name(o.OuterName), safetext.Name(o.Creator), safetext.Name(o.Container)
+		args.Cgroup, args.PinnedBy = safetext.Name(o.Cgroup), safetext.Name(strings.Join(o.PinnedBy, ", "))
+	}
+	return args
 }
 
 // caller is the innermost frame of who dropped the last reference that isn't

@@ -84,6 +84,9 @@ func traceDeaths(rng *rand.Rand, scenario string, trial int, stack string) []res
 			d.RCUEnqueueNS, d.RCUEndNS = at, at+rng.Int64N(15_000_001)
 			at = d.RCUEndNS
 		}
+		if i%5 == 0 { // of a recording
+			d.Owner = &results.Owner{OuterName: "outer\x1b[2J", Creator: "agent", Container: "c1", PinnedBy: []string{"p of x", "q"}}
+		}
 		d.FreeNS = at + rng.Int64N(300_000)*int64(i%3) // some have no queue
 		d.FreedNS = d.FreeNS + rng.Int64N(12_345)
 		out[i] = d
@@ -187,6 +190,7 @@ func TestWriteTrace(t *testing.T) {
 	sums := map[int]map[string]int64{1: {}, 2: {}}
 	counters, named := map[string]int{}, map[lane]bool{}
 	lanes, first := 0, int64(-1)
+	owned := 0
 	for _, e := range parseTrace(t, buf.Bytes()) {
 		l := lane{*e.Pid, *e.Tid}
 		switch {
@@ -205,6 +209,9 @@ func TestWriteTrace(t *testing.T) {
 				first = s.start
 			}
 			if *e.Cat == results.PhaseLimbo {
+				if string(e.Args["outer_name"]) == `"outer"` && string(e.Args["creator"]) == `"agent"` && string(e.Args["container"]) == `"c1"` && string(e.Args["pinned_by"]) == `"p of x, q"` {
+					owned++
+				}
 				if s.start < deaths[l].end {
 					t.Fatalf("%s begins at %d ns, before the slice before it in lane %v ends at %d", e.Name, s.start, l, deaths[l].end)
 				}
@@ -219,6 +226,9 @@ func TestWriteTrace(t *testing.T) {
 			last[l] = s.end
 			sums[l.pid][e.Name] += s.end - s.start
 		}
+	}
+	if owned != 160 {
+		t.Errorf("%d deaths tell whose the map was, want every fifth of 800", owned)
 	}
 	if first != 0 {
 		t.Errorf("the first put is at %d ns, want 0", first)
