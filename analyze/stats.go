@@ -81,6 +81,14 @@ func (d *Distribution) Record(ns int64) error {
 // Stats returns the distribution's figures.
 func (d *Distribution) Stats() results.Stats { return StatsOf(d.Histogram, d.Exact) }
 
+// MoveTo adds all that there is to another one, and begins anew.
+func (d *Distribution) MoveTo(to *Distribution) {
+	to.Histogram.Merge(d.Histogram) // of one geometry: all fits
+	to.Exact.Add(d.Exact)
+	d.Histogram.Reset()
+	d.Exact = Exact{}
+}
+
 // Tally is the distributions of deaths, which it doesn't keep. One goroutine.
 type Tally struct {
 	phases []results.Phase

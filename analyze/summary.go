@@ -4,6 +4,7 @@ package analyze
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -27,6 +28,16 @@ type trialPhase struct {
 // NewSummer returns an empty one.
 func NewSummer() *Summer {
 	return &Summer{merged: map[scenarioPhase]*hdrhistogram.Histogram{}, counts: map[trialPhase]int64{}}
+}
+
+// Clone returns a copy that knows nothing of what is added later.
+func (s *Summer) Clone() *Summer {
+	c := NewSummer()
+	for key, h := range s.merged {
+		c.merged[key] = hdrhistogram.Import(h.Export())
+	}
+	maps.Copy(c.counts, s.counts)
+	return c
 }
 
 // AddHistogram adds one trial's histogram of a phase. It keeps no reference to

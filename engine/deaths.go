@@ -19,6 +19,9 @@ const deathBytes = 64
 // a *target.MachineError.
 func checkDeaths(n uint64, o *trial.Options, vm *target.VM) error {
 	most := uint64(vm.Limits.WithDefaults().FileBytes) / deathBytes
+	if !o.NoDeaths && o.DeathsLimit > most {
+		return &target.MachineError{Reason: fmt.Sprintf("--deaths-limit %d is more than a VM may send one by one (at most %d)", o.DeathsLimit, most)}
+	}
 	if o.NoDeaths || n <= most {
 		return nil
 	}

@@ -5,13 +5,11 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -24,7 +22,6 @@ import (
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/safetext"
-	"github.com/mapprof/mapprof/internal/shownpath"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
@@ -41,6 +38,7 @@ type runner struct {
 	timedOut bool      // the last trial, by the machine's timeout
 	folded   int       // trials in result, one of which may have been cut off
 	logged   time.Time // when the last interval in the log of histograms ends
+	torn     bool      // the run directory has something of a trial that isn't in result
 }
 
 // planned is one trial to do.
@@ -56,7 +54,7 @@ type planned struct {
 func Run(ctx context.Context, p Plan) (*results.Run, error) {
 	r := &runner{Plan: p, summer: analyze.NewSummer(), result: &results.Run{
 		Tool: trial.ToolInfo(), Host: trial.HostInfo(), Command: p.Command,
-		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{}, Looks: p.Looks,
+		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{}, Looks: p.Looks, IntervalNS: p.Options.Interval.Nanoseconds(),
 	}}
 	return r.run(ctx)
 }
@@ -132,6 +130,9 @@ func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 			break
 		}
 	}
+	if r.torn { // the run directory is as its last checkpoint made it
+		return nil, fmt.Errorf("%w (what had been recorded before is kept, as a partial run)", failure)
+	}
 	if r.folded == 0 {
 		if r.stopped() {
 			return nil, errors.New("interrupted before anything was measured")
@@ -183,13 +184,11 @@ func (r *runner) finish() error {
 	}
 	r.result.Ended = time.Now()
 	if r.profile != nil {
-		meta := profile.MetaOf(r.result)
-		r.profile.Comments, r.profile.TimeNanos, r.profile.DurationNanos = meta.Comments, meta.Started.UnixNano(), meta.Duration.Nanoseconds()
-		var gz bytes.Buffer
-		if err := profile.Write(&gz, r.profile); err != nil {
+		gz, err := profileBytes(r.profile, r.result)
+		if err != nil {
 			return err
 		}
-		if err := r.Out.Profile(gz.Bytes()); err != nil {
+		if err := r.Out.Profile(gz); err != nil {
 			return err
 		}
 	}
@@ -204,10 +203,10 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 		return err
 	}
 	defer scratch.Close()
-	dir := filepath.Join(scratch.Dir, "run")
+	u := newUnderway(p, scratch.Dir)
 	var began atomic.Pointer[time.Time] // the measured part, as far as it was told
-	done, failure := r.Target.Do(ctx, p.kernel, target.Work{
-		Task: trial.TaskRun, Request: p.job, Dir: dir, Stop: r.Stop, OnProgress: func(p task.Progress) {
+	work := target.Work{
+		Task: trial.TaskRun, Request: p.job, Dir: u.dir, Stop: r.Stop, OnProgress: func(p task.Progress) {
 			if p.Stage == trial.StageMeasure && p.Done == 0 {
 				now := time.Now()
 				began.Store(&now)
@@ -215,44 +214,61 @@ func (r *runner) trial(ctx context.Context, p *planned) error {
 			r.Progress.Stage(p)
 		},
 		Files: r.Files, Output: r.Output,
-	})
-	if failure != nil && (ctx.Err() != nil || !leftRun(&done, failure)) {
+	}
+	if r.Options.Interval > 0 {
+		work.OnCommit = func(done *target.Done) error { return r.commit(u, done, began.Load()) }
+	}
+	done, failure := r.Target.Do(ctx, p.kernel, work)
+	r.torn = u.kept
+	if failure != nil && !u.kept && (ctx.Err() != nil || !leftRun(&done, failure)) {
 		return failure
 	}
 	ended := time.Now()
 	r.timedOut = failure == nil && done.Outcome.TimedOut
-	part, err := results.Open(dir)
+	if err := u.last(); err != nil {
+		return errors.Join(failure, err)
+	}
+	t, err := r.adopt(u, u.part.Run, &done, began.Load(), ended)
 	if err != nil {
-		return errors.Join(failure, fmt.Errorf("read what the trial gave: %w", shownpath.In(err, dir, "run")))
+		return errors.Join(failure, err)
 	}
-	if len(part.Run.Scenarios) != 1 || len(part.Run.Scenarios[0].Trials) != 1 || len(part.Run.Targets) != 1 ||
-		part.Run.Scenarios[0].ID != p.job.Scenario || part.Run.Scenarios[0].Trials[0].Index != p.job.Trial {
-		return errors.Join(failure, errors.New("read what the trial gave: not the scenario and the trial that were asked for"))
-	}
-	t := &part.Run.Scenarios[0].Trials[0]
 	if t.Partial && t.Ops == 0 && t.Puts == 0 && len(t.Metrics) == 0 {
 		return cmp.Or(failure, errNothingMeasured)
 	}
-	done.Describe(&part.Run.Targets[0])
-	part.Run.Target = part.Run.Targets[0]
 	t.Warnings, t.Reboots = append(t.Warnings, done.Outcome.Warnings...), done.Outcome.Reboots
 	if failure != nil {
-		t.Partial, part.Run.PartialReason = true, ""
+		t.Partial, u.part.Run.PartialReason = true, ""
 		t.Warnings = append(t.Warnings, fmt.Sprintf("trial %d was cut off: its figures are what had been measured %v after its begin",
 			t.Index, time.Duration(t.DurationNS).Round(time.Second/10)))
 	}
-	analyze.InUnitsOf(r.Target.Clock(), part.Run.Scenarios[0].Metrics)
-	analyze.InUnitsOf(r.Target.Clock(), t.Metrics)
-	if t.Started.After(part.Run.Ended) || part.Run.Ended.Sub(t.Started) > maxTrial || part.Run.Ended.Sub(ended) > maxAhead {
-		return errors.Join(failure, fmt.Errorf("read what the trial gave: it began at %v and ended at %v", t.Started.UTC(), part.Run.Ended.UTC()))
-	}
-	shift := onHostsClock(part.Run, began.Load(), ended, r.logged)
-	t.Started = t.Started.Add(shift)
-	if err := r.fold(part, shift); err != nil {
+	if err := r.fold(u); err != nil {
 		return errors.Join(failure, err)
 	}
+	r.torn = false
 	r.folded++
 	return failure
+}
+
+// adopt checks that a part is the trial that was asked for, and brings it to the
+// target's units and this machine's clock. done is of the machine that did it.
+func (r *runner) adopt(u *underway, part *results.Run, done *target.Done, began *time.Time, ended time.Time) (*results.Trial, error) {
+	if len(part.Scenarios) != 1 || len(part.Scenarios[0].Trials) != 1 || len(part.Targets) != 1 ||
+		part.Scenarios[0].ID != u.job.Scenario || part.Scenarios[0].Trials[0].Index != u.job.Trial {
+		return nil, errors.New("read what the trial gave: not the scenario and the trial that were asked for")
+	}
+	t := &part.Scenarios[0].Trials[0]
+	done.Describe(&part.Targets[0])
+	part.Target = part.Targets[0]
+	analyze.InUnitsOf(r.Target.Clock(), part.Scenarios[0].Metrics)
+	analyze.InUnitsOf(r.Target.Clock(), t.Metrics)
+	if t.Started.After(part.Ended) || part.Ended.Sub(t.Started) > maxTrial || part.Ended.Sub(ended) > maxAhead {
+		return nil, fmt.Errorf("read what the trial gave: it began at %v and ended at %v", t.Started.UTC(), part.Ended.UTC())
+	}
+	if !u.placed { // once: the intervals of a trial follow one another
+		u.placed, u.shift = true, onHostsClock(part, began, ended, r.logged)
+	}
+	t.Started = t.Started.Add(u.shift)
+	return t, nil
 }
 
 // maxTrial is longer than any trial on any clock takes, maxAhead more than a target's
@@ -289,22 +305,17 @@ func leftRun(done *target.Done, failure error) bool {
 // errNothingMeasured is a trial that was interrupted too early to be kept.
 var errNothingMeasured = errors.New("interrupted before anything was measured")
 
-func (r *runner) fold(part *results.Dir, shift time.Duration) error {
-	if err := analyze.Merge(r.result, part.Run); err != nil {
+func (r *runner) fold(u *underway) error {
+	if err := analyze.Merge(r.result, u.part.Run); err != nil {
 		return err
 	}
-	if err := r.foldHistograms(part, shift); err != nil {
+	if err := r.takeNew(u); err != nil {
 		return err
 	}
-	if !r.Options.NoDeaths {
-		if err := r.Out.KeepDeaths(); err != nil {
-			return err
-		}
-		if err := part.Deaths(func(d *results.Death) error { return r.foldDeath(part.Run, d) }); err != nil {
-			return err
-		}
+	if err := u.addTo(r.summer); err != nil {
+		return err
 	}
-	p, err := profile.OfDir(part)
+	p, err := profile.OfDir(u.part.Dir)
 	if err != nil {
 		return fmt.Errorf("read the trial's profile: %w", err)
 	}
@@ -316,43 +327,84 @@ func (r *runner) fold(part *results.Dir, shift time.Duration) error {
 	return err
 }
 
-// foldHistograms takes the histograms of the part's one trial: of its phases,
+// takeNew takes the histograms and deaths of a trial that have come since the last
+// time into the run directory.
+func (r *runner) takeNew(u *underway) error {
+	r.logged = u.part.Run.Ended.Add(u.shift)
+	if err := u.part.NewHistograms(func(h *hdrhistogram.Histogram) error { return r.foldHistogram(u, h) }); err != nil {
+		return err
+	}
+	if r.Options.NoDeaths {
+		return nil
+	}
+	if err := r.Out.KeepDeaths(); err != nil {
+		return err
+	}
+	return u.part.NewDeaths(func(d *results.Death) error { return r.foldDeath(u.part.Run, d) })
+}
+
+// foldHistogram takes a histogram of the one trial of a part: of its phases,
 // and of the calls that its metrics tell of. A guest's file may hold others,
-// which nobody asked for. shift puts their intervals on this machine's clock; none
-// ends outside of what the trial took.
-func (r *runner) foldHistograms(part *results.Dir, shift time.Duration) error {
-	s := &part.Run.Scenarios[0]
+// which nobody asked for. Its interval is put on this machine's clock, and ends
+// within what the trial took.
+func (r *runner) foldHistogram(u *underway, h *hdrhistogram.Histogram) error {
+	s := &u.part.Run.Scenarios[0]
 	t := &s.Trials[0]
-	ended := part.Run.Ended.Add(shift)
-	r.logged = ended
-	return part.EachHistogram(func(h *hdrhistogram.Histogram) error {
-		scenario, trial, phase, err := results.ParseTag(h.Tag())
+	scenario, trial, phase, err := results.ParseTag(h.Tag())
+	if err != nil {
+		return err
+	}
+	_, timed := t.Metrics[strings.TrimSuffix(phase, results.PicosecondsSuffix)]
+	_, isPhase := results.PhaseNamed(phase)
+	if scenario != s.ID || trial != t.Index || !isPhase && !timed {
+		return fmt.Errorf("read what the trial gave: histogram %s is not of this trial", h.Tag())
+	}
+	// A guest may say anything; what its trial took holds.
+	within := func(ms int64) time.Time {
+		at := time.UnixMilli(ms).Add(u.shift)
+		if at.Before(t.Started) {
+			return t.Started
+		}
+		if at.After(r.logged) {
+			return r.logged
+		}
+		return at
+	}
+	if err := r.Out.Histogram(h.Tag(), h, within(h.StartTimeMs()), within(h.EndTimeMs())); err != nil {
+		return err
+	}
+	sum, again := u.phases[h.Tag()]
+	switch {
+	case !again && isPhase:
+		u.phases[h.Tag()] = h
+		return nil
+	case !again:
+		u.phases[h.Tag()] = nil
+		return nil
+	case sum == nil || r.Options.Interval == 0:
+		return fmt.Errorf("read what the trial gave: histogram %s occurs twice", h.Tag())
+	}
+	if dropped := sum.Merge(h); dropped != 0 {
+		return fmt.Errorf("read what the trial gave: %d values of %s don't fit its other intervals", dropped, h.Tag())
+	}
+	return nil
+}
+
+// addTo adds the trial's phases to those of the run.
+func (u *underway) addTo(s *analyze.Summer) error {
+	for tag, h := range u.phases {
+		if h == nil {
+			continue
+		}
+		scenario, trial, phase, err := results.ParseTag(tag)
 		if err != nil {
 			return err
 		}
-		_, timed := t.Metrics[strings.TrimSuffix(phase, results.PicosecondsSuffix)]
-		_, isPhase := results.PhaseNamed(phase)
-		if scenario != s.ID || trial != t.Index || !isPhase && !timed {
-			return fmt.Errorf("read what the trial gave: histogram %s is not of this trial", h.Tag())
+		if err := s.AddHistogram(scenario, phase, trial, h); err != nil {
+			return err
 		}
-		if isPhase {
-			if err := r.summer.AddHistogram(scenario, phase, trial, h); err != nil {
-				return err
-			}
-		}
-		// A guest may say anything; what its trial took holds.
-		within := func(ms int64) time.Time {
-			at := time.UnixMilli(ms).Add(shift)
-			if at.Before(t.Started) {
-				return t.Started
-			}
-			if at.After(ended) {
-				return ended
-			}
-			return at
-		}
-		return r.Out.Histogram(h.Tag(), h, within(h.StartTimeMs()), within(h.EndTimeMs()))
-	})
+	}
+	return nil
 }
 
 // foldDeath keeps a death of the one trial of a part.

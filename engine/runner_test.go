@@ -16,6 +16,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/wire"
@@ -47,6 +48,14 @@ func partWith(t *testing.T, tags []string) *results.Dir {
 	return d
 }
 
+// given is a trial that gave that part.
+func given(t *testing.T, part *results.Dir, shift time.Duration) *underway {
+	t.Helper()
+	u := newUnderway(&planned{}, t.TempDir())
+	u.part.Dir, u.placed, u.shift = part, true, shift
+	return u
+}
+
 // TestFoldHistograms: of what a guest sends, only what its trial has is kept.
 func TestFoldHistograms(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -66,8 +75,8 @@ func TestFoldHistograms(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Abort()
-			r := &runner{Plan: Plan{Out: w}, result: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
-			err = r.foldHistograms(partWith(t, c.tags), 0)
+			r := &runner{Plan: Plan{Out: w, Options: trial.Options{NoDeaths: true}}, result: &results.Run{Started: time.Now()}, summer: analyze.NewSummer()}
+			err = r.takeNew(given(t, partWith(t, c.tags), 0))
 			if c.bad != "" {
 				if err == nil || !strings.Contains(err.Error(), c.bad+" is not of this trial") {
 					t.Error(err)
@@ -105,7 +114,7 @@ func TestFoldedIntervals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Abort()
-	r := &runner{Plan: Plan{Out: w}, result: &results.Run{}, summer: analyze.NewSummer()}
+	r := &runner{Plan: Plan{Out: w, Options: trial.Options{NoDeaths: true}}, result: &results.Run{}, summer: analyze.NewSummer()}
 	host := time.Unix(1795639000, 0)
 	var began []time.Time
 	for i, after := range []time.Duration{0, 20 * time.Second, 25 * time.Second} { // the third took 5 s here, and 9 s there
@@ -114,7 +123,7 @@ func TestFoldedIntervals(t *testing.T) {
 		tr := &part.Run.Scenarios[0].Trials[0]
 		tr.Started = tr.Started.Add(shift)
 		began = append(began, tr.Started)
-		if err := r.foldHistograms(part, shift); err != nil {
+		if err := r.takeNew(given(t, part, shift)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -71,10 +71,12 @@ type Writer struct {
 	dir, tmp string
 	parent   string   // made by Create; empty: it was there
 	lock     *os.File // of tmp, while this process lives
+	journal  bool     // tmp is dir: there was a Checkpoint
 	deaths   *os.File
 	lines    *DeathsWriter // of deaths
-	hlog     *hlogWriter
-	files    map[string]File // that are written
+	log      *os.File
+	hlog     *HistogramsWriter // of log
+	files    map[string]File   // that are written
 }
 
 // Create starts a run directory at dir, which must not exist. Its parent is
@@ -133,25 +135,23 @@ func (w *Writer) KeepDeaths() (err error) {
 // Profile writes profile.pb.gz from bytes that are a whole gzipped profile.
 func (w *Writer) Profile(gz []byte) (err error) {
 	defer w.name(&err, w.tmp)
-	f, err := createSummed(filepath.Join(w.tmp, ProfileFile))
-	if err != nil {
+	name := ProfileFile
+	if w.journal { // until run.json is the one that it belongs to
+		name += nextSuffix
+	}
+	if err := writeFile(filepath.Join(w.tmp, name), gz); err != nil {
 		return err
 	}
-	_, err = f.Write(gz)
-	return errors.Join(err, w.close(ProfileFile, f))
+	w.files[ProfileFile] = fileOf(gz)
+	return nil
 }
 
 // List makes run.json list a file that others bring into the directory, as f says.
 func (w *Writer) List(name string, f File) { w.files[name] = f }
 
-// close finishes a file, which run.json will list.
-func (w *Writer) close(name string, f *summedFile) (err error) {
-	w.files[name], err = f.close()
-	return err
-}
-
 // Finish closes everything, writes run.json with the digests of the other files,
-// and renames the directory to its own name. After an error nothing is left.
+// and renames the directory to its own name. After an error nothing is left, but
+// for a journal as its last Checkpoint made it.
 func (w *Writer) Finish(run *Run) (err error) {
 	defer w.name(&err, w.tmp)
 	defer func() {
@@ -162,7 +162,25 @@ func (w *Writer) Finish(run *Run) (err error) {
 	if err := w.closeStreams(); err != nil {
 		return fmt.Errorf("write run directory: %w", err)
 	}
-	run.SchemaVersion, run.Files = SchemaVersion, w.files
+	run.Journal = false
+	if err := w.commit(run, w.files); err != nil {
+		return err
+	}
+	if w.journal {
+		w.tmp = ""
+		return errors.Join(os.Remove(filepath.Join(w.dir, JournalFile)), closeLock(w.lock), syncDir(w.dir))
+	}
+	if err := w.rename(); err != nil {
+		return err
+	}
+	w.tmp = ""
+	// Not before: a process that is killed here leaves a whole run.
+	return errors.Join(os.Remove(filepath.Join(w.dir, tempFile)), closeLock(w.lock), syncDir(filepath.Dir(w.dir)))
+}
+
+// commit writes run.json, which makes files those of the run.
+func (w *Writer) commit(run *Run, files map[string]File) error {
+	run.SchemaVersion, run.Files = SchemaVersion, files
 	if run.Warnings == nil {
 		run.Warnings = []string{}
 	}
@@ -173,13 +191,24 @@ func (w *Writer) Finish(run *Run) (err error) {
 	if err != nil {
 		return fmt.Errorf("write run.json: %w", err)
 	}
-	if err := writeFile(filepath.Join(w.tmp, RunFile), append(data, '\n')); err != nil {
+	name := filepath.Join(w.tmp, RunFile)
+	if err := writeFile(name+nextSuffix, append(data, '\n')); err != nil {
 		return err
 	}
+	if err := os.Rename(name+nextSuffix, name); err != nil {
+		return err
+	}
+	if w.journal {
+		if err := os.Rename(filepath.Join(w.tmp, ProfileFile+nextSuffix), filepath.Join(w.tmp, ProfileFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return syncDir(w.tmp)
+}
+
+// rename gives the directory its own name.
+func (w *Writer) rename() error {
 	if err := os.Chmod(w.tmp, 0o755); err != nil {
-		return err
-	}
-	if err := syncDir(w.tmp); err != nil {
 		return err
 	}
 	// rename(2) replaces an empty directory; Create saw none, and one that
@@ -187,15 +216,19 @@ func (w *Writer) Finish(run *Run) (err error) {
 	if err := os.Rename(w.tmp, w.dir); err != nil {
 		return fmt.Errorf("finish run directory: %w", err)
 	}
-	w.tmp = ""
-	// Not before: a process that is killed here leaves a whole run.
-	return errors.Join(os.Remove(filepath.Join(w.dir, tempFile)), closeLock(w.lock), syncDir(filepath.Dir(w.dir)))
+	return nil
 }
 
-// Abort removes what was written. It may be called after Finish, and twice.
+// Abort removes what was written, but not a journal. It may be called after Finish,
+// and twice.
 func (w *Writer) Abort() {
 	_ = w.closeStreams()
-	if w.tmp != "" {
+	switch {
+	case w.tmp == "":
+	case w.journal:
+		_ = closeLock(w.lock)
+		w.tmp = ""
+	default:
 		_ = os.RemoveAll(w.tmp)
 		_ = closeLock(w.lock)
 		w.tmp = ""
@@ -220,9 +253,10 @@ func (w *Writer) closeStreams() error {
 		w.files[DeathsFile] = w.lines.File()
 		w.deaths = nil
 	}
-	if w.hlog != nil {
-		errs = append(errs, w.hlog.bw.Flush(), w.close(HistogramsFile, w.hlog.f))
-		w.hlog = nil
+	if w.log != nil {
+		errs = append(errs, w.hlog.Flush(), w.log.Sync(), w.log.Close())
+		w.files[HistogramsFile] = w.hlog.File()
+		w.log = nil
 	}
 	return errors.Join(errs...)
 }
@@ -241,7 +275,8 @@ type Dir struct {
 	Path string
 	Run  *Run
 
-	damage map[string]error // of files other than run.json
+	damage map[string]error  // of files other than run.json
+	names  map[string]string // of files that have another one than theirs
 }
 
 // Open reads run.json of a run directory, and checks its version and that every
@@ -263,16 +298,26 @@ func Open(path string) (*Dir, error) {
 // run.json that can't be read is an error. Damage tells of the other files, and
 // those that are damaged are not read.
 func Inspect(path string) (*Dir, error) {
-	run, err := ReadRun(path)
-	if err != nil {
-		return nil, err
+	for try := 0; ; try++ {
+		run, err := ReadRun(path)
+		if err != nil {
+			return nil, err
+		}
+		d := &Dir{Path: path, Run: run, damage: map[string]error{}, names: map[string]string{}}
+		damaged := false
+		for _, name := range boundFiles() {
+			d.damage[name] = d.check(name)
+			damaged = damaged || d.damage[name] != nil
+		}
+		// A journal may have come to its next interval meanwhile.
+		if !damaged || !run.Journal || try == 2 {
+			return d, nil
+		}
 	}
-	d := &Dir{Path: path, Run: run, damage: map[string]error{}}
-	for _, name := range boundFiles() {
-		d.damage[name] = d.check(name)
-	}
-	return d, nil
 }
+
+// file is the path of one of the run's files.
+func (d *Dir) file(name string) string { return filepath.Join(d.Path, cmp.Or(d.names[name], name)) }
 
 // Damage says what is wrong with a file other than run.json: nothing, that it
 // can't be read, or a CorruptError.
@@ -351,9 +396,10 @@ func (d *Dir) Deaths(f func(d *Death) error) error {
 	return d.readDeaths(f)
 }
 
-func (d *Dir) readDeaths(f func(d *Death) error) error {
-	name := filepath.Join(d.Path, DeathsFile)
-	file, err := regularfile.Open(name)
+func (d *Dir) readDeaths(f func(d *Death) error) error { return d.readDeathsFrom(0, f) }
+
+func (d *Dir) readDeathsFrom(at int64, f func(d *Death) error) error {
+	file, err := d.open(DeathsFile, at)
 	if err != nil {
 		return fmt.Errorf("read deaths: %w", err)
 	}
@@ -364,7 +410,7 @@ func (d *Dir) readDeaths(f func(d *Death) error) error {
 		return own
 	})
 	if err != nil && own == nil {
-		return &CorruptError{File: name, Err: err}
+		return &CorruptError{File: filepath.Join(d.Path, DeathsFile), Err: err}
 	}
 	return err
 }
@@ -404,4 +450,4 @@ func (d *Dir) OpenProfile() (*os.File, error) {
 }
 
 // ProfilePath returns the path of the run's pprof profile.
-func (d *Dir) ProfilePath() string { return filepath.Join(d.Path, ProfileFile) }
+func (d *Dir) ProfilePath() string { return d.file(ProfileFile) }

@@ -5,6 +5,7 @@ package results
 import (
 	"bufio"
 	"compress/zlib"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -19,7 +20,6 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/mapprof/mapprof/internal/regularfile"
 )
 
 // The geometry of a phase's histogram: 1 ns to an hour at three significant
@@ -93,53 +93,80 @@ func ParseTag(tag string) (scenario string, trial int, phase string, err error) 
 	return "", 0, "", fmt.Errorf("histogram tag %q is not scenario/tN/phase", tag)
 }
 
-type hlogWriter struct {
-	f  *summedFile
-	bw *bufio.Writer
-	lw *hdrhistogram.HistogramLogWriter
+// HistogramsWriter writes what histograms.hlog holds: tagged histograms, each with
+// the interval that its values are of. Those of one tag add up. One goroutine.
+type HistogramsWriter struct {
+	out   summedWriter
+	bw    *bufio.Writer
+	lw    *hdrhistogram.HistogramLogWriter
+	begun bool
 }
+
+// NewHistogramsWriter returns one that writes to w.
+func NewHistogramsWriter(w io.Writer) *HistogramsWriter {
+	l := &HistogramsWriter{out: summedWriter{w: w, sum: sha256.New()}}
+	l.bw = bufio.NewWriter(&l.out)
+	l.lw = hdrhistogram.NewHistogramLogWriter(l.bw)
+	return l
+}
+
+// Flush writes the rest.
+func (w *HistogramsWriter) Flush() error { return w.bw.Flush() }
+
+// Reset goes on, after Flush, with another place to write to.
+func (w *HistogramsWriter) Reset(to io.Writer) { w.out.w = to }
+
+// File is what run.json says of all that was written, after Flush.
+func (w *HistogramsWriter) File() File { return w.out.file() }
 
 // Histogram appends one tagged histogram to histograms.hlog.
 func (w *Writer) Histogram(tag string, h *hdrhistogram.Histogram, start, end time.Time) (err error) {
 	defer w.name(&err, w.tmp)
+	if w.log == nil {
+		f, err := os.Create(filepath.Join(w.tmp, HistogramsFile))
+		if err != nil {
+			return fmt.Errorf("write histograms: %w", err)
+		}
+		w.log, w.hlog = f, NewHistogramsWriter(f)
+	}
+	return w.hlog.Histogram(tag, h, start, end)
+}
+
+// Histogram appends one. It keeps no reference to h.
+func (w *HistogramsWriter) Histogram(tag string, h *hdrhistogram.Histogram, start, end time.Time) error {
 	if tag == "" || !printable(tag) || strings.ContainsAny(tag, ", ") {
 		return fmt.Errorf("write histogram: tag %q is empty or has a comma, a space or what is not ASCII", tag)
 	}
 	if g := (geometry{h.LowestTrackableValue(), h.HighestTrackableValue(), h.SignificantFigures()}); !slices.Contains(geometries, g) {
 		return fmt.Errorf("write histogram %s: nobody would read its range, %s", tag, g)
 	}
-	if err := w.openHlog(start); err != nil {
+	if err := w.begin(start); err != nil {
 		return err
 	}
 	h.SetTag(tag)
 	h.SetStartTimeMs(start.UnixMilli())
 	h.SetEndTimeMs(end.UnixMilli())
-	w.hlog.f.info.Count++
-	if err := w.hlog.lw.OutputIntervalHistogram(h); err != nil {
+	w.out.info.Count++
+	if err := w.lw.OutputIntervalHistogram(h); err != nil {
 		return fmt.Errorf("write histogram %s: %w", tag, err)
 	}
 	return nil
 }
 
-func (w *Writer) openHlog(start time.Time) error {
-	if w.hlog != nil {
+func (w *HistogramsWriter) begin(start time.Time) error {
+	if w.begun {
 		return nil
 	}
-	f, err := createSummed(filepath.Join(w.tmp, HistogramsFile))
-	if err != nil {
-		return fmt.Errorf("write histograms: %w", err)
-	}
-	bw := bufio.NewWriter(f)
-	lw := hdrhistogram.NewHistogramLogWriter(bw)
-	w.hlog = &hlogWriter{f: f, bw: bw, lw: lw}
+	w.begun = true
+	lw := w.lw
 	return errors.Join(lw.OutputComment("[mapprof: nanoseconds, but picoseconds where the tag ends in _ps; tag = scenario/trial/time]"),
 		lw.OutputLogFormatVersion(), lw.OutputStartTime(start.UnixMilli()), lw.OutputLegend())
 }
 
 // EachHistogram calls f for every histogram of the run, in the order of the
-// file; each has a tag of its own that ParseTag takes apart. It holds one at a
-// time: a run of many trials has gigabytes of them. A run in which nothing was
-// recorded has none.
+// file; each has a tag of its own that ParseTag takes apart: the intervals of a
+// recording are one. It holds those of one trial at a time: a run of many trials has
+// gigabytes of them. A run in which nothing was recorded has none.
 func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 	if err := d.Damage(HistogramsFile); err != nil {
 		return err
@@ -148,8 +175,7 @@ func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
 }
 
 func (d *Dir) readHistograms(f func(h *hdrhistogram.Histogram) error) error {
-	name := filepath.Join(d.Path, HistogramsFile)
-	file, err := regularfile.Open(name)
+	file, err := d.open(HistogramsFile, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -158,20 +184,16 @@ func (d *Dir) readHistograms(f func(h *hdrhistogram.Histogram) error) error {
 	}
 	defer file.Close()
 	var own error // f's, which is no fault of the file
-	seen := map[string]bool{}
-	err = DecodeHistograms(file, func(h *hdrhistogram.Histogram) error {
-		if seen[h.Tag()] {
-			return fmt.Errorf("tag %s occurs twice", h.Tag())
-		}
-		if len(seen) == maxHistograms {
-			return fmt.Errorf("more than %d histograms", maxHistograms)
-		}
-		seen[h.Tag()] = true
+	rows := rowSums{seen: map[string]bool{}, intervals: d.Run != nil && d.Run.IntervalNS > 0, f: func(h *hdrhistogram.Histogram) error {
 		own = f(h)
 		return own
-	})
+	}}
+	err = DecodeHistograms(file, rows.add)
+	if err == nil {
+		err = rows.flush()
+	}
 	if err != nil && own == nil {
-		return &CorruptError{File: name, Err: err}
+		return &CorruptError{File: filepath.Join(d.Path, HistogramsFile), Err: err}
 	}
 	return err
 }

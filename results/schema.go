@@ -30,9 +30,15 @@ type Run struct {
 	Ended         time.Time `json:"ended"`
 	// Partial marks a run that did not do all that it was asked for;
 	// PartialReason says why.
-	Partial       bool       `json:"partial"`
-	PartialReason string     `json:"partial_reason,omitempty"`
-	Scenarios     []Scenario `json:"scenarios"`
+	Partial       bool   `json:"partial"`
+	PartialReason string `json:"partial_reason,omitempty"`
+	// IntervalNS is how long the intervals are that a recording's histograms are of:
+	// histograms.hlog has a row for each with its true length. 0: there is one row.
+	IntervalNS int64 `json:"interval_ns,omitempty"`
+	// Journal says that the recording had not ended: deaths and histograms are those
+	// of its intervals up to Ended, and their files may have more.
+	Journal   bool       `json:"journal,omitempty"`
+	Scenarios []Scenario `json:"scenarios"`
 	// Looks is how many times it was planned to look at the run whether a gate
 	// decides, so that it could end; 0: it did what it was asked for.
 	Looks int `json:"looks,omitempty"`
@@ -209,6 +215,11 @@ type Trial struct {
 	Live *inventory.Live `json:"live,omitempty"`
 	// MaxRSSBytes is the most memory that the recording mapprof itself had resident.
 	MaxRSSBytes uint64 `json:"max_rss_bytes,omitempty"`
+	// RSS is what it had resident while it recorded, at most MaxRSS times.
+	RSS []RSSPoint `json:"rss,omitempty"`
+	// DeathsNotKept is how many deaths have no line of their own, since there were more
+	// than --deaths-limit. They are in all other figures.
+	DeathsNotKept uint64 `json:"deaths_not_kept,omitempty"`
 	// Stuck are the first MaxStuck deaths that were pending longer than --stuck-after,
 	// MoreStuck is how many more there were. One that has ended since is a death as
 	// any other; one that has not is in flight. None of them is lost.
@@ -390,6 +401,15 @@ type OwnerSum struct {
 	Deaths uint64 `json:"deaths"`
 	Bytes  uint64 `json:"bytes"` // of their maps
 	Limbo  Stats  `json:"limbo"`
+}
+
+// MaxRSS is how many points Trial.RSS has at most.
+const MaxRSS = 256
+
+// RSSPoint is the memory that a recording mapprof had resident at one moment.
+type RSSPoint struct {
+	AtNS  int64  `json:"at_ns"` // since the recording's begin
+	Bytes uint64 `json:"bytes"`
 }
 
 // MaxStuck is how many deaths that were stuck run.json keeps of a trial.

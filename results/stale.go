@@ -87,7 +87,7 @@ func eachStale(parent string, f func(tmp string)) {
 func onlyOurs(d *os.File) bool {
 	names, err := d.Readdirnames(-1)
 	return err == nil && slices.Contains(names, tempFile) && !slices.ContainsFunc(names, func(name string) bool {
-		return !slices.Contains([]string{tempFile, RunFile, HistogramsFile, ProfileFile, DeathsFile}, name)
+		return !slices.Contains([]string{tempFile, RunFile, RunFile + nextSuffix, HistogramsFile, ProfileFile, ProfileFile + nextSuffix, DeathsFile}, name)
 	})
 }
 

@@ -81,8 +81,8 @@ func (r *Run) check() error {
 			return within("scenarios["+strconv.Itoa(i)+"]", err)
 		}
 	}
-	if f, ok := r.Files[DeathsFile]; ok && f.Count != r.Deaths() {
-		return &FieldError{"files." + DeathsFile + ".count", fmt.Sprintf("%d deaths, and the trials have %d", f.Count, r.Deaths())}
+	if f, ok := r.Files[DeathsFile]; ok && f.Count != r.Deaths()-r.DeathsNotKept() {
+		return &FieldError{"files." + DeathsFile + ".count", fmt.Sprintf("%d deaths, and the trials have %d", f.Count, r.Deaths()-r.DeathsNotKept())}
 	}
 	return nil
 }
@@ -165,6 +165,12 @@ func (t *Trial) check() error {
 		if o.Limbo.N != o.Deaths {
 			return &FieldError{path + ".deaths", fmt.Sprintf("%d, and their limbo has %d values", o.Deaths, o.Limbo.N)}
 		}
+	}
+	if n := t.Phases[PhaseLimbo].N; t.DeathsNotKept > n {
+		return &FieldError{"deaths_not_kept", fmt.Sprintf("%d of %d deaths", t.DeathsNotKept, n)}
+	}
+	if n := len(t.RSS); n > MaxRSS {
+		return &FieldError{"rss", fmt.Sprintf("%d points, more than %d", n, MaxRSS)}
 	}
 	if n := len(t.Stuck); n > MaxStuck {
 		return &FieldError{"stuck", fmt.Sprintf("%d deaths, more than %d", n, MaxStuck)}

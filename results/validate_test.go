@@ -65,6 +65,9 @@ func fullRun(t *testing.T) map[string]any {
 		for _, name := range []string{PhaseEnqueue, PhaseTasksTraceGP, PhaseQueue, PhaseFree} {
 			delete(phases, name)
 		}
+		limbo := phases[PhaseLimbo] // of two deaths, one of which was kept
+		limbo.N, limbo.SumNS = 2, 2
+		phases[PhaseLimbo] = limbo
 	}
 	for _, metrics := range []map[string]Metric{run.Scenarios[0].Metrics, run.Scenarios[0].Trials[0].Metrics} {
 		m := metrics["x"]

@@ -23,6 +23,7 @@ type session struct {
 	vm      Machine
 	job     GuestJob
 	out     *Outcome
+	begun   Outcome // as far as it was known before
 	console *console
 	shared  bool // QEMU can share memory with the guest
 	// beforeNMI is the console as it was when a hung guest was asked for its tasks.
@@ -166,6 +167,9 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 			}
 			f.reached <- t
 		}}
+	if s.job.Committed != nil {
+		rc.Committed = func() error { return s.job.Committed(s.begun) }
+	}
 	if s.window != nil {
 		rc.Window = s.window
 		rc.Taken = func() error {

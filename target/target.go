@@ -55,6 +55,10 @@ type Work struct {
 	// Output takes what programs print that the task runs; nil: nobody does. From a
 	// guest it has been made fit to be shown.
 	Output io.Writer
+	// OnCommit, if any, is called each time that Dir holds the files of a task that
+	// got no further, with what is known of the machine by then. They don't change
+	// meanwhile. Its error ends the task.
+	OnCommit func(*Done) error
 	// Stop, when closed, asks the task to end early with what it has.
 	Stop <-chan struct{}
 }
@@ -118,6 +122,9 @@ func (l Local) Do(ctx context.Context, _ int, w Work) (Done, error) {
 		return Done{}, fmt.Errorf("do task: %w", err)
 	}
 	env := &task.Env{Dir: w.Dir, OnProgress: w.progress, Programs: w.Output}
+	if w.OnCommit != nil {
+		return l.doCommitting(ctx, w, env, request)
+	}
 	reply, err := l.Handlers.Do(ctx, w.Task, env, request)
 	return Done{Reply: reply}, err
 }
@@ -213,6 +220,9 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	}
 	if job.Limits.Names == nil {
 		job.Limits.Names = results.Files()
+	}
+	if w.OnCommit != nil {
+		job.Committed = func(o Outcome) error { return w.OnCommit(&Done{Outcome: o, kernel: &machine.Kernel}) }
 	}
 	for path, data := range w.Files {
 		job.Files[path] = data

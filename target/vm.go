@@ -62,8 +62,11 @@ type GuestJob struct {
 	Limits wire.Limits
 	// Event is called with what the job sends, in order, from one
 	// goroutine; payload is valid during the call.
-	Event   func(kind string, payload []byte)
-	Reboots int // of the jobs before this one, where they are of one run
+	Event func(kind string, payload []byte)
+	// Committed, if any, is called when OutDir holds a result for the case that the job
+	// gets no further, with what is known of the machine. It does not change meanwhile.
+	Committed func(Outcome) error
+	Reboots   int // of the jobs before this one, where they are of one run
 	// Stop, when closed, interrupts the job (SIGINT), which may still send
 	// results; before there is one, Run ends with ErrStopped. So does the
 	// end of the VM's time, shortly before, where Stop is not nil. Cancelling
@@ -235,6 +238,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		if build.unfiltered != "" {
 			s.unconfined = []string{"QEMU's system calls are not filtered: " + build.unfiltered}
 		}
+		s.begun = out
 		err = s.boot(ctx, qemu, m)
 		out.Warnings = append(before, out.Warnings...)
 		if boots == maxBoots || !m.mayBootAgain(err, job.Reboots+out.Reboots) || !job.canBeginAgain(out) {

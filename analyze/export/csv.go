@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/analyze/compare"
-	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 )
@@ -71,7 +69,7 @@ func writeHlog(d *results.Dir, w io.Writer) error {
 	if !some {
 		return errors.New("export hlog: this run has no histograms")
 	}
-	f, err := regularfile.Open(filepath.Join(d.Path, results.HistogramsFile))
+	f, err := d.OpenHistograms()
 	if err != nil {
 		return fmt.Errorf("export hlog: %w", err)
 	}

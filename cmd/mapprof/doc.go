@@ -137,12 +137,13 @@
 // # Files
 //
 // A run directory is whole or absent: it is written under a temporary name and
-// renamed. Its files are
+// renamed. A recording's is a run as of its last --interval until it ends. Its files are
 //
 //	run.json          target, scenarios, trials, statistics, loss, warnings
-//	histograms.hlog   HdrHistogram log, a histogram per scenario, trial and time
+//	histograms.hlog   HdrHistogram log, a histogram per scenario, trial, time (and interval)
 //	profile.pb.gz     pprof profile
 //	deaths.jsonl.zst  every death, one line each; absent with --no-deaths
+//	JOURNAL           marks a recording that has not ended
 //
 // Package github.com/mapprof/mapprof/results reads them.
 package main

@@ -34,8 +34,13 @@ type Job struct {
 
 // Options of a trial that don't depend on its workload.
 type Options struct {
-	Stacks       bool          `json:"stacks,omitempty"`     // keep the callers' stacks of lookups
-	NoDeaths     bool          `json:"no_deaths"`            // keep no single death
+	Stacks   bool `json:"stacks,omitempty"` // keep the callers' stacks of lookups
+	NoDeaths bool `json:"no_deaths"`        // keep no single death
+	// DeathsLimit is how many single deaths a trial keeps at most; 0: all.
+	DeathsLimit uint64 `json:"deaths_limit,omitempty"`
+	// Interval is how often the histograms begin anew and what there is leaves the
+	// trial, so that no more than that is lost with it; 0: the trial is one interval.
+	Interval     time.Duration `json:"interval,omitempty"`
 	NoProbes     bool          `json:"no_probes,omitempty"`  // watch nothing
 	RingBytes    uint32        `json:"ring_bytes"`           // of the probes' ring buffer, a power of two
 	InFlight     uint32        `json:"in_flight"`            // deaths that may be pending at once

@@ -27,12 +27,21 @@ type deathsFile struct {
 	keep   bool // by uplink
 	part   io.WriteCloser
 	lines  *results.DeathsWriter // of part
+	// limit is how many are kept at most, 0: all; kept and notKept are how many were.
+	limit, kept, notKept uint64
+	log                  *histogramsFile // of the trial; nil: it is one interval
 }
 
 // newDeathsFile begins the one of a job that leaves a run directory.
 func newDeathsFile(env *task.Env, j *Job, w *results.Writer) (*deathsFile, error) {
-	f := &deathsFile{}
+	f := &deathsFile{limit: j.DeathsLimit}
+	if j.Interval > 0 {
+		f.log = &histogramsFile{dir: w}
+	}
 	if env.Uplink != nil && !j.Quiet {
+		if f.log != nil {
+			f.log.uplink = env.Uplink
+		}
 		f.uplink, f.keep = env.Uplink, !j.NoDeaths
 		return f, f.begin()
 	}
@@ -44,6 +53,13 @@ func newDeathsFile(env *task.Env, j *Job, w *results.Writer) (*deathsFile, error
 }
 
 func (f *deathsFile) death(d *results.Death) error {
+	if f.limit > 0 && (f.part != nil || f.dir != nil) {
+		if f.kept == f.limit {
+			f.notKept++
+			return nil
+		}
+		f.kept++
+	}
 	switch {
 	case f.part != nil:
 		return f.lines.Death(d)
@@ -92,12 +108,13 @@ type sink struct {
 	file *deathsFile
 	keep bool // deaths and waits
 	// so is the trial without what it will have given at its end.
-	so     Measurement
-	done   atomic.Uint64 // operations
-	began  time.Time     // the measured part
-	due    atomic.Bool   // a commit
-	deaths []results.Death
-	waits  []collect.Wait
+	so      Measurement
+	foreign bool          // a recording
+	done    atomic.Uint64 // operations
+	began   time.Time     // the measured part
+	due     atomic.Bool   // a commit
+	deaths  []results.Death
+	waits   []collect.Wait
 }
 
 func newSink(m *Measurement, file *deathsFile) *sink {
@@ -131,10 +148,15 @@ func (s *sink) Sweep(o *collect.Outcome) error {
 		return nil
 	}
 	s.sums.limbo.Advance(o.AtNS-unconfirmedNS, o.Pending)
-	if s.file.uplink == nil || !s.due.Load() {
+	if s.file.uplink == nil && s.file.log == nil || !s.due.Load() {
 		return nil
 	}
 	s.due.Store(false)
+	if s.file.uplink == nil {
+		m := s.so
+		m.Measured, m.Drained = s.began, time.Now()
+		return m.rotate()
+	}
 	return s.commit(o)
 }
 
@@ -147,6 +169,9 @@ func (s *sink) commit(o *collect.Outcome) error {
 	m.Outcome, m.Measured, m.Duration, m.Drained = o, s.began, time.Since(s.began), time.Now()
 	// What the workload counted is not known yet.
 	m.Result = workloads.Result{Ops: s.done.Load(), LastPuts: o.Puts, Loop: loopOf(m.params), Interrupted: true}
+	if s.foreign { // it has no operations
+		m.Result.Ops, m.Result.Loop = 0, results.LoopOpen
+	}
 	dir := m.env.Dir + ".so-far"
 	w, err := results.Create(dir)
 	if err != nil {
@@ -219,7 +244,14 @@ func (f *follower) at(t time.Duration) {
 		f.read = t
 		f.collector.Ask()
 	}
-	if f == nil || f.sink.file.uplink == nil || t-f.committed < max(commitEvery, t/20) {
+	if f == nil || f.sink.file.uplink == nil && f.sink.file.log == nil {
+		return
+	}
+	every := f.sink.so.Job.Interval
+	if every == 0 {
+		every = max(commitEvery, t/20)
+	}
+	if t-f.committed < every {
 		return
 	}
 	f.committed = t

@@ -5,6 +5,7 @@
 package trial
 
 import (
+	"maps"
 	"strings"
 	"sync"
 
@@ -29,6 +30,9 @@ type sums struct {
 	// name is a map's in the kernel, short the same in results.
 	name, short string
 
+	// whole are the phases of the intervals before this one; nil: there is one interval.
+	whole map[string]*analyze.Distribution
+
 	mu    sync.Mutex
 	op    *analyze.Distribution
 	opErr error
@@ -41,6 +45,9 @@ func newSums(j *Job, params map[string]string) *sums {
 	}
 	if j.Strategy != results.StrategyImmediate {
 		s.outer = params["outer"]
+	}
+	if j.Interval > 0 {
+		s.whole = map[string]*analyze.Distribution{}
 	}
 	return s
 }
@@ -97,12 +104,37 @@ func (s *sums) ops() *analyze.Distribution {
 	return d
 }
 
-// distributions are those of all phases that there are so far.
+// rotate ends an interval: write takes the distribution of each phase that has values
+// in it.
+func (s *sums) rotate(write func(phase string, d *analyze.Distribution) error) error {
+	now := s.tally.Distributions()
+	now[results.PhaseUpdateWait] = s.waits
+	for _, phase := range results.AllPhases() {
+		d := now[phase]
+		if d == nil || d.Exact.N == 0 {
+			continue
+		}
+		if err := write(phase, d); err != nil {
+			return err
+		}
+		if s.whole[phase] == nil {
+			s.whole[phase] = analyze.NewDistribution()
+		}
+		d.MoveTo(s.whole[phase])
+	}
+	return nil
+}
+
+// distributions are those of all phases that there are so far: with intervals, after
+// rotate.
 func (s *sums) distributions() (map[string]*analyze.Distribution, error) {
-	dists := s.tally.Distributions()
-	// No data is not zero.
-	if s.waits.Exact.N > 0 {
-		dists[results.PhaseUpdateWait] = s.waits
+	dists := maps.Clone(s.whole)
+	if dists == nil {
+		dists = s.tally.Distributions()
+		// No data is not zero.
+		if s.waits.Exact.N > 0 {
+			dists[results.PhaseUpdateWait] = s.waits
+		}
 	}
 	if ops := s.ops(); ops.Exact.N > 0 {
 		dists[results.PhaseOp] = ops

@@ -47,6 +47,8 @@ type Measurement struct {
 	knobs    map[string]string
 	env      *task.Env
 	memory   *memoryLeft
+	file     *deathsFile
+	log      *histogramsFile // nil: the trial is one interval
 }
 
 // OpStats are the figures of the workload's operations.
@@ -84,7 +86,7 @@ func Measure(ctx context.Context, env *task.Env, j *Job) (*Measurement, error) {
 }
 
 func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m *Measurement, err error) {
-	m = &Measurement{Job: j, Began: time.Now(), env: env, memory: &memoryLeft{}}
+	m = &Measurement{Job: j, Began: time.Now(), env: env, memory: &memoryLeft{}, file: deaths, log: deaths.log}
 	w, params, err := j.load()
 	if err != nil {
 		return nil, err
@@ -171,6 +173,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	}
 	f.tidy()
 	s := newSink(m, deaths)
+	s.foreign = f.owners != nil
 	if err := f.exclude(p); err != nil {
 		return err
 	}

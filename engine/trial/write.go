@@ -6,6 +6,7 @@ package trial
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -29,6 +30,11 @@ import (
 
 // write turns what was measured into a run directory.
 func (m *Measurement) write(w *results.Writer) error {
+	if m.log != nil {
+		if err := m.rotate(); err != nil {
+			return err
+		}
+	}
 	scenario, dists, err := m.scenario()
 	if err != nil {
 		return err
@@ -44,7 +50,13 @@ func (m *Measurement) write(w *results.Writer) error {
 		run.Partial, run.PartialReason = true, "interrupted"
 	}
 	run.SumLoss()
-	if err := m.writeHistograms(w, dists); err != nil {
+	if m.log == nil {
+		err = m.writeHistograms(w, dists)
+	} else { // those of the phases are written
+		run.IntervalNS = m.Job.Interval.Nanoseconds()
+		err = errors.Join(m.writeHistograms(m.log, map[string]*analyze.Distribution{results.PhaseOp: dists[results.PhaseOp]}), m.log.end(w))
+	}
+	if err != nil {
 		return err
 	}
 	var p *pprof.Profile
@@ -66,9 +78,14 @@ func (m *Measurement) write(w *results.Writer) error {
 	return w.Finish(run)
 }
 
+// histogramWriter is a results.Writer, or a histogramsFile.
+type histogramWriter interface {
+	Histogram(tag string, h *hdrhistogram.Histogram, start, end time.Time) error
+}
+
 // writeHistograms writes one for each phase, each timed function and each metric of
 // the workload that is a time, with the interval that its values are of.
-func (m *Measurement) writeHistograms(w *results.Writer, dists map[string]*analyze.Distribution) error {
+func (m *Measurement) writeHistograms(w histogramWriter, dists map[string]*analyze.Distribution) error {
 	for _, phase := range results.AllPhases() {
 		d := dists[phase]
 		if d == nil {
@@ -194,7 +211,11 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 	tr.Owners, tr.PutsUnseen = m.sums.owners.Sums(), o.PutsUnseen
 	tr.Stuck, tr.MoreStuck = o.Stuck, o.MoreStuck
 	if o.Live != nil {
-		tr.Live, tr.MaxRSSBytes = o.Live, maxRSS()
+		tr.Live, tr.MaxRSSBytes, tr.RSS = o.Live, maxRSS(), m.memory.rss()
+	}
+	if m.file != nil && m.file.notKept > 0 {
+		tr.DeathsNotKept = m.file.notKept
+		tr.Warnings = append(slices.Clone(tr.Warnings), fmt.Sprintf("%d of %d deaths are kept one by one (--deaths-limit): all other figures are of all", phases[results.PhaseLimbo].N-tr.DeathsNotKept, phases[results.PhaseLimbo].N))
 	}
 	if c := m.Result.Command; c != nil {
 		tr.Command = &results.Command{Args: c.Args, ExitCode: c.ExitCode, Signal: c.Signal, Stopped: c.Stopped}

@@ -20,7 +20,7 @@ import (
 // Limits bound what a guest may send. Zero values mean the defaults.
 type Limits struct {
 	FileBytes  int64    // one file; default 1 GiB
-	TotalBytes int64    // everything on the channel; default 2 GiB
+	TotalBytes int64    // what a commit left, and everything on the channel since; default 2 GiB
 	Files      int      // number of files; default 64
 	Names      []string // the only names accepted; empty: any ValidFileName
 }
@@ -88,6 +88,9 @@ type Receiver struct {
 	wbuf   []byte
 	// progress is called for hello, started and done as they arrive.
 	Progress func(FrameType)
+	// Committed, if any, is called after a commit, when OutDir holds a result. What the
+	// guest sends waits meanwhile.
+	Committed func() error
 
 	Hello   GuestHello
 	Done    GuestDone
@@ -215,7 +218,10 @@ func (c *Receiver) jobFrame(t FrameType, p []byte) (reason string, err error) {
 			return "commit out of place", nil
 		}
 		c.commits++
-		return "", c.commit()
+		if err := c.commit(); err != nil || c.Committed == nil {
+			return "", err
+		}
+		return "", c.Committed()
 	case FrameFileData:
 		return c.fileData(p)
 	case FrameFileWindow:
@@ -280,6 +286,20 @@ func (c *Receiver) commit() error {
 		c.stored(name)
 	}
 	clear(c.names)
+	return c.count()
+}
+
+// count makes what is stored all that counts as sent: a job that lasts for days
+// replaces files again and again.
+func (c *Receiver) count() error {
+	c.total = 0
+	for _, name := range c.Stored {
+		info, err := os.Stat(filepath.Join(c.OutDir, name))
+		if err != nil {
+			return fmt.Errorf("store guest file %s: %w", name, err)
+		}
+		c.total += info.Size()
+	}
 	return nil
 }
 
