@@ -58,7 +58,7 @@ func (o *Owners) SetOwn(ids []uint32) {
 
 // KernelAddresses finds what probes.Owners and probes.NewInventory ask for, 0 where
 // the kernel doesn't tell.
-func KernelAddresses() (callbacks [3]uint64, inventory [5]uint64, err error) {
+func KernelAddresses() (callbacks [3]uint64, inventory [len(probes.InventorySymbols)]uint64, err error) {
 	found, err := kallsyms.Addresses(slices.Concat(probes.FreeCallbacks[:], probes.InventorySymbols[:])...)
 	if err != nil {
 		return callbacks, inventory, fmt.Errorf("find functions of the kernel: %w", err)

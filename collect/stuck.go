@@ -6,6 +6,7 @@ package collect
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -76,8 +77,11 @@ func (w *watchdog) ended(e *probes.DeathEvent) {
 	}
 }
 
-// maxReaders is how many readers of tasks-trace are named.
-const maxReaders = 4
+// How many readers of tasks-trace are named, and CPUs that RCU waits for.
+const (
+	maxReaders = 4
+	maxCPUs    = 8
+)
 
 // rcuStates are the names of rcu_state.gp_state.
 var rcuStates = []string{"IDLE", "WAIT_GPS", "DONE_GPS", "ONOFF", "INIT", "WAIT_FQS", "DOING_FQS", "CLEANUP", "CLEANED"}
@@ -87,7 +91,8 @@ func (o *Owners) gracePeriod() string {
 	if o.inventory == nil {
 		return ""
 	}
-	var parts, readers []string
+	var parts, readers, cpus []string
+	var srcu string
 	n := 0
 	err := o.inventory.Waits(func(h *probes.HolderItem) {
 		switch h.Kind {
@@ -97,10 +102,23 @@ func (o *Owners) gracePeriod() string {
 			}
 		case probes.HolderRCU:
 			parts = append(parts, rcuText(h.File, h.Id))
+		case probes.HolderCPUs:
+			cpus = append(cpus, cpuNumbers(h.File, h.Id)...)
+		case probes.HolderSRCU:
+			srcu = srcuText(h)
 		}
 	})
 	if err != nil {
 		return ""
+	}
+	if len(cpus) > maxCPUs {
+		cpus = append(cpus[:maxCPUs:maxCPUs], fmt.Sprintf("%d more", len(cpus)-maxCPUs))
+	}
+	if len(cpus) > 0 {
+		parts = append(parts, "it waits for CPU "+strings.Join(cpus, ", "))
+	}
+	if srcu != "" {
+		parts = append(parts, srcu)
 	}
 	if n > maxReaders {
 		readers = append(readers, fmt.Sprintf("%d more", n-maxReaders))
@@ -122,4 +140,24 @@ func rcuText(seq uint64, state uint32) string {
 		return fmt.Sprintf("no RCU grace period under way (gp_seq %d, %s)", int64(seq), name)
 	}
 	return fmt.Sprintf("RCU grace period under way (gp_seq %d, %s)", int64(seq), name)
+}
+
+// cpuNumbers are the CPUs of a leaf's mask, whose first is that number.
+func cpuNumbers(mask uint64, first uint32) []string {
+	var cpus []string
+	for ; mask != 0; mask &= mask - 1 {
+		cpus = append(cpus, fmt.Sprint(int(first)+bits.TrailingZeros64(mask)))
+	}
+	return cpus
+}
+
+// srcuText is the state of the SRCU that tasks-trace is since 7.0. A grace period scans
+// one index for readers after the other (SRCU_STATE_SCAN1, SCAN2: the lowest two bits of
+// srcu_gp_seq), and waits until none is left there.
+func srcuText(h *probes.HolderItem) string {
+	state := "no tasks-trace grace period under way"
+	if scan := h.File & 3; scan != 0 {
+		state = fmt.Sprintf("tasks-trace grace period in scan %d", scan)
+	}
+	return fmt.Sprintf("%s (srcu_gp_seq %d, readers by index %d and %d)", state, int64(h.File), int32(h.Id), int32(h.Fd))
 }

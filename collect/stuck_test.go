@@ -5,6 +5,7 @@
 package collect
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -87,6 +88,20 @@ func TestRCUText(t *testing.T) {
 	} {
 		if got := rcuText(tt.seq, tt.state); got != tt.want {
 			t.Errorf("%d, %d: %q, want %q", tt.seq, tt.state, got, tt.want)
+		}
+	}
+}
+
+func TestWaitTexts(t *testing.T) {
+	if got, want := cpuNumbers(1<<0|1<<3|1<<15, 16), []string{"16", "19", "31"}; !slices.Equal(got, want) {
+		t.Errorf("CPUs %v, want %v", got, want)
+	}
+	for want, h := range map[string]probes.HolderItem{
+		"no tasks-trace grace period under way (srcu_gp_seq 8, readers by index 0 and 2)": {File: 8, Fd: 2},
+		"tasks-trace grace period in scan 2 (srcu_gp_seq 10, readers by index 1 and 0)":   {File: 10, Id: 1},
+	} {
+		if got := srcuText(&h); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -47,9 +47,35 @@ struct bpf_iter__task {
 	struct task_struct *task;
 } __attribute__((preserve_access_index));
 
+struct rcu_node {
+	unsigned long qsmask;
+	int grplo;
+	__u8 level;
+} __attribute__((preserve_access_index));
+
 struct rcu_state {
+	struct rcu_node node[1]; /* as many as rcu_num_nodes says */
 	unsigned long gp_seq;
 	short gp_state;
+} __attribute__((preserve_access_index));
+
+/* tasks-trace is SRCU since 7.0. */
+struct srcu_ctr {
+	atomic64_t srcu_locks;
+	atomic64_t srcu_unlocks;
+} __attribute__((preserve_access_index));
+
+struct srcu_data {
+	struct srcu_ctr srcu_ctrs[2];
+} __attribute__((preserve_access_index));
+
+struct srcu_usage {
+	unsigned long srcu_gp_seq;
+} __attribute__((preserve_access_index));
+
+struct srcu_struct {
+	struct srcu_data *sda;
+	struct srcu_usage *srcu_sup;
 } __attribute__((preserve_access_index));
 
 struct task_struct___reader {
@@ -92,6 +118,8 @@ enum holder_kind {
 	HOLDER_LINK,
 	HOLDER_READER, /* a task inside a tasks-trace read-side section */
 	HOLDER_RCU,    /* the state of RCU: id is gp_state, file is gp_seq */
+	HOLDER_CPUS,   /* that RCU waits for: a mask in file, of those from id on */
+	HOLDER_SRCU,   /* of tasks-trace: file is srcu_gp_seq, id and fd its readers by index */
 };
 
 struct holder_item {
@@ -114,6 +142,11 @@ const volatile __u64 fops[4] = {};
 
 /* The address of rcu_state; 0: not known. */
 const volatile __u64 rcu_state_at = 0;
+/* What rcu_num_nodes and rcu_num_lvls say; 0: not known. */
+const volatile __u64 rcu_num_nodes_at = 0;
+const volatile __u64 rcu_num_lvls_at = 0;
+/* The address of rcu_tasks_trace_srcu_struct; 0: not known, or there is none. */
+const volatile __u64 srcu_at = 0;
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -212,7 +245,55 @@ int each_file(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* Every task inside a tasks-trace read-side section, and last the state of RCU. */
+#define MAX_RCU_NODES 512
+
+/* The CPUs that RCU waits for: qsmask of the tree's leaves. */
+static __always_inline void rcu_cpus(struct seq_file *seq)
+{
+	struct holder_item item = {.kind = HOLDER_CPUS};
+	struct rcu_state *rcu = (void *)rcu_state_at;
+	struct rcu_node *node = (void *)rcu_state_at + bpf_core_field_offset(rcu->node);
+	__u32 nodes = 0, levels = 0;
+
+	if (!rcu_num_nodes_at || !rcu_num_lvls_at ||
+	    bpf_probe_read_kernel(&nodes, sizeof(nodes), (void *)rcu_num_nodes_at) ||
+	    bpf_probe_read_kernel(&levels, sizeof(levels), (void *)rcu_num_lvls_at))
+		return;
+	for (__u32 i = 0; i < MAX_RCU_NODES && i < nodes; i++) {
+		item.file = BPF_CORE_READ(node, qsmask);
+		item.id = BPF_CORE_READ(node, grplo);
+		if (item.file && BPF_CORE_READ(node, level) + 1 == levels)
+			bpf_seq_write(seq, &item, sizeof(item));
+		node = (void *)node + bpf_core_type_size(struct rcu_node);
+	}
+}
+
+/* SRCU counts its readers by CPU, those that came and those that left. */
+static __always_inline void srcu_state(struct seq_file *seq)
+{
+	struct holder_item item = {.kind = HOLDER_SRCU};
+	struct srcu_struct *srcu = (void *)srcu_at;
+	struct srcu_data *data = NULL;
+	__u64 offset, sda;
+
+	if (!srcu_at || !per_cpu_offset || !bpf_core_field_exists(data->srcu_ctrs))
+		return;
+	item.file = BPF_CORE_READ(srcu, srcu_sup, srcu_gp_seq);
+	sda = (__u64)BPF_CORE_READ(srcu, sda);
+	for (__u32 cpu = 0; cpu < MAX_CPUS && cpu < possible_cpus; cpu++) {
+		if (bpf_probe_read_kernel(&offset, sizeof(offset),
+					  (void *)(per_cpu_offset + cpu * sizeof(offset))))
+			break;
+		data = (void *)(sda + offset);
+		item.id += BPF_CORE_READ(data, srcu_ctrs[0].srcu_locks.counter) -
+			   BPF_CORE_READ(data, srcu_ctrs[0].srcu_unlocks.counter);
+		item.fd += BPF_CORE_READ(data, srcu_ctrs[1].srcu_locks.counter) -
+			   BPF_CORE_READ(data, srcu_ctrs[1].srcu_unlocks.counter);
+	}
+	bpf_seq_write(seq, &item, sizeof(item));
+}
+
+/* Every task inside a tasks-trace read-side section, and last the states of RCU. */
 SEC("iter/task")
 int each_reader(struct bpf_iter__task *ctx)
 {
@@ -222,19 +303,22 @@ int each_reader(struct bpf_iter__task *ctx)
 	struct rcu_state *rcu = (void *)rcu_state_at;
 
 	if (!task) {
-		if (!rcu_state_at)
-			return 0;
-		item.kind = HOLDER_RCU;
-		item.file = BPF_CORE_READ(rcu, gp_seq);
-		item.id = (__u16)BPF_CORE_READ(rcu, gp_state);
-	} else {
-		if (!bpf_core_field_exists(reader->trc_reader_nesting) ||
-		    BPF_CORE_READ(reader, trc_reader_nesting) <= 0)
-			return 0;
-		item.kind = HOLDER_READER;
-		item.tgid = BPF_CORE_READ(task, tgid);
-		BPF_CORE_READ_INTO(&item.comm, task, comm);
+		if (rcu_state_at) {
+			item.kind = HOLDER_RCU;
+			item.file = BPF_CORE_READ(rcu, gp_seq);
+			item.id = (__u16)BPF_CORE_READ(rcu, gp_state);
+			bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
+			rcu_cpus(ctx->meta->seq);
+		}
+		srcu_state(ctx->meta->seq);
+		return 0;
 	}
+	if (!bpf_core_field_exists(reader->trc_reader_nesting) ||
+	    BPF_CORE_READ(reader, trc_reader_nesting) <= 0)
+		return 0;
+	item.kind = HOLDER_READER;
+	item.tgid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_INTO(&item.comm, task, comm);
 	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
 	return 0;
 }

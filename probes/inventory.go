@@ -33,12 +33,17 @@ const (
 	HolderLink    = uint32(inventoryHolderKindHOLDER_LINK)
 	HolderReader  = uint32(inventoryHolderKindHOLDER_READER)
 	HolderRCU     = uint32(inventoryHolderKindHOLDER_RCU)
+	HolderCPUs    = uint32(inventoryHolderKindHOLDER_CPUS)
+	HolderSRCU    = uint32(inventoryHolderKindHOLDER_SRCU)
 )
 
 // InventorySymbols are the kernel's symbols that an inventory needs to know: those by
 // which a descriptor's kind is known, in the order of the kinds, where CPUs count
-// elements by themselves, and the state of RCU.
-var InventorySymbols = [5]string{"bpf_map_fops", "bpf_prog_fops", "bpf_link_fops", "__per_cpu_offset", "rcu_state"}
+// elements by themselves, and the states of RCU and, since 7.0, of tasks-trace.
+var InventorySymbols = [8]string{
+	"bpf_map_fops", "bpf_prog_fops", "bpf_link_fops", "__per_cpu_offset",
+	"rcu_state", "rcu_num_nodes", "rcu_num_lvls", "rcu_tasks_trace_srcu_struct",
+}
 
 // Inventory lists what there is on the kernel: maps, programs and who holds them,
 // by iterators (since 5.8). Safe for use by one goroutine at a time.
@@ -51,7 +56,7 @@ type Inventory struct {
 
 // NewInventory loads the iterators. symbols are the addresses of InventorySymbols, 0
 // where they aren't known: then no descriptor is listed.
-func NewInventory(symbols [5]uint64) (_ *Inventory, err error) {
+func NewInventory(symbols [len(InventorySymbols)]uint64) (_ *Inventory, err error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, &UnsupportedError{Function: "iterators", Err: err}
 	}
@@ -66,6 +71,7 @@ func NewInventory(symbols [5]uint64) (_ *Inventory, err error) {
 	for name, v := range map[string]any{
 		inventoryVarFops:         [4]uint64{0, symbols[0], symbols[1], symbols[2]},
 		inventoryVarPerCpuOffset: symbols[3], inventoryVarPossibleCpus: uint32(cpus), inventoryVarRcuStateAt: symbols[4],
+		inventoryVarRcuNumNodesAt: symbols[5], inventoryVarRcuNumLvlsAt: symbols[6], inventoryVarSrcuAt: symbols[7],
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -107,7 +113,7 @@ func (i *Inventory) Holders(f func(*HolderItem)) error {
 }
 
 // Waits calls f for each task inside a tasks-trace read-side section, and last for the
-// state of RCU where that is known.
+// states of RCU, the CPUs that it waits for and SRCU where they are known.
 func (i *Inventory) Waits(f func(*HolderItem)) error {
 	return each(i.links[inventoryProgEachReader], f)
 }

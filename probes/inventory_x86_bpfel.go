@@ -31,6 +31,8 @@ const (
 	inventoryHolderKindHOLDER_LINK   inventoryHolderKind = 3
 	inventoryHolderKindHOLDER_READER inventoryHolderKind = 4
 	inventoryHolderKindHOLDER_RCU    inventoryHolderKind = 5
+	inventoryHolderKindHOLDER_CPUS   inventoryHolderKind = 6
+	inventoryHolderKindHOLDER_SRCU   inventoryHolderKind = 7
 )
 
 type inventoryMapItem struct {
@@ -72,7 +74,10 @@ const (
 	inventoryVarFops             = "fops"
 	inventoryVarPerCpuOffset     = "per_cpu_offset"
 	inventoryVarPossibleCpus     = "possible_cpus"
+	inventoryVarRcuNumLvlsAt     = "rcu_num_lvls_at"
+	inventoryVarRcuNumNodesAt    = "rcu_num_nodes_at"
 	inventoryVarRcuStateAt       = "rcu_state_at"
+	inventoryVarSrcuAt           = "srcu_at"
 	inventoryVarUnusedHolderItem = "unused_holder_item"
 	inventoryVarUnusedHolderKind = "unused_holder_kind"
 	inventoryVarUnusedMapItem    = "unused_map_item"
@@ -140,7 +145,10 @@ type inventoryVariableSpecs struct {
 	Fops             *ebpf.VariableSpec `ebpf:"fops"`
 	PerCpuOffset     *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
 	PossibleCpus     *ebpf.VariableSpec `ebpf:"possible_cpus"`
+	RcuNumLvlsAt     *ebpf.VariableSpec `ebpf:"rcu_num_lvls_at"`
+	RcuNumNodesAt    *ebpf.VariableSpec `ebpf:"rcu_num_nodes_at"`
 	RcuStateAt       *ebpf.VariableSpec `ebpf:"rcu_state_at"`
+	SrcuAt           *ebpf.VariableSpec `ebpf:"srcu_at"`
 	UnusedHolderItem *ebpf.VariableSpec `ebpf:"unused_holder_item"`
 	UnusedHolderKind *ebpf.VariableSpec `ebpf:"unused_holder_kind"`
 	UnusedMapItem    *ebpf.VariableSpec `ebpf:"unused_map_item"`
@@ -180,7 +188,10 @@ type inventoryVariables struct {
 	Fops             *ebpf.Variable `ebpf:"fops"`
 	PerCpuOffset     *ebpf.Variable `ebpf:"per_cpu_offset"`
 	PossibleCpus     *ebpf.Variable `ebpf:"possible_cpus"`
+	RcuNumLvlsAt     *ebpf.Variable `ebpf:"rcu_num_lvls_at"`
+	RcuNumNodesAt    *ebpf.Variable `ebpf:"rcu_num_nodes_at"`
 	RcuStateAt       *ebpf.Variable `ebpf:"rcu_state_at"`
+	SrcuAt           *ebpf.Variable `ebpf:"srcu_at"`
 	UnusedHolderItem *ebpf.Variable `ebpf:"unused_holder_item"`
 	UnusedHolderKind *ebpf.Variable `ebpf:"unused_holder_kind"`
 	UnusedMapItem    *ebpf.Variable `ebpf:"unused_map_item"`
