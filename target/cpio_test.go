@@ -18,6 +18,7 @@ import (
 
 	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/rootfs"
 )
 
 type cpioEntry struct {
@@ -64,7 +65,7 @@ func readCPIO(t *testing.T, b []byte) []cpioEntry {
 			}
 			return out
 		}
-		if inodes[f[0]] {
+		if inodes[f[0]] && f[4] < 2 {
 			t.Fatalf("inode %d twice: the kernel would make a hard link", f[0])
 		}
 		inodes[f[0]] = true
@@ -103,6 +104,45 @@ func TestCPIO(t *testing.T) {
 	}
 }
 
+// TestCPIOEntries: an entry keeps its attributes; of a file with two paths the first has
+// what it holds, and the second is its link.
+func TestCPIOEntries(t *testing.T) {
+	var b bytes.Buffer
+	c := newCPIOWriter(&b)
+	file := rootfs.Entry{Path: "/bin/a", Mode: cpioFile | 0o4755, UID: 3, GID: 4, MTime: 1e9, Size: 3, Inode: [2]uint64{9, 9}, Links: 2}
+	link := file
+	link.Path = "/bin/b"
+	for _, e := range []*rootfs.Entry{
+		{Path: "/bin", Mode: cpioDir | 0o700}, &file, &link,
+		{Path: "/sbin", Mode: cpioLink | 0o777, Link: "bin"},
+		{Path: "/fifo", Mode: 0o010600},
+		{Path: "/null", Mode: cpioChar | 0o666, Major: 1, Minor: 3},
+	} {
+		if err := c.Entry(e, strings.NewReader("abc")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The directory is there, with its attributes.
+	if err := errors.Join(c.File("/bin/c", 0o755, 0, strings.NewReader("")), c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	want := []cpioEntry{
+		{"bin", 0o040700, 0, 0, ""}, {"bin/a", 0o104755, 0, 0, "abc"}, {"bin/b", 0o104755, 0, 0, ""},
+		{"sbin", 0o120777, 0, 0, "bin"}, {"fifo", 0o010600, 0, 0, ""}, {"null", 0o020666, 1, 3, ""}, {"bin/c", 0o100755, 0, 0, ""},
+	}
+	if got := readCPIO(t, b.Bytes()); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	first, second := bytes.Index(b.Bytes(), []byte("bin/a\x00"))-110, bytes.Index(b.Bytes(), []byte("bin/b\x00"))-110
+	header := func(at int) string { return b.String()[at : at+54] }
+	if header(first) != header(second) || !strings.HasSuffix(header(first), "00000003"+"00000004"+"00000002"+"3B9ACA00") {
+		t.Errorf("headers of one file:\n%s\n%s", header(first), header(second))
+	}
+	if err := newCPIOWriter(io.Discard).Entry(&file, strings.NewReader("a")); err == nil || !strings.Contains(err.Error(), "/bin/a") {
+		t.Errorf("a file that shrank: %v", err)
+	}
+}
+
 func TestCPIORefuses(t *testing.T) {
 	for _, name := range []string{"", "/", "relative", "/a/../b", "/a//b", "/a/", "/a\x00b"} {
 		if err := newCPIOWriter(io.Discard).File(name, 0o644, 0, strings.NewReader("")); err == nil {
@@ -129,7 +169,7 @@ func TestInitramfs(t *testing.T) {
 	}
 	defer f.Close()
 	var b bytes.Buffer
-	if err := writeInitramfs(&b, f, []string{"guest", "x y"}, map[string][]byte{"/etc/z": []byte("Z"), "/a": []byte("A")}); err != nil {
+	if err := writeInitramfs(&b, f, nil, []string{"guest", "x y"}, map[string][]byte{"/etc/z": []byte("Z"), "/a": []byte("A")}); err != nil {
 		t.Fatal(err)
 	}
 	var got strings.Builder
@@ -139,7 +179,7 @@ func TestInitramfs(t *testing.T) {
 	golden.Check(t, "testdata/initramfs.golden", got.String())
 
 	for _, name := range []string{"/init", guest.ArgvFile, "../x"} {
-		if err := writeInitramfs(io.Discard, f, nil, map[string][]byte{name: nil}); err == nil {
+		if err := writeInitramfs(io.Discard, f, nil, nil, map[string][]byte{name: nil}); err == nil {
 			t.Errorf("job file %s accepted", name)
 		}
 	}

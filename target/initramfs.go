@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sort"
 
 	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/rootfs"
 )
 
 // DynamicBinaryError is a mapprof that needs a dynamic loader and so can't be
@@ -50,12 +52,13 @@ func checkStatic(path string, r io.ReaderAt) error {
 	return nil
 }
 
-// writeInitramfs writes the guest's whole file system: init as /init, the
-// job's arguments, its files, and the few nodes needed before devtmpfs.
+// writeInitramfs writes the guest's whole file system: the root, if there is one, init
+// as guest.InitFile, the job's arguments, its files, and the few nodes needed before
+// devtmpfs.
 //
 // It is not compressed: under software emulation the guest would spend longer
 // on unpacking than the host does on copying.
-func writeInitramfs(w io.Writer, init *os.File, args []string, files map[string][]byte) error {
+func writeInitramfs(w io.Writer, init *os.File, root *rootfs.Tree, args []string, files map[string][]byte) error {
 	st, err := init.Stat()
 	if err != nil {
 		return fmt.Errorf("write initramfs: %w", err)
@@ -69,11 +72,22 @@ func writeInitramfs(w io.Writer, init *os.File, args []string, files map[string]
 	}
 	bw := bufio.NewWriterSize(w, 1<<20)
 	c := newCPIOWriter(bw)
-	err = errors.Join(
-		c.Dir("/dev"), c.Dir("/proc"), c.Dir("/sys"), c.Dir("/tmp"), c.Dir("/mapprof"),
+	initFile, place := guest.InitFile, func(name string) string { return name }
+	dirs := []string{"/dev", "/proc", "/sys", "/tmp", "/mapprof"}
+	if root != nil {
+		initFile, place = guest.RootInitFile, root.Place
+		dirs = slices.DeleteFunc(dirs, func(dir string) bool { return dir == "/tmp" }) // it may be a link
+		if err := root.Each(c.Entry); err != nil {
+			return err
+		}
+	}
+	for _, dir := range dirs {
+		err = errors.Join(err, c.Dir(dir))
+	}
+	err = errors.Join(err,
 		c.Char("/dev/console", 0o600, 5, 1),
 		c.Char("/dev/null", 0o666, 1, 3),
-		c.File("/init", 0o755, st.Size(), io.NewSectionReader(init, 0, st.Size())),
+		c.File(initFile, 0o755, st.Size(), io.NewSectionReader(init, 0, st.Size())),
 		c.File(guest.ArgvFile, 0o644, int64(len(argv)), bytes.NewReader(argv)),
 	)
 	names := make([]string, 0, len(files))
@@ -82,11 +96,11 @@ func writeInitramfs(w io.Writer, init *os.File, args []string, files map[string]
 	}
 	sort.Strings(names)
 	for _, n := range names {
-		if n == "/init" || n == guest.ArgvFile {
+		if n == initFile || n == guest.ArgvFile {
 			err = errors.Join(err, fmt.Errorf("%s is reserved", n))
 			continue
 		}
-		err = errors.Join(err, c.File(n, 0o755, int64(len(files[n])), bytes.NewReader(files[n])))
+		err = errors.Join(err, c.File(place(n), 0o755, int64(len(files[n])), bytes.NewReader(files[n])))
 	}
 	err = errors.Join(err, c.Close(), bw.Flush())
 	if err != nil {

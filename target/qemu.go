@@ -110,6 +110,9 @@ type qemuMachine struct {
 	monitor int
 	window  string // path of the memory shared with the guest; "": none
 	sandbox bool
+	root    bool // mapprof is not /init, which is the root's
+	// successor: another program becomes PID 1.
+	successor bool
 }
 
 // cmdline is the guest kernel's command line. It leaves alone whatever
@@ -123,7 +126,14 @@ func (m qemuMachine) cmdline() string {
 		// Debian's kernels of 7.x test their ciphers in threads that take the
 		// CPUs for the first seconds, the measured ones.
 		"cryptomgr.notests",
-		guest.Marker + "=1",
+	}
+	if m.successor {
+		a = append(a, guest.Marker+"="+guest.MarkSuccessor)
+	} else {
+		a = append(a, guest.Marker+"="+guest.MarkAlone)
+	}
+	if m.root {
+		a = append(a, "rdinit="+guest.RootInitFile)
 	}
 	if m.accel == "tcg" {
 		// The timer check busy-waits, and can fail under emulation on a

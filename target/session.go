@@ -120,7 +120,7 @@ func (s *session) initramfs() (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeInitramfs(f, exe, s.job.Args, s.job.Files); err != nil {
+	if err := writeInitramfs(f, exe, s.vm.Root, s.job.Args, s.job.Files); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -277,6 +277,9 @@ func (s *session) fill(rc *wire.Receiver) {
 	o.ExitCode, o.Signal, o.Message = rc.Done.ExitCode, rc.Done.Signal, rc.Done.Message
 	o.Files = rc.Stored
 	o.Warnings = append(o.Warnings, s.unconfined...)
+	if s.vm.Root != nil && s.vm.Root.LeftOut() != "" {
+		o.Warnings = append(o.Warnings, s.vm.Root.LeftOut())
+	}
 }
 
 // verdict turns what happened into Run's error.

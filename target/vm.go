@@ -19,6 +19,7 @@ import (
 	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/rootfs"
 	"github.com/mapprof/mapprof/target/wire"
 )
 
@@ -45,6 +46,10 @@ type Machine struct {
 	Append      []string // added to the kernel's command line
 	Accel       string   // "tcg", "kvm" or "": KVM if this kernel boots on it
 	Clock       string   // ClockWall (default) or ClockICount
+	// Root becomes the guest's root file system; nil: it has the job's files alone.
+	Root *rootfs.Tree
+	// Successor lets the job make another program PID 1.
+	Successor bool
 	// Timeout bounds boot to power-off (default 10 minutes), BootTimeout boot
 	// to user space (default 2).
 	Timeout     time.Duration
@@ -219,7 +224,11 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := CheckHostMemory(vm.MemoryBytes); err != nil {
+	archive := uint64(0)
+	if vm.Root != nil {
+		archive = uint64(vm.Root.Packed)
+	}
+	if err := CheckHostMemory(vm.MemoryBytes + archive); err != nil {
 		return Outcome{}, err
 	}
 	accel, reason, err := chooseAccel(ctx, vm, qemu)
@@ -227,7 +236,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		return Outcome{}, err
 	}
 	m := qemuMachine{cpus: vm.CPUs, memory: vm.MemoryBytes,
-		accel: accel, clock: vm.Clock, append: vm.Append, tscKHz: tscKHz(), sandbox: build.unfiltered == ""}
+		accel: accel, clock: vm.Clock, append: vm.Append, tscKHz: tscKHz(), sandbox: build.unfiltered == "", root: vm.Root != nil, successor: vm.Successor}
 	var out Outcome
 	var s *session
 	var before []string

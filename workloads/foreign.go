@@ -17,6 +17,9 @@ type Foreign interface {
 	StuckAfter() time.Duration
 	// SetOutput gives it what its program's output goes to. It comes before Run.
 	SetOutput(w io.Writer)
+	// SetBecome gives it how a program becomes PID 1, as task.Env has it; nil: none can.
+	// It comes before Run.
+	SetBecome(func(file string, args, env []string, output io.Writer) (off <-chan string, err error))
 	// OnEnd gives it what it calls once when the recording is over, while its program
 	// is there still where it has not ended by itself. It comes before Run.
 	OnEnd(f func())

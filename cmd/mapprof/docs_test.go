@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"go/ast"
 	"go/doc/comment"
 	"go/parser"
@@ -288,11 +289,16 @@ func madeUpArguments(t *testing.T, args []string) {
 	if args[0] != "run" { // it makes them
 		runs = append(runs, "before", "after", "both")
 	}
-	for _, a := range args {
+	for i, a := range args {
 		if _, err := os.Lstat(a); err == nil {
 			continue
 		}
 		switch {
+		case i > 0 && args[i-1] == "--root": // with the program in it
+			program := filepath.Join(a, args[slices.Index(args, "--")+1])
+			if err := errors.Join(os.MkdirAll(filepath.Dir(program), 0o755), os.WriteFile(program, []byte("#!/bin/true\n"), 0o755)); err != nil {
+				t.Fatal(err)
+			}
 		case slices.Contains(runs, a):
 			saveRun(t, a, 1, nil)
 		case args[0] == "record" && strings.HasPrefix(a, "./"): // a program

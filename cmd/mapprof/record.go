@@ -20,7 +20,8 @@ and who holds them, is told too.
 
 The first boots each kernel in a VM with the agent and its libraries inside, and
 compares. The second watches this whole machine; with a command, only the command's
-maps. A recording ends with the command, after --duration, or at Ctrl-C.`
+maps. A recording ends with the command, after --duration, or at Ctrl-C. With --root a
+directory is the VM's root file system, where systemd or init becomes PID 1.`
 
 func newRecordCmd() *cobra.Command {
 	var flags runflags.Record

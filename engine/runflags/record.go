@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"os/exec"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/program"
+	"github.com/mapprof/mapprof/target/rootfs"
 	"github.com/mapprof/mapprof/workloads/command"
 )
 
@@ -33,13 +35,15 @@ type Record struct {
 	workload command.Workload // with the filters and the duration
 	files    []string
 	env      []string
+	root     string
+	tree     *rootfs.Tree // of root; nil: none was given
 	all      bool
 	fs       *pflag.FlagSet
 	args     []string // the command
 }
 
 // shared are the flags of the workload that a recording has as they are.
-var shared = []string{"duration", "map-name", "map-type", "comm", "cgroup", "outer-name", "pid", "stuck-after"}
+var shared = []string{"duration", "map-name", "map-type", "comm", "cgroup", "outer-name", "pid", "stuck-after", "init"}
 
 // Add registers the flags.
 func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
@@ -51,6 +55,7 @@ func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
 	}
 	fs.BoolVar(&r.all, "all", false, "on the local target, whatever program's maps die, not only the command's")
 	fs.StringArrayVar(&r.files, "file", nil, "copy this file or directory into the VM, HOST or HOST:GUEST; repeatable (the command and its libraries are there)")
+	fs.StringVar(&r.root, "root", "", "boot the VM with this directory as its root file system; the command is one in it (debootstrap, mmdebstrap and docker export make such)")
 	fs.StringArrayVar(&r.env, "env", nil, "set NAME=VALUE for the command; repeatable")
 	fs.BoolVar(&r.Propagate, "propagate-exit", false, "exit with the command's code where mapprof itself has nothing to report")
 	r.AddRun(fs, command.Name)
@@ -70,17 +75,15 @@ func (r *Record) Check(args []string) error {
 			return fmt.Errorf("--env %q is not NAME=VALUE", e)
 		}
 	}
-	if len(args) > 0 {
-		if _, err := exec.LookPath(args[0]); err != nil {
-			return command.Explain(args[0], err)
-		}
+	if err := r.checkCommand(); err != nil {
+		return err
 	}
 	switch {
 	case r.Options.Interval < time.Second:
 		return errors.New("--interval must be at least 1s")
 	case r.Options.DeathsLimit == 0:
 		return errors.New("--deaths-limit must not be 0 (--no-deaths keeps none)")
-	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0):
+	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0 || r.root != ""):
 		return errNoCommand
 	case len(args) == 0 && (len(r.env) > 0 || len(r.files) > 0 || r.Propagate):
 		return errors.New("--env, --file and --propagate-exit are for a command (mapprof record -- ./agent)")
@@ -93,6 +96,32 @@ func (r *Record) Check(args []string) error {
 	return r.AllowFor(r.workload.AtLeast(), 0)
 }
 
+// checkCommand looks for the command where it will be run.
+func (r *Record) checkCommand() (err error) {
+	if r.root != "" {
+		if r.tree, err = rootfs.Open(r.root); err != nil {
+			return err
+		}
+	}
+	if len(r.args) == 0 {
+		return nil
+	}
+	if r.tree == nil {
+		if _, err := exec.LookPath(r.args[0]); err != nil {
+			return command.Explain(r.args[0], err)
+		}
+		return nil
+	}
+	if !r.fs.Changed("init") {
+		r.workload.Init = slices.Contains(inits, path.Base(r.args[0]))
+	}
+	_, err = r.tree.LookPath(r.args[0])
+	return err
+}
+
+// inits are the names of programs that only work as PID 1.
+var inits = []string{"systemd", "init"}
+
 // Plan is what the flags ask for, on that target: in a VM with the command's files.
 func (r *Record) Plan(where target.Target, output io.Writer) (engine.Plan, error) {
 	plan := r.plan(where, command.Name)
@@ -104,23 +133,24 @@ func (r *Record) Plan(where target.Target, output io.Writer) (engine.Plan, error
 		}
 	}
 	args, env := slices.Clone(r.args), r.env
-	_, vm := where.(*target.VM)
+	vm, booted := where.(*target.VM)
 	switch {
-	case vm && len(args) == 0:
+	case booted && len(args) == 0:
 		return plan, errNoCommand
-	case vm:
-		file, files, err := program.Find(args[0])
+	case booted:
+		files, err := r.guestFiles(args, vm)
 		if err != nil {
-			return plan, command.Explain(args[0], err)
+			return plan, err
 		}
-		for _, spec := range r.files {
-			if err := files.AddFile(spec); err != nil {
-				return plan, err
-			}
-		}
-		args[0], plan.Files = file, files.Content
+		plan.Files = files.Content
 		params["guest-bytes"] = strconv.FormatInt(files.Bytes, 10)
-		env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, env...)
+		if r.workload.Init {
+			params["init"] = "true"
+		}
+		if r.tree != nil {
+			params["root-bytes"] = strconv.FormatInt(r.tree.Bytes()+systemBytes, 10)
+		}
+		env = append([]string{"PATH=" + rootfs.Path}, env...)
 	case len(r.files) > 0:
 		return plan, errors.New("--file is for a VM: the local target has this machine's files")
 	case len(args) > 0 && !r.all:
@@ -133,6 +163,27 @@ func (r *Record) Plan(where target.Target, output io.Writer) (engine.Plan, error
 	}
 	plan.Params = maps.Clone(params)
 	return plan, nil
+}
+
+// systemBytes is what a system of services may take beside the files of its root.
+const systemBytes = 256 << 20
+
+// guestFiles makes a VM fit for the command, whose path in the guest it puts into
+// args, and returns the files that it needs there.
+func (r *Record) guestFiles(args []string, vm *target.VM) (files *program.Files, err error) {
+	vm.Machine.Root, vm.Machine.Successor = r.tree, r.workload.Init
+	if r.tree != nil {
+		files = program.None()
+		args[0], err = r.tree.LookPath(args[0])
+	} else if args[0], files, err = program.Find(r.args[0]); err != nil {
+		err = command.Explain(r.args[0], err)
+	}
+	for _, spec := range r.files {
+		if err == nil {
+			err = files.AddFile(spec)
+		}
+	}
+	return files, err
 }
 
 var errNoCommand = errors.New("a VM runs nothing by itself: say what to record (mapprof record --kernel 6.12 -- ./agent)")

@@ -112,7 +112,7 @@ func (f *Flags) AllowFor(atLeast, setup time.Duration) error {
 func (f *Flags) given(name string) bool { return f.flags != nil && f.flags.Changed(name) }
 
 // vmFlags say how a VM is to be.
-var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console"}
+var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "root", "init"}
 
 // wantsVM names the flag that only a VM can follow, if one was given; empty:
 // none.

@@ -35,6 +35,7 @@ func (m *Measurement) others(instance workloads.Instance, cfg *probes.Config) (f
 		return foreign{}, nil
 	}
 	i.SetOutput(m.env.Output())
+	i.SetBecome(m.env.Become)
 	filter := i.Filter()
 	f, warnings, err := watchForeign(filter, cfg)
 	m.Warnings = append(m.Warnings, warnings...)

@@ -35,11 +35,21 @@ const (
 	// ArgvFile holds the job's argv, as JSON, in the initramfs.
 	ArgvFile  = "/mapprof/argv.json"
 	guestPort = "/dev/ttyS1"
+
+	// InitFile is this binary in the initramfs, RootInitFile where the user's root has
+	// an /init of its own.
+	InitFile     = "/init"
+	RootInitFile = "/mapprof/init"
+
+	// What Marker is set to: mapprof stays PID 1, or another program succeeds it.
+	MarkAlone     = "1"
+	MarkSuccessor = "successor"
 )
 
 // Running tells whether this process is PID 1 of a VM that mapprof started.
 func Running() bool {
-	return os.Getpid() == 1 && os.Getenv(Marker) == "1"
+	mark := os.Getenv(Marker)
+	return os.Getpid() == 1 && (mark == MarkAlone || mark == MarkSuccessor)
 }
 
 // InJob tells whether this process is the job of such a VM.
@@ -49,15 +59,25 @@ func InJob() bool { return os.Getenv(guestJobFD) != "" }
 // what a program expects, run the job as a child, pass its frames on, report
 // how it ended, power off. It is called first thing in main.
 //
+// Where another program is to be PID 1, a child of this process does all that, and this
+// process waits for that program.
+//
 // The job is a new exec of this binary: cilium/ebpf reads /proc and /sys in
 // package initialisers and caches failures, which in PID 1 come before the
 // mounts and in the child after them.
 func Init() {
-	if !Running() {
+	successor, child := keeperSocket()
+	if !Running() && !child {
 		return
 	}
-	g := &initProcess{}
 	defer powerOff()
+	if !child && os.Getenv(Marker) == MarkSuccessor {
+		if err := awaitSuccessor(); err != nil {
+			fmt.Fprintln(os.Stderr, "mapprof init:", err)
+		}
+		return
+	}
+	g := &initProcess{successor: successor}
 	defer func() {
 		if r := recover(); r != nil {
 			msg := fmt.Sprintf("panic in the guest's init: %v\n%s", r, debug.Stack())
@@ -72,15 +92,17 @@ func Init() {
 }
 
 type initProcess struct {
-	port     *os.File
-	pid      atomic.Int64 // of the job while it runs
-	stop     atomic.Bool  // the host asked for the end
-	mu       sync.Mutex   // of what follows
-	seq      uint32
-	buf      []byte
-	done     bool
-	window   *window // nil: file bytes go over the port
-	warnings []string
+	port *os.File
+	// successor is the job's way to PID 1, where that isn't this process; or -1.
+	successor int
+	pid       atomic.Int64 // of the job while it runs
+	stop      atomic.Bool  // the host asked for the end
+	mu        sync.Mutex   // of what follows
+	seq       uint32
+	buf       []byte
+	done      bool
+	window    *window // nil: file bytes go over the port
+	warnings  []string
 }
 
 func (g *initProcess) run() error {
@@ -291,14 +313,29 @@ func (g *initProcess) startJob(argv []string) (jobProcess, error) {
 	if err := g.send(wire.FrameStarted); err != nil {
 		return jobProcess{}, err
 	}
-	pid, err := syscall.ForkExec("/init", append([]string{"mapprof"}, argv...), &syscall.ProcAttr{
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return fail(err)
+	}
+	attr := &syscall.ProcAttr{
 		Dir:   "/tmp",
 		Env:   []string{"PATH=/", "HOME=/tmp", "TMPDIR=/tmp", guestJobFD + "=3"},
 		Files: []uintptr{null.Fd(), uintptr(ep[1]), uintptr(ep[1]), uintptr(sp[1])},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
-	})
+	}
+	name := "mapprof"
+	if g.successor >= 0 {
+		name = survivorName
+		attr.Files = append(attr.Files, uintptr(g.successor))
+		attr.Env = append(attr.Env, successorFD+"=4")
+		attr.Sys.Unshareflags = unix.CLONE_NEWNS // what the successor mounts and unmounts isn't ours
+	}
+	pid, err := syscall.ForkExec(self, append([]string{name}, argv...), attr)
 	unix.Close(sp[1])
 	unix.Close(ep[1])
+	if g.successor >= 0 {
+		unix.Close(g.successor)
+	}
 	null.Close()
 	if err != nil {
 		return fail(err)

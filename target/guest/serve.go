@@ -44,7 +44,11 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 		return err
 	}
 	defer ch.Close()
-	env := &task.Env{Dir: filepath.Join(os.TempDir(), "run"), PowersOffAfter: true, Uplink: ch, Programs: &output{channel: ch}, OnProgress: func(p task.Progress) {
+	become, err := successorStarter()
+	if err != nil {
+		return err
+	}
+	env := &task.Env{Become: become, Dir: filepath.Join(os.TempDir(), "run"), PowersOffAfter: true, Uplink: ch, Programs: &output{channel: ch}, OnProgress: func(p task.Progress) {
 		// Progress that can't be sent is no reason to stop; the results
 		// that can't be sent are.
 		if b, err := json.Marshal(p); err == nil {

@@ -25,6 +25,9 @@ type Files struct {
 	dirs    []string
 }
 
+// None is no file yet, for a program whose files a guest has.
+func None() *Files { return &Files{Content: map[string][]byte{}} }
+
 // Find finds the files that a command needs: of its program, which is searched for in
 // PATH, and of what a script's first line names. file is the program's path.
 func Find(name string) (file string, files *Files, err error) {

@@ -32,6 +32,10 @@ type Env struct {
 	// Uplink takes results away while the task runs; nil: they wait in Dir for its
 	// end.
 	Uplink Uplink
+	// Become makes a program the machine's PID 1, what it prints going to output, and
+	// sends once how the machine is about to go off; it doesn't before the task's
+	// results have left. nil: PID 1 can't be had.
+	Become func(file string, args, env []string, output io.Writer) (off <-chan string, err error)
 	// Programs takes what programs print that the task runs; nil: nobody does.
 	Programs io.Writer
 

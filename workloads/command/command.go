@@ -43,8 +43,11 @@ type Workload struct {
 	Stuck    time.Duration // tell of deaths that are pending longer; 0: of none
 	// Own wants only what the program, and what it starts, create or drop.
 	Own bool
-	// GuestBytes is what the program and its files take of a guest's memory.
-	GuestBytes uint64
+	// Init says that the program is to be PID 1.
+	Init bool
+	// GuestBytes is what the program and its files take of a guest's memory, RootBytes
+	// what the guest must have room for beside them.
+	GuestBytes, RootBytes uint64
 }
 
 // AddFlags registers the parameters. Args and environment are lists as JSON: this is
@@ -61,10 +64,12 @@ func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&w.Filter.OuterNames, "outer-name", nil, "only maps that were taken out of an outer map of this name (a glob)")
 	fs.Uint32Var(&w.Filter.PID, "pid", 0, "only maps that this process, or one that descends from it, created or dropped")
 	fs.BoolVar(&w.Own, "own", false, "only maps of the command")
+	fs.BoolVar(&w.Init, "init", false, "make the command the VM's PID 1 (without it: if --root is given and it is called systemd or init)")
+	fs.Uint64Var(&w.RootBytes, "root-bytes", 0, "what the guest must have room for beside them")
 	fs.Uint64Var(&w.GuestBytes, "guest-bytes", 0, "what the program's files take of a guest's memory")
 	fs.VisitAll(func(f *pflag.Flag) {
 		// A result has what was asked for, and no one's environment.
-		if f.Annotations = map[string][]string{workloads.OnlyGiven: nil}; f.Name == "guest-bytes" || f.Name == "env" {
+		if f.Annotations = map[string][]string{workloads.OnlyGiven: nil}; f.Name == "guest-bytes" || f.Name == "root-bytes" || f.Name == "env" {
 			f.Annotations = map[string][]string{workloads.Untold: nil}
 		}
 	})
@@ -145,7 +150,7 @@ func (w *Workload) AtLeast() time.Duration { return w.Duration }
 // MemoryBytes is what the program's files take, twice: packed and unpacked. What the
 // program itself takes is not known.
 func (w *Workload) MemoryBytes(string, int) uint64 {
-	return min(w.GuestBytes, math.MaxUint64/2)*2 + 64<<20
+	return min(w.GuestBytes, math.MaxUint64/8)*2 + min(w.RootBytes, math.MaxUint64/8) + 64<<20
 }
 
 // Setup finds the program.
@@ -189,6 +194,7 @@ type instance struct {
 	w      *Workload
 	file   string
 	output io.Writer
+	become func(file string, args, env []string, output io.Writer) (<-chan string, error)
 	onEnd  func()
 }
 
@@ -203,6 +209,11 @@ func (i *instance) Close() error { return nil }
 
 // SetOutput implements workloads.Foreign.
 func (i *instance) SetOutput(w io.Writer) { i.output = w }
+
+// SetBecome implements workloads.Foreign.
+func (i *instance) SetBecome(f func(file string, args, env []string, output io.Writer) (<-chan string, error)) {
+	i.become = f
+}
 
 // StuckAfter implements workloads.Foreign.
 func (i *instance) StuckAfter() time.Duration { return i.w.Stuck }
@@ -251,7 +262,19 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 	}
 	var p *program
 	var ended <-chan struct{}
-	if i.file != "" {
+	var off <-chan string
+	switch {
+	case i.file == "":
+	case i.w.Init:
+		if i.become == nil {
+			return result, errors.New("--init needs a VM: this machine has a PID 1")
+		}
+		var err error
+		if off, err = i.become(i.file, i.w.Args, i.w.Env, i.output); err != nil {
+			return result, err
+		}
+		result.Command = &workloads.CommandEnd{Args: i.w.Args, Stopped: true}
+	default:
 		var err error
 		if p, err = start(i.file, i.w.Args, i.w.Env, i.output); err != nil {
 			return result, err
@@ -268,6 +291,8 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 			defer t.Stop()
 			over = t.C
 			continue
+		case <-off:
+			result.Command.Stopped = false
 		case <-ctx.Done():
 		case <-over:
 		case <-tick.C:
