@@ -57,11 +57,32 @@ func copyDebImage(ctx context.Context, w io.Writer, deb io.Reader) error {
 }
 
 func copyDebImageLimit(ctx context.Context, w io.Writer, deb io.Reader, limit int64) error {
+	found := false
+	err := eachDebFile(ctx, deb, limit, func(h *tar.Header, r io.Reader) (bool, error) {
+		if !debImageRE.MatchString(h.Name) {
+			return true, nil
+		}
+		if h.Size > maxKernelImageBytes {
+			return false, fmt.Errorf("kernel image of %d MiB is too big", h.Size>>20)
+		}
+		found = true
+		_, err := io.Copy(w, r)
+		return false, err
+	})
+	if err == nil && !found {
+		return errNoImage
+	}
+	return err
+}
+
+// eachDebFile calls f with the regular files of the .deb deb until it says not to go on.
+// No more than limit bytes are unpacked.
+func eachDebFile(ctx context.Context, deb io.Reader, limit int64, f func(h *tar.Header, r io.Reader) (more bool, err error)) error {
 	name, data, err := findDebData(bufio.NewReaderSize(ctxReader{ctx, deb}, 1<<16))
 	if err != nil {
 		return err
 	}
-	unpacked, done, err := decompress(name, data)
+	unpacked, done, err := decompress(strings.TrimPrefix(name, "data.tar"), data)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -71,21 +92,19 @@ func copyDebImageLimit(ctx context.Context, w io.Writer, deb io.Reader, limit in
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return errNoImage
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if h.Typeflag != tar.TypeReg || !debImageRE.MatchString(h.Name) {
+		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if h.Size > maxKernelImageBytes {
-			return fmt.Errorf("%s: kernel image of %d MiB is too big", name, h.Size>>20)
-		}
-		if _, err := io.Copy(w, tr); err != nil {
+		if more, err := f(h, tr); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
+		} else if !more {
+			return nil
 		}
-		return nil
 	}
 }
 
@@ -130,17 +149,17 @@ func isEOF(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// decompress returns what r holds, by the member's name; done frees it.
-func decompress(name string, r io.Reader) (out io.Reader, done func(), err error) {
+// decompress returns what r holds, by the end of its name; done frees it.
+func decompress(suffix string, r io.Reader) (out io.Reader, done func(), err error) {
 	done = func() {}
-	switch name {
-	case "data.tar":
+	switch suffix {
+	case "":
 		return r, done, nil
-	case "data.tar.gz":
+	case ".gz":
 		out, err = gzip.NewReader(r)
-	case "data.tar.xz":
+	case ".xz":
 		out, err = newXZReader(r)
-	case "data.tar.zst":
+	case ".zst":
 		var d *zstd.Decoder
 		d, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(debMaxWindow))
 		if err == nil {
