@@ -17,6 +17,7 @@ import (
 	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/live"
+	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads/command"
 )
@@ -116,11 +117,17 @@ func (f *flags) check() error {
 func (f *flags) run(cmd *cobra.Command, show Show) (err error) {
 	ctx, stop := cli.WithSignals(cmd.Context())
 	defer stop()
-	s, err := attach(f.workload.Wanted(), f.window)
+	s, err := attach(ctx, f.workload.Wanted(), f.window)
+	if errors.Is(err, probes.ErrEnded) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "detaching: the kernel takes some seconds")
+		err = errors.Join(err, s.Close())
+	}()
 	for _, w := range s.Warnings() {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", safetext.Text(w))
 	}

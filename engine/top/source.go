@@ -27,9 +27,9 @@ type source struct {
 }
 
 // attach begins to watch. The caller closes it.
-func attach(filter workloads.Filter, window time.Duration) (*source, error) {
+func attach(ctx context.Context, filter workloads.Filter, window time.Duration) (*source, error) {
 	s := &source{sink: &sink{window: live.NewWindow(window, ktime.Now()), told: make(chan *live.Snapshot, 1)}}
-	others, err := trial.WatchOthers(filter, trial.DefaultOptions(), s.sink)
+	others, err := trial.WatchOthers(ctx, filter, trial.DefaultOptions(), s.sink)
 	var unsupported *probes.UnsupportedError
 	if errors.As(err, &unsupported) {
 		return nil, errors.New(strings.Replace(err.Error(), "--target vm", "mapprof record --target vm", 1))

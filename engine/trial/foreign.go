@@ -5,6 +5,7 @@
 package trial
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -29,7 +30,8 @@ func isForeign(instance workloads.Instance) bool {
 }
 
 // others prepares for an instance whose maps are other programs', and says so in cfg.
-func (m *Measurement) others(instance workloads.Instance, cfg *probes.Config) (foreign, error) {
+// When ctx is done before all is attached, nothing is watched.
+func (m *Measurement) others(ctx context.Context, instance workloads.Instance, cfg *probes.Config) (foreign, error) {
 	i, ok := instance.(workloads.Foreign)
 	if !ok {
 		return foreign{}, nil
@@ -37,7 +39,7 @@ func (m *Measurement) others(instance workloads.Instance, cfg *probes.Config) (f
 	i.SetOutput(m.env.Output())
 	i.SetBecome(m.env.Become)
 	filter := i.Filter()
-	f, warnings, err := watchForeign(filter, cfg)
+	f, warnings, err := watchForeign(ctx, filter, cfg)
 	m.Warnings = append(m.Warnings, warnings...)
 	if err == nil {
 		f.owners.WatchLive(liveFilter(&filter), filter.PID != 0 || len(filter.Comms)+len(filter.Cgroups)+len(filter.OuterNames) > 0)
@@ -64,11 +66,16 @@ func stuckText(s *results.Stuck) string {
 }
 
 // watchForeign prepares for maps that are other programs', and says so in cfg. What
-// can't be told of them is a warning.
-func watchForeign(filter workloads.Filter, cfg *probes.Config) (f foreign, warnings []string, err error) {
+// can't be told of them is a warning. When ctx is done it fails with probes.ErrEnded, and
+// so does the attaching.
+func watchForeign(ctx context.Context, filter workloads.Filter, cfg *probes.Config) (f foreign, warnings []string, err error) {
+	cfg.Ended = ctx.Done()
 	callbacks, symbols, err := collect.KernelAddresses()
 	if err != nil {
 		return f, nil, err
+	}
+	if ctx.Err() != nil {
+		return f, nil, probes.ErrEnded
 	}
 	cfg.Owners = &probes.Owners{PID: filter.PID, Callbacks: callbacks}
 	if callbacks == [3]uint64{} {

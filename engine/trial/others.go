@@ -25,11 +25,12 @@ type Others struct {
 	collector *collect.Collector
 }
 
-// WatchOthers attaches, and begins to watch. The caller closes it.
-func WatchOthers(filter workloads.Filter, options Options, s collect.Sink) (_ *Others, err error) {
+// WatchOthers attaches, and begins to watch. The caller closes it. When ctx is done
+// before all is attached it fails with probes.ErrEnded.
+func WatchOthers(ctx context.Context, filter workloads.Filter, options Options, s collect.Sink) (_ *Others, err error) {
 	cfg := probes.Config{RingBytes: options.RingBytes, InFlight: options.InFlight, Mechanisms: options.Mechanisms}
 	o := &Others{}
-	if o.foreign, o.Warnings, err = watchForeign(filter, &cfg); err != nil {
+	if o.foreign, o.Warnings, err = watchForeign(ctx, filter, &cfg); err != nil {
 		return nil, err
 	}
 	defer func() {

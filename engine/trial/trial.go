@@ -23,6 +23,7 @@ const (
 	StageAttach  = "attach"
 	StageMeasure = "measure"
 	StageDrain   = "drain"
+	StageDetach  = "detach"
 	StageWrite   = "write"
 )
 
@@ -156,20 +157,26 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		Mechanisms:  m.Job.Mechanisms,
 	}
 	defer sparingly(instance)()
-	f, err := m.others(instance, &cfg)
-	if err != nil {
-		return err
+	var p *probes.Probes
+	f, err := m.others(ctx, instance, &cfg)
+	if err == nil {
+		defer func() { err = errors.Join(err, f.close()) }()
+		p, m.Probes, err = probes.Attach(cfg)
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	p, attachments, err := probes.Attach(cfg)
-	m.Probes = attachments
+	if errors.Is(err, probes.ErrEnded) {
+		m.endedEarly()
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	if m.env.PowersOffAfter {
 		m.env.KeepAlive(p) // they would be detached when they are collected
 	} else {
-		defer func() { err = errors.Join(err, p.Close()) }()
+		defer func() {
+			m.stage(StageDetach, 0, 0)
+			err = errors.Join(err, p.CloseTelling(m.onceASecond(StageDetach)))
+		}()
 	}
 	f.tidy()
 	s := newSink(m, deaths)
@@ -216,6 +223,14 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	}
 	m.Deaths, m.Waits = s.deaths, s.waits
 	return err
+}
+
+// endedEarly is a recording that was told to end before it watched anything.
+func (m *Measurement) endedEarly() {
+	m.Outcome = &collect.Outcome{Final: true, Loss: map[string]uint64{}}
+	m.Result.Loop = results.LoopOpen
+	m.Measured = time.Now()
+	m.Warnings = append(m.Warnings, "it was told to end before every probe was attached: nothing was watched, and the command was not run")
 }
 
 // unwatched runs the workload with no probe attached: what the tracer itself
