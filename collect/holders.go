@@ -33,17 +33,23 @@ const (
 // addPins names the maps and programs that are files in the bpffs that this process
 // sees.
 func (s *liveScan) addPins() {
-	n := 0
+	n, refused := 0, 0
 	for _, root := range bpffs() {
-		// What can't be read is not there.
+		// What is gone meanwhile is not there.
 		_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrPermission) {
+				refused++
+			}
 			if err != nil || !d.Type().IsRegular() {
 				return nil
 			}
 			if n++; n > maxPins {
 				return fs.SkipAll
 			}
-			kind, id := pinned(name)
+			kind, id, err := pinned(name)
+			if errors.Is(err, fs.ErrPermission) {
+				refused++
+			}
 			if len(name) > maxPath {
 				name = name[:maxPath]
 			}
@@ -58,9 +64,20 @@ func (s *liveScan) addPins() {
 			return nil
 		})
 	}
+	if refused > 0 {
+		s.unread = append(s.unread, fmt.Sprintf("pins: %d files or directories in bpffs may not be read%s", refused, lacks(unix.CAP_DAC_OVERRIDE)))
+	}
 	if n > maxPins {
 		s.unread = append(s.unread, fmt.Sprintf("pins: of more than %d files in bpffs", maxPins))
 	}
+}
+
+// lacks says which of the capabilities is missing, for the end of a sentence.
+func lacks(capability uint) string {
+	if missing := probes.Missing(capability); missing != "" {
+		return " (" + missing + " is missing)"
+	}
+	return ""
 }
 
 // bpffs are the directories where a bpffs is mounted, each file system once.
@@ -103,10 +120,10 @@ func unescaped(s string) string {
 }
 
 // pinned is what a file in a bpffs is of, and its id; 0: neither a map nor a program.
-func pinned(name string) (kind, id uint32) {
+func pinned(name string) (kind, id uint32, err error) {
 	path, err := unix.BytePtrFromString(name)
 	if err != nil {
-		return 0, 0
+		return 0, 0, err
 	}
 	get := struct {
 		path      uint64
@@ -114,13 +131,13 @@ func pinned(name string) (kind, id uint32) {
 	}{path: uint64(uintptr(unsafe.Pointer(path)))}
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_OBJ_GET, uintptr(unsafe.Pointer(&get)), unsafe.Sizeof(get))
 	if errno != 0 {
-		return 0, 0
+		return 0, 0, errno
 	}
 	defer unix.Close(int(fd))
 	var buf [32]byte
 	n, err := unix.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd), buf[:])
 	if err != nil {
-		return 0, 0
+		return 0, 0, err
 	}
 	switch strings.TrimPrefix(string(buf[:n]), "anon_inode:") {
 	case "bpf-map":
@@ -128,7 +145,7 @@ func pinned(name string) (kind, id uint32) {
 	case "bpf-prog":
 		kind = probes.HolderProgram
 	default:
-		return 0, 0
+		return 0, 0, nil
 	}
 	// The infos of both begin with the type and the id.
 	var info [2]uint32
@@ -137,14 +154,20 @@ func pinned(name string) (kind, id uint32) {
 		info    uint64
 	}{uint32(fd), uint32(unsafe.Sizeof(info)), uint64(uintptr(unsafe.Pointer(&info)))}
 	if _, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_OBJ_GET_INFO_BY_FD, uintptr(unsafe.Pointer(&ask)), unsafe.Sizeof(ask)); errno != 0 {
-		return 0, 0
+		return 0, 0, errno
 	}
-	return kind, info[1]
+	return kind, info[1], nil
 }
 
 // addInner names the maps that are in an outer map.
 func (s *liveScan) addInner(outer *probes.MapItem, name string) {
 	m, err := ebpf.NewMapFromID(ebpf.MapID(outer.Id))
+	if errors.Is(err, os.ErrPermission) {
+		if s.outer++; s.outer == 1 {
+			s.unread = append(s.unread, "the maps in outer maps: the kernel refuses to open them"+lacks(unix.CAP_SYS_ADMIN))
+		}
+		return
+	}
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) { // it has gone meanwhile
 			s.unread = append(s.unread, fmt.Sprintf("the maps in outer map %d: %v", outer.Id, err))

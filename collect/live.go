@@ -159,6 +159,7 @@ type liveScan struct {
 	loaders  map[uint32]inventory.Holder   // a process that holds it, by program
 	unread   []string
 	slots    uint32 // of outer maps that were read
+	outer    int    // outer maps that may not be opened
 }
 
 func newLiveScan() *liveScan {
@@ -221,7 +222,7 @@ func (o *Owners) scanPrograms(s *liveScan) error {
 	}
 	files := map[open]bool{}
 	if !o.inventory.SeesHolders() {
-		s.unread = append(s.unread, "file descriptors: the kernel tells no addresses (kernel.kptr_restrict)")
+		s.unread = append(s.unread, "file descriptors: "+NoAddresses())
 	}
 	if err := o.inventory.Holders(func(h *probes.HolderItem) {
 		by := inventory.Holder{Kind: inventory.FD, Comm: o.names.text(&h.Comm), PID: h.Tgid, FD: h.Fd}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -70,6 +72,14 @@ func KernelAddresses() (callbacks [3]uint64, inventory [len(probes.InventorySymb
 		inventory[i] = found[name]
 	}
 	return callbacks, inventory, nil
+}
+
+// NoAddresses says that the kernel tells no addresses, and why.
+func NoAddresses() string {
+	if missing := probes.Missing(unix.CAP_SYSLOG); missing != "" {
+		return "the kernel tells no addresses (" + missing + " is missing)"
+	}
+	return "the kernel tells no addresses (kernel.kptr_restrict)"
 }
 
 // complete adds to d whose it was, and tells whether it is wanted.

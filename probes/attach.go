@@ -15,7 +15,6 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,10 +91,11 @@ func hint(err error) string {
 		return "the kernel is locked down (confidentiality) and lets no program read its memory; boot it with lockdown=none"
 	case strings.Contains(err.Error(), "no BTF found"):
 		return "the tracer finds the kernel's fields by BTF; take a kernel with CONFIG_DEBUG_INFO_BTF, or try --target vm"
+	case errors.As(err, new(*memlockError)):
+		return "before 5.11 BPF's memory counts against it: ulimit -l unlimited, or run it as root"
+	case errors.As(err, new(*privilegeError)):
+		return "give it CAP_BPF and CAP_PERFMON, as root has them; or try --target vm"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		if unix.Geteuid() != 0 {
-			return "tracing needs root, or CAP_BPF and CAP_PERFMON; or try --target vm"
-		}
 		return "this kernel refuses tracing programs; try --target vm"
 	case errors.Is(err, btf.ErrNotFound), errors.Is(err, errNoFunction):
 		return "this kernel has no such function, or no BTF; see mapprof doctor, or try --target vm"
@@ -121,9 +121,8 @@ type Probes struct {
 // UnsupportedError when one that is required can't be attached; the
 // attachments up to there are returned all the same.
 func Attach(cfg Config) (*Probes, []Attachment, error) {
-	// Before 5.11 BPF memory counts against RLIMIT_MEMLOCK.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, nil, &UnsupportedError{Function: "probes", Err: err}
+	if err := mayLoad("probes"); err != nil {
+		return nil, nil, err
 	}
 	spec, err := loadLifecycle()
 	if err != nil {

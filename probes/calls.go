@@ -10,7 +10,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/rlimit"
 )
 
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target amd64 -output-stem calls -type call calls calls.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
@@ -31,9 +30,8 @@ type Call struct {
 
 // AttachCalls attaches to a function, any of whose calls counts.
 func AttachCalls(function string) (*CallProbe, error) {
-	// Before 5.11 BPF memory counts against RLIMIT_MEMLOCK.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, &UnsupportedError{Function: function, Err: err}
+	if err := mayLoad(function); err != nil {
+		return nil, err
 	}
 	spec, err := loadCalls()
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/rlimit"
 )
 
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target amd64 -output-stem inventory -type map_item -type prog_item -type holder_item -type holder_kind inventory inventory.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
@@ -57,8 +56,8 @@ type Inventory struct {
 // NewInventory loads the iterators. symbols are the addresses of InventorySymbols, 0
 // where they aren't known: then no descriptor is listed.
 func NewInventory(symbols [len(InventorySymbols)]uint64) (_ *Inventory, err error) {
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, &UnsupportedError{Function: "iterators", Err: err}
+	if err := mayLoad("iterators"); err != nil {
+		return nil, err
 	}
 	spec, err := loadInventory()
 	if err != nil {

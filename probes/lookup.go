@@ -14,7 +14,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,9 +63,8 @@ const lookupBSS, lookupRodata, lookupSwitch = ".bss", ".rodata", ".data.watch"
 // AttachLookup attaches the pair of programs. It needs fentry; a kprobe sees
 // no call made within a bpf(2) map operation, and costs more than most lookups.
 func AttachLookup(cfg LookupConfig) (*LookupProbe, error) {
-	// Before 5.11 BPF memory counts against RLIMIT_MEMLOCK.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, &UnsupportedError{Function: cfg.Function, Err: err}
+	if err := mayLoad(cfg.Function); err != nil {
+		return nil, err
 	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {

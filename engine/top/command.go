@@ -24,7 +24,7 @@ import (
 
 const help = `Watch the maps of this machine's programs die, as top watches processes: how many a
 second, how much memory they hold in limbo now, which phase the oldest is stuck in,
-and whose they were. Needs root, and leaves no file.
+and whose they were. Needs CAP_BPF and CAP_PERFMON, which root has, and leaves no file.
 
   sudo mapprof top                                  on a terminal: full screen, until q
   sudo mapprof top --cgroup kubepods.slice          only the maps of containers

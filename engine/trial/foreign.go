@@ -79,7 +79,7 @@ func watchForeign(ctx context.Context, filter workloads.Filter, cfg *probes.Conf
 	}
 	cfg.Owners = &probes.Owners{PID: filter.PID, Callbacks: callbacks}
 	if callbacks == [3]uint64{} {
-		warnings = append(warnings, "the kernel tells no addresses (kernel.kptr_restrict): a map whose last two references are dropped at once counts as lost")
+		warnings = append(warnings, collect.NoAddresses()+": a map whose last two references are dropped at once counts as lost")
 	}
 	if f.inventory, err = probes.NewInventory(symbols); err != nil {
 		warnings = append(warnings, fmt.Sprintf("no program is named that holds maps: %v", err))
