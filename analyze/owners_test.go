@@ -44,3 +44,45 @@ func TestOwnerTally(t *testing.T) {
 		t.Errorf("%d deaths of %d, %d bytes", deaths, n, bytes)
 	}
 }
+
+// TestOwnerTallyKeepsTheMost: an owner that comes late, when there is no room, is kept
+// all the same where it has more deaths than the least of those that there are, and
+// what its entry may lack is told. No death is lost.
+func TestOwnerTallyKeepsTheMost(t *testing.T) {
+	tally, n := NewOwnerTally(), uint64(0)
+	add := func(outer string) {
+		t.Helper()
+		n++
+		d := results.Death{Path: "rcu", MemBytes: 10, FreedNS: 1000, Owner: &results.Owner{OuterName: outer}}
+		if err := tally.Add(&d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const late = 3 * maxOwners
+	for i := range 20 * maxOwners { // each of them once or so
+		add(fmt.Sprint("passing", i))
+	}
+	for i := range 2 * late { // the one that matters among them
+		if add(fmt.Sprint("later", i)); i%2 == 0 {
+			add("late")
+		}
+	}
+	sums := tally.Sums()
+	if len(sums) != maxOwners+1 {
+		t.Fatalf("%d sums", len(sums))
+	}
+	first := &sums[0]
+	if first.OuterName != "late" || first.Deaths > late || first.Deaths+first.MissedAtMost < late {
+		t.Errorf("%+v of %d deaths", first, late)
+	}
+	var deaths, bytes, limbo uint64
+	for _, s := range sums {
+		deaths, bytes, limbo = deaths+s.Deaths, bytes+s.Bytes, limbo+s.Limbo.N
+		if s.Limbo.MinNS != 1000 || s.Limbo.MaxNS != 1000 || s.Limbo.P50NS != 1000 || s.Limbo.SumNS != int64(s.Deaths)*1000 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if deaths != n || bytes != 10*n || limbo != n {
+		t.Errorf("%d deaths of %d, %d bytes, %d in limbo", deaths, n, bytes, limbo)
+	}
+}

@@ -6,6 +6,7 @@ package collect
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -53,7 +54,8 @@ func (c *Collector) sum(counters probes.Counters, atNS int64, last bool) *Outcom
 		PutsUnseen: d.putsUnseen, Paths: maps.Clone(d.counts), Excluded: counters.Excluded, Loss: counters.Missed, Stacks: c.stacks.stacks,
 	}
 	if !last {
-		o.GracePeriods, o.Stacks = append([]results.GracePeriod(nil), c.gps...), maps.Clone(c.stacks.stacks)
+		// What is there of the grace periods stays as it is.
+		o.GracePeriods, o.Stacks = slices.Clip(c.gps), maps.Clone(c.stacks.stacks)
 	}
 	maps.Copy(o.Loss, counters.LostDeaths)
 	o.Loss["undecodable"], o.Loss["time_went_back"], o.Loss["callback_unseen"] = d.undecodable, d.timeWentBack, d.callbacksUnseen

@@ -399,8 +399,11 @@ type OwnerSum struct {
 	// Others says that this is the sum of all owners that have no entry.
 	Others bool   `json:"others,omitempty"`
 	Deaths uint64 `json:"deaths"`
-	Bytes  uint64 `json:"bytes"` // of their maps
-	Limbo  Stats  `json:"limbo"`
+	// MissedAtMost is how many deaths of this owner may be among the others: it had
+	// no entry from the begin.
+	MissedAtMost uint64 `json:"missed_at_most,omitempty"`
+	Bytes        uint64 `json:"bytes"` // of their maps
+	Limbo        Stats  `json:"limbo"`
 }
 
 // MaxRSS is how many points Trial.RSS has at most.

@@ -90,6 +90,7 @@ func evil(t *testing.T) *results.Run {
 		s.Trials[i].Live = &inventory.Live{End: &inventory.Maps{Held: held, Others: inventory.Sum{Maps: 3, Bytes: 30},
 			Holders: []inventory.HolderSum{{Kind: inventory.FD, Name: "a\"gent", Maps: 2, Bytes: 20}, {Kind: inventory.None, Maps: 1, Bytes: 10}}}}
 		s.Trials[i].Stuck = []results.Stuck{{MapType: "hash", Phase: results.PhaseRCUGP, PutNS: 1, SeenNS: 2}}
+		s.Trials[i].DeathsNotKept = 2
 	}
 	run.Started, run.Ended = time.Unix(1795639000, 0), time.Unix(1795639060, 500e6)
 	return run

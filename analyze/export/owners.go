@@ -64,6 +64,15 @@ func (b *familyBuilder) owners() {
 			b.sample(l, float64(stuck))
 		}
 	})
+	b.each(family{"mapprof_deaths_not_kept_total", dto.MetricType_COUNTER, "", "Deaths of a recording that have no line of their own (--deaths-limit); all other figures have them."}, func(s *results.Scenario, l labels) {
+		var lacking uint64
+		for i := range s.Trials {
+			lacking += s.Trials[i].DeathsNotKept
+		}
+		if lacking > 0 {
+			b.sample(l, float64(lacking))
+		}
+	})
 }
 
 // live adds a family of the last trial that has an inventory at its end.

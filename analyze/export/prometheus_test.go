@@ -95,6 +95,7 @@ func TestExportPrometheus(t *testing.T) {
 		sample("live_maps", "holder", "fd", "name", `a"gent`):                     2, // when it ended: of the last trial
 		sample("live_bytes", "holder", "none"):                                    10,
 		sample("stuck_total"):                                                     2,
+		sample("deaths_not_kept_total"):                                           4,
 		sample("metric_instructions", "metric", "lookup.syscall", "stat", "mean"): 3286,
 		sample("metric_seconds", "metric", "lookup.helper", "stat", "mean"):       250e-9,
 		sample("metric_bytes", "metric", "memory", "stat", "max"):                 4096,

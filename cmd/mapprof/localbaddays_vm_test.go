@@ -49,6 +49,7 @@ var localWorlds = []struct {
 	prepare    func() error
 }{
 	{"no BTF", localRunArgs, func() error { return hide("/sys/kernel/btf") }},
+	{killedRecording, "record --target local --interval 1s -o " + localRunDir, func() error { return nil }},
 	{killedCase, "run --target local --count 1000000 -o " + localRunDir, func() error { return nil }},
 	{"no kprobes, and a run was killed before", localRunArgs, hideKprobes},
 	{"no kprobes, fentry refused", byKprobes, hideKprobes},
@@ -59,7 +60,10 @@ var localWorlds = []struct {
 	{"lockdown=confidentiality", localRunArgs, func() error { return lockDown("confidentiality") }},
 }
 
-const killedCase = "killed while it measures"
+const (
+	killedCase      = "killed while it measures"
+	killedRecording = "killed while it records"
+)
 
 // armKprobes switches all kprobes, those attached later too: they exist, but
 // nothing calls them.
@@ -139,6 +143,7 @@ type localResult struct {
 	Exit          string // status or signal
 	Stderr        string
 	Kprobes       int      // attached, of a run that was kept
+	Journal       string   // what a recording had kept
 	Left          []string // beside the run directory, in the cache, in the kernel
 }
 
@@ -146,9 +151,12 @@ func localBadDays(context.Context, *task.Env, task.None) (all []localResult, err
 	for _, w := range localWorlds {
 		r := localResult{Name: w.name, Command: w.args}
 		cmd := asMapprof(localCase, w.name)
-		if w.name == killedCase {
+		switch w.name {
+		case killedCase:
 			r.Exit, err = killed(cmd)
-		} else {
+		case killedRecording:
+			r.Exit, r.Journal, err = killRecording(cmd)
+		default:
 			r.Exit, r.Stderr, err = outcomeOf(cmd)
 		}
 		if err != nil {
@@ -213,6 +221,45 @@ func killed(cmd *exec.Cmd) (exit string, err error) {
 	return cmd.ProcessState.String(), nil
 }
 
+// killRecording kills a recording with SIGKILL after two intervals with deaths, and
+// says what is left of them.
+func killRecording(cmd *exec.Cmd) (exit, journal string, err error) {
+	if err := cmd.Start(); err != nil {
+		return "", "", err
+	}
+	var had uint64
+	seen := map[uint64]bool{0: true}
+	for deadline := time.Now().Add(2 * time.Minute); len(seen) < 3 && time.Now().Before(deadline); {
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+		if err != nil {
+			return "", "", err
+		}
+		m.Close()
+		time.Sleep(10 * time.Millisecond)
+		if run, err := results.ReadRun(localRunDir); err == nil {
+			had = run.Scenarios[0].Trials[0].Freed
+			seen[had] = true
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		return "", "", err
+	}
+	_ = cmd.Wait() // it was killed
+	d, err := results.Open(localRunDir)
+	if err != nil {
+		return "", "", err
+	}
+	tr := &d.Run.Scenarios[0].Trials[0]
+	lines := uint64(0)
+	if err := d.Deaths(func(*results.Death) error { lines++; return nil }); err != nil {
+		return "", "", err
+	}
+	if had == 0 || tr.Freed < had || lines != tr.Freed {
+		return "", "", fmt.Errorf("%d deaths are kept with %d lines, and there were %d", tr.Freed, lines, had)
+	}
+	return cmd.ProcessState.String(), fmt.Sprintf("partial %v, journal %v, %v", d.Run.Partial, d.Run.Journal, engine.Verify(d.Run)), nil
+}
+
 // leftLocally lists what runs have left: files, and what of BPF is still there
 // after a while, for the kernel frees it later.
 func leftLocally() ([]string, error) {
@@ -270,6 +317,9 @@ func TestVMLocalBadDays(t *testing.T) {
 		fmt.Fprintf(&text, "%s\n$ mapprof %s\n[%s] %s\n", r.Name, r.Command, r.Exit, masked(messageOf(r.Stderr)))
 		if r.Exit == "exit status 0" {
 			fmt.Fprintf(&text, "kprobes attached: %d\n", r.Kprobes)
+		}
+		if r.Journal != "" {
+			fmt.Fprintf(&text, "kept: %s\n", r.Journal)
 		}
 		fmt.Fprintf(&text, "left: %s\n\n", masked(strings.Join(r.Left, ", ")))
 	}

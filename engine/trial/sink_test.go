@@ -35,12 +35,13 @@ func (u dirUplink) Commit(dir string) error {
 }
 
 // TestCommits: after each commit the host has a whole run of one trial, with all
-// deaths until then.
+// deaths until then, or as many as are kept; and of a recording a row for each interval.
 func TestCommits(t *testing.T) {
-	for _, noDeaths := range []bool{false, true} {
+	for _, options := range []Options{{}, {NoDeaths: true}, {Interval: time.Second, DeathsLimit: 2500}, {Interval: time.Second, DeathsLimit: 6000}} {
+		noDeaths := options.NoDeaths
 		host := t.TempDir()
 		env := &task.Env{Dir: filepath.Join(t.TempDir(), "run"), Uplink: dirUplink(host), OnProgress: func(task.Progress) {}}
-		j := &Job{Scenario: "churn/6.12/rcu", Workload: "churn", Trial: 2, Strategy: results.StrategyRCU, Options: Options{NoDeaths: noDeaths}}
+		j := &Job{Scenario: "churn/6.12/rcu", Workload: "churn", Trial: 2, Strategy: results.StrategyRCU, Options: options}
 		params := map[string]string{"outer": "array-of-maps", "rate": "100"}
 		m := &Measurement{Job: j, Began: time.Now(), env: env, params: params, sums: newSums(j, params), memory: &memoryLeft{}}
 		m.memory.look()
@@ -48,11 +49,12 @@ func TestCommits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		m.file, m.log = file, file.log
 		s := newSink(m, file)
 		replay, events := collect.NewReplay(s), newDeathEvents()
 		for commit := range uint64(3) {
-			n := 1000 * (commit + 1)
-			for range 1000 {
+			n := 500 * (commit + 1) * (commit + 2)
+			for range 1000 * (commit + 1) {
 				if err := replay.Take(events.next()); err != nil {
 					t.Fatal(err)
 				}
@@ -90,7 +92,7 @@ func TestCommits(t *testing.T) {
 				tr.Pending.N != 1 || tr.Limbo.PeakMaps < 1000 || d.Run.Scenarios[0].Loop != "open" || tr.MemAvailableMinBytes == 0 {
 				t.Errorf("commit %d: %+v", commit, tr)
 			}
-			var lines, logged uint64
+			var lines, logged, rows uint64
 			if err := d.Deaths(func(death *results.Death) error {
 				if lines++; death.Scenario != j.Scenario || death.Trial != 2 || death.MapName != "mpc" || death.Outer != "array-of-maps" {
 					t.Fatalf("%+v", death)
@@ -107,8 +109,21 @@ func TestCommits(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			if lines != n || logged != n {
-				t.Errorf("commit %d: %d lines, %d in the histogram", commit, lines, logged)
+			log, err := d.OpenHistograms()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := results.DecodeHistograms(log, func(h *hdrhistogram.Histogram) error { rows++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			log.Close()
+			kept, wantRows := n, uint64(len(tr.Phases))
+			if options.Interval > 0 {
+				kept, wantRows = min(n, options.DeathsLimit), wantRows*(commit+1)
+			}
+			if lines != kept || tr.DeathsNotKept != n-kept || logged != n || rows != wantRows || (len(tr.Warnings) > 0) != (kept < n) {
+				t.Errorf("commit %d: %d lines, %d not kept, %d in the histogram, %d rows; want %d lines of %d, %d rows: %q",
+					commit, lines, tr.DeathsNotKept, logged, rows, kept, n, wantRows, tr.Warnings)
 			}
 		}
 	}
@@ -141,6 +156,25 @@ func TestQuietTrialsKeepTheirDeaths(t *testing.T) {
 	var got []uint32
 	if err := results.DecodeDeaths(f, func(d *results.Death) error { got = append(got, d.MapID); return nil }); err != nil || len(got) != 1 || got[0] != 5 {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestRSSPoints: they are as many as may be, over all of the time, and in order.
+func TestRSSPoints(t *testing.T) {
+	var m memoryLeft
+	began := time.Now()
+	const seconds = 5000
+	for i := range seconds {
+		m.lookAt(began.Add(time.Duration(i)*time.Second), uint64(i)+1)
+	}
+	points := m.rss()
+	if n := len(points); n < results.MaxRSS/2 || n > results.MaxRSS || points[0].Bytes != 1 || points[n-1].Bytes < seconds*9/10 {
+		t.Fatalf("%d points, from %+v to %+v", n, points[0], points[n-1])
+	}
+	for i, p := range points {
+		if p.AtNS != int64(p.Bytes-1)*1e9 || i > 0 && p.AtNS-points[i-1].AtNS > 2*seconds*1e9/int64(len(points)) {
+			t.Errorf("point %d is %+v, after %+v", i, p, points[max(0, i-1)])
+		}
 	}
 }
 

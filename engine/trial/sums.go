@@ -109,6 +109,9 @@ func (s *sums) ops() *analyze.Distribution {
 func (s *sums) rotate(write func(phase string, d *analyze.Distribution) error) error {
 	now := s.tally.Distributions()
 	now[results.PhaseUpdateWait] = s.waits
+	s.mu.Lock()
+	now[results.PhaseOp], s.op = s.op, analyze.NewDistribution()
+	s.mu.Unlock()
 	for _, phase := range results.AllPhases() {
 		d := now[phase]
 		if d == nil || d.Exact.N == 0 {
@@ -135,9 +138,9 @@ func (s *sums) distributions() (map[string]*analyze.Distribution, error) {
 		if s.waits.Exact.N > 0 {
 			dists[results.PhaseUpdateWait] = s.waits
 		}
-	}
-	if ops := s.ops(); ops.Exact.N > 0 {
-		dists[results.PhaseOp] = ops
+		if ops := s.ops(); ops.Exact.N > 0 {
+			dists[results.PhaseOp] = ops
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,7 +54,7 @@ func (m *Measurement) write(w *results.Writer) error {
 		err = m.writeHistograms(w, dists)
 	} else { // those of the phases are written
 		run.IntervalNS = m.Job.Interval.Nanoseconds()
-		err = errors.Join(m.writeHistograms(m.log, map[string]*analyze.Distribution{results.PhaseOp: dists[results.PhaseOp]}), m.log.end(w))
+		err = errors.Join(m.writeHistograms(m.log, nil), m.log.end(w))
 	}
 	if err != nil {
 		return err

@@ -278,6 +278,44 @@ func TestCommit(t *testing.T) {
 	}
 }
 
+// TestCommitsForHours: what later commits replaced is not counted as sent, what they
+// left is; the host looks at each of them, and its failure is not the guest's.
+func TestCommitsForHours(t *testing.T) {
+	many := func(commits int) *stream {
+		s := (&stream{}).hello()
+		for range commits {
+			s.part("deaths", "more ").file("run", strings.Repeat("x", 1000)).add(FrameCommit)
+		}
+		return s
+	}
+	limits := Limits{FileBytes: 2000, TotalBytes: 4000}
+	dir, looked := t.TempDir(), 0
+	r := &Receiver{OutDir: dir, Limits: limits, Committed: func() error {
+		looked++
+		if got, err := os.ReadFile(filepath.Join(dir, "deaths")); err != nil || len(got) != 5*looked {
+			t.Errorf("%q, %v", got, err)
+		}
+		return nil
+	}}
+	if err := r.Receive(bytes.NewReader(many(100).b)); err != nil || looked != 100 {
+		t.Errorf("%v after %d commits", err, looked)
+	}
+	kept := many(1)
+	for range 10 {
+		kept.part("deaths", strings.Repeat("x", 400)).add(FrameCommit)
+	}
+	r = &Receiver{OutDir: t.TempDir(), Limits: Limits{FileBytes: 8000, TotalBytes: 4000}}
+	if err := r.Receive(bytes.NewReader(kept.b)); err == nil || !strings.Contains(err.Error(), "more than 4000 bytes in total") {
+		t.Error(err)
+	}
+	full := errors.New("disk full")
+	r = &Receiver{OutDir: t.TempDir(), Limits: limits, Committed: func() error { return full }}
+	var broken *ChannelError
+	if err := r.Receive(bytes.NewReader(many(1).b)); !errors.Is(err, full) || errors.As(err, &broken) {
+		t.Error(err)
+	}
+}
+
 func TestReceiveHostFailure(t *testing.T) {
 	c := &Receiver{OutDir: filepath.Join(t.TempDir(), "missing")}
 	err := c.Receive(bytes.NewReader((&stream{}).hello().file("a", "1").b))

@@ -32,6 +32,7 @@ func main() {
 	sleepable := flag.String("sleepable", "", "name of a sleepable program that uses the outer map; empty: none")
 	unload := flag.Int("unload", 0, "unload it after so many")
 	pause := flag.Duration("pause", time.Millisecond, "between two")
+	rate := flag.Int("rate", 0, "create and drop -count maps, so many a second, and do nothing else")
 	race := flag.Int("race", 0, "maps whose last two references two threads drop at once")
 	live := flag.Int("live", 0, "maps to hold meanwhile")
 	hold := flag.Duration("hold", 0, "stay for so long when all is done")
@@ -42,6 +43,13 @@ func main() {
 	flag.Parse()
 	if *leaves {
 		if err := leave(append(os.Args[1:], "-leave=false")); err != nil {
+			fmt.Fprintln(os.Stderr, "agent:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if *rate > 0 {
+		if err := errors.Join(rlimit.RemoveMemlock(), pace(*count, *rate)); err != nil {
 			fmt.Fprintln(os.Stderr, "agent:", err)
 			os.Exit(1)
 		}
