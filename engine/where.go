@@ -23,7 +23,8 @@ type Where struct {
 	// Kernels are those of a VM, as the user named them; none: DefaultKernel.
 	Kernels       []string
 	DefaultKernel string
-	Offline       bool // never use the network
+	Modules       []string // of the kernel's, loaded in a VM before anything else
+	Offline       bool     // never use the network
 	Machine       target.Machine
 	Limits        wire.Limits // on what a guest may send
 	Handlers      task.Handlers
@@ -54,11 +55,16 @@ func (w Where) Target(ctx context.Context) (target.Target, error) {
 	}
 	vm := &target.VM{Machine: w.Machine, Limits: w.Limits}
 	for _, name := range names {
-		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: w.Offline, Progress: w.Say})
+		options := kernels.Options{Offline: w.Offline, Progress: w.Say}
+		k, err := kernels.Resolve(ctx, name, options)
 		if err != nil {
 			return nil, err
 		}
-		vm.Images = append(vm.Images, k)
+		modules, err := kernels.Modules(ctx, k, w.Modules, options)
+		if err != nil {
+			return nil, err
+		}
+		vm.Images, vm.Modules = append(vm.Images, k), append(vm.Modules, modules)
 	}
 	return vm, nil
 }

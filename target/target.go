@@ -175,8 +175,9 @@ const maxReply = 16 << 20
 
 // VM is kernels booted under QEMU: each task is a boot of its own.
 type VM struct {
-	Machine Machine          // to boot on; its Kernel is set for each task
-	Images  []kernels.Kernel // at least one
+	Machine Machine            // to boot on; its Kernel is set for each task
+	Images  []kernels.Kernel   // at least one
+	Modules [][]kernels.Module // for each image, to be loaded in this order; nil: none
 	// Limits bound what a guest may send; Names are results.Files() unless set.
 	Limits wire.Limits
 
@@ -226,6 +227,11 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	}
 	for path, data := range w.Files {
 		job.Files[path] = data
+	}
+	if v.Modules != nil {
+		for i, m := range v.Modules[kernel] {
+			job.Files[fmt.Sprintf("%s/%04d-%s.ko", guest.ModulesDir, i, m.Name)] = m.Data
+		}
 	}
 	if w.Dir != "" {
 		if err := os.Mkdir(w.Dir, 0o700); err != nil {

@@ -75,8 +75,8 @@ ExecStart=/usr/bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do systemctl restart fi
 	}
 }
 
-// TestVMRecordInit: with --init a command is PID 1, its output is shown, and the guest
-// has the root's files with their attributes.
+// TestVMRecordInit: with --init a command is PID 1, its output is shown, the guest has
+// the root's files with their attributes, and modules are loaded.
 func TestVMRecordInit(t *testing.T) {
 	root := systemdRoot(t)
 	const list = `find usr/bin etc ! -type d -printf '%p %M %n %U:%G %s %l\n' | LC_ALL=C sort`
@@ -87,14 +87,29 @@ func TestVMRecordInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := fmt.Sprintf("%x", sha256.Sum256(listed))
+	// What can't be is told before a boot. Of a cached kernel that the archive has no
+	// longer the modules can't be had.
+	noModule := []string{"record", "--kernel", "6.12", "--module", "nothere", "--", "true"}
+	if _, _, stderr := mapprof(t, noModule...); strings.Contains(stderr, "mapprof kernels fetch 6.12 gets the newest") {
+		mapprofOK(t, exitOK, "kernels", "fetch", "6.12")
+	}
+	if code, _, stderr := mapprof(t, noModule...); code != exitUsage || !strings.Contains(stderr, "has no such module") || strings.Contains(stderr, "boot") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
 	if code, _, stderr := mapprof(t, "record", "--offline", "--kernel", "6.12", "--root", root, "--memory", "512MiB", "--", "sh"); code != exitUsage || !strings.Contains(stderr, "--memory 512MiB is too little") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	_, stderr := mapprofOK(t, exitOK, "record", "--offline", "--kernel", "6.12", "--root", root, "--init", "--env", "WHO=init", "-o", dir, "--",
-		"sh", "-c", "cd /; "+list+" >/list; case $(sha256sum /list) in "+sum+"*) echo $WHO is $$;; *) cat /list;; esac; systemctl poweroff -ff")
+	_, stderr := mapprofOK(t, exitOK, "record", "--offline", "--kernel", "6.12", "--root", root, "--module", "veth", "--module", "ip6_tunnel", "--init", "--env", "WHO=init", "-o", dir, "--",
+		"sh", "-c", "cd /; ls -d /sys/module/veth; cut -d ' ' -f 1 /proc/modules | sort | tr '\\n' ' '; echo; "+list+" >/list; case $(sha256sum /list) in "+sum+"*) echo $WHO is $$;; *) cat /list;; esac; systemctl poweroff -ff")
 	if !strings.Contains(stderr, "init is 1\n") {
 		t.Errorf("it isn't PID 1, or the guest has other entries than these (%d bytes) and shows its own:\n%s", len(listed), stderr)
+	}
+	// With each module comes what it depends on.
+	for _, want := range []string{"/sys/module/veth\n", "ip6_tunnel tunnel6 veth"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in\n%.2000s", want, stderr)
+		}
 	}
 	d, err := results.Open(dir)
 	if err != nil || d.Run.Partial || d.Run.Scenarios[0].Trials[0].Command.Stopped {

@@ -56,6 +56,7 @@ func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
 	fs.BoolVar(&r.all, "all", false, "on the local target, whatever program's maps die, not only the command's")
 	fs.StringArrayVar(&r.files, "file", nil, "copy this file or directory into the VM, HOST or HOST:GUEST; repeatable (the command and its libraries are there)")
 	fs.StringVar(&r.root, "root", "", "boot the VM with this directory as its root file system; the command is one in it (debootstrap, mmdebstrap and docker export make such)")
+	fs.StringArrayVar(&r.Modules, "module", nil, "load this module of the kernel's package, and what it depends on, before the command; repeatable")
 	fs.StringArrayVar(&r.env, "env", nil, "set NAME=VALUE for the command; repeatable")
 	fs.BoolVar(&r.Propagate, "propagate-exit", false, "exit with the command's code where mapprof itself has nothing to report")
 	r.AddRun(fs, command.Name)

@@ -32,7 +32,8 @@ const (
 type Flags struct {
 	Target  string // Auto, Local or VM
 	Kernels []string
-	Offline bool // never use the network
+	Modules []string // of the kernel's, to be loaded in a VM; no flag of Add's
+	Offline bool     // never use the network
 	// Machine is a VM as the flags want it; its zero values are defaults.
 	Machine target.Machine
 
@@ -112,7 +113,7 @@ func (f *Flags) AllowFor(atLeast, setup time.Duration) error {
 func (f *Flags) given(name string) bool { return f.flags != nil && f.flags.Changed(name) }
 
 // vmFlags say how a VM is to be.
-var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "root", "init"}
+var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "root", "init", "module"}
 
 // wantsVM names the flag that only a VM can follow, if one was given; empty:
 // none.
@@ -128,7 +129,7 @@ func (f *Flags) wantsVM() string {
 // Find finds the target that the flags name; w has the rest. Kernels are
 // fetched where they must be.
 func (f *Flags) Find(ctx context.Context, w engine.Where) (target.Target, error) {
-	w.Kernels, w.Offline, w.Machine = f.Kernels, f.Offline, f.Machine
+	w.Kernels, w.Modules, w.Offline, w.Machine = f.Kernels, f.Modules, f.Offline, f.Machine
 	w.Local = f.Target == Local
 	w.Auto = f.Target == Auto && len(f.Kernels) == 0 && f.wantsVM() == ""
 	return w.Target(ctx)
@@ -139,5 +140,6 @@ func IsMistake(err error) bool {
 	var unknown *kernels.UnknownError
 	var notKernel *kernels.NotKernelError
 	var machine *target.MachineError
-	return errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) || errors.As(err, &machine)
+	var module *kernels.ModuleError
+	return errors.As(err, &module) || errors.As(err, &unknown) && !unknown.Offline || errors.As(err, &notKernel) || errors.As(err, &machine)
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -40,6 +41,9 @@ const (
 	// an /init of its own.
 	InitFile     = "/init"
 	RootInitFile = "/mapprof/init"
+
+	// ModulesDir has the kernel modules to be loaded, in the order of their names.
+	ModulesDir = "/mapprof/modules"
 
 	// What Marker is set to: mapprof stays PID 1, or another program succeeds it.
 	MarkAlone     = "1"
@@ -139,6 +143,9 @@ func (g *initProcess) run() error {
 		g.sendDone(wire.GuestDone{})
 		return nil
 	}
+	if err := loadModules(); err != nil {
+		return err
+	}
 	d, err := g.job(argv)
 	if err != nil {
 		return err
@@ -168,6 +175,24 @@ func (g *initProcess) mount() {
 			g.warnings = append(g.warnings, fmt.Sprintf("mount %s on %s: %v", m.fs, m.dir, err))
 		}
 	}
+}
+
+// loadModules loads the modules that the host put into ModulesDir, and removes them.
+func loadModules() error {
+	files, err := filepath.Glob(ModulesDir + "/*.ko") // sorted
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		image, err := os.ReadFile(file)
+		if err == nil {
+			err = unix.InitModule(image, "")
+		}
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("load module %s: %w", strings.TrimSuffix(filepath.Base(file), ".ko"), err)
+		}
+	}
+	return os.RemoveAll(ModulesDir)
 }
 
 func isEmpty(dir string) bool {

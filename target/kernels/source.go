@@ -39,6 +39,8 @@ type IndexOptions struct {
 // Index is what an archive has.
 type Index struct {
 	Packages []Package
+	// Modules are packages with a kernel's modules that aren't beside its image.
+	Modules []Package
 	// Download puts a package into a folder, its signature checked, and returns
 	// its path. An error that is ErrGone tells that the archive lacks it.
 	Download func(ctx context.Context, p Package, dir string) (string, error)
@@ -87,9 +89,10 @@ func (c *Cache) index(ctx context.Context, opt Options, maxAge time.Duration) (*
 			errs = append(errs, err)
 			continue
 		}
-		for _, p := range ix.Packages {
+		for _, p := range slices.Concat(ix.Packages, ix.Modules) {
 			origin[p.SHA256] = ix
 		}
+		all.Modules = append(all.Modules, ix.Modules...)
 		all.Packages, all.Missing, all.Notes = append(all.Packages, ix.Packages...), append(all.Missing, ix.Missing...), append(all.Notes, ix.Notes...)
 		all.Age, all.Signature = max(all.Age, ix.Age), cmp.Or(all.Signature, ix.Signature)
 	}

@@ -86,6 +86,8 @@ var (
 	// image is in linux-image-*, from 6.19 on in linux-binary-*. Packages
 	// of debugging symbols (…-dbg) don't match.
 	ImagePackage = regexp.MustCompile(`^linux-(image|binary|binary-unsigned)-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-amd64)(-unsigned)?$`)
+	// ModulesPackage matches the packages that hold modules alone, from 6.19 on.
+	ModulesPackage = regexp.MustCompile(`^linux-modules-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-amd64)$`)
 )
 
 // upstreamOf returns the kernel's own version in a package version:

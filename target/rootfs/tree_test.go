@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -149,6 +150,35 @@ func TestOpenRefuses(t *testing.T) {
 		if _, err := Open(tt.dir); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "--root ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", tt.dir, err, tt.want)
 		}
+	}
+}
+
+// TestUnreadable: what another user may not read is left out, and what else there is
+// isn't.
+func TestUnreadable(t *testing.T) {
+	tree := sample(t)
+	for _, name := range []string{"usr/bin/plain", "etc"} {
+		if err := os.Chmod(filepath.Join(tree.Dir, name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Geteuid() == 0 { // files are asked for as nobody, by this thread
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := unix.Setfsuid(65534); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Setfsuid(0) }()
+	}
+	var paths []string
+	if err := tree.Each(func(e *Entry, _ io.Reader) error { paths = append(paths, e.Path); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"/etc", "/usr/bin/plain"}; !slices.Equal(tree.Unreadable, want) || !slices.Contains(paths, "/usr/bin/sh") || slices.Contains(paths, "/usr/bin/plain") {
+		t.Errorf("unreadable %q, want %q; there are %q", tree.Unreadable, want, paths)
+	}
+	if err := os.Chmod(filepath.Join(tree.Dir, "etc"), 0o755); err != nil && os.Geteuid() != 0 {
+		t.Fatal(err)
 	}
 }
 

@@ -210,10 +210,10 @@ func (s *aptSuite) update(ctx context.Context) error {
 }
 
 // packages reads the kernel packages out of the suite's index.
-func (s *aptSuite) packages(ctx context.Context) ([]kernels.Package, error) {
+func (s *aptSuite) packages(ctx context.Context) (images, modules []kernels.Package, err error) {
 	out, err := s.run(ctx, s.apt.cache, "", "dumpavail")
 	if err != nil {
-		return nil, s.explain("read index of", err)
+		return nil, nil, s.explain("read index of", err)
 	}
 	return parsePackages(bytes.NewReader(out), s.suite)
 }
@@ -353,14 +353,18 @@ func readAptMessages(messages string) (detail string, signature bool) {
 // depend on one, of some 2 KB.
 const minKernelPackageBytes = 1 << 20
 
-// parsePackages picks the kernel packages out of an index in the format of
-// Packages files, as apt-cache dumpavail prints it.
-func parsePackages(r io.Reader, suite string) ([]kernels.Package, error) {
-	var out []kernels.Package
+// parsePackages picks the packages with kernels, and those with modules alone, out of an
+// index in the format of Packages files, as apt-cache dumpavail prints it.
+func parsePackages(r io.Reader, suite string) (images, modules []kernels.Package, err error) {
 	fields := map[string]string{}
 	flush := func() {
 		if p, ok := kernelPackage(fields, suite); ok {
-			out = append(out, p)
+			images = append(images, p)
+		}
+		if m := kernels.ModulesPackage.FindStringSubmatch(fields["Package"]); m != nil {
+			if p, ok := packageOf(fields, suite, m[1]); ok {
+				modules = append(modules, p)
+			}
 		}
 		clear(fields)
 	}
@@ -379,20 +383,27 @@ func parsePackages(r io.Reader, suite string) ([]kernels.Package, error) {
 	}
 	flush()
 	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("read index of Debian %s: %w", suite, err)
+		return nil, nil, fmt.Errorf("read index of Debian %s: %w", suite, err)
 	}
-	return out, nil
+	return images, modules, nil
 }
 
 func kernelPackage(f map[string]string, suite string) (kernels.Package, bool) {
 	m := kernels.ImagePackage.FindStringSubmatch(f["Package"])
+	if m == nil {
+		return kernels.Package{}, false
+	}
+	return packageOf(f, suite, m[2])
+}
+
+func packageOf(f map[string]string, suite, release string) (kernels.Package, bool) {
 	size, err := strconv.ParseInt(f["Size"], 10, 64)
-	if m == nil || err != nil || size < minKernelPackageBytes || f["Architecture"] != "amd64" ||
+	if err != nil || size < minKernelPackageBytes || f["Architecture"] != "amd64" ||
 		!kernels.PlainName(strings.ReplaceAll(f["Version"], ":", "_")) || kernels.SeriesOf(f["Version"]) == "" || len(f["SHA256"]) != 64 {
 		return kernels.Package{}, false
 	}
 	return kernels.Package{
-		Name: f["Package"], Version: f["Version"], Release: m[2], Suite: suite,
+		Name: f["Package"], Version: f["Version"], Release: release, Suite: suite,
 		SizeBytes: size, SHA256: f["SHA256"],
 	}, true
 }

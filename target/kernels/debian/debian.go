@@ -52,6 +52,7 @@ type suiteIndex struct {
 	URI      string            `json:"uri"`
 	Updated  time.Time         `json:"updated"`
 	Packages []kernels.Package `json:"packages"`
+	Modules  []kernels.Package `json:"modules,omitempty"`
 }
 
 // fresh also distrusts an index from the future: the clock was wrong once.
@@ -128,6 +129,7 @@ func (Archive) Index(ctx context.Context, o kernels.IndexOptions) (*kernels.Inde
 			p.Rank = packageRank(p.Name)
 			ix.Packages = append(ix.Packages, p)
 		}
+		ix.Modules = append(ix.Modules, r.ix.Modules...)
 		ix.Age = max(ix.Age, time.Since(r.ix.Updated))
 	}
 	switch {
@@ -195,11 +197,11 @@ func (s *aptSuite) refresh(ctx context.Context) (suiteIndex, error) {
 	if err := s.update(ctx); err != nil {
 		return suiteIndex{}, err
 	}
-	packages, err := s.packages(ctx)
+	packages, modules, err := s.packages(ctx)
 	if err != nil {
 		return suiteIndex{}, err
 	}
-	ix := suiteIndex{URI: redactURI(s.uri), Updated: time.Now().UTC(), Packages: packages}
+	ix := suiteIndex{URI: redactURI(s.uri), Updated: time.Now().UTC(), Packages: packages, Modules: modules}
 	b, err := json.MarshalIndent(ix, "", "  ")
 	if err == nil {
 		err = kernels.ReplaceFile(s.indexPath(), append(b, '\n'))

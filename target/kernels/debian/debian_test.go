@@ -29,10 +29,11 @@ func cannedIndex(t *testing.T) *kernels.Index {
 		if err != nil {
 			t.Fatal(err)
 		}
-		packages, err := parsePackages(f, suite)
+		packages, modules, err := parsePackages(f, suite)
 		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
+		ix.Modules = append(ix.Modules, modules...)
 		for _, p := range packages {
 			p.Rank = packageRank(p.Name)
 			ix.Packages = append(ix.Packages, p)
@@ -43,6 +44,10 @@ func cannedIndex(t *testing.T) *kernels.Index {
 
 func TestCandidates(t *testing.T) {
 	ix := cannedIndex(t)
+	// A package of modules is no candidate for an image.
+	if m := ix.Modules; len(m) != 1 || m[0].Release != "7.2.12+deb13-cloud-amd64" || m[0].Version != "7.2.12-1~bpo13+1" || m[0].Suite != "trixie-backports" {
+		t.Errorf("packages of modules: %+v", m)
+	}
 	want := []string{"5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"}
 	if got := ix.Series(); !slices.Equal(got, want) {
 		t.Errorf("series %v, want %v", got, want)
