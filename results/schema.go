@@ -220,6 +220,8 @@ type Trial struct {
 	// DeathsNotKept is how many deaths have no line of their own, since there were more
 	// than --deaths-limit. They are in all other figures.
 	DeathsNotKept uint64 `json:"deaths_not_kept,omitempty"`
+	// Startup is what a recording took before it watched.
+	Startup *Startup `json:"startup,omitempty"`
 	// Stuck are the first MaxStuck deaths that were pending longer than --stuck-after,
 	// MoreStuck is how many more there were. One that has ended since is a death as
 	// any other; one that has not is in flight. None of them is lost.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 )
 
@@ -29,17 +28,23 @@ func Addresses(names ...string) (map[string]uint64, error) {
 // first counts.
 func findAddresses(r io.Reader, names []string) (map[string]uint64, error) {
 	out := map[string]uint64{}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+	}
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 64<<10), 64<<10)
 	for sc.Scan() {
 		// "ffffffff81000000 T name", and "\t[module]" behind those of modules
-		fields := bytes.Fields(sc.Bytes())
-		if len(fields) != 3 || !slices.Contains(names, string(fields[2])) {
+		line := sc.Bytes()
+		name := line[bytes.LastIndexByte(line, ' ')+1:]
+		if !wanted[string(name)] {
 			continue
 		}
-		addr, err := strconv.ParseUint(string(fields[0]), 16, 64)
-		if _, known := out[string(fields[2])]; err == nil && addr != 0 && !known {
-			out[string(fields[2])] = addr
+		hex, _, _ := bytes.Cut(line, []byte(" "))
+		addr, err := strconv.ParseUint(string(hex), 16, 64)
+		if _, known := out[string(name)]; err == nil && addr != 0 && !known {
+			out[string(name)] = addr
 		}
 	}
 	if err := sc.Err(); err != nil {

@@ -22,6 +22,7 @@ import (
 type foreign struct {
 	inventory *probes.Inventory
 	owners    *collect.Owners // nil: no owners are watched
+	loading   time.Duration   // that the inventory's programs took
 }
 
 func isForeign(instance workloads.Instance) bool {
@@ -81,7 +82,10 @@ func watchForeign(ctx context.Context, filter workloads.Filter, cfg *probes.Conf
 	if callbacks == [3]uint64{} {
 		warnings = append(warnings, collect.NoAddresses()+": a map whose last two references are dropped at once counts as lost")
 	}
-	if f.inventory, err = probes.NewInventory(symbols); err != nil {
+	began := time.Now()
+	f.inventory, err = probes.NewInventory(symbols)
+	f.loading = time.Since(began)
+	if err != nil {
 		warnings = append(warnings, fmt.Sprintf("no program is named that holds maps: %v", err))
 		f.inventory = nil
 	}

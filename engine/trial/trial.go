@@ -48,6 +48,7 @@ type Measurement struct {
 	knobs    map[string]string
 	env      *task.Env
 	memory   *memoryLeft
+	startup  results.Startup
 	file     *deathsFile
 	log      *histogramsFile // nil: the trial is one interval
 }
@@ -161,7 +162,9 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	f, err := m.others(ctx, instance, &cfg)
 	if err == nil {
 		defer func() { err = errors.Join(err, f.close()) }()
+		began := time.Now()
 		p, m.Probes, err = probes.Attach(cfg)
+		m.startup.AttachNS = (f.loading + time.Since(began)).Nanoseconds()
 	}
 	if errors.Is(err, probes.ErrEnded) {
 		m.endedEarly()
@@ -193,6 +196,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	if err := p.Start(); err != nil {
 		return err
 	}
+	m.startup.WatchingNS = time.Since(m.Began).Nanoseconds()
 	every := readEvery
 	if others, ok := instance.(workloads.Foreign); ok {
 		if after := others.StuckAfter(); after > 0 {

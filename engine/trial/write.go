@@ -212,6 +212,9 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 	tr.Stuck, tr.MoreStuck = o.Stuck, o.MoreStuck
 	if o.Live != nil {
 		tr.Live, tr.MaxRSSBytes, tr.RSS = o.Live, maxRSS(), m.memory.rss()
+		startup := m.startup
+		startup.InventoryNS = o.Live.Start.TookNS
+		tr.Startup = &startup
 	}
 	if m.file != nil && m.file.notKept > 0 {
 		tr.DeathsNotKept = m.file.notKept
