@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm && soak
+
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+// TestVMSoakRecordRate is TestVMRecordRate for twenty minutes.
+func TestVMSoakRecordRate(t *testing.T) { recordRate(t, 20*time.Minute) }
