@@ -113,6 +113,9 @@ func TestVMRecordInit(t *testing.T) {
 	}
 	d, err := results.Open(dir)
 	if err != nil || d.Run.Partial || d.Run.Scenarios[0].Trials[0].Command.Stopped {
-		t.Errorf("%v: %+v", err, d)
+		t.Fatalf("%v: %+v", err, d)
+	}
+	if p := d.Run.Scenarios[0].Params; p["root"] != root || p["module"] != "[veth,ip6_tunnel]" || p["init"] != "true" {
+		t.Errorf("what the machine was made of is not among the parameters: %v", p)
 	}
 }

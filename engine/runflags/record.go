@@ -35,15 +35,14 @@ type Record struct {
 	workload command.Workload // with the filters and the duration
 	files    []string
 	env      []string
-	root     string
-	tree     *rootfs.Tree // of root; nil: none was given
+	tree     *rootfs.Tree // of --root; nil: none was given
 	all      bool
 	fs       *pflag.FlagSet
 	args     []string // the command
 }
 
 // shared are the flags of the workload that a recording has as they are.
-var shared = []string{"duration", "map-name", "map-type", "comm", "cgroup", "outer-name", "pid", "stuck-after", "init"}
+var shared = []string{"duration", "map-name", "map-type", "comm", "cgroup", "outer-name", "pid", "stuck-after", "init", "root", "module"}
 
 // Add registers the flags.
 func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
@@ -55,8 +54,6 @@ func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
 	}
 	fs.BoolVar(&r.all, "all", false, "on the local target, whatever program's maps die, not only the command's")
 	fs.StringArrayVar(&r.files, "file", nil, "copy this file or directory into the VM, HOST or HOST:GUEST; repeatable (the command and its libraries are there)")
-	fs.StringVar(&r.root, "root", "", "boot the VM with this directory as its root file system; the command is one in it (debootstrap, mmdebstrap and docker export make such)")
-	fs.StringArrayVar(&r.Modules, "module", nil, "load this module of the kernel's package, and what it depends on, before the command; repeatable")
 	fs.StringArrayVar(&r.env, "env", nil, "set NAME=VALUE for the command; repeatable")
 	fs.BoolVar(&r.Propagate, "propagate-exit", false, "exit with the command's code where mapprof itself has nothing to report")
 	r.AddRun(fs, command.Name)
@@ -76,6 +73,7 @@ func (r *Record) Check(args []string) error {
 			return fmt.Errorf("--env %q is not NAME=VALUE", e)
 		}
 	}
+	r.Modules = r.workload.Modules
 	if err := r.checkCommand(); err != nil {
 		return err
 	}
@@ -84,7 +82,7 @@ func (r *Record) Check(args []string) error {
 		return errors.New("--interval must be at least 1s")
 	case r.Options.DeathsLimit == 0:
 		return errors.New("--deaths-limit must not be 0 (--no-deaths keeps none)")
-	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0 || r.root != ""):
+	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0 || r.workload.Root != ""):
 		return errNoCommand
 	case len(args) == 0 && (len(r.env) > 0 || len(r.files) > 0 || r.Propagate):
 		return errors.New("--env, --file and --propagate-exit are for a command (mapprof record -- ./agent)")
@@ -99,8 +97,8 @@ func (r *Record) Check(args []string) error {
 
 // checkCommand looks for the command where it will be run.
 func (r *Record) checkCommand() (err error) {
-	if r.root != "" {
-		if r.tree, err = rootfs.Open(r.root); err != nil {
+	if r.workload.Root != "" {
+		if r.tree, err = rootfs.Open(r.workload.Root); err != nil {
 			return err
 		}
 	}

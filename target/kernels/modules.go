@@ -141,6 +141,7 @@ func moduleFiles(ctx context.Context, k Kernel, asked string, opt Options) (*mod
 // storeModules extracts a kernel's modules into a folder of the cache. The lock is held.
 func (c *Cache) storeModules(ctx context.Context, modules string, m meta, k Kernel, asked string, opt Options) error {
 	dir := filepath.Dir(modules)
+	c.sweep(dir)
 	tmp, err := os.MkdirTemp(dir, kernelTmpPrefix)
 	if err != nil {
 		return fmt.Errorf("store modules: %w", err)

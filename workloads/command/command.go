@@ -45,6 +45,9 @@ type Workload struct {
 	Own bool
 	// Init says that the program is to be PID 1.
 	Init bool
+	// Root and Modules are what the machine was made of, for the result.
+	Root    string
+	Modules []string
 	// GuestBytes is what the program and its files take of a guest's memory, RootBytes
 	// what the guest must have room for beside them.
 	GuestBytes, RootBytes uint64
@@ -65,6 +68,8 @@ func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.Uint32Var(&w.Filter.PID, "pid", 0, "only maps that this process, or one that descends from it, created or dropped")
 	fs.BoolVar(&w.Own, "own", false, "only maps of the command")
 	fs.BoolVar(&w.Init, "init", false, "make the command the VM's PID 1 (without it: if --root is given and it is called systemd or init)")
+	fs.StringVar(&w.Root, "root", "", "boot the VM with this directory as its root file system; the command is one in it (debootstrap, mmdebstrap and docker export make such)")
+	fs.StringSliceVar(&w.Modules, "module", nil, "load this module of the kernel's package, and what it depends on, before the command; repeatable")
 	fs.Uint64Var(&w.RootBytes, "root-bytes", 0, "what the guest must have room for beside them")
 	fs.Uint64Var(&w.GuestBytes, "guest-bytes", 0, "what the program's files take of a guest's memory")
 	fs.VisitAll(func(f *pflag.Flag) {
