@@ -34,12 +34,15 @@ type watchedChurn struct {
 	// Required: the throughput must not fall below leastThroughput. The
 	// others wait for no grace period, and show what a death costs at most.
 	Required bool
+	// Recorded: it is a program of its own, under what a recording attaches.
+	Recorded bool
 }
 
 // watchedChurns are in the order of the table.
 func watchedChurns(rounds int) []watchedChurn {
 	return []watchedChurn{
 		{Name: "churn, as by default", Strategy: "rcu", Batch: 1, Rounds: rounds, Required: true},
+		{Name: "churn, as by default, under record", Strategy: "rcu", Batch: 1, Rounds: rounds, Required: true, Recorded: true},
 		{Name: "churn --strategy tasks-trace", Strategy: "tasks-trace", Batch: 1, Rounds: rounds, Required: true},
 		{Name: "churn, batches of 32 in a hash", Strategy: "rcu", Batch: 32, Rounds: rounds,
 			Params: map[string]string{"outer": "hash-of-maps-noprealloc", "slots": "32", "batch": "32", "count": "30"}},
@@ -72,7 +75,11 @@ func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) 
 				slices.Reverse(order) // A B B A: neither is always the first
 			}
 			for _, without := range order {
-				r, err := watchedRun(ctx, &c, without)
+				run := watchedRun
+				if c.Recorded {
+					run = recordedRun
+				}
+				r, err := run(ctx, &c, without)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", c.Name, err)
 				}
@@ -170,8 +177,12 @@ func writeWatching(w *strings.Builder, o target.Outcome, churns []watchedChurn, 
 		if r.Lost > 0 {
 			errs = append(errs, fmt.Errorf("%s: %s: %d of %d deaths were lost or did not end", o.Release, c.Name, r.Lost, r.Puts))
 		}
-		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.3f ± %.3f | %s | %s | %s | %d | %d |\n", c.Name, r.PerSecond[0], r.PerSecond[1],
-			r.Ratio, r.Error, required, shortTime(r.MedianNS[0]), shortTime(r.MedianNS[1]), r.Puts, r.Lost)
+		kept := fmt.Sprintf("%.3f", r.Ratio)
+		if !math.IsNaN(r.Error) { // of one round there is none
+			kept += fmt.Sprintf(" ± %.3f", r.Error)
+		}
+		fmt.Fprintf(w, "| %s | %.0f | %.0f | %s | %s | %s | %s | %d | %d |\n", c.Name, r.PerSecond[0], r.PerSecond[1],
+			kept, required, shortTime(r.MedianNS[0]), shortTime(r.MedianNS[1]), r.Puts, r.Lost)
 	}
 	w.WriteString("\n")
 	return errors.Join(errs...)
