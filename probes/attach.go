@@ -49,7 +49,7 @@ type Config struct {
 	Owners *Owners
 	// Ended, when closed, ends the attaching: Attach detaches what is attached, and
 	// fails with ErrEnded. nil: nothing ends it.
-	Ended <-chan struct{}
+	Ended <-chan struct{} `json:"-"`
 }
 
 // ErrEnded says that Config.Ended was closed before all was attached.
