@@ -16,6 +16,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/internal/regularfile"
+	"github.com/mapprof/mapprof/results/profilecount"
 )
 
 // File binds another file of the directory to its run.json.
@@ -140,7 +141,7 @@ func (d *Dir) countProfile() error {
 		return err
 	}
 	defer f.Close()
-	got, ok, err := profileDeaths(f)
+	got, ok, err := profilecount.Deaths(f)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/shownpath"
+	"github.com/mapprof/mapprof/results/jsonsize"
+	"github.com/mapprof/mapprof/results/unfinished"
 )
 
 // Names of the files in a run directory.
@@ -29,6 +31,15 @@ const (
 // Files are the files that a run directory may have, run.json last: with it the
 // directory is whole.
 func Files() []string { return []string{HistogramsFile, ProfileFile, DeathsFile, RunFile} }
+
+// unfinishedFiles are the files that a directory may have before its run is whole.
+func unfinishedFiles() []string {
+	return append(Files(), RunFile+nextSuffix, ProfileFile+nextSuffix)
+}
+
+// Abandoned lists what runs that were killed left in a directory, under their temporary
+// names. The next Create there removes it.
+func Abandoned(parent string) []string { return unfinished.Abandoned(parent, unfinishedFiles()) }
 
 // Limits on what a reader takes from a file: a run directory may come from a
 // stranger. They are far above what mapprof writes.
@@ -93,7 +104,7 @@ func Create(dir string) (*Writer, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, fmt.Errorf("create run directory: %w", err)
 	}
-	tmp, lock, err := makeTemp(dir)
+	tmp, lock, err := unfinished.Make(dir, unfinishedFiles())
 	if err != nil {
 		return nil, err
 	}
@@ -168,14 +179,14 @@ func (w *Writer) Finish(run *Run) (err error) {
 	}
 	if w.journal {
 		w.tmp = ""
-		return errors.Join(os.Remove(filepath.Join(w.dir, JournalFile)), closeLock(w.lock), syncDir(w.dir))
+		return errors.Join(os.Remove(filepath.Join(w.dir, JournalFile)), closeLock(w.lock), unfinished.SyncDir(w.dir))
 	}
 	if err := w.rename(); err != nil {
 		return err
 	}
 	w.tmp = ""
 	// Not before: a process that is killed here leaves a whole run.
-	return errors.Join(os.Remove(filepath.Join(w.dir, tempFile)), closeLock(w.lock), syncDir(filepath.Dir(w.dir)))
+	return errors.Join(os.Remove(filepath.Join(w.dir, unfinished.Marker)), closeLock(w.lock), unfinished.SyncDir(filepath.Dir(w.dir)))
 }
 
 // commit writes run.json, which makes files those of the run.
@@ -203,7 +214,7 @@ func (w *Writer) commit(run *Run, files map[string]File) error {
 			return err
 		}
 	}
-	return syncDir(w.tmp)
+	return unfinished.SyncDir(w.tmp)
 }
 
 // rename gives the directory its own name.
@@ -364,7 +375,7 @@ func DecodeRun(data []byte) (*Run, error) {
 	if len(data) > maxRunBytes {
 		return nil, fmt.Errorf("larger than %d bytes", maxRunBytes)
 	}
-	if err := checkMemory(data); err != nil {
+	if err := jsonsize.Check(data); err != nil {
 		return nil, err
 	}
 	var v struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/mapprof/mapprof/internal/regularfile"
+	"github.com/mapprof/mapprof/results/unfinished"
 )
 
 // A recording may last for hours, and end by the loss of the machine. Its directory is
@@ -51,8 +52,8 @@ func (w *Writer) Checkpoint(run *Run, profile []byte) (err error) {
 		return err
 	}
 	w.tmp, w.journal = w.dir, true
-	return errors.Join(os.Remove(filepath.Join(w.dir, tempFile)), writeFile(filepath.Join(w.dir, JournalFile), []byte(journalText)),
-		syncDir(w.dir), syncDir(filepath.Dir(w.dir)))
+	return errors.Join(os.Remove(filepath.Join(w.dir, unfinished.Marker)), writeFile(filepath.Join(w.dir, JournalFile), []byte(journalText)),
+		unfinished.SyncDir(w.dir), unfinished.SyncDir(filepath.Dir(w.dir)))
 }
 
 // Journal tells whether there was a Checkpoint: whatever happens, a run is left.

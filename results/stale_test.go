@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mapprof/mapprof/results/unfinished"
 )
 
 func TestDeadTemporaryDirectoriesGo(t *testing.T) {
@@ -21,10 +23,10 @@ func TestDeadTemporaryDirectoriesGo(t *testing.T) {
 	}
 	defer alive.Abort()
 	for _, path := range []string{
-		".dead.tmp-1/" + tempFile,
-		".dead.tmp-2/" + tempFile, ".dead.tmp-2/" + DeathsFile, ".dead.tmp-2/" + HistogramsFile,
-		".dead.tmp-3/" + tempFile, ".dead.tmp-3/" + RunFile,
-		".mine.tmp-4/" + tempFile, ".mine.tmp-4/notes.txt",
+		".dead.tmp-1/" + unfinished.Marker,
+		".dead.tmp-2/" + unfinished.Marker, ".dead.tmp-2/" + DeathsFile, ".dead.tmp-2/" + HistogramsFile,
+		".dead.tmp-3/" + unfinished.Marker, ".dead.tmp-3/" + RunFile,
+		".mine.tmp-4/" + unfinished.Marker, ".mine.tmp-4/notes.txt",
 		".theirs.tmp-5/" + RunFile,
 		".theirs.tmp-6/",
 		"real/" + RunFile,
@@ -87,7 +89,7 @@ func TestUnfinishedIsMarked(t *testing.T) {
 	if err := w.KeepDeaths(); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(w.tmp); !slices.Contains(got, tempFile) {
+	if got := names(w.tmp); !slices.Contains(got, unfinished.Marker) {
 		t.Errorf("unfinished: %v", got)
 	}
 	// The lock of a process goes with it.

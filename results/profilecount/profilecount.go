@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package results
+package profilecount
 
 import (
 	"compress/gzip"
@@ -29,9 +29,9 @@ const (
 
 var errProfile = errors.New("no pprof profile")
 
-// profileDeaths is how many deaths a gzipped profile counts; false: it counts none,
-// for it is of something else.
-func profileDeaths(r io.Reader) (n int64, ok bool, err error) {
+// Deaths is how many deaths a gzipped profile counts; false: it counts none, for it is
+// of something else.
+func Deaths(r io.Reader) (n int64, ok bool, err error) {
 	zr, err := gzip.NewReader(r)
 	if err != nil {
 		return 0, false, err

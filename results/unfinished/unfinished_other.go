@@ -2,7 +2,7 @@
 
 //go:build !unix
 
-package results
+package unfinished
 
 import (
 	"fmt"
@@ -13,12 +13,14 @@ import (
 // Where directories can't be locked, nothing tells an unfinished one of a dead
 // process from one that is being written: none is removed.
 
-const tempFile = ".mapprof-unfinished"
+// Marker is an empty file in a run directory under its temporary name.
+const Marker = ".mapprof-unfinished"
 
-func makeTemp(dir string) (tmp string, lock *os.File, err error) {
+// Make makes a temporary directory for a run beside dir.
+func Make(dir string, _ []string) (tmp string, lock *os.File, err error) {
 	tmp, err = os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".tmp-")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(tmp, tempFile), nil, 0o600)
+		err = os.WriteFile(filepath.Join(tmp, Marker), nil, 0o600)
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("create run directory: %w", err)
@@ -28,7 +30,7 @@ func makeTemp(dir string) (tmp string, lock *os.File, err error) {
 
 // Abandoned lists nothing: what is left of a dead process can't be told from
 // what is being written.
-func Abandoned(string) []string { return nil }
+func Abandoned(string, []string) []string { return nil }
 
-// syncDir does nothing: a directory can't be synced.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: a directory can't be synced.
+func SyncDir(string) error { return nil }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package results
+package jsonsize
 
 import "fmt"
 
-// maxRunMemory bounds what run.json may take when it is decoded. 10,000
+// Max bounds what run.json may take when it is decoded. 10,000
 // scenarios of two trials, with all their figures, take half of it.
-const maxRunMemory = 512 << 20
+const Max = 512 << 20
 
 // What the elements of run.json take in memory at most, the growth of the slices
 // that they stand in included. Two bytes of JSON are a whole scenario.
@@ -17,9 +17,9 @@ const (
 	shallowDepth  = 5
 )
 
-// checkMemory refuses a run.json that would take too much memory, before any of it
+// Check refuses a run.json that would take too much memory, before any of it
 // is decoded. It counts brackets and commas outside of strings.
-func checkMemory(data []byte) error {
+func Check(data []byte) error {
 	var memory, depth int
 	quoted := false
 	for i := 0; i < len(data); i++ {
@@ -49,8 +49,8 @@ func checkMemory(data []byte) error {
 		case ',':
 			memory += element
 		}
-		if memory > maxRunMemory {
-			return fmt.Errorf("too many elements: it would take more than %d MiB", maxRunMemory>>20)
+		if memory > Max {
+			return fmt.Errorf("too many elements: it would take more than %d MiB", Max>>20)
 		}
 	}
 	return nil
