@@ -119,7 +119,8 @@ func unescaped(s string) string {
 	return out.String()
 }
 
-// pinned is what a file in a bpffs is of, and its id; 0: neither a map nor a program.
+// pinned is what a file in a bpffs is of, and its id: of a link its program. 0: none of
+// these.
 func pinned(name string) (kind, id uint32, err error) {
 	path, err := unix.BytePtrFromString(name)
 	if err != nil {
@@ -139,16 +140,19 @@ func pinned(name string) (kind, id uint32, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
+	at := 1
 	switch strings.TrimPrefix(string(buf[:n]), "anon_inode:") {
 	case "bpf-map":
 		kind = probes.HolderMap
 	case "bpf-prog":
 		kind = probes.HolderProgram
+	case "bpf_link":
+		kind, at = probes.HolderProgram, 2
 	default:
 		return 0, 0, nil
 	}
-	// The infos of both begin with the type and the id.
-	var info [2]uint32
+	// The infos of all begin with the type and the id, a link's then has its program's.
+	var info [3]uint32
 	ask := struct {
 		fd, len uint32
 		info    uint64
@@ -156,7 +160,7 @@ func pinned(name string) (kind, id uint32, err error) {
 	if _, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_OBJ_GET_INFO_BY_FD, uintptr(unsafe.Pointer(&ask)), unsafe.Sizeof(ask)); errno != 0 {
 		return 0, 0, errno
 	}
-	return kind, info[1], nil
+	return kind, info[at], nil
 }
 
 // addInner names the maps that are in an outer map.

@@ -223,15 +223,23 @@ func (o *Owners) scanPrograms(s *liveScan) error {
 	files := map[open]bool{}
 	if !o.inventory.SeesHolders() {
 		s.unread = append(s.unread, "file descriptors: "+NoAddresses())
+	} else if !o.inventory.SeesMappings() {
+		s.unread = append(s.unread, "mappings: this kernel doesn't list them (5.12 does)")
 	}
 	if err := o.inventory.Holders(func(h *probes.HolderItem) {
 		by := inventory.Holder{Kind: inventory.FD, Comm: o.names.text(&h.Comm), PID: h.Tgid, FD: h.Fd}
-		if h.Kind != probes.HolderMap {
+		f := open{h.Id, h.File}
+		switch {
+		case h.Kind == probes.HolderMapping && files[f]:
+			return // a descriptor or another mapping of the same file: one reference
+		case h.Kind == probes.HolderMapping:
+			by.Kind, by.FD = inventory.Mapping, 0
+		case h.Kind != probes.HolderMap:
 			s.loaders[h.Id] = by
 			return
 		}
 		s.holders[h.Id] = append(s.holders[h.Id], by)
-		if f := (open{h.Id, h.File}); !files[f] {
+		if !files[f] {
 			files[f] = true
 			s.named[h.Id]++
 		}
@@ -339,7 +347,7 @@ func holderKey(holders []inventory.Holder) inventory.Holder {
 	h := holders[0]
 	key := inventory.Holder{Kind: h.Kind, Name: h.Name}
 	switch h.Kind {
-	case inventory.FD:
+	case inventory.FD, inventory.Mapping:
 		key.Name = h.Comm
 	case inventory.Pin:
 		key.Name = path.Dir(h.Name)

@@ -17,5 +17,6 @@ func TestMain(m *testing.M) {
 		lossTask:      task.Handle(provokeLosses),
 		footprintTask: task.Handle(footprints),
 		histogramTask: task.Handle(checkLookupHistogram),
+		symbolsTask:   task.Handle(findSymbols),
 	})
 }

@@ -61,7 +61,11 @@ func (o *Owners) SetOwn(ids []uint32) {
 // KernelAddresses finds what probes.Owners and probes.NewInventory ask for, 0 where
 // the kernel doesn't tell.
 func KernelAddresses() (callbacks [3]uint64, inventory [len(probes.InventorySymbols)]uint64, err error) {
-	found, err := kallsyms.Addresses(slices.Concat(probes.FreeCallbacks[:], probes.InventorySymbols[:])...)
+	names := slices.Concat(probes.FreeCallbacks[:], probes.InventorySymbols[:])
+	found, err := probes.SymbolAddresses(names)
+	if err != nil { // as on an older kernel: from the text, which takes longer
+		found, err = kallsyms.Addresses(names...)
+	}
 	if err != nil {
 		return callbacks, inventory, fmt.Errorf("find functions of the kernel: %w", err)
 	}

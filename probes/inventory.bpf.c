@@ -3,7 +3,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * What there is: every map, every program with the maps that it uses, every file
- * descriptor of a map, a program or a link, by the kernel's iterators (since 5.8).
+ * descriptor of a map, a program or a link, and every mapping of a map (since 5.12), by
+ * the kernel's iterators (since 5.8).
  * To ask for each by its id takes minutes where an iterator takes milliseconds.
  */
 #include <linux/types.h>
@@ -40,6 +41,16 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
+} __attribute__((preserve_access_index));
+
+struct vm_area_struct {
+	struct file *vm_file;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__task_vma {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct vm_area_struct *vma;
 } __attribute__((preserve_access_index));
 
 struct bpf_iter__task {
@@ -116,10 +127,11 @@ enum holder_kind {
 	HOLDER_MAP = 1,
 	HOLDER_PROG,
 	HOLDER_LINK,
-	HOLDER_READER, /* a task inside a tasks-trace read-side section */
-	HOLDER_RCU,    /* the state of RCU: id is gp_state, file is gp_seq */
-	HOLDER_CPUS,   /* that RCU waits for: a mask in file, of those from id on */
-	HOLDER_SRCU,   /* of tasks-trace: file is srcu_gp_seq, id and fd its readers by index */
+	HOLDER_MAPPING, /* id is the map's */
+	HOLDER_READER,  /* a task inside a tasks-trace read-side section */
+	HOLDER_RCU,     /* the state of RCU: id is gp_state, file is gp_seq */
+	HOLDER_CPUS,    /* that RCU waits for: a mask in file, of those from id on */
+	HOLDER_SRCU,    /* of tasks-trace: file is srcu_gp_seq, id and fd its readers by index */
 };
 
 struct holder_item {
@@ -239,6 +251,29 @@ int each_file(struct bpf_iter__task_file *ctx)
 	}
 	item.tgid = BPF_CORE_READ(task, tgid);
 	item.fd = ctx->fd;
+	item.file = (__u64)file;
+	BPF_CORE_READ_INTO(&item.comm, task, comm);
+	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
+	return 0;
+}
+
+SEC("iter/task_vma")
+int each_mapping(struct bpf_iter__task_vma *ctx)
+{
+	struct holder_item item = {.kind = HOLDER_MAPPING};
+	struct task_struct *task = ctx->task;
+	struct vm_area_struct *vma = ctx->vma;
+	struct bpf_map *map;
+	struct file *file;
+
+	if (!task || !vma)
+		return 0;
+	file = BPF_CORE_READ(vma, vm_file);
+	if (!file || !fops[HOLDER_MAP] || (__u64)BPF_CORE_READ(file, f_op) != fops[HOLDER_MAP])
+		return 0;
+	map = (struct bpf_map *)BPF_CORE_READ(file, private_data);
+	item.id = BPF_CORE_READ(map, id);
+	item.tgid = BPF_CORE_READ(task, tgid);
 	item.file = (__u64)file;
 	BPF_CORE_READ_INTO(&item.comm, task, comm);
 	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));

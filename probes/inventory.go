@@ -30,6 +30,7 @@ const (
 	HolderMap     = uint32(inventoryHolderKindHOLDER_MAP)
 	HolderProgram = uint32(inventoryHolderKindHOLDER_PROG)
 	HolderLink    = uint32(inventoryHolderKindHOLDER_LINK)
+	HolderMapping = uint32(inventoryHolderKindHOLDER_MAPPING)
 	HolderReader  = uint32(inventoryHolderKindHOLDER_READER)
 	HolderRCU     = uint32(inventoryHolderKindHOLDER_RCU)
 	HolderCPUs    = uint32(inventoryHolderKindHOLDER_CPUS)
@@ -76,7 +77,11 @@ func NewInventory(symbols [len(InventorySymbols)]uint64) (_ *Inventory, err erro
 			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
 	}
-	inv := &Inventory{types: btf.NewCache(), links: map[string]*link.Iter{}, files: symbols[0] != 0 && symbols[1] != 0}
+	types := btf.NewCache()
+	if kernel, err := types.Kernel(); err == nil && !hasFunction(kernel, "bpf_iter_task_vma") {
+		delete(spec.Programs, inventoryProgEachMapping)
+	}
+	inv := &Inventory{types: types, links: map[string]*link.Iter{}, files: symbols[0] != 0 && symbols[1] != 0}
 	if inv.coll, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: inv.types}); err != nil {
 		return nil, &UnsupportedError{Function: "iterators", Err: shorten(err)}
 	}
@@ -86,6 +91,12 @@ func NewInventory(symbols [len(InventorySymbols)]uint64) (_ *Inventory, err erro
 		}
 	}
 	return inv, nil
+}
+
+// hasFunction tells whether a kernel has a function.
+func hasFunction(kernel *btf.Spec, name string) bool {
+	var f *btf.Func
+	return kernel.TypeByName(name, &f) == nil
 }
 
 // own are the ids of the inventory's maps.
@@ -102,14 +113,20 @@ func (i *Inventory) Programs(f func(*ProgramItem)) error {
 // SeesHolders tells whether descriptors can be told apart.
 func (i *Inventory) SeesHolders() bool { return i.files }
 
-// Holders calls f for each descriptor of a map, a program or a link. It is called
-// for none where they can't be told apart.
+// Holders calls f for each descriptor of a map, a program or a link, and then for each
+// mapping of a map. It is called for none where they can't be told apart.
 func (i *Inventory) Holders(f func(*HolderItem)) error {
 	if !i.files {
 		return nil
 	}
-	return each(i.links[inventoryProgEachFile], f)
+	if err := each(i.links[inventoryProgEachFile], f); err != nil || !i.SeesMappings() {
+		return err
+	}
+	return each(i.links[inventoryProgEachMapping], f)
 }
+
+// SeesMappings tells whether the kernel lists mappings (5.12).
+func (i *Inventory) SeesMappings() bool { return i.links[inventoryProgEachMapping] != nil }
 
 // Waits calls f for each task inside a tasks-trace read-side section, and last for the
 // states of RCU, the CPUs that it waits for and SRCU where they are known.

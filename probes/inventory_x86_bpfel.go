@@ -26,13 +26,14 @@ type inventoryHolderItem struct {
 type inventoryHolderKind uint32
 
 const (
-	inventoryHolderKindHOLDER_MAP    inventoryHolderKind = 1
-	inventoryHolderKindHOLDER_PROG   inventoryHolderKind = 2
-	inventoryHolderKindHOLDER_LINK   inventoryHolderKind = 3
-	inventoryHolderKindHOLDER_READER inventoryHolderKind = 4
-	inventoryHolderKindHOLDER_RCU    inventoryHolderKind = 5
-	inventoryHolderKindHOLDER_CPUS   inventoryHolderKind = 6
-	inventoryHolderKindHOLDER_SRCU   inventoryHolderKind = 7
+	inventoryHolderKindHOLDER_MAP     inventoryHolderKind = 1
+	inventoryHolderKindHOLDER_PROG    inventoryHolderKind = 2
+	inventoryHolderKindHOLDER_LINK    inventoryHolderKind = 3
+	inventoryHolderKindHOLDER_MAPPING inventoryHolderKind = 4
+	inventoryHolderKindHOLDER_READER  inventoryHolderKind = 5
+	inventoryHolderKindHOLDER_RCU     inventoryHolderKind = 6
+	inventoryHolderKindHOLDER_CPUS    inventoryHolderKind = 7
+	inventoryHolderKindHOLDER_SRCU    inventoryHolderKind = 8
 )
 
 type inventoryMapItem struct {
@@ -69,6 +70,7 @@ type inventoryProgItem struct {
 const (
 	inventoryProgEachFile        = "each_file"
 	inventoryProgEachMap         = "each_map"
+	inventoryProgEachMapping     = "each_mapping"
 	inventoryProgEachProg        = "each_prog"
 	inventoryProgEachReader      = "each_reader"
 	inventoryVarFops             = "fops"
@@ -126,10 +128,11 @@ type inventorySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type inventoryProgramSpecs struct {
-	EachFile   *ebpf.ProgramSpec `ebpf:"each_file"`
-	EachMap    *ebpf.ProgramSpec `ebpf:"each_map"`
-	EachProg   *ebpf.ProgramSpec `ebpf:"each_prog"`
-	EachReader *ebpf.ProgramSpec `ebpf:"each_reader"`
+	EachFile    *ebpf.ProgramSpec `ebpf:"each_file"`
+	EachMap     *ebpf.ProgramSpec `ebpf:"each_map"`
+	EachMapping *ebpf.ProgramSpec `ebpf:"each_mapping"`
+	EachProg    *ebpf.ProgramSpec `ebpf:"each_prog"`
+	EachReader  *ebpf.ProgramSpec `ebpf:"each_reader"`
 }
 
 // inventoryMapSpecs contains maps before they are loaded into the kernel.
@@ -202,16 +205,18 @@ type inventoryVariables struct {
 //
 // It can be passed to loadInventoryObjects or ebpf.CollectionSpec.LoadAndAssign.
 type inventoryPrograms struct {
-	EachFile   *ebpf.Program `ebpf:"each_file"`
-	EachMap    *ebpf.Program `ebpf:"each_map"`
-	EachProg   *ebpf.Program `ebpf:"each_prog"`
-	EachReader *ebpf.Program `ebpf:"each_reader"`
+	EachFile    *ebpf.Program `ebpf:"each_file"`
+	EachMap     *ebpf.Program `ebpf:"each_map"`
+	EachMapping *ebpf.Program `ebpf:"each_mapping"`
+	EachProg    *ebpf.Program `ebpf:"each_prog"`
+	EachReader  *ebpf.Program `ebpf:"each_reader"`
 }
 
 func (p *inventoryPrograms) Close() error {
 	return _InventoryClose(
 		p.EachFile,
 		p.EachMap,
+		p.EachMapping,
 		p.EachProg,
 		p.EachReader,
 	)

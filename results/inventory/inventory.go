@@ -16,6 +16,7 @@ const (
 // Kinds of what holds a map.
 const (
 	FD      = "fd"        // a file descriptor of a process
+	Mapping = "mapping"   // memory of a process that the map is mapped to, without a descriptor
 	Program = "program"   // a BPF program that uses it
 	Pin     = "pin"       // a file in a bpffs
 	Outer   = "outer map" // a map of maps that it is in
@@ -24,7 +25,7 @@ const (
 )
 
 // kinds are all, in the order in which a map is counted for one of them.
-var kinds = []string{FD, Pin, Program, Outer, None, Others}
+var kinds = []string{FD, Mapping, Pin, Program, Outer, None, Others}
 
 // Kinds are the kinds of holders. A map of several counts for the first.
 func Kinds() []string { return slices.Clone(kinds) }
@@ -97,7 +98,7 @@ type Holder struct {
 	// Name is of the program or the outer map, or the path of the pin.
 	Name string `json:"name,omitempty"`
 	ID   uint32 `json:"id,omitempty"` // of the program or the outer map
-	// Comm and PID are of the process; a program's is one that holds it.
+	// Comm and PID are of the process; a program's is one that holds it, if only by a link.
 	Comm string `json:"comm,omitempty"`
 	PID  uint32 `json:"pid,omitempty"`
 	FD   uint32 `json:"fd,omitempty"`
@@ -106,7 +107,7 @@ type Holder struct {
 // HolderSum is what the maps of one holder add up to.
 type HolderSum struct {
 	Kind string `json:"kind"`
-	// Name is a process's comm, a program's name, a pin's directory, an outer map's
+	// Name is a process's comm (of a descriptor or a mapping), a program's name, a pin's directory, an outer map's
 	// name.
 	Name  string `json:"name,omitempty"`
 	Maps  uint64 `json:"maps"`

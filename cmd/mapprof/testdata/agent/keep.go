@@ -19,10 +19,11 @@ type kept struct {
 	fd, outer *ebpf.Map
 	user      *ebpf.Program
 	mapping   []byte
+	sockets   [2]int
 }
 
-// keep creates maps that are held by a descriptor, a pin, a program, an outer map and
-// by a mapping alone, which no list of descriptors shows.
+// keep creates maps that are held by a descriptor, a pin, a program, an outer map, a mapping
+// alone, and by a descriptor that is on its way to another process.
 func keep() (*kept, error) {
 	array := func(name string, pages uint32, flags uint32) (*ebpf.Map, error) {
 		return ebpf.NewMap(&ebpf.MapSpec{Name: name, Type: ebpf.Array, KeySize: 4, ValueSize: 4096, MaxEntries: pages, Flags: flags})
@@ -58,12 +59,23 @@ func keep() (*kept, error) {
 	if err := errors.Join(k.outer.Put(uint64(7), inner), inner.Close(), used.Close()); err != nil {
 		return nil, err
 	}
-	mapped, err := array("by_nobody", 5, unix.BPF_F_MMAPABLE)
+	mapped, err := array("by_mapping", 5, unix.BPF_F_MMAPABLE)
 	if err != nil {
 		return nil, err
 	}
 	k.mapping, err = unix.Mmap(mapped.FD(), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
-	return k, errors.Join(err, mapped.Close())
+	if err := errors.Join(err, mapped.Close()); err != nil {
+		return nil, err
+	}
+	// A descriptor in a message that nobody receives is in no table.
+	sent, err := array("by_nobody", 6, 0)
+	if err != nil {
+		return nil, err
+	}
+	if k.sockets, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0); err != nil {
+		return nil, err
+	}
+	return k, errors.Join(unix.Sendmsg(k.sockets[0], []byte{0}, unix.UnixRights(sent.FD()), nil, 0), sent.Close())
 }
 
 // leave starts this program in a session of its own, which outlives this one, and waits
