@@ -200,7 +200,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	every := readEvery
 	if others, ok := instance.(workloads.Foreign); ok {
 		if after := others.StuckAfter(); after > 0 {
-			every = min(every, after/2)
+			every = min(every, after/10)
 		}
 		others.OnEnd(c.End)
 	}
