@@ -251,9 +251,9 @@ func (f *follower) next(ctx context.Context) error {
 // it can still send what it has; for a short life a quarter of that.
 const lateness = 30 * time.Second
 
-// ErrStopped is returned for a job that was stopped before its guest's user
-// space ran.
-var ErrStopped = errors.New("stopped before the guest's user space ran")
+// ErrStopped is returned for a job that was stopped before it could keep anything: its
+// guest's user space didn't run yet, or didn't listen.
+var ErrStopped = errors.New("stopped before the guest's mapprof listened")
 
 // errEndedEarly stands for a QEMU that ended before the guest said done.
 var errEndedEarly = errors.New("qemu ended early")

@@ -6,6 +6,7 @@ package target
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
@@ -263,11 +266,19 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	case err != nil:
 		return done, err
 	case done.Outcome.ExitCode != 0:
-		return done, fmt.Errorf("the guest's mapprof failed: %s", strings.TrimPrefix(done.Outcome.Message, "mapprof: "))
+		return done, jobFault(&done.Outcome)
 	case len(done.Reply) > maxReply:
 		return done, fmt.Errorf("the guest's mapprof gave more than %d MiB", maxReply>>20)
 	case done.Reply == nil:
 		return done, errors.New("the guest's mapprof gave nothing")
 	}
 	return done, nil
+}
+
+// jobFault is what made a guest's mapprof fail.
+func jobFault(o *Outcome) error {
+	if o.ExitCode == 128+int(unix.SIGINT) && o.Message == "" {
+		return ErrStopped // it was told to stop before it listened
+	}
+	return fmt.Errorf("the guest's mapprof failed: %s", cmp.Or(strings.TrimPrefix(o.Message, "mapprof: "), fmt.Sprintf("exit code %d", o.ExitCode)))
 }

@@ -108,3 +108,22 @@ func TestProgressRate(t *testing.T) {
 		t.Errorf("one a second: %d", got)
 	}
 }
+
+// TestJobFault: a guest that is told to stop before its mapprof listens is not one that
+// failed.
+func TestJobFault(t *testing.T) {
+	for _, tt := range []struct {
+		outcome Outcome
+		want    string
+	}{
+		{Outcome{ExitCode: 130, Signal: "interrupt"}, ErrStopped.Error()},
+		{Outcome{ExitCode: 130, Signal: "interrupt", Message: "panic: x"}, "the guest's mapprof failed: panic: x"},
+		{Outcome{ExitCode: 1, Message: "mapprof: no kernel"}, "the guest's mapprof failed: no kernel"},
+		{Outcome{ExitCode: 137, Signal: "killed"}, "the guest's mapprof failed: exit code 137"},
+	} {
+		err := jobFault(&tt.outcome)
+		if err.Error() != tt.want || errors.Is(err, ErrStopped) != (tt.want == ErrStopped.Error()) {
+			t.Errorf("%+v: %v, want %s", tt.outcome, err, tt.want)
+		}
+	}
+}
