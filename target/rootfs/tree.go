@@ -82,10 +82,10 @@ func Open(dir string) (_ *Tree, err error) {
 	return t, t.measure()
 }
 
-// measure adds up what the entries take.
+// measure adds up what the entries take, until that is too much.
 func (t *Tree) measure() error {
 	largest, seen := Entry{}, map[[2]uint64]bool{}
-	err := t.Each(func(e *Entry, _ io.Reader) error {
+	return t.Each(func(e *Entry, _ io.Reader) error {
 		const page, inode, header = 4096, 1 << 10, 112 + 4
 		t.Unpacked += inode
 		t.Packed += header + int64(len(e.Path)+len(e.Link))
@@ -100,13 +100,12 @@ func (t *Tree) measure() error {
 		if e.Size > largest.Size {
 			largest = *e
 		}
+		if t.Unpacked > MaxBytes {
+			return fmt.Errorf("--root %s: it takes more than the %d MiB of a guest's memory that it may (the largest file up to %s is %s, %d MiB)",
+				t.Dir, int64(MaxBytes>>20), e.Path, largest.Path, largest.Size>>20)
+		}
 		return nil
 	})
-	if err == nil && t.Unpacked > MaxBytes {
-		return fmt.Errorf("--root %s: it takes %d MiB of a guest's memory, and %d MiB are the most (its largest file, %s, has %d MiB)",
-			t.Dir, t.Unpacked>>20, int64(MaxBytes>>20), largest.Path, largest.Size>>20)
-	}
-	return err
 }
 
 // Close ends it.

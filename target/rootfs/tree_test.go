@@ -137,7 +137,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{filepath.Join(tree.Dir, "none"), "there is no such directory", nil},
 		{filepath.Join(tree.Dir, "usr/bin/sh"), "it is no directory", nil},
-		{tree.Dir, "its largest file, /etc/sparse, has 4096 MiB", func(dir string) error {
+		{tree.Dir, "the largest file up to /etc/sparse is /etc/sparse, 4096 MiB", func(dir string) error {
 			return errors.Join(os.WriteFile(filepath.Join(dir, "etc/sparse"), nil, 0o644), os.Truncate(filepath.Join(dir, "etc/sparse"), 4<<30))
 		}},
 		{tree.Dir, "which is mapprof's own", func(dir string) error { return os.Mkdir(filepath.Join(dir, "mapprof"), 0o755) }},
