@@ -73,6 +73,24 @@ func teardown(s *results.Scenario) string {
 	return strings.Join(parts, "; ")
 }
 
+// closing is what the close(2) of a map with special fields takes, and what of it goes to
+// cancelling these.
+func closing(s *results.Scenario) string {
+	text := fmt.Sprintf("%s with field %s: close(2) %s", s.Params["map"], s.Params["field"], nanoseconds(s, "special.close"))
+	if s.Metrics["special.cancel.close"].N > 0 {
+		text += ", of it cancelling " + nanoseconds(s, "special.cancel.close")
+	}
+	return text
+}
+
+func nanoseconds(s *results.Scenario, metric string) string {
+	m, ok := s.Metrics[metric]
+	if !ok || m.N == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%s p50 (n = %d)", model.FormatDuration(m.P50), m.N)
+}
+
 // addressing is what was proven, and which inner maps were taken.
 func addressing(s *results.Scenario) string {
 	proven, failed := 0, 0

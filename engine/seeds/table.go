@@ -35,7 +35,7 @@ var rows = []row{
 	{commits: "14dc6f04f4", since: "4.13", what: "user space looks an outer map up: an id", why: "up to 6.7 each such lookup waits for a grace period, and --workload lookup makes 20,000 at least"},
 	{commits: "7b5dd2bde7, c6fdcd6e0c", since: "4.18, 4.20", what: "cgroup storage may not be an inner map", scenarios: []string{innerStorage, innerPerCPUStorage}, refusal: "ENOTSUPP"},
 	{commits: "9d5564ddcf", since: "5.0", what: "index masks of inner maps", why: "a lookup can't be told to be masked from outside; its figure would be instructions of two kernels, built with and without"},
-	{commits: "d83525ca62, a115d0ed72", since: "5.1", what: "bpf_spin_lock, and its offset in inner maps", why: "no workload makes maps with special fields"},
+	{commits: "d83525ca62, a115d0ed72", since: "5.1", what: "bpf_spin_lock, and its offset in inner maps", scenarios: []string{specialLock}, figures: closing},
 	{commits: "25763b3c86", since: "5.3", what: "licence lines", why: "it changed no code: there is nothing to measure"},
 	{commits: "1e0bd5a091", since: "5.5", what: "64-bit reference counts", why: "no workload takes references by the million"},
 	{commits: "2beee5f574", since: "5.5", what: "the owner of a program array: it may not be an inner map", scenarios: []string{innerProgArray}, refusal: "ENOTSUPP"},
@@ -49,16 +49,16 @@ var rows = []row{
 	{commits: "bba1dc0b55", since: "5.7", what: "no needless synchronize_rcu in map_free", scenarios: []string{churnSync}, figures: freeing},
 	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF", why: "workloads run as root"},
 	{commits: "f4d0525921, 134fede4ee", since: "5.10", what: "an inner map's max_entries may differ from the template's", scenarios: []string{innerEntries}, figures: addressing},
-	{commits: "68134668c1, 40ec00abf1", since: "5.15", what: "timers in maps; BTF of inner maps", why: "no workload makes maps with special fields"},
-	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", why: "no workload makes maps with special fields"},
+	{commits: "68134668c1, 40ec00abf1", since: "5.15", what: "timers in maps; BTF of inner maps", scenarios: []string{specialNone, specialTimer, specialTimerHash}, figures: closing},
+	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", why: "no workload makes maps with kptrs"},
 	{commits: "07343110b293", since: "5.19", what: "bpf_map_lookup_percpu_elem", scenarios: []string{lookupPerCPU}, figures: lookupPerCPUHelper},
 	{commits: "9263dddc7b6f", since: "5.19", what: "batches on outer maps", scenarios: []string{churnBatch}, figures: deaths},
 	{commits: "87ac0d600943", since: "6.0", what: "64-bit addresses of elements past 4 GiB", why: "it takes 10 GiB of memory and minutes: mapprof run --workload bigarray --memory 10GiB proves it"},
 	{commits: "d937bc3449fa, cba41bb78d70", since: "6.0, 6.4", what: "elem_size everywhere, and in inner maps", scenarios: []string{smallArray}, figures: addressing},
 	{commits: "63b8ce77b15e", since: "6.0", what: "values of arrays past 4 MiB", scenarios: []string{largeValue}, figures: addressing},
 	{commits: "f76fa6b33805", since: "6.0", what: "an iterator holds its map", why: "no workload iterates"},
-	{commits: "aa3496accc41, db559117828d, d7f5ef653c3d", since: "6.2", what: "btf_record, freed after the map", why: "no workload makes maps with special fields"},
-	{commits: "d48995723c, f73e601aaf, c22dfdd215, b7ff97925b", since: "6.2", what: "records and locks of inner maps", why: "no workload makes maps with special fields"},
+	{commits: "aa3496accc41, db559117828d, d7f5ef653c3d", since: "6.2", what: "btf_record, freed after the map", scenarios: []string{specialTimer, specialWork}, figures: closing},
+	{commits: "d48995723c, f73e601aaf, c22dfdd215, b7ff97925b", since: "6.2", what: "records and locks of inner maps", scenarios: []string{specialTimer}, figures: closing},
 	{commits: "cd2a807901", since: "6.4", what: "btf_field_offs is gone", why: "the same fields are freed by the same code: nothing that can be measured"},
 	{commits: "20c20bd11a13", since: "6.8", what: "need_defer: an inner map waits only where a program may still use it", scenarios: []string{tearArray, tearHash}, figures: teardown, proof: hashWaitsForNone},
 	{commits: "8766733641", since: "6.8", what: "inner maps are freed after RCU and tasks-trace grace periods", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor},
@@ -81,6 +81,11 @@ const (
 	smallArray         = "--workload bigarray --size 1MiB --count 20480"
 	largeValue         = "--workload bigarray --size 16MiB --value-size 8MiB --path syscall,helper --count 20000"
 	tearArray          = "--workload teardown"
+	specialNone        = "--workload special --field none"
+	specialLock        = "--workload special --field spin-lock"
+	specialTimer       = "--workload special --field timer"
+	specialTimerHash   = "--workload special --field timer --map hash"
+	specialWork        = "--workload special --field workqueue"
 	tearHash           = "--workload teardown --outer hash-of-maps"
 )
 

@@ -9,5 +9,6 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/churn"
 	_ "github.com/mapprof/mapprof/workloads/command"
 	_ "github.com/mapprof/mapprof/workloads/lookup"
+	_ "github.com/mapprof/mapprof/workloads/special"
 	_ "github.com/mapprof/mapprof/workloads/teardown"
 )

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm
+
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/mapprof/mapprof/results"
+)
+
+// TestVMSpecial: the kernel cancels the timers and work queues of a map within the
+// close(2) that lets go of it, once for each map. That takes longer than to close a map
+// without.
+func TestVMSpecial(t *testing.T) {
+	closing := map[string]float64{}
+	for _, field := range []string{"none", "timer", "workqueue"} {
+		dir := filepath.Join(t.TempDir(), "run")
+		code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--kernel", "6.12", "--workload", "special", "--field", field, "-o", dir)
+		if code != exitOK {
+			t.Fatalf("%s: exit %d\n%s", field, code, stderr)
+		}
+		d, err := results.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &d.Run.Scenarios[0]
+		tr := &s.Trials[0]
+		if tr.Puts != 20 || tr.Freed != 20 || tr.Lost != 0 {
+			t.Errorf("%s: %d puts, %d freed, %d lost\n%s", field, tr.Puts, tr.Freed, tr.Lost, stdout)
+		}
+		took, within := s.Metrics["special.close"], s.Metrics["special.cancel.close"]
+		closing[field] = took.P50
+		if want := uint64(20); took.N != want || field != "none" && within.N != want || field == "none" && within.N != 0 {
+			t.Errorf("%s: %d closes, in %d of them fields were cancelled", field, took.N, within.N)
+		}
+		if within.P50 > took.P50 {
+			t.Errorf("%s: cancelling took %v ns, and the close that it is in %v", field, within.P50, took.P50)
+		}
+	}
+	t.Logf("close(2) of a map: %v ns", closing)
+	if closing["timer"] <= closing["none"] || closing["workqueue"] <= closing["none"] {
+		t.Errorf("close(2) of a map with 1024 fields takes %v ns", closing)
+	}
+}

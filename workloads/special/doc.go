@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package special is the workload whose maps have values with special fields: spin
+// locks, timers, work queues. The kernel destroys these when the last user lets go of a
+// map, and when it frees it.
+//
+// In: the field, the type of map, how many elements and how many of them are filled. Out:
+// the deaths of these maps; how long the close(2) takes that drops the last reference,
+// and how long the kernel's function that cancels the fields. The kernel commits behind
+// it are db559117828d, 61df10c779cc, 68134668c182 and d7f5ef653c3d (btf_record).
+//
+// It knows no other workload, and of probes only workloads.Tracer. One goroutine, locked
+// to its thread.
+package special

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package special
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/internal/ktime"
+	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/mapops"
+)
+
+// instance holds what fills maps.
+type instance struct {
+	cfg    *Workload
+	prefix string
+	inner  *ebpf.MapSpec
+	coll   *ebpf.Collection
+	outer  *ebpf.Map
+	fill   *ebpf.Program
+	tracer workloads.Tracer
+	record func(ns int64)
+	result workloads.Result
+}
+
+func newInstance(w *Workload) (_ *instance, err error) {
+	f := w.field()
+	spec, err := loadSpecial()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
+	}
+	inner, outer := f.in+"_inner", f.in+"_outer"
+	i := &instance{cfg: w, prefix: mapops.UniqueName("mp_field"), inner: spec.Maps[inner].Copy(), record: func(int64) {}}
+	i.inner.Type, i.inner.MaxEntries = mapTypes[w.Map], w.Entries
+	for name, m := range spec.Maps {
+		switch {
+		case name == outer:
+			m.InnerMap.Type, m.InnerMap.MaxEntries = i.inner.Type, i.inner.MaxEntries
+		case name[0] != '.':
+			delete(spec.Maps, name)
+		}
+	}
+	// The first of its kind says whether the kernel takes it.
+	template := i.inner.Copy()
+	template.Name = "mp_template"
+	m, err := mapops.NewMap(template)
+	if err != nil {
+		return nil, fmt.Errorf("a map of type %s with --field %s: %w", w.Map, w.Field, err)
+	}
+	if err := m.Close(); err != nil {
+		return nil, err
+	}
+	if f.fill == nil {
+		return i, nil
+	}
+	for _, name := range f.fill {
+		only := spec.Copy()
+		only.Programs = map[string]*ebpf.ProgramSpec{name: only.Programs[name]}
+		if i.coll, err = ebpf.NewCollection(only); err == nil {
+			i.outer, i.fill = i.coll.Maps[outer], i.coll.Programs[name]
+			return i, nil
+		}
+	}
+	return nil, fmt.Errorf("load the program that fills maps of type %s with --field %s in an outer map: %w", w.Map, w.Field, err)
+}
+
+// cancels are the functions that destroy the fields of a map whose last user lets go, by
+// the kernels that have them: the first since 5.15, then those of 6.12 and 7.2.
+var cancels = map[ebpf.MapType][]string{
+	ebpf.Array:   {"array_map_free_internal_structs", "array_map_free_timers_wq", "array_map_free_timers"},
+	ebpf.Hash:    {"htab_map_free_internal_structs", "htab_map_free_timers_and_wq", "htab_map_free_timers"},
+	ebpf.LRUHash: {"htab_map_free_internal_structs", "htab_map_free_timers_and_wq", "htab_map_free_timers"},
+}
+
+// span is one close.
+type span struct{ begin, end int64 }
+
+// Run makes, fills and closes one map after the other.
+func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (workloads.Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	i.result = workloads.Result{Loop: "closed", Metrics: map[string]workloads.Metric{}}
+	var closes []span
+	tid := mapops.ProbesTID()
+	calls, err := i.traced(func() error {
+		for i.result.Ops < uint64(i.cfg.Count) {
+			if ctx.Err() != nil {
+				i.result.Interrupted = true
+				return nil
+			}
+			took, err := i.one(i.result.Ops)
+			if err != nil {
+				return err
+			}
+			closes = append(closes, took)
+			i.record(took.end - took.begin)
+			i.result.LastPuts++
+			i.result.Ops++
+			progress(i.result.Ops, uint64(i.cfg.Count))
+		}
+		return nil
+	})
+	if err != nil {
+		return i.result, err
+	}
+	i.keep(closes, calls, tid)
+	return i.result, nil
+}
+
+// one makes a map, fills it, and drops the only reference.
+func (i *instance) one(n uint64) (span, error) {
+	spec := i.inner.Copy()
+	spec.Name = fmt.Sprintf("%s%d", i.prefix, n%100)
+	m, err := mapops.NewMap(spec)
+	if err != nil {
+		return span{}, err
+	}
+	if err := i.fillMap(m); err != nil {
+		return span{}, errors.Join(err, m.Close())
+	}
+	begin := ktime.Now()
+	err = m.Close()
+	return span{begin, ktime.Now()}, err
+}
+
+// fillMap fills a map through the slot of the outer map, where no program holds it. A
+// field that user space can write is filled by bpf(2): up to 6.1 no map with a lock may
+// be in an outer map.
+func (i *instance) fillMap(m *ebpf.Map) error {
+	const slot = uint32(0)
+	if i.fill == nil {
+		value := make([]byte, m.ValueSize())
+		for key := range i.cfg.elements() {
+			if err := m.Put(key, value); err != nil {
+				return fmt.Errorf("fill element %d: %w", key, err)
+			}
+		}
+		return nil
+	}
+	if err := i.outer.Put(slot, m); err != nil {
+		return fmt.Errorf("put a map into the outer map: %w", err)
+	}
+	if n := i.cfg.elements(); n > 0 {
+		if err := errors.Join(i.coll.Variables["next"].Set(uint32(0)), i.coll.Variables["total"].Set(n), i.coll.Variables["failed"].Set(int64(0))); err != nil {
+			return err
+		}
+		if _, err := i.fill.Run(&ebpf.RunOptions{Data: make([]byte, 64), Repeat: n}); err != nil {
+			return fmt.Errorf("fill %d elements: %w", n, err)
+		}
+		var next uint32
+		var failed int64
+		if err := errors.Join(i.coll.Variables["next"].Get(&next), i.coll.Variables["failed"].Get(&failed)); err != nil {
+			return err
+		}
+		if failed != 0 || next != n {
+			return fmt.Errorf("fill %d elements: %d were, the last call that failed: %w", n, next, unix.Errno(-failed))
+		}
+	}
+	if err := i.outer.Delete(slot); err != nil {
+		return fmt.Errorf("take a map out of the outer map: %w", err)
+	}
+	return nil
+}
+
+// keep sums up how long closes took, and what of it was the cancelling.
+func (i *instance) keep(closes []span, calls map[string]workloads.Calls, tid int) {
+	var took, within, after []float64
+	cancel, traced := calls["special.cancel"]
+	for _, c := range closes {
+		took = append(took, float64(c.end-c.begin))
+	}
+	for _, c := range cancel.List {
+		ns := float64(c.EndNS - c.BeginNS)
+		inClose := func(s span) bool { return c.BeginNS >= s.begin && c.EndNS <= s.end && (tid == 0 || c.TID == tid) }
+		if slices.ContainsFunc(closes, inClose) {
+			within = append(within, ns)
+		} else {
+			after = append(after, ns)
+		}
+	}
+	i.metric("special.close", "close(2) of the map's only descriptor", took)
+	if !traced {
+		return
+	}
+	i.metric("special.cancel.close", cancel.Function+" within that close, fentry to fexit", within)
+	i.metric("special.cancel.worker", cancel.Function+" at other times, by the worker that frees maps among others", after)
+	i.result.Findings = append(i.result.Findings, fmt.Sprintf("of %d closes, %s ran in %d", len(closes), cancel.Function, len(within)))
+}
+
+func (i *instance) metric(name, how string, values []float64) {
+	if len(values) > 0 {
+		i.result.Metrics[name] = workloads.Metric{Values: values, Unit: "ns", How: how}
+	}
+}
+
+// traced runs f, with the calls of what cancels fields where something can time them.
+func (i *instance) traced(f func() error) (map[string]workloads.Calls, error) {
+	if i.tracer == nil || i.cfg.field().bytes == 0 {
+		return nil, f()
+	}
+	return i.tracer.Calls(map[string][]string{"special.cancel": cancels[i.inner.Type]}, f)
+}
+
+// WatchPrefix begins the names of the maps that die, and of no others.
+func (i *instance) WatchPrefix() string { return i.prefix }
+
+// Note is empty: nothing is arranged.
+func (i *instance) Note() string { return "" }
+
+// SetTracer gives it what times calls in the kernel.
+func (i *instance) SetTracer(t workloads.Tracer) { i.tracer = t }
+
+// SetRecorder implements workloads.Recorded.
+func (i *instance) SetRecorder(record func(ns int64)) { i.record = record }
+
+// Close drops what is left.
+func (i *instance) Close() error {
+	if i.coll != nil {
+		i.coll.Close()
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package special
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
+	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
+)
+
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"", ""},
+		{"--field=none --map=lru-hash --entries=1 --filled=0 --count=1", ""},
+		{"--field=mutex", "--field"},
+		{"--map=queue", "--map"},
+		{"--entries=0", "--entries must be from 1 to 1048576"},
+		{"--entries=1048577", "--entries must be from 1 to 1048576"},
+		{"--filled=101", "--filled must be from 0 to 100"},
+		{"--count=0", "--count must be from 1 to 65536"},
+	} {
+		workloadtest.CheckArgs(t, new(Workload), tt.args, results.StrategyAny, tt.want)
+	}
+	workloadtest.CheckArgs(t, new(Workload), "", results.StrategyRCU, "strategy")
+}
+
+// TestElements: a part of an element is one.
+func TestElements(t *testing.T) {
+	for _, tt := range []struct{ entries, filled, want uint32 }{{1000, 100, 1000}, {1000, 0, 0}, {3, 1, 1}, {1000, 50, 500}, {1 << 20, 100, 1 << 20}} {
+		w := &Workload{Entries: tt.entries, Filled: tt.filled}
+		if got := w.elements(); got != tt.want {
+			t.Errorf("%d%% of %d: %d, want %d", tt.filled, tt.entries, got, tt.want)
+		}
+	}
+}
+
+// TestKeep: a call within a close on its thread is that close's, and any other is not.
+func TestKeep(t *testing.T) {
+	i := &instance{result: workloads.Result{Metrics: map[string]workloads.Metric{}}}
+	i.keep([]span{{100, 200}, {300, 450}}, map[string]workloads.Calls{"special.cancel": {Function: "f", List: []workloads.Call{
+		{TID: 7, BeginNS: 110, EndNS: 190}, {TID: 8, BeginNS: 310, EndNS: 320}, {TID: 7, BeginNS: 310, EndNS: 340}, {TID: 7, BeginNS: 440, EndNS: 460},
+	}}}, 7)
+	for name, want := range map[string][]float64{"special.close": {100, 150}, "special.cancel.close": {80, 30}, "special.cancel.worker": {10, 20}} {
+		if got := i.result.Metrics[name].Values; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if want := []string{"of 2 closes, f ran in 2"}; !slices.Equal(i.result.Findings, want) {
+		t.Errorf("found %q, want %q", i.result.Findings, want)
+	}
+}
+
+func TestCheckTarget(t *testing.T) {
+	for _, tt := range []struct {
+		field, release string
+		refused        bool
+	}{{"timer", "5.10.0", true}, {"timer", "6.1.0", false}, {"workqueue", "6.1.0", true}, {"workqueue", "6.12.1", false}, {"none", "5.10.0", false}} {
+		w := &Workload{Field: tt.field}
+		if err := w.CheckTarget(results.StrategyAny, workloads.Target{Release: tt.release}); (err != nil) != tt.refused {
+			t.Errorf("%s on %s: %v", tt.field, tt.release, err)
+		}
+	}
+}
