@@ -83,7 +83,7 @@ func (t *OwnerTally) Add(d *results.Death) error {
 		return nil
 	}
 	key := ownerKey{
-		outer: d.Outer, outerID: o.OuterID, outerName: o.OuterName, creator: o.Creator, comm: d.Comm,
+		outer: d.Outer, outerID: o.OuterID, outerName: o.OuterName, creator: o.CreatorName(), comm: d.Comm,
 		cgroup: o.Cgroup, container: o.Container, path: d.Path, pinnedBy: strings.Join(o.PinnedBy, "\x00"),
 	}
 	if o.OuterID == 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 // cgroupPaths finds the path of a cgroup by its id, which is the inode of its
-// directory.
+// directory: told when it is made, or else looked for in the tree.
 type cgroupPaths struct {
 	root   string
 	paths  map[uint64]string
@@ -31,6 +31,14 @@ func newCgroupPaths(root string) *cgroupPaths {
 	c := &cgroupPaths{root: root, paths: map[uint64]string{}}
 	c.look()
 	return c
+}
+
+// made takes up that a cgroup was made, as the kernel tells. What was read of the tree
+// is kept: in a namespace of cgroups its paths are shorter.
+func (c *cgroupPaths) made(id uint64, path string) {
+	if _, ok := c.paths[id]; !ok && path != "" && len(c.paths) <= maxCgroups {
+		c.paths[id] = path
+	}
 }
 
 // path is the path below the root, "/" for the root itself. Of a cgroup that was

@@ -236,8 +236,8 @@ func TestSnapshot(t *testing.T) {
 		counters := func() (probes.Counters, error) {
 			return probes.Counters{Puts: 100, LostDeaths: map[string]uint64{"stale": 3, "ringbuf_full": lost}}, nil
 		}
-		inFlight := func() ([]probes.OwnedDeath, error) {
-			under := make([]probes.OwnedDeath, 97-lost)
+		inFlight := func() ([]probes.Pending, error) {
+			under := make([]probes.Pending, 97-lost)
 			if tries++; lost < uint64(tt.losses) {
 				lost++
 			}
@@ -252,11 +252,11 @@ func TestSnapshot(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	none := func() ([]probes.OwnedDeath, error) { return nil, nil }
+	none := func() ([]probes.Pending, error) { return nil, nil }
 	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, broken }, none); !errors.Is(err, broken) {
 		t.Errorf("counters: %v", err)
 	}
-	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, nil }, func() ([]probes.OwnedDeath, error) { return nil, broken }); !errors.Is(err, broken) {
+	if _, _, err := snapshot(func() (probes.Counters, error) { return probes.Counters{}, nil }, func() ([]probes.Pending, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Errorf("in flight: %v", err)
 	}
 }

@@ -79,7 +79,7 @@ type Collector struct {
 // kernel is what a Collector asks of probes.Probes.
 type kernel interface {
 	Counters() (probes.Counters, error)
-	InFlight() ([]probes.OwnedDeath, error)
+	InFlight() ([]probes.Pending, error)
 }
 
 // ring is a ringbuf.Reader.
@@ -197,6 +197,11 @@ func (c *Collector) take(raw []byte) error {
 		if c.owners != nil {
 			c.owners.change(&c.event.prog)
 		}
+	case probes.KindCgroup:
+		if c.owners != nil {
+			e := &c.event.cgroup
+			c.owners.cgroups.made(e.Id, untilNUL(e.Path[:]))
+		}
 	case probes.KindGP:
 		g := &c.event.gp
 		if kind := waitNames[g.GpKind]; kind != "" && g.EndNs >= g.StartNs && len(c.gps) < results.MaxGracePeriods {
@@ -250,13 +255,13 @@ func (c *Collector) sweep(rec *ringbuf.Record, last bool) error {
 			continue
 		}
 		var d results.Death
-		if !c.decoder.pending(&d, &inflight[i]) {
+		if !c.decoder.pending(&d, &inflight[i].OwnedDeath) {
 			unwanted++
 			continue
 		}
 		reached(&d, &inflight[i].Death)
 		if c.owners != nil {
-			c.owners.pending(&d, &inflight[i].Death, at)
+			c.owners.pending(&d, &inflight[i], at)
 		}
 		c.outcome.Pending = append(c.outcome.Pending, d)
 	}

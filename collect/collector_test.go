@@ -108,12 +108,12 @@ func (k *fakeKernel) Counters() (probes.Counters, error) {
 	return probes.Counters{Puts: k.puts, Excluded: map[string]uint64{}, Missed: map[string]uint64{}, LostDeaths: map[string]uint64{"ringbuf_full": k.lost}}, nil
 }
 
-func (k *fakeKernel) InFlight() ([]probes.OwnedDeath, error) {
+func (k *fakeKernel) InFlight() ([]probes.Pending, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	out := make([]probes.OwnedDeath, 0, len(k.underWay))
+	out := make([]probes.Pending, 0, len(k.underWay))
 	for _, e := range k.underWay {
-		out = append(out, probes.OwnedDeath{Death: e})
+		out = append(out, probes.Pending{OwnedDeath: probes.OwnedDeath{Death: e}})
 	}
 	return out, nil
 }

@@ -31,6 +31,8 @@ type event struct {
 	wait  probes.WaitEvent
 	gp    probes.GPEvent
 	prog  probes.ProgEvent
+
+	cgroup probes.CgroupEvent
 }
 
 // decode takes a record's bytes, which have the layout of the generated types:
@@ -52,6 +54,8 @@ func (e *event) decode(raw []byte) error {
 		into = bytesOf(&e.wait)
 	case probes.KindProg:
 		into = bytesOf(&e.prog)
+	case probes.KindCgroup:
+		into = bytesOf(&e.cgroup)
 	case probes.KindGP:
 		into = bytesOf(&e.gp)
 	}
@@ -64,7 +68,7 @@ func (e *event) decode(raw []byte) error {
 }
 
 // bytesOf are the bytes of an event, which holds no pointer.
-func bytesOf[T probes.DeathEvent | probes.OwnedDeath | probes.WaitEvent | probes.GPEvent | probes.ProgEvent](e *T) []byte {
+func bytesOf[T probes.DeathEvent | probes.OwnedDeath | probes.WaitEvent | probes.GPEvent | probes.ProgEvent | probes.CgroupEvent](e *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(e)), unsafe.Sizeof(*e))
 }
 
@@ -200,12 +204,12 @@ func (n names) text(b *[16]int8) string {
 	if len(n) >= maxNames {
 		clear(n)
 	}
-	n[*b] = untilNUL(b)
+	n[*b] = untilNUL(b[:])
 	return n[*b]
 }
 
 // untilNUL is the text before the first NUL.
-func untilNUL(b *[16]int8) string {
+func untilNUL(b []int8) string {
 	out := make([]byte, 0, len(b))
 	for _, x := range b {
 		if x == 0 {

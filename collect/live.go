@@ -37,8 +37,8 @@ type Candidate struct {
 	Holders    []inventory.Holder // all of them
 	// Creator and Cgroup are the creator's, empty where the map is older than the
 	// recording. InTree says that it is of the process that probes.Owners.PID names.
-	Creator, Cgroup string
-	InTree          bool
+	Creator, CreatorExe, Cgroup string
+	InTree                      bool
 }
 
 // WatchLive takes an inventory of the live maps that are wanted, nil: of all, when the
@@ -333,7 +333,7 @@ func (o *Owners) wantsLive(m *probes.MapItem, holders []inventory.Holder) bool {
 	c := Candidate{Name: o.names.text(&m.Name), Type: results.MapTypeNumbered(m.MapType).Display, Holders: holders}
 	if o.live.byOwner {
 		by := o.live.ownerAt(m.Address)
-		c.Creator, c.InTree = o.names.text(&by.CreatorComm), by.Flags&probes.OwnerInTree != 0
+		c.Creator, c.CreatorExe, c.InTree = o.names.text(&by.CreatorComm), o.exe(&by), by.Flags&probes.OwnerInTree != 0
 		c.Cgroup = o.cgroups.path(by.CreatorCgroup)
 	}
 	return o.live.wanted(&c)

@@ -69,7 +69,7 @@ const snapshotTries = 20
 // snapshot reads the counters and the deaths under way as of one moment, so
 // that none is in both: one that is lost meanwhile would be. One that is lost
 // later was under way then.
-func snapshot(counters func() (probes.Counters, error), inFlight func() ([]probes.OwnedDeath, error)) (probes.Counters, []probes.OwnedDeath, error) {
+func snapshot(counters func() (probes.Counters, error), inFlight func() ([]probes.Pending, error)) (probes.Counters, []probes.Pending, error) {
 	before, err := counters()
 	if err != nil {
 		return probes.Counters{}, nil, err

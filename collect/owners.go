@@ -90,7 +90,7 @@ func NoAddresses() string {
 func (o *Owners) complete(d *results.Death, e *probes.Owner) bool {
 	owner := &results.Owner{
 		OuterID: e.OuterId, OuterName: o.names.text(&e.OuterName),
-		Creator: o.names.text(&e.CreatorComm), CreatorPID: e.CreatorTgid, CreatedNS: int64(e.CreatedNs), PutPID: e.PutTgid,
+		Creator: o.names.text(&e.CreatorComm), CreatorExe: o.exe(e), CreatorPID: e.CreatorTgid, CreatedNS: int64(e.CreatedNs), PutPID: e.PutTgid,
 	}
 	if e.OuterId != 0 {
 		d.Outer = results.MapTypeNumbered(e.OuterType).Display
@@ -113,6 +113,16 @@ func (o *Owners) complete(d *results.Death, e *probes.Owner) bool {
 	return o.wanted == nil || o.wanted(d, e.Flags&probes.OwnerInTree != 0)
 }
 
+// exe is the name of what the creator executed, empty where it begins as its comm does,
+// or the comm as it: python3 and python3.13.
+func (o *Owners) exe(e *probes.Owner) string {
+	comm, exe := o.names.text(&e.CreatorComm), o.names.text(&e.CreatorExe)
+	if strings.HasPrefix(comm, exe) || strings.HasPrefix(exe, comm) {
+		return ""
+	}
+	return exe
+}
+
 // pinnedBy names the sleepable programs that used an outer map when one of its maps
 // was dropped.
 func (o *Owners) pinnedBy(outer uint32, putNS int64) []string {
@@ -130,7 +140,7 @@ func (o *Owners) pinnedBy(outer uint32, putNS int64) []string {
 func (o *Owners) change(e *probes.ProgEvent) {
 	maps := e.Maps[:min(int(e.UsedMaps), len(e.Maps))]
 	if e.Freed == 0 {
-		o.pin(e.Id, programName(e.Id, &e.Name, untilNUL(&e.Comm)), int64(e.AtNs), maps)
+		o.pin(e.Id, programName(e.Id, &e.Name, untilNUL(e.Comm[:])), int64(e.AtNs), maps)
 		return
 	}
 	for _, outer := range maps {
@@ -171,7 +181,7 @@ func (o *Owners) forget(outer uint32, now int64) {
 
 // programName is a program's name and that of who loaded it, or holds it.
 func programName(id uint32, name *[16]int8, comm string) string {
-	text := untilNUL(name)
+	text := untilNUL(name[:])
 	if text == "" {
 		text = fmt.Sprintf("program %d", id)
 	}

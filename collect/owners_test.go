@@ -61,9 +61,30 @@ func TestCgroupPaths(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "a")); err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[uint64]string{inode: "/a/b", 0: "", inode + 1e6: "cgroup"} {
+	c.made(inode+2e6, "/short-lived") // the kernel tells of those that no look finds
+	c.made(inode, "/elsewhere")       // what was read stays
+	for id, want := range map[uint64]string{inode: "/a/b", 0: "", inode + 1e6: "cgroup", inode + 2e6: "/short-lived"} {
 		if got := c.path(id); got != want && !(want == "cgroup" && strings.HasPrefix(got, "cgroup ")) {
 			t.Errorf("%d: %q, want %q", id, got, want)
+		}
+	}
+}
+
+// TestExe: what a creator executed is told where its name is not the comm's.
+func TestExe(t *testing.T) {
+	o := NewOwners(nil, nil)
+	for _, tt := range []struct{ comm, exe, want string }{
+		{"agent", "agent", ""},
+		{"python3", "python3.13", ""},
+		{"kube-controller", "kube-controller-manager", ""}, // both are cut
+		{"", "agent", ""},
+		{"kworker/0:1", "", ""}, // executed nothing
+		{"(sleep)", "systemd-executor", "systemd-executo"},
+		{"tokio-worker", "agent", "agent"},
+	} {
+		e := probes.Owner{CreatorComm: int8s(tt.comm), CreatorExe: int8s(tt.exe)}
+		if got := o.exe(&e); got != tt.want {
+			t.Errorf("%+v: %q", tt, got)
 		}
 	}
 }

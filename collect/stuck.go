@@ -7,6 +7,7 @@ package collect
 import (
 	"fmt"
 	"math/bits"
+	"os"
 	"strings"
 	"time"
 
@@ -39,9 +40,9 @@ func (o *Owners) Stuck() ([]results.Stuck, uint64) {
 }
 
 // pending looks at a death under way, with the times that it has reached, as of atNS.
-func (o *Owners) pending(d *results.Death, e *probes.DeathEvent, atNS int64) {
+func (o *Owners) pending(d *results.Death, e *probes.Pending, atNS int64) {
 	w := &o.stuck
-	key := e.Key()
+	key := e.Death.Key()
 	if _, told := w.index[key]; w.after <= 0 || told || atNS-d.PutNS < w.after.Nanoseconds() {
 		return
 	}
@@ -56,9 +57,10 @@ func (o *Owners) pending(d *results.Death, e *probes.DeathEvent, atNS int64) {
 	s := results.Stuck{
 		MapID: d.MapID, MapName: d.MapName, MapType: d.MapType, Bytes: d.MemBytes, Phase: d.PhaseNow(),
 		PutNS: d.PutNS, SeenNS: atNS, GracePeriod: w.gracePeriod,
+		Worker: workerText(e.Worker),
 	}
 	if d.Owner != nil {
-		s.OuterID, s.OuterName, s.Creator, s.PinnedBy = d.Owner.OuterID, d.Owner.OuterName, d.Owner.Creator, d.Owner.PinnedBy
+		s.OuterID, s.OuterName, s.Creator, s.PinnedBy = d.Owner.OuterID, d.Owner.OuterName, d.Owner.CreatorName(), d.Owner.PinnedBy
 	}
 	w.index[key] = len(w.found)
 	w.found = append(w.found, s)
@@ -75,6 +77,42 @@ func (w *watchdog) ended(e *probes.DeathEvent) {
 	if i >= 0 {
 		w.found[i].FreedNS = int64(e.FreedNs)
 	}
+}
+
+// maxFrames is how many functions are named of a worker's stack.
+const maxFrames = 12
+
+// workerText says where the kernel thread is that frees a map: its functions, the
+// innermost first; one that is on a CPU has none to show. Empty: none frees it yet, or the kernel doesn't tell (it asks for
+// CAP_SYS_ADMIN, and CONFIG_STACKTRACE).
+func workerText(tid uint32) string {
+	if tid == 0 {
+		return ""
+	}
+	stack, err := os.ReadFile(fmt.Sprintf("/proc/%d/stack", tid))
+	if err != nil {
+		return ""
+	}
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", tid))
+	if err != nil {
+		return ""
+	}
+	return workerStack(tid, strings.TrimSpace(string(comm)), string(stack))
+}
+
+// workerStack reads lines such as "[<0>] synchronize_rcu+0x1a/0x30".
+func workerStack(tid uint32, comm, stack string) string {
+	var frames []string
+	for line := range strings.Lines(stack) {
+		if fields := strings.Fields(line); len(fields) > 1 && len(frames) < maxFrames {
+			name, _, _ := strings.Cut(fields[1], "+")
+			frames = append(frames, name)
+		}
+	}
+	if len(frames) == 0 {
+		return fmt.Sprintf("%s (pid %d), which runs", comm, tid)
+	}
+	return fmt.Sprintf("%s (pid %d) in %s", comm, tid, strings.Join(frames, " < "))
 }
 
 // How many readers of tasks-trace are named, and CPUs that RCU waits for.
@@ -98,7 +136,7 @@ func (o *Owners) gracePeriod() string {
 		switch h.Kind {
 		case probes.HolderReader:
 			if n++; n <= maxReaders {
-				readers = append(readers, fmt.Sprintf("%s (pid %d)", untilNUL(&h.Comm), h.Tgid))
+				readers = append(readers, fmt.Sprintf("%s (pid %d)", untilNUL(h.Comm[:]), h.Tgid))
 			}
 		case probes.HolderRCU:
 			parts = append(parts, rcuText(h.File, h.Id))

@@ -6,6 +6,7 @@ package collect
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestStuck(t *testing.T) {
 	e.StageKind[0] = probes.StageKindTasksTrace
 	d := &results.Death{MapID: 7, PutNS: 1e9, Path: results.StrategyTasksTrace, Owner: &results.Owner{OuterName: "routes", PinnedBy: []string{"sleeper of agent"}}}
 	for _, at := range []int64{1.5e9, 1.999e9, 2e9, 3e9} {
-		o.pending(d, e, at)
+		o.pending(d, &probes.Pending{OwnedDeath: probes.OwnedDeath{Death: *e}}, at)
 	}
 	if len(told) != 1 || told[0].SeenNS != 2e9 || told[0].Phase != results.PhaseTasksTraceGP || told[0].OuterName != "routes" || len(told[0].PinnedBy) != 1 {
 		t.Fatalf("told of %+v", told)
@@ -43,7 +44,7 @@ func TestStuckIsBounded(t *testing.T) {
 	for i := range uint32(1000) {
 		e := &probes.DeathEvent{MapId: i, PutNs: 1}
 		for range 2 {
-			o.pending(&results.Death{MapID: i, PutNS: 1}, e, 5e9)
+			o.pending(&results.Death{MapID: i, PutNS: 1}, &probes.Pending{OwnedDeath: probes.OwnedDeath{Death: *e}}, 5e9)
 		}
 		o.stuck.ended(e)
 	}
@@ -51,7 +52,7 @@ func TestStuckIsBounded(t *testing.T) {
 		t.Errorf("%d kept, %d more, %d told of, %d are remembered", len(found), more, told, len(o.stuck.index))
 	}
 	o.WatchStuck(0, nil)
-	o.pending(&results.Death{PutNS: 1}, &probes.DeathEvent{PutNs: 1}, 5e18)
+	o.pending(&results.Death{PutNS: 1}, &probes.Pending{OwnedDeath: probes.OwnedDeath{Death: probes.DeathEvent{PutNs: 1}}}, 5e18)
 }
 
 func TestPhaseOf(t *testing.T) {
@@ -89,6 +90,25 @@ func TestRCUText(t *testing.T) {
 		if got := rcuText(tt.seq, tt.state); got != tt.want {
 			t.Errorf("%d, %d: %q, want %q", tt.seq, tt.state, got, tt.want)
 		}
+	}
+}
+
+// TestWorkerStack: a worker is told with its innermost functions, or as running.
+func TestWorkerStack(t *testing.T) {
+	const stack = "[<0>] __wait_rcu_gp+0x14d/0x160\n[<0>] synchronize_rcu+0x6f/0x90\n[<0>] dev_map_free+0x2c/0x1b0\n"
+	if got, want := workerStack(9, "kworker/0:1", stack), "kworker/0:1 (pid 9) in __wait_rcu_gp < synchronize_rcu < dev_map_free"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := workerStack(9, "kworker/0:1", strings.Repeat("[<0>] f+0x1/0x2\n", 100)); strings.Count(got, "f") != maxFrames {
+		t.Errorf("%q", got)
+	}
+	for _, stack := range []string{"", "\n", "[<0>]\n"} {
+		if got := workerStack(9, "kworker/0:1", stack); got != "kworker/0:1 (pid 9), which runs" {
+			t.Errorf("%q: %q", stack, got)
+		}
+	}
+	if got := workerText(0); got != "" {
+		t.Errorf("no worker is %q", got)
 	}
 }
 

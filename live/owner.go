@@ -21,7 +21,7 @@ func keyOf(d *results.Death) key {
 	if o == nil {
 		return key{comm: d.Comm, path: d.Path}
 	}
-	k := key{outerID: o.OuterID, outerName: o.OuterName, creator: o.Creator, cgroup: o.Cgroup, container: o.Container, path: d.Path}
+	k := key{outerID: o.OuterID, outerName: o.OuterName, creator: o.CreatorName(), cgroup: o.Cgroup, container: o.Container, path: d.Path}
 	if o.OuterID != 0 {
 		k.outer = d.Outer
 	}

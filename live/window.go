@@ -126,7 +126,7 @@ func (w *Window) pending(snap *Snapshot, s *State) {
 			AgeNS: max(s.AtNS-oldest.PutNS, 0), Phase: oldest.PhaseNow(), MapName: safetext.Name(oldest.MapName), MapType: oldest.MapType, MemBytes: oldest.MemBytes,
 		}
 		if o := oldest.Owner; o != nil {
-			snap.Oldest.Creator, snap.Oldest.Outer = safetext.Name(o.Creator), safetext.Name(o.OuterName)
+			snap.Oldest.Creator, snap.Oldest.Outer = safetext.Name(o.CreatorName()), safetext.Name(o.OuterName)
 		}
 	}
 }

@@ -112,6 +112,7 @@ const enum watch_state *unused_watch_state __attribute__((unused));
 const struct wait_event *unused_wait_event __attribute__((unused));
 const struct gp_event *unused_gp_event __attribute__((unused));
 const struct prog_event *unused_prog_event __attribute__((unused));
+const struct cgroup_event *unused_cgroup_event __attribute__((unused));
 const struct death_event *unused_death_event __attribute__((unused));
 const struct freeing *unused_freeing __attribute__((unused));
 const struct owned_death *unused_owned_death __attribute__((unused));

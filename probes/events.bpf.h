@@ -13,6 +13,7 @@ enum event_kind {
 	EVENT_WAIT = 2,
 	EVENT_GP = 3,
 	EVENT_PROG = 4,
+	EVENT_CGROUP = 5,
 };
 
 enum stage_kind {
@@ -74,15 +75,16 @@ struct owner {
 	__u32 outer_sleepable; /* its sleepable users then (af66bfd3c853) */
 	__u32 flags;           /* enum owner_flag */
 	char creator_comm[16];
+	char creator_exe[16]; /* the name of the file that it executed, as far as it fits */
 	char outer_name[16];
 };
-_Static_assert(sizeof(struct owner) == 80, "owner has padding");
+_Static_assert(sizeof(struct owner) == 96, "owner has padding");
 
 struct owned_death {
 	struct death_event death;
 	struct owner owner;
 };
-_Static_assert(sizeof(struct owned_death) == 248, "owned_death has padding");
+_Static_assert(sizeof(struct owned_death) == 264, "owned_death has padding");
 
 struct wait_event {
 	__u32 kind; /* EVENT_WAIT */
@@ -118,28 +120,38 @@ struct prog_event {
 };
 _Static_assert(sizeof(struct prog_event) == 184, "prog_event has padding");
 
+/* A cgroup was made, with its path below the root. */
+struct cgroup_event {
+	__u32 kind; /* EVENT_CGROUP */
+	__u32 unused;
+	__u64 id;
+	char path[384];
+};
+_Static_assert(sizeof(struct cgroup_event) == 400, "cgroup_event has padding");
+
 enum counter {
 	COUNTER_PUTS = 0, /* last puts of watched maps: confirmed, or known by their free */
 	/* Last puts seen: a death has up to four, in functions that call each other. */
-	COUNTER_EXCLUDED_OWN,       /* of the tracer's own maps */
-	COUNTER_EXCLUDED_OTHER,     /* of maps that are not watched */
-	COUNTER_INFLIGHT_FULL,      /* a put found no room in the in-flight table */
-	COUNTER_INFLIGHT_BUSY,      /* its bucket was locked on this CPU */
-	COUNTER_STALE,              /* an address died twice: its first free was missed */
-	COUNTER_RINGBUF_FULL,       /* a death found no room in the ring buffer */
-	COUNTER_WAIT_RINGBUF_FULL,  /* an update wait found none */
-	COUNTER_WAITS_FULL,         /* no room in the table of waiting tasks */
-	COUNTER_FREEING_FULL,       /* a death found no room in the table of freeing workers */
-	COUNTER_UNMATCHED_FREE,     /* a watched map was freed whose put was not seen */
-	COUNTER_UNMATCHED_EXIT,     /* a death whose free was seen to start and not to end */
-	COUNTER_UNMATCHED_WAIT,     /* a wait ended whose start was not seen */
-	COUNTER_UNMATCHED_CALLBACK, /* a callback ran whose call_rcu*() was not seen */
-	COUNTER_STACK_COLLISION,    /* a stack's hash bucket held another stack */
-	COUNTER_STACK_ERROR,        /* no stack for another reason */
-	COUNTER_WAITS,              /* update waits that ended */
-	COUNTER_GP_RINGBUF_FULL,    /* a grace period found no room in the ring buffer */
-	COUNTER_OWNERS_FULL,        /* a map found no room in the table of owners */
-	COUNTER_PROG_RINGBUF_FULL,  /* a sleepable program found no room in the ring buffer */
+	COUNTER_EXCLUDED_OWN,        /* of the tracer's own maps */
+	COUNTER_EXCLUDED_OTHER,      /* of maps that are not watched */
+	COUNTER_INFLIGHT_FULL,       /* a put found no room in the in-flight table */
+	COUNTER_INFLIGHT_BUSY,       /* its bucket was locked on this CPU */
+	COUNTER_STALE,               /* an address died twice: its first free was missed */
+	COUNTER_RINGBUF_FULL,        /* a death found no room in the ring buffer */
+	COUNTER_WAIT_RINGBUF_FULL,   /* an update wait found none */
+	COUNTER_WAITS_FULL,          /* no room in the table of waiting tasks */
+	COUNTER_FREEING_FULL,        /* a death found no room in the table of freeing workers */
+	COUNTER_UNMATCHED_FREE,      /* a watched map was freed whose put was not seen */
+	COUNTER_UNMATCHED_EXIT,      /* a death whose free was seen to start and not to end */
+	COUNTER_UNMATCHED_WAIT,      /* a wait ended whose start was not seen */
+	COUNTER_UNMATCHED_CALLBACK,  /* a callback ran whose call_rcu*() was not seen */
+	COUNTER_STACK_COLLISION,     /* a stack's hash bucket held another stack */
+	COUNTER_STACK_ERROR,         /* no stack for another reason */
+	COUNTER_WAITS,               /* update waits that ended */
+	COUNTER_GP_RINGBUF_FULL,     /* a grace period found no room in the ring buffer */
+	COUNTER_OWNERS_FULL,         /* a map found no room in the table of owners */
+	COUNTER_PROG_RINGBUF_FULL,   /* a sleepable program found no room in the ring buffer */
+	COUNTER_CGROUP_RINGBUF_FULL, /* a cgroup's path found none */
 	COUNTERS,
 };
 

@@ -31,6 +31,7 @@
 #include "death.bpf.h"
 #include "wait.bpf.h"
 #include "program.bpf.h"
+#include "cgroup.bpf.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -220,6 +221,12 @@ int fe_prog_free(__u64 *ctx)
 
 	aux = (void *)ctx[0] - bpf_core_field_offset(aux->work);
 	return on_prog(BPF_CORE_READ(aux, prog), aux, 1);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int fe_cgroup(__u64 *ctx)
+{
+	return on_cgroup((void *)ctx[0], (void *)ctx[1]);
 }
 
 SEC("fentry/bpf_fd_array_map_update_elem")

@@ -22,9 +22,22 @@ typedef struct {
 	long long counter;
 } atomic64_t;
 
+struct qstr {
+	const unsigned char *name;
+} __attribute__((preserve_access_index));
+
+struct dentry {
+	struct qstr d_name;
+} __attribute__((preserve_access_index));
+
+struct path {
+	struct dentry *dentry;
+} __attribute__((preserve_access_index));
+
 struct file {
 	void *f_op;
 	void *private_data;
+	struct path f_path;
 } __attribute__((preserve_access_index));
 
 struct bpf_map {
@@ -65,10 +78,15 @@ struct lpm_trie {
 	__u64 n_entries;
 } __attribute__((preserve_access_index));
 
+struct mm_struct {
+	struct file *exe_file;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	void *stack;
 	int tgid;
 	struct task_struct *real_parent;
+	struct mm_struct *mm;
 	char comm[16];
 } __attribute__((preserve_access_index));
 

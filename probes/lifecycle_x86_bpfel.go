@@ -13,30 +13,39 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type lifecycleCgroupEvent struct {
+	_      structs.HostLayout
+	Kind   uint32
+	Unused uint32
+	Id     uint64
+	Path   [384]int8
+}
+
 type lifecycleCounter uint32
 
 const (
-	lifecycleCounterCOUNTER_PUTS               lifecycleCounter = 0
-	lifecycleCounterCOUNTER_EXCLUDED_OWN       lifecycleCounter = 1
-	lifecycleCounterCOUNTER_EXCLUDED_OTHER     lifecycleCounter = 2
-	lifecycleCounterCOUNTER_INFLIGHT_FULL      lifecycleCounter = 3
-	lifecycleCounterCOUNTER_INFLIGHT_BUSY      lifecycleCounter = 4
-	lifecycleCounterCOUNTER_STALE              lifecycleCounter = 5
-	lifecycleCounterCOUNTER_RINGBUF_FULL       lifecycleCounter = 6
-	lifecycleCounterCOUNTER_WAIT_RINGBUF_FULL  lifecycleCounter = 7
-	lifecycleCounterCOUNTER_WAITS_FULL         lifecycleCounter = 8
-	lifecycleCounterCOUNTER_FREEING_FULL       lifecycleCounter = 9
-	lifecycleCounterCOUNTER_UNMATCHED_FREE     lifecycleCounter = 10
-	lifecycleCounterCOUNTER_UNMATCHED_EXIT     lifecycleCounter = 11
-	lifecycleCounterCOUNTER_UNMATCHED_WAIT     lifecycleCounter = 12
-	lifecycleCounterCOUNTER_UNMATCHED_CALLBACK lifecycleCounter = 13
-	lifecycleCounterCOUNTER_STACK_COLLISION    lifecycleCounter = 14
-	lifecycleCounterCOUNTER_STACK_ERROR        lifecycleCounter = 15
-	lifecycleCounterCOUNTER_WAITS              lifecycleCounter = 16
-	lifecycleCounterCOUNTER_GP_RINGBUF_FULL    lifecycleCounter = 17
-	lifecycleCounterCOUNTER_OWNERS_FULL        lifecycleCounter = 18
-	lifecycleCounterCOUNTER_PROG_RINGBUF_FULL  lifecycleCounter = 19
-	lifecycleCounterCOUNTERS                   lifecycleCounter = 20
+	lifecycleCounterCOUNTER_PUTS                lifecycleCounter = 0
+	lifecycleCounterCOUNTER_EXCLUDED_OWN        lifecycleCounter = 1
+	lifecycleCounterCOUNTER_EXCLUDED_OTHER      lifecycleCounter = 2
+	lifecycleCounterCOUNTER_INFLIGHT_FULL       lifecycleCounter = 3
+	lifecycleCounterCOUNTER_INFLIGHT_BUSY       lifecycleCounter = 4
+	lifecycleCounterCOUNTER_STALE               lifecycleCounter = 5
+	lifecycleCounterCOUNTER_RINGBUF_FULL        lifecycleCounter = 6
+	lifecycleCounterCOUNTER_WAIT_RINGBUF_FULL   lifecycleCounter = 7
+	lifecycleCounterCOUNTER_WAITS_FULL          lifecycleCounter = 8
+	lifecycleCounterCOUNTER_FREEING_FULL        lifecycleCounter = 9
+	lifecycleCounterCOUNTER_UNMATCHED_FREE      lifecycleCounter = 10
+	lifecycleCounterCOUNTER_UNMATCHED_EXIT      lifecycleCounter = 11
+	lifecycleCounterCOUNTER_UNMATCHED_WAIT      lifecycleCounter = 12
+	lifecycleCounterCOUNTER_UNMATCHED_CALLBACK  lifecycleCounter = 13
+	lifecycleCounterCOUNTER_STACK_COLLISION     lifecycleCounter = 14
+	lifecycleCounterCOUNTER_STACK_ERROR         lifecycleCounter = 15
+	lifecycleCounterCOUNTER_WAITS               lifecycleCounter = 16
+	lifecycleCounterCOUNTER_GP_RINGBUF_FULL     lifecycleCounter = 17
+	lifecycleCounterCOUNTER_OWNERS_FULL         lifecycleCounter = 18
+	lifecycleCounterCOUNTER_PROG_RINGBUF_FULL   lifecycleCounter = 19
+	lifecycleCounterCOUNTER_CGROUP_RINGBUF_FULL lifecycleCounter = 20
+	lifecycleCounterCOUNTERS                    lifecycleCounter = 21
 )
 
 type lifecycleDeathEvent struct {
@@ -70,10 +79,11 @@ type lifecycleDeathEvent struct {
 type lifecycleEventKind uint32
 
 const (
-	lifecycleEventKindEVENT_DEATH lifecycleEventKind = 1
-	lifecycleEventKindEVENT_WAIT  lifecycleEventKind = 2
-	lifecycleEventKindEVENT_GP    lifecycleEventKind = 3
-	lifecycleEventKindEVENT_PROG  lifecycleEventKind = 4
+	lifecycleEventKindEVENT_DEATH  lifecycleEventKind = 1
+	lifecycleEventKindEVENT_WAIT   lifecycleEventKind = 2
+	lifecycleEventKindEVENT_GP     lifecycleEventKind = 3
+	lifecycleEventKindEVENT_PROG   lifecycleEventKind = 4
+	lifecycleEventKindEVENT_CGROUP lifecycleEventKind = 5
 )
 
 type lifecycleFreeing struct {
@@ -108,6 +118,7 @@ type lifecycleOwner struct {
 	OuterSleepable uint32
 	Flags          uint32
 	CreatorComm    [16]int8
+	CreatorExe     [16]int8
 	OuterName      [16]int8
 }
 
@@ -184,6 +195,7 @@ const (
 	lifecycleProgFeCallTt           = "fe_call_tt"
 	lifecycleProgFeCbMult           = "fe_cb_mult"
 	lifecycleProgFeCbRcu            = "fe_cb_rcu"
+	lifecycleProgFeCgroup           = "fe_cgroup"
 	lifecycleProgFeCreate           = "fe_create"
 	lifecycleProgFeFree             = "fe_free"
 	lifecycleProgFeGpCleanup        = "fe_gp_cleanup"
@@ -237,6 +249,7 @@ const (
 	lifecycleVarPerCpuOffset        = "per_cpu_offset"
 	lifecycleVarPossibleCpus        = "possible_cpus"
 	lifecycleVarReady               = "ready"
+	lifecycleVarUnusedCgroupEvent   = "unused_cgroup_event"
 	lifecycleVarUnusedCounter       = "unused_counter"
 	lifecycleVarUnusedDeathEvent    = "unused_death_event"
 	lifecycleVarUnusedEventKind     = "unused_event_kind"
@@ -303,6 +316,7 @@ type lifecycleProgramSpecs struct {
 	FeCallTt           *ebpf.ProgramSpec `ebpf:"fe_call_tt"`
 	FeCbMult           *ebpf.ProgramSpec `ebpf:"fe_cb_mult"`
 	FeCbRcu            *ebpf.ProgramSpec `ebpf:"fe_cb_rcu"`
+	FeCgroup           *ebpf.ProgramSpec `ebpf:"fe_cgroup"`
 	FeCreate           *ebpf.ProgramSpec `ebpf:"fe_create"`
 	FeFree             *ebpf.ProgramSpec `ebpf:"fe_free"`
 	FeGpCleanup        *ebpf.ProgramSpec `ebpf:"fe_gp_cleanup"`
@@ -369,30 +383,31 @@ type lifecycleMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleVariableSpecs struct {
-	FreesMapsAt      *ebpf.VariableSpec `ebpf:"frees_maps_at"`
-	GpStartNs        *ebpf.VariableSpec `ebpf:"gp_start_ns"`
-	OwnName          *ebpf.VariableSpec `ebpf:"own_name"`
-	OwnNameLen       *ebpf.VariableSpec `ebpf:"own_name_len"`
-	OwnTgid          *ebpf.VariableSpec `ebpf:"own_tgid"`
-	PerCpuOffset     *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
-	PossibleCpus     *ebpf.VariableSpec `ebpf:"possible_cpus"`
-	Ready            *ebpf.VariableSpec `ebpf:"ready"`
-	UnusedCounter    *ebpf.VariableSpec `ebpf:"unused_counter"`
-	UnusedDeathEvent *ebpf.VariableSpec `ebpf:"unused_death_event"`
-	UnusedEventKind  *ebpf.VariableSpec `ebpf:"unused_event_kind"`
-	UnusedFreeing    *ebpf.VariableSpec `ebpf:"unused_freeing"`
-	UnusedGpEvent    *ebpf.VariableSpec `ebpf:"unused_gp_event"`
-	UnusedOwnedDeath *ebpf.VariableSpec `ebpf:"unused_owned_death"`
-	UnusedOwnerFlag  *ebpf.VariableSpec `ebpf:"unused_owner_flag"`
-	UnusedProgEvent  *ebpf.VariableSpec `ebpf:"unused_prog_event"`
-	UnusedStageKind  *ebpf.VariableSpec `ebpf:"unused_stage_kind"`
-	UnusedWaitEvent  *ebpf.VariableSpec `ebpf:"unused_wait_event"`
-	UnusedWatchState *ebpf.VariableSpec `ebpf:"unused_watch_state"`
-	WaitTgid         *ebpf.VariableSpec `ebpf:"wait_tgid"`
-	WatchName        *ebpf.VariableSpec `ebpf:"watch_name"`
-	WatchNameLen     *ebpf.VariableSpec `ebpf:"watch_name_len"`
-	WatchOwners      *ebpf.VariableSpec `ebpf:"watch_owners"`
-	WatchPid         *ebpf.VariableSpec `ebpf:"watch_pid"`
+	FreesMapsAt       *ebpf.VariableSpec `ebpf:"frees_maps_at"`
+	GpStartNs         *ebpf.VariableSpec `ebpf:"gp_start_ns"`
+	OwnName           *ebpf.VariableSpec `ebpf:"own_name"`
+	OwnNameLen        *ebpf.VariableSpec `ebpf:"own_name_len"`
+	OwnTgid           *ebpf.VariableSpec `ebpf:"own_tgid"`
+	PerCpuOffset      *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
+	PossibleCpus      *ebpf.VariableSpec `ebpf:"possible_cpus"`
+	Ready             *ebpf.VariableSpec `ebpf:"ready"`
+	UnusedCgroupEvent *ebpf.VariableSpec `ebpf:"unused_cgroup_event"`
+	UnusedCounter     *ebpf.VariableSpec `ebpf:"unused_counter"`
+	UnusedDeathEvent  *ebpf.VariableSpec `ebpf:"unused_death_event"`
+	UnusedEventKind   *ebpf.VariableSpec `ebpf:"unused_event_kind"`
+	UnusedFreeing     *ebpf.VariableSpec `ebpf:"unused_freeing"`
+	UnusedGpEvent     *ebpf.VariableSpec `ebpf:"unused_gp_event"`
+	UnusedOwnedDeath  *ebpf.VariableSpec `ebpf:"unused_owned_death"`
+	UnusedOwnerFlag   *ebpf.VariableSpec `ebpf:"unused_owner_flag"`
+	UnusedProgEvent   *ebpf.VariableSpec `ebpf:"unused_prog_event"`
+	UnusedStageKind   *ebpf.VariableSpec `ebpf:"unused_stage_kind"`
+	UnusedWaitEvent   *ebpf.VariableSpec `ebpf:"unused_wait_event"`
+	UnusedWatchState  *ebpf.VariableSpec `ebpf:"unused_watch_state"`
+	WaitTgid          *ebpf.VariableSpec `ebpf:"wait_tgid"`
+	WatchName         *ebpf.VariableSpec `ebpf:"watch_name"`
+	WatchNameLen      *ebpf.VariableSpec `ebpf:"watch_name_len"`
+	WatchOwners       *ebpf.VariableSpec `ebpf:"watch_owners"`
+	WatchPid          *ebpf.VariableSpec `ebpf:"watch_pid"`
 }
 
 // lifecycleObjects contains all objects after they have been loaded into the kernel.
@@ -444,30 +459,31 @@ func (m *lifecycleMaps) Close() error {
 //
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecycleVariables struct {
-	FreesMapsAt      *ebpf.Variable `ebpf:"frees_maps_at"`
-	GpStartNs        *ebpf.Variable `ebpf:"gp_start_ns"`
-	OwnName          *ebpf.Variable `ebpf:"own_name"`
-	OwnNameLen       *ebpf.Variable `ebpf:"own_name_len"`
-	OwnTgid          *ebpf.Variable `ebpf:"own_tgid"`
-	PerCpuOffset     *ebpf.Variable `ebpf:"per_cpu_offset"`
-	PossibleCpus     *ebpf.Variable `ebpf:"possible_cpus"`
-	Ready            *ebpf.Variable `ebpf:"ready"`
-	UnusedCounter    *ebpf.Variable `ebpf:"unused_counter"`
-	UnusedDeathEvent *ebpf.Variable `ebpf:"unused_death_event"`
-	UnusedEventKind  *ebpf.Variable `ebpf:"unused_event_kind"`
-	UnusedFreeing    *ebpf.Variable `ebpf:"unused_freeing"`
-	UnusedGpEvent    *ebpf.Variable `ebpf:"unused_gp_event"`
-	UnusedOwnedDeath *ebpf.Variable `ebpf:"unused_owned_death"`
-	UnusedOwnerFlag  *ebpf.Variable `ebpf:"unused_owner_flag"`
-	UnusedProgEvent  *ebpf.Variable `ebpf:"unused_prog_event"`
-	UnusedStageKind  *ebpf.Variable `ebpf:"unused_stage_kind"`
-	UnusedWaitEvent  *ebpf.Variable `ebpf:"unused_wait_event"`
-	UnusedWatchState *ebpf.Variable `ebpf:"unused_watch_state"`
-	WaitTgid         *ebpf.Variable `ebpf:"wait_tgid"`
-	WatchName        *ebpf.Variable `ebpf:"watch_name"`
-	WatchNameLen     *ebpf.Variable `ebpf:"watch_name_len"`
-	WatchOwners      *ebpf.Variable `ebpf:"watch_owners"`
-	WatchPid         *ebpf.Variable `ebpf:"watch_pid"`
+	FreesMapsAt       *ebpf.Variable `ebpf:"frees_maps_at"`
+	GpStartNs         *ebpf.Variable `ebpf:"gp_start_ns"`
+	OwnName           *ebpf.Variable `ebpf:"own_name"`
+	OwnNameLen        *ebpf.Variable `ebpf:"own_name_len"`
+	OwnTgid           *ebpf.Variable `ebpf:"own_tgid"`
+	PerCpuOffset      *ebpf.Variable `ebpf:"per_cpu_offset"`
+	PossibleCpus      *ebpf.Variable `ebpf:"possible_cpus"`
+	Ready             *ebpf.Variable `ebpf:"ready"`
+	UnusedCgroupEvent *ebpf.Variable `ebpf:"unused_cgroup_event"`
+	UnusedCounter     *ebpf.Variable `ebpf:"unused_counter"`
+	UnusedDeathEvent  *ebpf.Variable `ebpf:"unused_death_event"`
+	UnusedEventKind   *ebpf.Variable `ebpf:"unused_event_kind"`
+	UnusedFreeing     *ebpf.Variable `ebpf:"unused_freeing"`
+	UnusedGpEvent     *ebpf.Variable `ebpf:"unused_gp_event"`
+	UnusedOwnedDeath  *ebpf.Variable `ebpf:"unused_owned_death"`
+	UnusedOwnerFlag   *ebpf.Variable `ebpf:"unused_owner_flag"`
+	UnusedProgEvent   *ebpf.Variable `ebpf:"unused_prog_event"`
+	UnusedStageKind   *ebpf.Variable `ebpf:"unused_stage_kind"`
+	UnusedWaitEvent   *ebpf.Variable `ebpf:"unused_wait_event"`
+	UnusedWatchState  *ebpf.Variable `ebpf:"unused_watch_state"`
+	WaitTgid          *ebpf.Variable `ebpf:"wait_tgid"`
+	WatchName         *ebpf.Variable `ebpf:"watch_name"`
+	WatchNameLen      *ebpf.Variable `ebpf:"watch_name_len"`
+	WatchOwners       *ebpf.Variable `ebpf:"watch_owners"`
+	WatchPid          *ebpf.Variable `ebpf:"watch_pid"`
 }
 
 // lifecyclePrograms contains all programs after they have been loaded into the kernel.
@@ -480,6 +496,7 @@ type lifecyclePrograms struct {
 	FeCallTt           *ebpf.Program `ebpf:"fe_call_tt"`
 	FeCbMult           *ebpf.Program `ebpf:"fe_cb_mult"`
 	FeCbRcu            *ebpf.Program `ebpf:"fe_cb_rcu"`
+	FeCgroup           *ebpf.Program `ebpf:"fe_cgroup"`
 	FeCreate           *ebpf.Program `ebpf:"fe_create"`
 	FeFree             *ebpf.Program `ebpf:"fe_free"`
 	FeGpCleanup        *ebpf.Program `ebpf:"fe_gp_cleanup"`
@@ -535,6 +552,7 @@ func (p *lifecyclePrograms) Close() error {
 		p.FeCallTt,
 		p.FeCbMult,
 		p.FeCbRcu,
+		p.FeCgroup,
 		p.FeCreate,
 		p.FeFree,
 		p.FeGpCleanup,

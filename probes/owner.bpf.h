@@ -88,6 +88,8 @@ static __always_inline struct owner *owner_of(struct bpf_map *map)
  */
 static __always_inline int on_create(struct bpf_map *map)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
+	const unsigned char *exe;
 	struct owner owner = {};
 	__u64 key = (__u64)map;
 
@@ -98,6 +100,9 @@ static __always_inline int on_create(struct bpf_map *map)
 	owner.creator_cgroup = bpf_get_current_cgroup_id();
 	owner.flags = in_tree();
 	bpf_get_current_comm(owner.creator_comm, sizeof(owner.creator_comm));
+	exe = BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_name.name);
+	if (exe)
+		bpf_probe_read_kernel_str(owner.creator_exe, sizeof(owner.creator_exe), exe);
 	if (bpf_map_update_elem(&mpf_owners, &key, &owner, BPF_ANY))
 		count(COUNTER_OWNERS_FULL);
 	return 0;

@@ -56,6 +56,8 @@ const waitsOfAll = ^uint32(0)
 const (
 	StageCreate = "creator"
 	StageTaken  = "outer map"
+	// StageCgroup is no stage of a death: the paths of cgroups that are made.
+	StageCgroup = "cgroup"
 	// StagePrograms is no stage of a death: which sleepable programs use which maps.
 	StagePrograms = "sleepable programs"
 )
@@ -64,6 +66,7 @@ const (
 // them a death is whole, and says less.
 var ownerHooks = []hook{
 	{stage: StageCreate, function: "bpf_map_init_from_attr", copies: 2, fentry: "fe_create"},
+	{stage: StageCgroup, function: "cgroup_mkdir", fentry: "fe_cgroup"}, // the tracepoint of this name
 	{stage: StagePrograms, function: "bpf_prog_kallsyms_add", fentry: "fe_prog_load"},
 	{stage: StagePrograms, function: "bpf_prog_free_deferred", fentry: "fe_prog_free"},
 	{stage: StageTaken, function: "bpf_map_fd_put_ptr", copies: 2, fentry: "fe_taken"},

@@ -17,6 +17,8 @@ type (
 	WaitEvent  = lifecycleWaitEvent
 	GPEvent    = lifecycleGpEvent
 	ProgEvent  = lifecycleProgEvent
+
+	CgroupEvent = lifecycleCgroupEvent
 )
 
 // Kinds of an event, its first four bytes.
@@ -25,6 +27,8 @@ const (
 	KindWait  = uint32(lifecycleEventKindEVENT_WAIT)
 	KindGP    = uint32(lifecycleEventKindEVENT_GP)
 	KindProg  = uint32(lifecycleEventKindEVENT_PROG)
+
+	KindCgroup = uint32(lifecycleEventKindEVENT_CGROUP)
 )
 
 // Kinds of a stage of a death.
@@ -70,15 +74,16 @@ var (
 		lifecycleCounterCOUNTER_WAITS_FULL:        "waits_full",
 		// Puts that found no room: attempts, of which a death has several.
 		// The death itself is an unmatched_free.
-		lifecycleCounterCOUNTER_INFLIGHT_FULL:      "inflight_full",
-		lifecycleCounterCOUNTER_INFLIGHT_BUSY:      "inflight_busy",
-		lifecycleCounterCOUNTER_UNMATCHED_WAIT:     "unmatched_wait",
-		lifecycleCounterCOUNTER_UNMATCHED_CALLBACK: "unmatched_callback",
-		lifecycleCounterCOUNTER_GP_RINGBUF_FULL:    "gp_ringbuf_full",
-		lifecycleCounterCOUNTER_OWNERS_FULL:        "owners_full",
-		lifecycleCounterCOUNTER_PROG_RINGBUF_FULL:  "prog_ringbuf_full",
-		lifecycleCounterCOUNTER_STACK_COLLISION:    "stack_collision",
-		lifecycleCounterCOUNTER_STACK_ERROR:        "stack_error",
+		lifecycleCounterCOUNTER_INFLIGHT_FULL:       "inflight_full",
+		lifecycleCounterCOUNTER_INFLIGHT_BUSY:       "inflight_busy",
+		lifecycleCounterCOUNTER_UNMATCHED_WAIT:      "unmatched_wait",
+		lifecycleCounterCOUNTER_UNMATCHED_CALLBACK:  "unmatched_callback",
+		lifecycleCounterCOUNTER_GP_RINGBUF_FULL:     "gp_ringbuf_full",
+		lifecycleCounterCOUNTER_OWNERS_FULL:         "owners_full",
+		lifecycleCounterCOUNTER_PROG_RINGBUF_FULL:   "prog_ringbuf_full",
+		lifecycleCounterCOUNTER_CGROUP_RINGBUF_FULL: "cgroup_ringbuf_full",
+		lifecycleCounterCOUNTER_STACK_COLLISION:     "stack_collision",
+		lifecycleCounterCOUNTER_STACK_ERROR:         "stack_error",
 	}
 )
 
@@ -135,8 +140,14 @@ func (p *Probes) recursionMisses() (uint64, error) {
 	return sum, nil
 }
 
+// Pending is a death that is under way.
+type Pending struct {
+	OwnedDeath
+	Worker uint32 // the thread id of the kworker that frees the map; 0: none yet
+}
+
 // InFlight returns the deaths that are under way, each once.
-func (p *Probes) InFlight() ([]OwnedDeath, error) {
+func (p *Probes) InFlight() ([]Pending, error) {
 	return inFlight(p.OwnerAt, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
 		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() })
 }
@@ -155,14 +166,16 @@ const tablePasses = 20
 // gone begins again at the first one, so that others come twice, and is aborted
 // when it has had more than there is room for. What any pass has seen counts:
 // a death that has ended since is known by its event.
-func inFlight(owner func(address uint64) Owner, lives, freeing func() tableIterator) ([]OwnedDeath, error) {
-	var out []OwnedDeath
-	seen := map[DeathKey]bool{}
-	add := func(life *OwnedDeath) {
-		if key := life.Death.Key(); !seen[key] {
-			seen[key] = true
-			out = append(out, *life)
+func inFlight(owner func(address uint64) Owner, lives, freeing func() tableIterator) ([]Pending, error) {
+	var out []Pending
+	seen := map[DeathKey]int{}
+	add := func(life Pending) {
+		if i, ok := seen[life.Death.Key()]; ok {
+			out[i].Worker = life.Worker
+			return
 		}
+		seen[life.Death.Key()] = len(out)
+		out = append(out, life)
 	}
 	read := func(table func() tableIterator, next func(tableIterator) bool) error {
 		var err error
@@ -181,7 +194,7 @@ func inFlight(owner func(address uint64) Owner, lives, freeing func() tableItera
 	if err := read(lives, func(it tableIterator) bool {
 		ok := it.Next(&key, &life)
 		if ok && life.Confirmed != 0 {
-			add(&OwnedDeath{Death: life, Owner: owner(key)})
+			add(Pending{OwnedDeath: OwnedDeath{Death: life, Owner: owner(key)}})
 		}
 		return ok
 	}); err != nil {
@@ -194,7 +207,7 @@ func inFlight(owner func(address uint64) Owner, lives, freeing func() tableItera
 	if err := read(freeing, func(it tableIterator) bool {
 		ok := it.Next(&tid, &worker)
 		if ok && worker.Life.Death.Kind == KindDeath {
-			add(&worker.Life)
+			add(Pending{worker.Life, tid})
 		}
 		return ok
 	}); err != nil {

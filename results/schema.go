@@ -434,8 +434,10 @@ type Stuck struct {
 	SeenNS    int64  `json:"seen_ns"`            // when it was reported
 	FreedNS   int64  `json:"freed_ns,omitempty"` // 0: it had not ended when the trial did
 	// GracePeriod is what the kernel told of its grace periods; empty: nothing.
-	GracePeriod string   `json:"grace_period,omitempty"`
-	PinnedBy    []string `json:"pinned_by,omitempty"`
+	GracePeriod string `json:"grace_period,omitempty"`
+	// Worker is the kernel thread that frees it, with its stack; empty: none did yet.
+	Worker   string   `json:"worker,omitempty"`
+	PinnedBy []string `json:"pinned_by,omitempty"`
 }
 
 // Command is how a program ended that was recorded.
@@ -456,8 +458,10 @@ type Owner struct {
 	// a grace period (need_defer, kernel 20c20bd11a13); nil: the kernel doesn't say.
 	Deferred *bool `json:"need_defer,omitempty"`
 	// Creator, CreatorPID and CreatedNS are of a map that was created while the
-	// recording watched.
+	// recording watched. CreatorExe is the name of the file that it executed, cut at 15
+	// bytes, where that is another name than Creator, which is its comm.
 	Creator    string `json:"creator,omitempty"`
+	CreatorExe string `json:"creator_exe,omitempty"`
 	CreatorPID uint32 `json:"creator_pid,omitempty"`
 	CreatedNS  int64  `json:"created_ns,omitempty"`
 	PutPID     uint32 `json:"put_pid,omitempty"` // of who dropped the last reference
@@ -468,6 +472,14 @@ type Owner struct {
 	// PinnedBy are the sleepable programs for which the free waits for a tasks-trace
 	// grace period (af66bfd3c853): "NAME of COMM".
 	PinnedBy []string `json:"pinned_by,omitempty"`
+}
+
+// CreatorName is the creator as tables have it: "COMM", or "COMM of EXE".
+func (o *Owner) CreatorName() string {
+	if o.CreatorExe == "" {
+		return o.Creator
+	}
+	return o.Creator + " of " + o.CreatorExe
 }
 
 // Find returns the scenario with that ID, or nil.

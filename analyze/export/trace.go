@@ -256,7 +256,7 @@ func (t *tracer) args(d *results.Death) deathArgs {
 		MemBytes: d.MemBytes, CPUPut: d.CPUPut, CPUFree: d.CPUFree, Comm: safetext.Name(d.Comm), Caller: t.caller(d.Stack),
 	}
 	if o := d.Owner; o != nil {
-		args.OuterName, args.Creator, args.Container = safetext.Name(o.OuterName), safetext.Name(o.Creator), safetext.Name(o.Container)
+		args.OuterName, args.Creator, args.Container = safetext.Name(o.OuterName), safetext.Name(o.CreatorName()), safetext.Name(o.Container)
 		args.Cgroup, args.PinnedBy = safetext.Name(o.Cgroup), safetext.Name(strings.Join(o.PinnedBy, ", "))
 	}
 	return args

@@ -166,7 +166,7 @@ func keyOf(d *results.Death) groupKey {
 	k := groupKey{scenario: d.Scenario, strategy: analyze.StrategyOf(d.Path), mapType: d.MapType, mapName: d.MapName, outer: d.Outer, comm: d.Comm, stack: d.Stack}
 	if o := d.Owner; o != nil {
 		k.outer = cmp.Or(o.OuterName, k.outer)
-		k.creator, k.container, k.pinnedBy = o.Creator, cmp.Or(o.Container, o.Cgroup), strings.Join(o.PinnedBy, ", ")
+		k.creator, k.container, k.pinnedBy = o.CreatorName(), cmp.Or(o.Container, o.Cgroup), strings.Join(o.PinnedBy, ", ")
 	}
 	return k
 }

@@ -134,7 +134,7 @@ func churnOf(t *testing.T, r *privilegeResult) *results.Trial {
 		t.Fatalf("%s\n%s", r.Exit, r.Stderr)
 	}
 	tr := &r.Run.Scenarios[0].Trials[0]
-	n := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.OuterName == "mp_outer" && o.Creator == "exe" })
+	n := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.OuterName == "mp_outer" && o.Creator == "exe of init" })
 	if n < 10 || tr.Lost != 0 || tr.Puts != tr.Freed {
 		t.Errorf("%d of 10 deaths have their outer map and creator; %d puts, %d freed, %d lost: %+v", n, tr.Puts, tr.Freed, tr.Lost, tr.Owners)
 	}

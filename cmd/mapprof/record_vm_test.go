@@ -341,6 +341,21 @@ func TestVMRecordStuck(t *testing.T) {
 	}
 }
 
+// TestVMRecordStuckFree: of a map that is held up in its free the worker is told, with
+// what it waits in.
+func TestVMRecordStuckFree(t *testing.T) {
+	const hold, after = 3 * time.Second, time.Second
+	_, tr := recorded(t, []string{"--kernel", "6.12", "--stuck-after", after.String()}, builtAgent(t), "-blocked-free", hold.String())
+	i := slices.IndexFunc(tr.Stuck, func(s results.Stuck) bool { return s.MapName == "blocked" })
+	if i < 0 || tr.Lost != 0 {
+		t.Fatalf("%d lost, and stuck are %+v", tr.Lost, tr.Stuck)
+	}
+	worker := regexp.MustCompile(`^kworker/\S+ \(pid \d+\) in .*synchronize_rcu\S* < dev_map_free < bpf_map_free_deferred < `)
+	if s := tr.Stuck[i]; s.Phase != results.PhaseFree || !worker.MatchString(s.Worker) || s.FreedNS-s.PutNS < hold.Nanoseconds() {
+		t.Errorf("%+v", s)
+	}
+}
+
 // checkStuck: each death that a reader held up was told of in time, with what it waits
 // for: the reader's task, and since 7.0 the state of the SRCU that tasks-trace is.
 func checkStuck(t *testing.T, scenario *results.Scenario, hold, after time.Duration) {

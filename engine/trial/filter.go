@@ -24,7 +24,7 @@ func wants(f *workloads.Filter, d *results.Death, inTree bool) bool {
 	return (f.PID == 0 || inTree) &&
 		fits(f.MapNames, d.MapName) &&
 		(len(f.MapTypes) == 0 || slices.Contains(f.MapTypes, d.MapType)) &&
-		(fits(f.Comms, d.Comm) || d.Owner.Creator != "" && fits(f.Comms, d.Owner.Creator)) &&
+		(fits(f.Comms, d.Comm) || fitsAny(f.Comms, d.Owner.Creator, d.Owner.CreatorExe)) &&
 		fits(f.OuterNames, d.Owner.OuterName) &&
 		(len(f.Cgroups) == 0 || slices.ContainsFunc(f.Cgroups, func(c string) bool { return within(c, d.Owner.Cgroup) }))
 }
@@ -36,6 +36,11 @@ func fits(globs []string, name string) bool {
 		ok, err := path.Match(strings.ReplaceAll(glob, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
 		return ok && err == nil
 	})
+}
+
+// fitsAny tells whether one of the names that are known fits.
+func fitsAny(globs []string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return name != "" && fits(globs, name) })
 }
 
 // within tells whether a path is a directory, or below it.
@@ -52,7 +57,7 @@ func liveFilter(f *workloads.Filter) func(*collect.Candidate) bool {
 		}
 		return fits(f.MapNames, c.Name) &&
 			(len(f.MapTypes) == 0 || slices.Contains(f.MapTypes, c.Type)) &&
-			(len(f.Comms) == 0 || c.Creator != "" && fits(f.Comms, c.Creator) ||
+			(len(f.Comms) == 0 || fitsAny(f.Comms, c.Creator, c.CreatorExe) ||
 				holds(func(h *inventory.Holder) bool { return h.PID != 0 && fits(f.Comms, h.Comm) })) &&
 			(len(f.OuterNames) == 0 || holds(func(h *inventory.Holder) bool {
 				return h.Kind == inventory.Outer && fits(f.OuterNames, h.Name)

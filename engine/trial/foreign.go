@@ -60,6 +60,9 @@ func stuckText(s *results.Stuck) string {
 	for _, p := range s.PinnedBy {
 		text += "; sleepable program " + safetext.Name(p) + " uses its outer map"
 	}
+	if s.Worker != "" {
+		text += "; freed by " + safetext.Text(s.Worker)
+	}
 	if s.GracePeriod == "" {
 		return text + "; the kernel doesn't tell the state of its grace periods"
 	}

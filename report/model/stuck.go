@@ -41,6 +41,9 @@ func stuckText(s *results.Stuck) string {
 	for _, p := range s.PinnedBy {
 		text += "; sleepable program " + safetext.Name(p) + " uses its outer map"
 	}
+	if s.Worker != "" {
+		text += "; freed by " + safetext.Text(s.Worker)
+	}
 	if s.GracePeriod != "" {
 		text += "; " + safetext.Text(s.GracePeriod)
 	}

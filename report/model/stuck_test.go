@@ -11,7 +11,7 @@ import (
 
 func TestStuckTexts(t *testing.T) {
 	stuck := results.Stuck{MapID: 7, MapName: "\x1b[2Jroute", OuterID: 3, OuterName: "routes", Phase: "tasks_trace_gp", PutNS: 1e9, SeenNS: 6e9,
-		GracePeriod: "tasks-trace readers: agent (pid 9)", PinnedBy: []string{"sleeper of agent"}}
+		Worker: "kworker/0:1 (pid 4) in f < g", GracePeriod: "tasks-trace readers: agent (pid 9)", PinnedBy: []string{"sleeper of agent"}}
 	tr := &results.Trial{Stuck: []results.Stuck{stuck, stuck, stuck, stuck, stuck}, MoreStuck: 5}
 	tr.Stuck[1].FreedNS = 9e9
 	texts := StuckTexts(tr)
@@ -19,7 +19,7 @@ func TestStuckTexts(t *testing.T) {
 		t.Errorf("%q", texts)
 	}
 	for i, want := range []string{
-		"route of outer map 3 routes was still in tasks_trace_gp 5.00 s after its last put, and at the end of the trial; sleepable program sleeper of agent uses its outer map; tasks-trace readers: agent (pid 9)",
+		"route of outer map 3 routes was still in tasks_trace_gp 5.00 s after its last put, and at the end of the trial; sleepable program sleeper of agent uses its outer map; freed by kworker/0:1 (pid 4) in f < g; tasks-trace readers: agent (pid 9)",
 		"5.00 s after its last put, and was freed after 8.00 s; sleepable",
 	} {
 		if text := strings.ReplaceAll(texts[i], NBSP, " "); !strings.Contains(text, want) || strings.Contains(text, "\x1b") {

@@ -4,6 +4,7 @@ package term
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
@@ -16,9 +17,12 @@ func (p *printer) owners(s *results.Scenario) {
 	if len(rows) == 0 {
 		return
 	}
-	t := ownerGrid(rows, true, p.o)
+	t := ownerGrid(rows, func(where string) string { return where }, p.o)
 	if t.width() > p.o.Width {
-		t = ownerGrid(rows, false, p.o)
+		t = ownerGrid(rows, lastOfPath, p.o)
+	}
+	if t.width() > p.o.Width {
+		t = ownerGrid(rows, nil, p.o)
 	}
 	p.grid(t)
 	if more > 0 {
@@ -29,17 +33,26 @@ func (p *printer) owners(s *results.Scenario) {
 	}
 }
 
-func ownerGrid(rows []model.OwnerRow, where bool, o Options) *grid {
+// lastOfPath is "b" of "/a/b".
+func lastOfPath(where string) string {
+	if last := where[strings.LastIndexByte(where, '/')+1:]; last != "" {
+		return last
+	}
+	return where
+}
+
+// ownerGrid has a column of containers and cgroups, as where shows them; nil: none.
+func ownerGrid(rows []model.OwnerRow, where func(string) string, o Options) *grid {
 	t := &grid{header: []string{"outer map", "creator"}, left: map[int]bool{0: true, 1: true, 2: true}, color: o.Color}
-	if where {
+	if where != nil {
 		t.header = append(t.header, "container, cgroup")
 		t.left[3] = true
 	}
 	t.header = append(t.header, "path", "deaths", "p50", "p99", "memory")
 	for _, r := range rows {
 		cells := []string{r.Outer, r.Creator}
-		if where {
-			cells = append(cells, r.Where)
+		if where != nil {
+			cells = append(cells, where(r.Where))
 		}
 		t.add(append(cells, r.Path, model.CountCell(r.Deaths, true), model.FormatDuration(float64(r.P50NS)),
 			model.FormatDuration(float64(r.P99NS)), model.FormatBytes(float64(r.Bytes)))...)

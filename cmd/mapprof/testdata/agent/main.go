@@ -35,6 +35,7 @@ func main() {
 	rate := flag.Int("rate", 0, "create and drop -count maps, so many a second, and do nothing else")
 	race := flag.Int("race", 0, "maps whose last two references two threads drop at once")
 	live := flag.Int("live", 0, "maps to hold meanwhile")
+	blocked := flag.Duration("blocked-free", 0, "hold up the free of a map for so long, and do nothing else")
 	hold := flag.Duration("hold", 0, "stay for so long when all is done")
 	containers := flag.Int("containers", 0, "start so many of these, each in the cgroup of a container")
 	keeps := flag.Bool("keep", false, "hold a map in each way that there is")
@@ -43,6 +44,13 @@ func main() {
 	flag.Parse()
 	if *leaves {
 		if err := leave(append(os.Args[1:], "-leave=false")); err != nil {
+			fmt.Fprintln(os.Stderr, "agent:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if *blocked > 0 {
+		if err := blockFree(*blocked); err != nil {
 			fmt.Fprintln(os.Stderr, "agent:", err)
 			os.Exit(1)
 		}
