@@ -5,10 +5,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/results/inventory"
@@ -34,7 +37,10 @@ type privilegeCase struct {
 	Name         string
 	Capabilities []uintptr
 	Args         string // "record" has a churn of that user's behind it
+	Agent        bool   // "record" watches root's agent instead
 }
+
+const guestAgent = "/usr/bin/agent"
 
 type privilegeResult struct {
 	Exit, Stderr string
@@ -99,13 +105,21 @@ func asUser(c *privilegeCase) (r privilegeResult, err error) {
 	}
 	dir := filepath.Join(home, "run")
 	args := strings.Fields(c.Args)
-	if args[0] == "record" {
+	switch {
+	case c.Agent:
+		args = append(args, "-o", dir)
+	case args[0] == "record":
 		args = append(args, "-o", dir, "--", "/proc/self/exe", "run", "--target", "local", "--no-probes", "--count", "10", "-o", filepath.Join(home, "churn"))
 	}
 	cmd := asMapprof(args...)
 	cmd.Env, cmd.Dir = append(cmd.Env, "HOME="+home, "MAPPROF_CACHE="+home), home
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}, AmbientCaps: c.Capabilities}
-	if r.Exit, r.Stderr, err = outcomeOf(cmd); err != nil {
+	if c.Agent {
+		r.Exit, r.Stderr, err = watching(cmd, exec.Command(guestAgent, "-containers", "3", "-count", fmt.Sprint(perContainer)))
+	} else {
+		r.Exit, r.Stderr, err = outcomeOf(cmd)
+	}
+	if err != nil {
 		return r, err
 	}
 	if d, err := results.Open(dir); err == nil {
@@ -114,13 +128,44 @@ func asUser(c *privilegeCase) (r privilegeResult, err error) {
 	return r, nil
 }
 
+// watching runs an agent while a recording watches, and ends it.
+func watching(record, agent *exec.Cmd) (exit, said string, err error) {
+	stderr, err := record.StderrPipe()
+	if err != nil {
+		return "", "", err
+	}
+	if err := record.Start(); err != nil {
+		return "", "", err
+	}
+	var text strings.Builder
+	for sc := bufio.NewScanner(stderr); sc.Scan(); {
+		fmt.Fprintln(&text, sc.Text())
+		if agent == nil || !strings.Contains(sc.Text(), trial.StageMeasure) {
+			continue
+		}
+		out, ran := agent.CombinedOutput()
+		if ran != nil {
+			ran = fmt.Errorf("%w: %s", ran, out)
+		}
+		err, agent = errors.Join(ran, record.Process.Signal(syscall.SIGINT)), nil
+	}
+	if werr := record.Wait(); err == nil && record.ProcessState == nil {
+		err = werr
+	}
+	return record.ProcessState.String(), text.String(), err
+}
+
 // threeCapabilities are those of a user who is to record, without any of root's others.
 var threeCapabilities = []uintptr{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_PTRACE}
 
 // privileged runs cases on a kernel and returns what came of each.
 func privileged(t *testing.T, kernel string, cases ...privilegeCase) []privilegeResult {
 	t.Helper()
-	all := vmtest.Call[[]privilegeResult](t, vmtest.VM(t, kernel), privilegesGuest, cases)
+	agent, err := os.ReadFile(builtAgent(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := vmtest.Call[[]privilegeResult](t, vmtest.VM(t, kernel), privilegesGuest, cases, map[string][]byte{guestAgent: agent})
 	for i, r := range all {
 		t.Logf("%s, %s: %s", kernel, cases[i].Name, r.Exit)
 	}
@@ -150,8 +195,18 @@ func refused(t *testing.T, r *privilegeResult, want string) {
 	}
 }
 
-// TestVMPrivileges: another user than root records with three capabilities, and is told
-// which others what is missing needs. Without one of the first two, it is told which.
+// containersOf checks a recording of root's agent as one that root makes.
+func containersOf(t *testing.T, r *privilegeResult) {
+	t.Helper()
+	if r.Exit != "exit status 0" || r.Run == nil {
+		t.Fatalf("%s\n%s", r.Exit, r.Stderr)
+	}
+	checkContainers(t, r.Run, &r.Run.Scenarios[0].Trials[0])
+}
+
+// TestVMPrivileges: another user than root records with three capabilities, of every
+// program's maps what root would, and is told which others what is missing needs. Without
+// one of the first two, it is told which.
 func TestVMPrivileges(t *testing.T) {
 	const record = "record --target local --all"
 	const help = " (give it CAP_BPF and CAP_PERFMON, as root has them; or try "
@@ -159,7 +214,8 @@ func TestVMPrivileges(t *testing.T) {
 		privilegeCase{Name: "CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE", Args: record, Capabilities: threeCapabilities},
 		privilegeCase{Name: "CAP_BPF, CAP_PERFMON, CAP_SYSLOG", Args: record, Capabilities: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYSLOG}},
 		privilegeCase{Name: "CAP_BPF, CAP_SYS_PTRACE", Args: record, Capabilities: []uintptr{unix.CAP_BPF, unix.CAP_SYS_PTRACE}},
-		privilegeCase{Name: "none", Args: "top"})
+		privilegeCase{Name: "none", Args: "top"},
+		privilegeCase{Name: "root's agent", Args: record, Capabilities: threeCapabilities, Agent: true})
 	tr := churnOf(t, &all[0])
 	if want := []string{
 		"file descriptors: the kernel tells no addresses (CAP_SYSLOG is missing)",
@@ -181,10 +237,13 @@ func TestVMPrivileges(t *testing.T) {
 	}
 	refused(t, &all[2], "attach probes: missing CAP_PERFMON"+help+"--target vm)")
 	refused(t, &all[3], "attach probes: missing CAP_BPF and CAP_PERFMON"+help+"mapprof record --target vm)")
+	containersOf(t, &all[4])
 	all = privileged(t, "5.10",
 		privilegeCase{Name: "CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE", Args: record, Capabilities: threeCapabilities},
-		privilegeCase{Name: "with a small RLIMIT_MEMLOCK", Args: memlockMain + " " + record + " --duration 1s", Capabilities: threeCapabilities})
+		privilegeCase{Name: "with a small RLIMIT_MEMLOCK", Args: memlockMain + " " + record + " --duration 1s", Capabilities: threeCapabilities},
+		privilegeCase{Name: "root's agent", Args: record, Capabilities: threeCapabilities, Agent: true})
 	churnOf(t, &all[0])
+	containersOf(t, &all[2])
 	refused(t, &all[1], "attach probes: RLIMIT_MEMLOCK allows 64 KiB, and CAP_SYS_RESOURCE to raise it is missing"+
 		" (before 5.11 BPF's memory counts against it: ulimit -l unlimited, or run it as root)")
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -72,11 +73,15 @@ func VM(t testing.TB, series string, change ...func(*target.Machine)) *target.VM
 	return vm
 }
 
-// Call does a task on the target's first kernel and returns its reply. That it
-// fails ends the test.
-func Call[Reply any](t testing.TB, vm *target.VM, name string, request any) Reply {
+// Call does a task on the target's first kernel, with more files there, and returns its
+// reply. That it fails ends the test.
+func Call[Reply any](t testing.TB, vm *target.VM, name string, request any, files ...map[string][]byte) Reply {
 	t.Helper()
-	reply, done, err := target.Call[Reply](t.Context(), vm, 0, target.Work{Task: name, Request: request})
+	work := target.Work{Task: name, Request: request, Files: map[string][]byte{}}
+	for _, f := range files {
+		maps.Copy(work.Files, f)
+	}
+	reply, done, err := target.Call[Reply](t.Context(), vm, 0, work)
 	for _, w := range done.Outcome.Warnings {
 		t.Logf("%s: %s", vm.Kernels()[0], w)
 	}

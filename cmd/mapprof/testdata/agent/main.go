@@ -198,10 +198,11 @@ func raceAll(n int) error {
 	return nil
 }
 
-// contain starts this program in cgroups as a container's runtime names them. The last
-// one's outer map is pinned to tasks-trace.
+// contain starts this program in cgroups as a container's runtime names them, which are
+// gone soon after it has ended. The last one's outer map is pinned to tasks-trace.
 func contain(n, count int) error {
 	var all []*exec.Cmd
+	var dirs []string
 	for i := range n {
 		dir := filepath.Join("/sys/fs/cgroup/system.slice", fmt.Sprintf("docker-%x%063x.scope", 0xa+i, 0))
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -222,10 +223,10 @@ func contain(n, count int) error {
 			return err
 		}
 		group.Close()
-		all = append(all, cmd)
+		all, dirs = append(all, cmd), append(dirs, dir)
 	}
-	for _, cmd := range all {
-		if err := cmd.Wait(); err != nil {
+	for i, cmd := range all {
+		if err := errors.Join(cmd.Wait(), os.Remove(dirs[i])); err != nil {
 			return err
 		}
 	}
