@@ -12,7 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target amd64 -output-stem calls -type call calls calls.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -output-stem calls -type call calls calls.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
 
 // CallProbe keeps when a function was called and by which thread, fentry to
 // fexit: up to 4096 calls. It is for functions that may sleep and are called

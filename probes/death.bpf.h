@@ -18,6 +18,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+#include "arch.bpf.h"
 #include "events.bpf.h"
 #include "kernel.bpf.h"
 #include "elements.bpf.h"

@@ -16,7 +16,7 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target amd64 -output-stem inventory -type map_item -type prog_item -type holder_item -type holder_kind inventory inventory.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -output-stem inventory -type map_item -type prog_item -type holder_item -type holder_kind inventory inventory.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
 
 // What an inventory tells of; inventory.bpf.c says what the fields mean.
 type (

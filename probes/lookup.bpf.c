@@ -22,8 +22,10 @@
 #include <linux/types.h>
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
+#include <linux/ptrace.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 
 #include "lookup.bpf.h"
 
@@ -274,7 +276,7 @@ struct {
 SEC("perf_event")
 int sample(struct bpf_perf_event_data *ctx)
 {
-	__u64 *n, none = 0, ip = ctx->regs.rip;
+	__u64 *n, none = 0, ip = PT_REGS_IP(&ctx->regs);
 
 	n = bpf_map_lookup_elem(&mpf_samples, &ip);
 	if (!n) {

@@ -227,7 +227,7 @@ static __always_inline int is_map_change(__u64 command)
 static __always_inline int waits_count(__u32 tgid)
 {
 	struct task_struct *task;
-	struct pt_regs *regs, at_entry;
+	struct pt_regs___entry *regs;
 
 	if (wait_tgid != WAITS_OF_ALL)
 		return wait_tgid && wait_tgid == tgid;
@@ -236,11 +236,11 @@ static __always_inline int waits_count(__u32 tgid)
 		regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
 	} else {
 		task = (void *)bpf_get_current_task();
-		regs = BPF_CORE_READ(task, stack) + (16 << 10) - sizeof(*regs);
+		regs = BPF_CORE_READ(task, stack) + (16 << 10) -
+		       bpf_core_type_size(struct pt_regs___entry);
 	}
-	if (bpf_probe_read_kernel(&at_entry, sizeof(at_entry), regs))
-		return 0;
-	return at_entry.orig_rax == 321 /* __NR_bpf */ && is_map_change(PT_REGS_PARM1(&at_entry));
+	return BPF_CORE_READ(regs, ENTRY_NR) == NR_BPF &&
+	       is_map_change(BPF_CORE_READ(regs, ENTRY_ARG1));
 }
 
 #endif

@@ -199,7 +199,7 @@ func newEntry(name string, info fs.FileInfo) (*Entry, error) {
 		return nil, errors.New("its attributes are not known")
 	}
 	e := &Entry{Path: "/" + name, Mode: st.Mode, UID: st.Uid, GID: st.Gid, MTime: st.Mtim.Sec,
-		Inode: [2]uint64{st.Dev, st.Ino}, Links: st.Nlink}
+		Inode: [2]uint64{st.Dev, st.Ino}, Links: uint64(st.Nlink)} //nolint:unconvert // on arm64 it has 32 bits
 	if me := uint32(os.Geteuid()); e.UID == me { // who unpacked it stands for root
 		e.UID = 0
 	}
