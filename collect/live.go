@@ -234,6 +234,8 @@ func (o *Owners) scanPrograms(s *liveScan) error {
 			return // a descriptor or another mapping of the same file: one reference
 		case h.Kind == probes.HolderMapping:
 			by.Kind, by.FD = inventory.Mapping, 0
+		case h.Kind == probes.HolderIterator:
+			by.Kind = inventory.Iterator
 		case h.Kind != probes.HolderMap:
 			s.loaders[h.Id] = by
 			return
@@ -320,6 +322,9 @@ func (o *Owners) liveMap(m *probes.MapItem, s *liveScan) inventory.Map {
 
 // bytesOf is the memory of a live map, 0 for a type without a formula.
 func (o *Owners) bytesOf(m *probes.MapItem) uint64 {
+	if o.live.memory == nil { // nobody asks for it
+		return 0
+	}
 	return o.live.memory.bytes(&probes.DeathEvent{
 		MapType: m.MapType, MapFlags: m.MapFlags, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
 		ExtraElems: m.ExtraElems, Elements: m.Elements, MemoryPages: uint64(m.MemoryPages),
@@ -347,7 +352,7 @@ func holderKey(holders []inventory.Holder) inventory.Holder {
 	h := holders[0]
 	key := inventory.Holder{Kind: h.Kind, Name: h.Name}
 	switch h.Kind {
-	case inventory.FD, inventory.Mapping:
+	case inventory.FD, inventory.Mapping, inventory.Iterator:
 		key.Name = h.Comm
 	case inventory.Pin:
 		key.Name = path.Dir(h.Name)

@@ -23,7 +23,17 @@ struct bpf_iter_meta {
 
 struct bpf_link {
 	__u32 id;
+	enum bpf_link_type type;
 	struct bpf_prog *prog;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter_aux_info {
+	struct bpf_map *map; /* whose elements are iterated over */
+} __attribute__((preserve_access_index));
+
+struct bpf_iter_link {
+	struct bpf_link link;
+	struct bpf_iter_aux_info aux;
 } __attribute__((preserve_access_index));
 
 struct bpf_iter__bpf_map {
@@ -127,11 +137,12 @@ enum holder_kind {
 	HOLDER_MAP = 1,
 	HOLDER_PROG,
 	HOLDER_LINK,
-	HOLDER_MAPPING, /* id is the map's */
-	HOLDER_READER,  /* a task inside a tasks-trace read-side section */
-	HOLDER_RCU,     /* the state of RCU: id is gp_state, file is gp_seq */
-	HOLDER_CPUS,    /* that RCU waits for: a mask in file, of those from id on */
-	HOLDER_SRCU,    /* of tasks-trace: file is srcu_gp_seq, id and fd its readers by index */
+	HOLDER_MAPPING,  /* id is the map's */
+	HOLDER_READER,   /* a task inside a tasks-trace read-side section */
+	HOLDER_RCU,      /* the state of RCU: id is gp_state, file is gp_seq */
+	HOLDER_CPUS,     /* that RCU waits for: a mask in file, of those from id on */
+	HOLDER_SRCU,     /* of tasks-trace: file is srcu_gp_seq, id and fd its readers by index */
+	HOLDER_ITERATOR, /* an iterator's link: id is the map's */
 };
 
 struct holder_item {
@@ -226,7 +237,8 @@ int each_file(struct bpf_iter__task_file *ctx)
 	struct holder_item item = {};
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct bpf_link *link;
+	struct bpf_link *link = 0;
+	struct bpf_map *map;
 	__u64 ops;
 	void *data;
 
@@ -253,6 +265,14 @@ int each_file(struct bpf_iter__task_file *ctx)
 	item.fd = ctx->fd;
 	item.file = (__u64)file;
 	BPF_CORE_READ_INTO(&item.comm, task, comm);
+	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
+	if (!link || BPF_CORE_READ(link, type) != BPF_LINK_TYPE_ITER)
+		return 0;
+	map = BPF_CORE_READ((struct bpf_iter_link *)link, aux.map);
+	if (!map)
+		return 0;
+	item.kind = HOLDER_ITERATOR;
+	item.id = BPF_CORE_READ(map, id);
 	bpf_seq_write(ctx->meta->seq, &item, sizeof(item));
 	return 0;
 }

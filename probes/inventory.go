@@ -27,14 +27,15 @@ type (
 
 // Kinds of a HolderItem.
 const (
-	HolderMap     = uint32(inventoryHolderKindHOLDER_MAP)
-	HolderProgram = uint32(inventoryHolderKindHOLDER_PROG)
-	HolderLink    = uint32(inventoryHolderKindHOLDER_LINK)
-	HolderMapping = uint32(inventoryHolderKindHOLDER_MAPPING)
-	HolderReader  = uint32(inventoryHolderKindHOLDER_READER)
-	HolderRCU     = uint32(inventoryHolderKindHOLDER_RCU)
-	HolderCPUs    = uint32(inventoryHolderKindHOLDER_CPUS)
-	HolderSRCU    = uint32(inventoryHolderKindHOLDER_SRCU)
+	HolderMap      = uint32(inventoryHolderKindHOLDER_MAP)
+	HolderProgram  = uint32(inventoryHolderKindHOLDER_PROG)
+	HolderLink     = uint32(inventoryHolderKindHOLDER_LINK)
+	HolderMapping  = uint32(inventoryHolderKindHOLDER_MAPPING)
+	HolderReader   = uint32(inventoryHolderKindHOLDER_READER)
+	HolderRCU      = uint32(inventoryHolderKindHOLDER_RCU)
+	HolderCPUs     = uint32(inventoryHolderKindHOLDER_CPUS)
+	HolderSRCU     = uint32(inventoryHolderKindHOLDER_SRCU)
+	HolderIterator = uint32(inventoryHolderKindHOLDER_ITERATOR)
 )
 
 // InventorySymbols are the kernel's symbols that an inventory needs to know: those by

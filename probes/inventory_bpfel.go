@@ -26,14 +26,15 @@ type inventoryHolderItem struct {
 type inventoryHolderKind uint32
 
 const (
-	inventoryHolderKindHOLDER_MAP     inventoryHolderKind = 1
-	inventoryHolderKindHOLDER_PROG    inventoryHolderKind = 2
-	inventoryHolderKindHOLDER_LINK    inventoryHolderKind = 3
-	inventoryHolderKindHOLDER_MAPPING inventoryHolderKind = 4
-	inventoryHolderKindHOLDER_READER  inventoryHolderKind = 5
-	inventoryHolderKindHOLDER_RCU     inventoryHolderKind = 6
-	inventoryHolderKindHOLDER_CPUS    inventoryHolderKind = 7
-	inventoryHolderKindHOLDER_SRCU    inventoryHolderKind = 8
+	inventoryHolderKindHOLDER_MAP      inventoryHolderKind = 1
+	inventoryHolderKindHOLDER_PROG     inventoryHolderKind = 2
+	inventoryHolderKindHOLDER_LINK     inventoryHolderKind = 3
+	inventoryHolderKindHOLDER_MAPPING  inventoryHolderKind = 4
+	inventoryHolderKindHOLDER_READER   inventoryHolderKind = 5
+	inventoryHolderKindHOLDER_RCU      inventoryHolderKind = 6
+	inventoryHolderKindHOLDER_CPUS     inventoryHolderKind = 7
+	inventoryHolderKindHOLDER_SRCU     inventoryHolderKind = 8
+	inventoryHolderKindHOLDER_ITERATOR inventoryHolderKind = 9
 )
 
 type inventoryMapItem struct {

@@ -5,6 +5,7 @@
 package seeds
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,6 +90,35 @@ func nanoseconds(s *results.Scenario, metric string) string {
 		return "–"
 	}
 	return fmt.Sprintf("%s p50 (n = %d)", model.FormatDuration(m.P50), m.N)
+}
+
+// found is what a workload found of what begins so.
+func found(begin string) func(*results.Scenario) string {
+	return func(s *results.Scenario) string {
+		var texts []string
+		for _, t := range s.Trials {
+			for _, f := range t.Findings {
+				if strings.HasPrefix(f, begin) {
+					texts = append(texts, f)
+				}
+			}
+		}
+		return strings.Join(texts, "; ")
+	}
+}
+
+// holders is, holder by holder, who was seen, who did the last put, and how long that
+// took from the workload's own close.
+func holders(s *results.Scenario) string {
+	var texts []string
+	for by := range strings.SplitSeq(s.Params["by"], ",") {
+		text := cmp.Or(found(by+": ")(s), by+": –") + "; from close to last put " + nanoseconds(s, "holders.held."+by)
+		if s.Metrics["holders.program_free."+by].N > 0 {
+			text += ", of it the program's own wait " + nanoseconds(s, "holders.program_free."+by)
+		}
+		texts = append(texts, text+"; limbo "+nanoseconds(s, "holders.limbo."+by))
+	}
+	return strings.Join(texts, "\n")
 }
 
 // addressing is what was proven, and which inner maps were taken.

@@ -151,7 +151,9 @@ func (c *Cell) add(r *row, o outcome) {
 			s := &o.run.Scenarios[i]
 			c.Kernel = s.KernelName()
 			if r.figures != nil {
-				c.Figures = append(c.Figures, safetext.Text(r.figures(s)))
+				for line := range strings.SplitSeq(r.figures(s), "\n") {
+					c.Figures = append(c.Figures, safetext.Text(line))
+				}
 			}
 			if r.proof == nil {
 				continue

@@ -37,7 +37,7 @@ var rows = []row{
 	{commits: "9d5564ddcf", since: "5.0", what: "index masks of inner maps", why: "a lookup can't be told to be masked from outside; its figure would be instructions of two kernels, built with and without"},
 	{commits: "d83525ca62, a115d0ed72", since: "5.1", what: "bpf_spin_lock, and its offset in inner maps", scenarios: []string{specialLock}, figures: closing},
 	{commits: "25763b3c86", since: "5.3", what: "licence lines", why: "it changed no code: there is nothing to measure"},
-	{commits: "1e0bd5a091", since: "5.5", what: "64-bit reference counts", why: "no workload takes references by the million"},
+	{commits: "1e0bd5a091", since: "5.5", what: "64-bit reference counts: none is refused past 32,768", scenarios: []string{manyReferences}, figures: found("references: ")},
 	{commits: "2beee5f574", since: "5.5", what: "the owner of a program array: it may not be an inner map", scenarios: []string{innerProgArray}, refusal: "ENOTSUPP"},
 	{commits: "85d33df357b6, d3e42bb0a329", since: "5.6", what: "struct_ops maps", why: "no workload registers a struct_ops map"},
 	{commits: "e9b4e606c228", since: "5.6", what: "trampolines in stacks", why: "no workload unwinds through a trampoline"},
@@ -56,7 +56,7 @@ var rows = []row{
 	{commits: "87ac0d600943", since: "6.0", what: "64-bit addresses of elements past 4 GiB", why: "it takes 10 GiB of memory and minutes: mapprof run --workload bigarray --memory 10GiB proves it"},
 	{commits: "d937bc3449fa, cba41bb78d70", since: "6.0, 6.4", what: "elem_size everywhere, and in inner maps", scenarios: []string{smallArray}, figures: addressing},
 	{commits: "63b8ce77b15e", since: "6.0", what: "values of arrays past 4 MiB", scenarios: []string{largeValue}, figures: addressing},
-	{commits: "f76fa6b33805", since: "6.0", what: "an iterator holds its map", why: "no workload iterates"},
+	{commits: "f76fa6b33805", since: "6.0", what: "an iterator holds its map, and so do others", scenarios: []string{heldMaps}, figures: holders},
 	{commits: "aa3496accc41, db559117828d, d7f5ef653c3d", since: "6.2", what: "btf_record, freed after the map", scenarios: []string{specialTimer, specialWork}, figures: closing},
 	{commits: "d48995723c, f73e601aaf, c22dfdd215, b7ff97925b", since: "6.2", what: "records and locks of inner maps", scenarios: []string{specialTimer}, figures: closing},
 	{commits: "cd2a807901", since: "6.4", what: "btf_field_offs is gone", why: "the same fields are freed by the same code: nothing that can be measured"},
@@ -86,6 +86,8 @@ const (
 	specialTimer       = "--workload special --field timer"
 	specialTimerHash   = "--workload special --field timer --map hash"
 	specialWork        = "--workload special --field workqueue"
+	manyReferences     = "--workload holders --by fd-elsewhere --count 1 --references 40000"
+	heldMaps           = "--workload holders --count 3"
 	tearHash           = "--workload teardown --outer hash-of-maps"
 )
 

@@ -108,6 +108,11 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 		m.Warnings = append(m.Warnings, n)
 	}
 	m.knobs = readKnobs()
+	done, err := tellHolders(instance)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	t := &tracer{stacks: j.Stacks}
 	if traced, ok := instance.(workloads.Traced); ok && !j.NoProbes {
 		traced.SetTracer(t)
@@ -184,6 +189,9 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	f.tidy()
 	s := newSink(m, deaths)
 	s.foreign = f.owners != nil
+	if _, ok := instance.(workloads.Concluded); ok {
+		s.keep = true
+	}
 	if err := f.exclude(p); err != nil {
 		return err
 	}
@@ -226,6 +234,9 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		m.Result.LastPuts = m.Outcome.Puts // nobody else knows
 	}
 	m.Deaths, m.Waits = s.deaths, s.waits
+	if err == nil {
+		m.conclude(instance)
+	}
 	return err
 }
 

@@ -161,6 +161,8 @@ func holderText(kind, name string, end *inventory.Maps) string {
 		return cmp.Or(name, "a process")
 	case inventory.Mapping:
 		return "mapped by " + cmp.Or(name, "a process")
+	case inventory.Iterator:
+		return "iterator of " + cmp.Or(name, "a process")
 	case inventory.None:
 		if end != nil && len(end.Unread) > 0 {
 			return "no owner seen"

@@ -15,17 +15,18 @@ const (
 
 // Kinds of what holds a map.
 const (
-	FD      = "fd"        // a file descriptor of a process
-	Mapping = "mapping"   // memory of a process that the map is mapped to, without a descriptor
-	Program = "program"   // a BPF program that uses it
-	Pin     = "pin"       // a file in a bpffs
-	Outer   = "outer map" // a map of maps that it is in
-	None    = "none"      // nothing that could be seen
-	Others  = "others"    // all holders without a row
+	FD       = "fd"        // a file descriptor of a process
+	Mapping  = "mapping"   // memory of a process that the map is mapped to, without a descriptor
+	Iterator = "iterator"  // a descriptor of a link that iterates over its elements
+	Program  = "program"   // a BPF program that uses it
+	Pin      = "pin"       // a file in a bpffs
+	Outer    = "outer map" // a map of maps that it is in
+	None     = "none"      // nothing that could be seen
+	Others   = "others"    // all holders without a row
 )
 
 // kinds are all, in the order in which a map is counted for one of them.
-var kinds = []string{FD, Mapping, Pin, Program, Outer, None, Others}
+var kinds = []string{FD, Mapping, Iterator, Pin, Program, Outer, None, Others}
 
 // Kinds are the kinds of holders. A map of several counts for the first.
 func Kinds() []string { return slices.Clone(kinds) }

@@ -5,8 +5,10 @@
 package mapops
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -29,4 +31,22 @@ func MapID(m *ebpf.Map) (ebpf.MapID, error) {
 		return 0, fmt.Errorf("ask for a map's id: %w", errno)
 	}
 	return ebpf.MapID(info.id), nil
+}
+
+// AwaitLastPut waits until a map has no id any more: its last put takes that. To ask by
+// the next id takes no reference.
+func AwaitLastPut(id ebpf.MapID, deadline time.Time) error {
+	for {
+		next, err := ebpf.MapGetNextID(id - 1)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("ask for map %d: %w", id, err)
+		}
+		if err != nil || next != id {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("map %d still has a reference", id)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }

@@ -30,3 +30,20 @@ func ReserveFDs(n uint64) error {
 	}
 	return errors.Join(unix.Close(high), unix.Close(fd))
 }
+
+// RaiseFDs lets the process have n open files, if the machine allows that many.
+func RaiseFDs(n uint64) error {
+	limit := unix.Rlimit{Cur: n, Max: n}
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	if now.Cur >= n {
+		return nil
+	}
+	limit.Max = max(n, now.Max)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("allow %d open files: %w", n, err)
+	}
+	return nil
+}

@@ -184,23 +184,12 @@ func (i *instance) one(name, how string, value float64) {
 	i.result.Metrics[name] = workloads.Metric{Values: []float64{value}, Unit: "ns", How: how}
 }
 
-// waitForPuts waits until no inner map has an id any more: its last put takes that.
-// To ask by the next id takes no reference.
+// waitForPuts waits until no inner map has a reference any more.
 func (i *instance) waitForPuts(step func()) error {
 	deadline := time.Now().Add(putsWithin)
 	for _, id := range i.ids {
-		for {
-			next, err := ebpf.MapGetNextID(id - 1)
-			if err != nil && !errors.Is(err, unix.ENOENT) {
-				return fmt.Errorf("ask for map %d: %w", id, err)
-			}
-			if err != nil || next != id {
-				break
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("map %d still has a reference %v after its outer map was closed", id, putsWithin)
-			}
-			time.Sleep(time.Millisecond)
+		if err := mapops.AwaitLastPut(id, deadline); err != nil {
+			return fmt.Errorf("after the outer map was closed: %w", err)
 		}
 		step()
 	}
