@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 
+	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/internal/mapmemory"
 	"github.com/mapprof/mapprof/probes"
@@ -105,7 +106,7 @@ func Start(p *probes.Probes, sink Sink, owners *Owners) (*Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	stacks, err := newSymbolizer(p.Stack)
+	stacks, err := newSymbolizer(p.Stack, kallsyms.Load)
 	if err != nil {
 		return nil, err
 	}

@@ -6,26 +6,37 @@ package collect
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/results"
 )
 
 // symbolizer names the stacks of deaths as they come. The symbols are read before
-// the workload begins: to read them takes longer than a ring buffer lasts.
+// the workload begins: to read them takes longer than a ring buffer lasts. A program or a
+// trampoline that was loaded after that has no name among them, and the address looks
+// like one far behind another function: then they are read again, seldom enough.
 type symbolizer struct {
 	read    func(id uint32) ([]uint64, error) // the addresses of a stack
+	load    func() (*kallsyms.Table, error)
 	symbols *kallsyms.Table
+	next    time.Time // when they may be read again
 	keys    map[int32]string
 	stacks  map[string][]results.Frame
 }
 
-func newSymbolizer(read func(id uint32) ([]uint64, error)) (*symbolizer, error) {
-	symbols, err := kallsyms.Load()
+// reloadShare bounds what reading symbols again costs: after 1 s of it there is none for
+// 50 s.
+const reloadShare = 50
+
+func newSymbolizer(read func(id uint32) ([]uint64, error), load func() (*kallsyms.Table, error)) (*symbolizer, error) {
+	symbols, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("symbolize stacks: %w", err)
 	}
-	return &symbolizer{read: read, symbols: symbols, keys: map[int32]string{}, stacks: map[string][]results.Frame{}}, nil
+	return &symbolizer{read: read, load: load, symbols: symbols, keys: map[int32]string{}, stacks: map[string][]results.Frame{}}, nil
 }
 
 // key returns the stable key of a stack by the kernel's id; "": there is none.
@@ -37,19 +48,50 @@ func (s *symbolizer) key(id int32) string {
 	if !ok {
 		// One that can't be read is one without frames.
 		addrs, _ := s.read(uint32(id))
-		stack := make([]results.Frame, 0, len(addrs))
-		for _, a := range addrs {
-			fr, ok := s.symbols.Frame(a)
-			if !ok {
-				fr = results.Frame{Function: fmt.Sprintf("0x%x", a)}
-			}
-			stack = append(stack, fr)
+		stack := trimTracer(s.frames(addrs))
+		if slices.ContainsFunc(stack, loadedLater) && s.reload() {
+			stack = trimTracer(s.frames(addrs))
 		}
-		stack = trimTracer(stack)
 		key = results.StackID(stack)
 		s.keys[id], s.stacks[key] = key, stack
 	}
 	return key
+}
+
+func (s *symbolizer) frames(addrs []uint64) []results.Frame {
+	stack := make([]results.Frame, 0, len(addrs))
+	for _, a := range addrs {
+		fr, ok := s.symbols.Frame(a)
+		if !ok || fr.Offset > largestFunction {
+			fr = results.Frame{Function: fmt.Sprintf("0x%x", a)}
+		}
+		stack = append(stack, fr)
+	}
+	return stack
+}
+
+// largestFunction is more than any function of the kernel has: behind it is other text.
+const largestFunction = 1 << 20
+
+// loadedLater tells of a frame that may be of what was loaded after the symbols were
+// read: among programs no symbol says where it ends.
+func loadedLater(f results.Frame) bool {
+	return f.Module == "bpf" || strings.HasPrefix(f.Function, "0x")
+}
+
+// reload reads the symbols again, and tells whether it has.
+func (s *symbolizer) reload() bool {
+	began := time.Now()
+	if began.Before(s.next) {
+		return false
+	}
+	symbols, err := s.load()
+	s.next = time.Now().Add(time.Since(began) * reloadShare)
+	if err != nil {
+		return false // those that there are serve on
+	}
+	s.symbols = symbols
+	return true
 }
 
 // trimTracer drops the tracer's own frames (its program and the trampoline)
