@@ -41,3 +41,11 @@ type Holder struct {
 	Kind string // as results/inventory has it
 	Text string // who it is
 }
+
+// Naming is an Instance that has the names of addresses in the kernel. SetNames comes
+// before Run. The names are read when name is called: what was loaded after that has
+// none.
+type Naming interface {
+	Instance
+	SetNames(name func(addrs []uint64) ([]string, error))
+}

@@ -2,7 +2,11 @@
 
 package workloads
 
-import "github.com/cilium/ebpf"
+import (
+	"slices"
+
+	"github.com/cilium/ebpf"
+)
 
 // Tracer times, in the kernel, the calls of the function that looks a map up.
 type Tracer interface {
@@ -28,6 +32,15 @@ type Calls struct {
 	Function string
 	List     []Call
 	Unseen   uint64 // how many more ended
+}
+
+// Around is the call in which something happened.
+func (c Calls) Around(ns int64) (Call, bool) {
+	at := slices.IndexFunc(c.List, func(c Call) bool { return c.BeginNS <= ns && ns <= c.EndNS })
+	if at < 0 {
+		return Call{}, false
+	}
+	return c.List[at], true
 }
 
 // Call is one of them, by CLOCK_MONOTONIC.

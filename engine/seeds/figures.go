@@ -103,8 +103,28 @@ func found(begin string) func(*results.Scenario) string {
 				}
 			}
 		}
-		return strings.Join(texts, "; ")
+		return strings.Join(texts, "\n")
 	}
+}
+
+// extensions is what replacing a function takes, and what its program waits for when it
+// is unloaded.
+func extensions(s *results.Scenario) string {
+	text := "attach " + nanoseconds(s, "programs.attach.freplace") + "; from the unload to bpf_prog_free_deferred " + nanoseconds(s, "programs.free.freplace")
+	if refused := found("freplace of ")(s); refused != "" {
+		text += "; " + refused
+	}
+	return text
+}
+
+// verifying is the verifier's calls for functions of either kind.
+func verifying(s *results.Scenario) string {
+	var texts []string
+	for _, kind := range []string{"globals", "statics"} {
+		texts = append(texts, fmt.Sprintf("%s %s: %.0f calls of do_check_common, the longest %s; load %s", s.Params["globals"], kind,
+			s.Metrics["programs.verify.calls."+kind].P50, nanoseconds(s, "programs.verify.longest."+kind), nanoseconds(s, "programs.load."+kind)))
+	}
+	return strings.Join(texts, "\n")
 }
 
 // holders is, holder by holder, who was seen, who did the last put, and how long that

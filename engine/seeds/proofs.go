@@ -6,6 +6,7 @@ package seeds
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/mapprof/mapprof/results"
@@ -43,6 +44,17 @@ func sleepersAreWaitedFor(s *results.Scenario) string {
 	}
 	if early > 0 {
 		return fmt.Sprintf("%d maps were freed without a tasks-trace grace period while a sleepable program used their outer map", early)
+	}
+	return ""
+}
+
+// eachByItself: each global function is verified by a call of its own, beside the
+// program's, and static functions within the program's.
+func eachByItself(s *results.Scenario) string {
+	globals, statics := s.Metrics["programs.verify.calls.globals"], s.Metrics["programs.verify.calls.statics"]
+	want, err := strconv.ParseFloat(s.Params["globals"], 64)
+	if err != nil || globals.N == 0 || globals.Min != want+1 || globals.Max != want+1 || statics.N == 0 || statics.Max != 1 {
+		return fmt.Sprintf("%s global functions were verified by %v to %v calls, static ones by %v", s.Params["globals"], globals.Min, globals.Max, statics.Max)
 	}
 	return ""
 }

@@ -149,6 +149,13 @@ func TestTableCancelled(t *testing.T) {
 	}
 }
 
+// verifiedBy is a scenario of 32 functions.
+func verifiedBy(least, most, statics float64) results.Scenario {
+	return results.Scenario{Params: map[string]string{"globals": "32"}, Metrics: map[string]results.Metric{
+		"programs.verify.calls.globals": {N: 2, Min: least, Max: most}, "programs.verify.calls.statics": {N: 2, Min: statics, Max: statics},
+	}}
+}
+
 // TestProofs: each can fail.
 func TestProofs(t *testing.T) {
 	for _, tt := range []struct {
@@ -166,6 +173,10 @@ func TestProofs(t *testing.T) {
 		{allOrNoneExpedited, results.Scenario{Phases: map[string]results.Stats{results.PhaseUpdateWait: {N: 9}}}, ""},
 		{allOrNoneExpedited, results.Scenario{Phases: map[string]results.Stats{results.PhaseUpdateWait: {N: 9}}, Trials: []results.Trial{{Expedited: 8}}},
 			"8 of 9 waits of an update were expedited"},
+		{eachByItself, verifiedBy(33, 33, 1), ""},
+		{eachByItself, verifiedBy(32, 33, 1), "32 global functions were verified by 32 to 33 calls, static ones by 1"},
+		{eachByItself, verifiedBy(33, 33, 33), "32 global functions were verified by 33 to 33 calls, static ones by 33"},
+		{eachByItself, results.Scenario{Params: map[string]string{"globals": "32"}}, "32 global functions were verified by 0 to 0 calls, static ones by 0"},
 	} {
 		if got := tt.proof(&tt.s); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)

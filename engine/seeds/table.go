@@ -40,12 +40,12 @@ var rows = []row{
 	{commits: "1e0bd5a091", since: "5.5", what: "64-bit reference counts: none is refused past 32,768", scenarios: []string{manyReferences}, figures: found("references: ")},
 	{commits: "2beee5f574", since: "5.5", what: "the owner of a program array: it may not be an inner map", scenarios: []string{innerProgArray}, refusal: "ENOTSUPP"},
 	{commits: "85d33df357b6, d3e42bb0a329", since: "5.6", what: "struct_ops maps", why: "no workload registers a struct_ops map"},
-	{commits: "e9b4e606c228", since: "5.6", what: "trampolines in stacks", why: "no workload unwinds through a trampoline"},
+	{commits: "e9b4e606c228", since: "5.6", what: "trampolines in stacks", scenarios: []string{withPrograms}, figures: found("stack through ")},
 	{commits: "5576b991e9c1", since: "5.6", what: "bpf_jiffies64", why: "no workload reads it"},
-	{commits: "be8704ff07d2", since: "5.6", what: "program extensions", why: "no workload loads one"},
+	{commits: "be8704ff07d2", since: "5.6", what: "program extensions", scenarios: []string{withPrograms}, figures: extensions},
 	{commits: "1d233886dd90", since: "5.6", what: "bulk queues for redirects without a map", why: "no workload redirects packets"},
 	{commits: "057996380a42, aa2e93b8e58e, cb4d03ab499d", since: "5.6", what: "batches", scenarios: []string{lookupBatch}, figures: lookupBatched},
-	{commits: "51c39bb1d5d1", since: "5.6", what: "verification function by function", why: "no workload times the verifier"},
+	{commits: "51c39bb1d5d1", since: "5.6", what: "verification function by function", scenarios: []string{withPrograms}, figures: verifying, proof: eachByItself},
 	{commits: "bba1dc0b55", since: "5.7", what: "no needless synchronize_rcu in map_free", scenarios: []string{churnSync}, figures: freeing},
 	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF", why: "workloads run as root"},
 	{commits: "f4d0525921, 134fede4ee", since: "5.10", what: "an inner map's max_entries may differ from the template's", scenarios: []string{innerEntries}, figures: addressing},
@@ -87,6 +87,7 @@ const (
 	specialTimerHash   = "--workload special --field timer --map hash"
 	specialWork        = "--workload special --field workqueue"
 	manyReferences     = "--workload holders --by fd-elsewhere --count 1 --references 40000"
+	withPrograms       = "--workload programs --globals 32"
 	heldMaps           = "--workload holders --count 3"
 	tearHash           = "--workload teardown --outer hash-of-maps"
 )

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/mapprof/mapprof/collect"
+	"github.com/mapprof/mapprof/collect/kallsyms"
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results/inventory"
 	"github.com/mapprof/mapprof/workloads"
@@ -16,6 +17,9 @@ import (
 // tellHolders gives an instance that asks for it what tells who holds a map: the
 // inventory of a recording. The caller closes it.
 func tellHolders(instance workloads.Instance) (done func() error, err error) {
+	if names, ok := instance.(workloads.Naming); ok {
+		names.SetNames(nameAddresses)
+	}
 	asks, ok := instance.(workloads.Inquiring)
 	if !ok {
 		return func() error { return nil }, nil
@@ -52,6 +56,23 @@ func holderText(h inventory.Holder) string {
 		return h.Kind + " of " + h.Comm
 	}
 	return h.Kind + " " + h.Name
+}
+
+// nameAddresses names addresses by the kernel's symbols of now.
+func nameAddresses(addrs []uint64) ([]string, error) {
+	frames, err := kallsyms.Kernel(addrs)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		name := fmt.Sprintf("0x%x", a)
+		if f, ok := frames[a]; ok {
+			name = f.Function
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // conclude tells an instance of its maps' deaths.

@@ -10,6 +10,7 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/command"
 	_ "github.com/mapprof/mapprof/workloads/holders"
 	_ "github.com/mapprof/mapprof/workloads/lookup"
+	_ "github.com/mapprof/mapprof/workloads/programs"
 	_ "github.com/mapprof/mapprof/workloads/special"
 	_ "github.com/mapprof/mapprof/workloads/teardown"
 )

@@ -197,7 +197,7 @@ func (i *instance) concludeWay(by *way, held []heldMap, deaths map[uint32]worklo
 		letting = append(letting, float64(d.PutNS-h.letGo))
 		limbo = append(limbo, float64(d.FreedNS-d.PutNS))
 		place := lastPut(d)
-		if free, ok := callAround(i.freed, d.PutNS); ok && by.program {
+		if free, ok := i.freed.Around(d.PutNS); ok && by.program {
 			waits = append(waits, float64(free.BeginNS-h.letGo))
 			place = fmt.Sprintf("%s of %s, after the program's own grace period", comm(d), i.freed.Function)
 		}
@@ -288,15 +288,6 @@ func comm(d workloads.Death) string {
 		return "a kworker"
 	}
 	return d.Comm
-}
-
-// callAround is the call in which something happened.
-func callAround(calls workloads.Calls, ns int64) (workloads.Call, bool) {
-	at := slices.IndexFunc(calls.List, func(c workloads.Call) bool { return c.BeginNS <= ns && ns <= c.EndNS })
-	if at < 0 {
-		return workloads.Call{}, false
-	}
-	return calls.List[at], true
 }
 
 // tally counts texts.

@@ -128,12 +128,12 @@ func byProgram(m *ebpf.Map) (func() error, error) {
 }
 
 // bySleepable: a program that may sleep uses it. BPF_PROG_TYPE_SYSCALL came with 5.14
-// (79a7f8bdb159); before, a program of some LSM hooks may.
+// (79a7f8bdb159); before, one of this LSM hook may.
 func bySleepable(m *ebpf.Map) (func() error, error) {
 	spec := &ebpf.ProgramSpec{Name: "mp_sleeper", Type: ebpf.Syscall, Flags: unix.BPF_F_SLEEPABLE, Instructions: using(m), License: "Dual BSD/GPL"}
 	prog, err := ebpf.NewProgram(spec)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
-		spec.Type, spec.AttachType, spec.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, "file_mprotect"
+		spec.Type, spec.AttachType, spec.AttachTo = ebpf.LSM, ebpf.AttachLSMMac, "bprm_committed_creds"
 		prog, err = ebpf.NewProgram(spec)
 	}
 	if err != nil {
