@@ -78,6 +78,22 @@ ExecStart=/usr/bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do systemctl restart fi
 	}
 }
 
+// TestVMRecordInitCrashes: when the init ends, its kernel panics. What had been recorded
+// up to the last interval is left, as a partial run.
+func TestVMRecordInitCrashes(t *testing.T) {
+	const count = 300
+	dir := filepath.Join(t.TempDir(), "run")
+	_, stderr := mapprofOK(t, exitFailure, "record", "--offline", "--kernel", "6.12", "--root", systemdRoot(t), "--init", "--interval", "1s",
+		"--file", builtAgent(t)+":/agent", "-o", dir, "--", "sh", "-c", fmt.Sprintf("/agent -count %d -pause 2ms; sleep 3; exit 3", count))
+	if !strings.Contains(stderr, "Attempted to kill init") {
+		t.Errorf("it isn't told what happened:\n%.2000s", stderr)
+	}
+	run := journalHolds(t, dir, &results.Trial{})
+	if n := sumOf(run.Scenarios[0].Trials[0].Owners, func(o *results.OwnerSum) bool { return o.OuterName == "routes" }); n < count {
+		t.Errorf("%d deaths of %d", n, count)
+	}
+}
+
 // TestVMRecordInit: with --init a command is PID 1, its output is shown, the guest has
 // the root's files with their attributes, and modules are loaded.
 func TestVMRecordInit(t *testing.T) {

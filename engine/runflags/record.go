@@ -57,7 +57,7 @@ func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
 	fs.StringArrayVar(&r.env, "env", nil, "set NAME=VALUE for the command; repeatable")
 	fs.BoolVar(&r.Propagate, "propagate-exit", false, "exit with the command's code where mapprof itself has nothing to report")
 	r.AddRun(fs, command.Name)
-	fs.DurationVar(&r.Options.Interval, "interval", 10*time.Second, "how often what there is is kept for good, and an interval of the histograms ends")
+	fs.DurationVar(&r.Options.Interval, "interval", 10*time.Second, "how often what there is is kept for good, and an interval of the histograms ends (wall clock)")
 	fs.Uint64Var(&r.Options.DeathsLimit, "deaths-limit", 10e6, "keep this many single deaths of a trial at most; all other figures go on")
 	r.AddTracer(fs, defaultKernel)
 }
@@ -80,6 +80,8 @@ func (r *Record) Check(args []string) error {
 	switch {
 	case r.Options.Interval < time.Second:
 		return errors.New("--interval must be at least 1s")
+	case r.fs.Changed("interval") && results.Deterministic(r.Machine.Clock):
+		return errors.New("--interval: on the deterministic clock nothing leaves the VM before the end")
 	case r.Options.DeathsLimit == 0:
 		return errors.New("--deaths-limit must not be 0 (--no-deaths keeps none)")
 	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0 || r.workload.Root != ""):
