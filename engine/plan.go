@@ -26,6 +26,9 @@ type Plan struct {
 	// the kernel's ticks: equal seeds give equal runs.
 	Seed    uint64
 	Options trial.Options
+	// Jobs is how many trials run at once, where they don't disturb each other: on the
+	// deterministic clock; 0: one.
+	Jobs int
 	// Timeout is that of one boot, for the message of one that it ended.
 	Timeout time.Duration
 	Command []string // for run.json

@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -24,12 +23,11 @@ import (
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
-	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/target/wire"
 )
 
-// runner does the trials of one run, one after the other, and puts what they
-// give into one run directory.
+// runner does the trials of one run, and puts what they give into one run directory,
+// one after the other.
 type runner struct {
 	Plan
 	result   *results.Run
@@ -38,7 +36,8 @@ type runner struct {
 	timedOut bool      // the last trial, by the machine's timeout
 	folded   int       // trials in result, one of which may have been cut off
 	logged   time.Time // when the last interval in the log of histograms ends
-	torn     bool      // the run directory has something of a trial that isn't in result
+	output   sharedOutput
+	torn     bool // the run directory has something of a trial that isn't in result
 }
 
 // planned is one trial to do.
@@ -52,7 +51,7 @@ type planned struct {
 // it returns is written, and may be partial. A nil error: every trial was done and
 // the run's arithmetic holds.
 func Run(ctx context.Context, p Plan) (*results.Run, error) {
-	r := &runner{Plan: p, summer: analyze.NewSummer(), result: &results.Run{
+	r := &runner{Plan: p, output: sharedOutput{w: p.Output}, summer: analyze.NewSummer(), result: &results.Run{
 		Tool: trial.ToolInfo(), Host: trial.HostInfo(), Command: p.Command,
 		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{}, Looks: p.Looks, IntervalNS: p.Options.Interval.Nanoseconds(),
 	}}
@@ -102,6 +101,15 @@ func TagSafe(s string) string {
 // run is Run, with failure for its error.
 func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 	plan := r.plan()
+	if err := r.checkJobs(); err != nil {
+		return nil, err
+	}
+	ahead := r.ahead(ctx, plan)
+	defer func() {
+		if err := ahead.end(); err != nil {
+			failure = errors.Join(failure, err)
+		}
+	}()
 	done := 0
 	for i := range plan {
 		if r.stopped() {
@@ -109,7 +117,7 @@ func (r *runner) run(ctx context.Context) (_ *results.Run, failure error) {
 			break
 		}
 		r.Progress.Begin(i, len(plan), plan[i].label)
-		err := r.trial(ctx, &plan[i])
+		err := r.take(ctx, ahead.next())
 		r.Progress.End(err)
 		if err != nil {
 			failure = fmt.Errorf("%s: %w", plan[i].label, err)
@@ -195,40 +203,23 @@ func (r *runner) finish() error {
 	return r.Out.Finish(r.result)
 }
 
-// trial does one trial and folds its result into the whole. Of one whose machine
-// did not last, that is what it had sent before; the error is the machine's.
-func (r *runner) trial(ctx context.Context, p *planned) error {
-	scratch, err := target.NewScratch()
-	if err != nil {
-		return err
+// take folds the result of a trial into the whole. Of one whose machine did not last,
+// that is what it had sent before; the error is the machine's.
+func (r *runner) take(ctx context.Context, o *ran) error {
+	if o.scratch == nil {
+		return o.failure
 	}
-	defer scratch.Close()
-	u := newUnderway(p, scratch.Dir)
-	var began atomic.Pointer[time.Time] // the measured part, as far as it was told
-	work := target.Work{
-		Task: trial.TaskRun, Request: p.job, Dir: u.dir, Stop: r.Stop, OnProgress: func(p task.Progress) {
-			if p.Stage == trial.StageMeasure && p.Done == 0 {
-				now := time.Now()
-				began.Store(&now)
-			}
-			r.Progress.Stage(p)
-		},
-		Files: r.Files, Output: r.Output,
-	}
-	if r.Options.Interval > 0 {
-		work.OnCommit = func(done *target.Done) error { return r.commit(u, done, began.Load()) }
-	}
-	done, failure := r.Target.Do(ctx, p.kernel, work)
+	defer o.scratch.Close()
+	u, done, failure := o.u, o.done, o.failure
 	r.torn = u.kept
 	if failure != nil && !u.kept && (ctx.Err() != nil || !leftRun(&done, failure)) {
 		return failure
 	}
-	ended := time.Now()
 	r.timedOut = failure == nil && done.Outcome.TimedOut
 	if err := u.last(); err != nil {
 		return errors.Join(failure, err)
 	}
-	t, err := r.adopt(u, u.part.Run, &done, began.Load(), ended)
+	t, err := r.adopt(u, u.part.Run, &done, o.began.Load(), o.ended)
 	if err != nil {
 		return errors.Join(failure, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
 
@@ -24,6 +25,7 @@ type Flags struct {
 	targetflags.Flags
 	Trials  int
 	Seed    uint64
+	Jobs    int
 	Out     string // the run directory
 	Format  string
 	Options trial.Options
@@ -38,6 +40,7 @@ func (f *Flags) AddRun(fs *pflag.FlagSet, what string) {
 	f.ring = flagvalue.Size(f.Options.RingBytes)
 	fs.IntVar(&f.Trials, "trials", 1, "repetitions; on a VM each is a boot")
 	fs.Uint64Var(&f.Seed, "seed", 1, "on the deterministic clock, when each trial begins between the kernel's ticks: equal seeds give equal runs")
+	fs.IntVar(&f.Jobs, "jobs", 1, "VMs at once, on the deterministic clock: the figures are the same, sooner")
 	fs.StringVarP(&f.Out, "out", "o", "", "run directory to create (default mapprof-runs/TIME-"+what+")")
 	fs.StringVar(&f.Format, "format", "table", "what to print: table or json")
 	fs.BoolVar(&f.Options.NoDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
@@ -57,6 +60,10 @@ func (f *Flags) CheckTracer(what string) error {
 	switch {
 	case f.Trials < 1 || f.Trials > 10000:
 		return errors.New("--trials must be from 1 to 10000")
+	case f.Jobs < 1 || f.Jobs > 256:
+		return errors.New("--jobs must be from 1 to 256")
+	case f.Jobs > 1 && !results.Deterministic(f.Machine.Clock):
+		return errors.New("--jobs needs --clock icount: by the wall clock VMs would slow each other down")
 	case f.ring < 4096 || f.ring > 1<<30 || f.ring&(f.ring-1) != 0:
 		return fmt.Errorf("--ring-size %s is not a power of two from 4KiB to 1GiB", &f.ring)
 	case f.Options.InFlight == 0 || f.Options.InFlight > 1<<24:
@@ -76,5 +83,5 @@ func (f *Flags) CheckTracer(what string) error {
 
 // plan is what all plans have of the flags.
 func (f *Flags) plan(where target.Target, workload string) engine.Plan {
-	return engine.Plan{Target: where, Workload: workload, Trials: f.Trials, Seed: f.Seed, Options: f.Options, Timeout: f.Machine.Timeout}
+	return engine.Plan{Target: where, Workload: workload, Trials: f.Trials, Jobs: f.Jobs, Seed: f.Seed, Options: f.Options, Timeout: f.Machine.Timeout}
 }
