@@ -97,7 +97,7 @@ type decoder struct {
 
 type pathKey struct {
 	kinds [2]uint32
-	sync  bool
+	free  uint16 // waits inside it
 }
 
 type sizeKey struct {
@@ -231,7 +231,7 @@ func (c *decoder) memory(e *probes.DeathEvent) uint64 {
 
 // path names the waits that a death went through, in order.
 func (c *decoder) path(e *probes.DeathEvent) string {
-	key := pathKey{e.StageKind, e.FreeWaitNs != 0}
+	key := pathKey{e.StageKind, e.FreeWaits}
 	p, ok := c.paths[key]
 	if ok {
 		return p
@@ -241,8 +241,11 @@ func (c *decoder) path(e *probes.DeathEvent) string {
 			p += "+" + name
 		}
 	}
-	if key.sync {
+	if key.free&probes.FreeWaitRCU != 0 {
 		p += "+" + results.StrategySync
+	}
+	if key.free&probes.FreeWaitTasks != 0 {
+		p += "+" + results.StrategySyncTasks
 	}
 	if p == "" {
 		p = "+" + results.StrategyImmediate

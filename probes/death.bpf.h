@@ -70,13 +70,15 @@ struct {
 struct wait {
 	__u64 start_ns;
 	__u32 function; /* enum wait_function */
-	__u32 expedited;
+	__u16 expedited;
+	__u16 kinds; /* enum free_wait */
 };
 
 enum wait_function {
 	WAIT_SYNC,
 	WAIT_SYNC_EXPEDITED,
 	WAIT_BARRIER,
+	WAIT_GP,
 };
 
 struct {
@@ -108,6 +110,7 @@ struct {
 /* bpf2go generates Go types for what is used only by value. */
 const enum event_kind *unused_event_kind __attribute__((unused));
 const enum stage_kind *unused_stage_kind __attribute__((unused));
+const enum free_wait *unused_free_wait __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
 const enum watch_state *unused_watch_state __attribute__((unused));
 const struct wait_event *unused_wait_event __attribute__((unused));

@@ -11,6 +11,6 @@
 // Kernel floor: 5.10 (ring buffer 5.8; fentry 5.5 on x86; kprobes elsewhere).
 package probes
 
-//go:generate -command lifecycle go tool bpf2go -cc clang-14 -strip llvm-strip-14 -output-stem lifecycle -type death_event -type wait_event -type gp_event -type prog_event -type cgroup_event -type event_kind -type stage_kind -type counter -type watch_state -type freeing -type owner -type owned_death -type owner_flag
+//go:generate -command lifecycle go tool bpf2go -cc clang-14 -strip llvm-strip-14 -output-stem lifecycle -type death_event -type wait_event -type gp_event -type prog_event -type cgroup_event -type event_kind -type stage_kind -type counter -type watch_state -type freeing -type owner -type owned_death -type owner_flag -type free_wait
 //go:generate lifecycle -target amd64 lifecycle hooks.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
 //go:generate lifecycle -target arm64 lifecycle hooks.bpf.c -- -O2 -g -Wall -Werror -I/usr/aarch64-linux-gnu/include

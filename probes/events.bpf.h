@@ -22,6 +22,11 @@ enum stage_kind {
 	STAGE_TASKS_TRACE = 2,
 };
 
+enum free_wait {
+	FREE_WAIT_RCU = 1,
+	FREE_WAIT_TASKS = 2, /* RCU-tasks */
+};
+
 /* At most two grace periods in a row: tasks-trace, then RCU. */
 #define MAX_STAGES 2
 
@@ -33,7 +38,7 @@ struct death_event {
 	__u64 end_ns[MAX_STAGES];
 	__u64 free_ns;
 	__u64 freed_ns;
-	__u64 free_wait_ns; /* synchronize_rcu*() and rcu_barrier() inside free */
+	__u64 free_wait_ns; /* inside free, for a grace period or its callbacks */
 	__u64 memory_pages; /* as charged, where the kernel keeps it (to 5.10) */
 	__u32 stage_kind[MAX_STAGES];
 	__u32 map_type;
@@ -45,7 +50,8 @@ struct death_event {
 	__u32 cpu_put;
 	__u32 cpu_free;
 	__u32 tid;         /* of the last put */
-	__u32 confirmed;   /* the put was the last: what follows it was seen */
+	__u16 confirmed;   /* the put was the last: what follows it was seen */
+	__u16 free_waits;  /* enum free_wait: what free_wait_ns is for */
 	__u32 extra_elems; /* a hash map has one more element per CPU */
 	__u32 elements;    /* in a map that allocates each: without preallocation */
 	char map_name[16];

@@ -13,6 +13,8 @@
  *   queue_work_on            it is given to a kworker
  *   bpf_map_free_deferred    a kworker frees it
  *   synchronize_rcu*         somebody blocks: an updater, or map_free itself
+ *   __wait_rcu_gp, call_rcu_tasks
+ *                            map_free itself, for several grace periods at once
  *   rcu_gp_init, rcu_gp_cleanup, rcu_tasks_trace_pregp_step, _postgp
  *                            a grace period of the whole system, where seen
  *
@@ -156,6 +158,24 @@ SEC("fexit/rcu_barrier")
 int fx_barrier(__u64 *ctx)
 {
 	return on_wait_exit(WAIT_BARRIER);
+}
+
+SEC("fentry/__wait_rcu_gp")
+int fe_wait_gp(__u64 *ctx)
+{
+	return on_wait_entry(WAIT_GP);
+}
+
+SEC("fexit/__wait_rcu_gp")
+int fx_wait_gp(__u64 *ctx)
+{
+	return on_wait_exit(WAIT_GP);
+}
+
+SEC("fentry/call_rcu_tasks")
+int fe_call_tasks(__u64 *ctx)
+{
+	return on_call_tasks();
 }
 
 SEC("fentry/rcu_gp_init")
@@ -363,6 +383,24 @@ SEC("kretprobe/rcu_barrier")
 int krp_barrier(struct pt_regs *ctx)
 {
 	return on_wait_exit(WAIT_BARRIER);
+}
+
+SEC("kprobe/__wait_rcu_gp")
+int kp_wait_gp(struct pt_regs *ctx)
+{
+	return on_wait_entry(WAIT_GP);
+}
+
+SEC("kretprobe/__wait_rcu_gp")
+int krp_wait_gp(struct pt_regs *ctx)
+{
+	return on_wait_exit(WAIT_GP);
+}
+
+SEC("kprobe/call_rcu_tasks")
+int kp_call_tasks(struct pt_regs *ctx)
+{
+	return on_call_tasks();
 }
 
 SEC("kprobe/rcu_gp_init")

@@ -14,6 +14,7 @@ const (
 	StageQueue      = "queue"
 	StageFree       = "free"
 	StageUpdateWait = "update wait"
+	StageFreeWait   = "wait in the free"
 	// StageGracePeriod is no stage of a death but the system's own.
 	StageGracePeriod = "grace period"
 )
@@ -52,6 +53,8 @@ var hooks = []hook{
 	{stage: StageUpdateWait, function: "synchronize_rcu", fentry: "fe_sync", fexit: "fx_sync", kprobe: "kp_sync", kretprobe: "krp_sync"},
 	{stage: StageUpdateWait, function: "synchronize_rcu_expedited", fentry: "fe_sync_exp", fexit: "fx_sync_exp", kprobe: "kp_sync_exp", kretprobe: "krp_sync_exp"},
 	{stage: StageUpdateWait, function: "rcu_barrier", fentry: "fe_barrier", fexit: "fx_barrier", kprobe: "kp_barrier", kretprobe: "krp_barrier"},
+	{stage: StageFreeWait, function: "__wait_rcu_gp", fentry: "fe_wait_gp", fexit: "fx_wait_gp", kprobe: "kp_wait_gp", kretprobe: "krp_wait_gp"},
+	{stage: StageFreeWait, function: "call_rcu_tasks", fentry: "fe_call_tasks", kprobe: "kp_call_tasks"},
 	{stage: StageGracePeriod, function: "rcu_gp_cleanup", fentry: "fe_gp_cleanup", kprobe: "kp_gp_cleanup"},
 	{stage: StageGracePeriod, function: "rcu_gp_init", fentry: "fe_gp_init", kprobe: "kp_gp_init"},
 	{stage: StageGracePeriod, function: "rcu_tasks_trace_postgp", fentry: "fe_tt_postgp", kprobe: "kp_tt_postgp"},

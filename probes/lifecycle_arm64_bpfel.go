@@ -69,7 +69,8 @@ type lifecycleDeathEvent struct {
 	CpuPut      uint32
 	CpuFree     uint32
 	Tid         uint32
-	Confirmed   uint32
+	Confirmed   uint16
+	FreeWaits   uint16
 	ExtraElems  uint32
 	Elements    uint32
 	MapName     [16]int8
@@ -84,6 +85,13 @@ const (
 	lifecycleEventKindEVENT_GP     lifecycleEventKind = 3
 	lifecycleEventKindEVENT_PROG   lifecycleEventKind = 4
 	lifecycleEventKindEVENT_CGROUP lifecycleEventKind = 5
+)
+
+type lifecycleFreeWait uint32
+
+const (
+	lifecycleFreeWaitFREE_WAIT_RCU   lifecycleFreeWait = 1
+	lifecycleFreeWaitFREE_WAIT_TASKS lifecycleFreeWait = 2
 )
 
 type lifecycleFreeing struct {
@@ -155,7 +163,8 @@ type lifecycleWait struct {
 	_         structs.HostLayout
 	StartNs   uint64
 	Function  uint32
-	Expedited uint32
+	Expedited uint16
+	Kinds     uint16
 }
 
 type lifecycleWaitEvent struct {
@@ -192,6 +201,7 @@ const (
 	lifecycleProgFeBarrier          = "fe_barrier"
 	lifecycleProgFeCallRcu          = "fe_call_rcu"
 	lifecycleProgFeCallSrcu         = "fe_call_srcu"
+	lifecycleProgFeCallTasks        = "fe_call_tasks"
 	lifecycleProgFeCallTt           = "fe_call_tt"
 	lifecycleProgFeCbMult           = "fe_cb_mult"
 	lifecycleProgFeCbRcu            = "fe_cb_rcu"
@@ -216,13 +226,16 @@ const (
 	lifecycleProgFeTakenBefore      = "fe_taken_before"
 	lifecycleProgFeTtPostgp         = "fe_tt_postgp"
 	lifecycleProgFeTtPregp          = "fe_tt_pregp"
+	lifecycleProgFeWaitGp           = "fe_wait_gp"
 	lifecycleProgFxBarrier          = "fx_barrier"
 	lifecycleProgFxFree             = "fx_free"
 	lifecycleProgFxSync             = "fx_sync"
 	lifecycleProgFxSyncExp          = "fx_sync_exp"
+	lifecycleProgFxWaitGp           = "fx_wait_gp"
 	lifecycleProgKpBarrier          = "kp_barrier"
 	lifecycleProgKpCallRcu          = "kp_call_rcu"
 	lifecycleProgKpCallSrcu         = "kp_call_srcu"
+	lifecycleProgKpCallTasks        = "kp_call_tasks"
 	lifecycleProgKpCallTt           = "kp_call_tt"
 	lifecycleProgKpCbMult           = "kp_cb_mult"
 	lifecycleProgKpCbRcu            = "kp_cb_rcu"
@@ -237,10 +250,12 @@ const (
 	lifecycleProgKpSyncExp          = "kp_sync_exp"
 	lifecycleProgKpTtPostgp         = "kp_tt_postgp"
 	lifecycleProgKpTtPregp          = "kp_tt_pregp"
+	lifecycleProgKpWaitGp           = "kp_wait_gp"
 	lifecycleProgKrpBarrier         = "krp_barrier"
 	lifecycleProgKrpFree            = "krp_free"
 	lifecycleProgKrpSync            = "krp_sync"
 	lifecycleProgKrpSyncExp         = "krp_sync_exp"
+	lifecycleProgKrpWaitGp          = "krp_wait_gp"
 	lifecycleVarFreesMapsAt         = "frees_maps_at"
 	lifecycleVarGpStartNs           = "gp_start_ns"
 	lifecycleVarOwnName             = "own_name"
@@ -253,6 +268,7 @@ const (
 	lifecycleVarUnusedCounter       = "unused_counter"
 	lifecycleVarUnusedDeathEvent    = "unused_death_event"
 	lifecycleVarUnusedEventKind     = "unused_event_kind"
+	lifecycleVarUnusedFreeWait      = "unused_free_wait"
 	lifecycleVarUnusedFreeing       = "unused_freeing"
 	lifecycleVarUnusedGpEvent       = "unused_gp_event"
 	lifecycleVarUnusedOwnedDeath    = "unused_owned_death"
@@ -313,6 +329,7 @@ type lifecycleProgramSpecs struct {
 	FeBarrier          *ebpf.ProgramSpec `ebpf:"fe_barrier"`
 	FeCallRcu          *ebpf.ProgramSpec `ebpf:"fe_call_rcu"`
 	FeCallSrcu         *ebpf.ProgramSpec `ebpf:"fe_call_srcu"`
+	FeCallTasks        *ebpf.ProgramSpec `ebpf:"fe_call_tasks"`
 	FeCallTt           *ebpf.ProgramSpec `ebpf:"fe_call_tt"`
 	FeCbMult           *ebpf.ProgramSpec `ebpf:"fe_cb_mult"`
 	FeCbRcu            *ebpf.ProgramSpec `ebpf:"fe_cb_rcu"`
@@ -337,13 +354,16 @@ type lifecycleProgramSpecs struct {
 	FeTakenBefore      *ebpf.ProgramSpec `ebpf:"fe_taken_before"`
 	FeTtPostgp         *ebpf.ProgramSpec `ebpf:"fe_tt_postgp"`
 	FeTtPregp          *ebpf.ProgramSpec `ebpf:"fe_tt_pregp"`
+	FeWaitGp           *ebpf.ProgramSpec `ebpf:"fe_wait_gp"`
 	FxBarrier          *ebpf.ProgramSpec `ebpf:"fx_barrier"`
 	FxFree             *ebpf.ProgramSpec `ebpf:"fx_free"`
 	FxSync             *ebpf.ProgramSpec `ebpf:"fx_sync"`
 	FxSyncExp          *ebpf.ProgramSpec `ebpf:"fx_sync_exp"`
+	FxWaitGp           *ebpf.ProgramSpec `ebpf:"fx_wait_gp"`
 	KpBarrier          *ebpf.ProgramSpec `ebpf:"kp_barrier"`
 	KpCallRcu          *ebpf.ProgramSpec `ebpf:"kp_call_rcu"`
 	KpCallSrcu         *ebpf.ProgramSpec `ebpf:"kp_call_srcu"`
+	KpCallTasks        *ebpf.ProgramSpec `ebpf:"kp_call_tasks"`
 	KpCallTt           *ebpf.ProgramSpec `ebpf:"kp_call_tt"`
 	KpCbMult           *ebpf.ProgramSpec `ebpf:"kp_cb_mult"`
 	KpCbRcu            *ebpf.ProgramSpec `ebpf:"kp_cb_rcu"`
@@ -358,10 +378,12 @@ type lifecycleProgramSpecs struct {
 	KpSyncExp          *ebpf.ProgramSpec `ebpf:"kp_sync_exp"`
 	KpTtPostgp         *ebpf.ProgramSpec `ebpf:"kp_tt_postgp"`
 	KpTtPregp          *ebpf.ProgramSpec `ebpf:"kp_tt_pregp"`
+	KpWaitGp           *ebpf.ProgramSpec `ebpf:"kp_wait_gp"`
 	KrpBarrier         *ebpf.ProgramSpec `ebpf:"krp_barrier"`
 	KrpFree            *ebpf.ProgramSpec `ebpf:"krp_free"`
 	KrpSync            *ebpf.ProgramSpec `ebpf:"krp_sync"`
 	KrpSyncExp         *ebpf.ProgramSpec `ebpf:"krp_sync_exp"`
+	KrpWaitGp          *ebpf.ProgramSpec `ebpf:"krp_wait_gp"`
 }
 
 // lifecycleMapSpecs contains maps before they are loaded into the kernel.
@@ -395,6 +417,7 @@ type lifecycleVariableSpecs struct {
 	UnusedCounter     *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedDeathEvent  *ebpf.VariableSpec `ebpf:"unused_death_event"`
 	UnusedEventKind   *ebpf.VariableSpec `ebpf:"unused_event_kind"`
+	UnusedFreeWait    *ebpf.VariableSpec `ebpf:"unused_free_wait"`
 	UnusedFreeing     *ebpf.VariableSpec `ebpf:"unused_freeing"`
 	UnusedGpEvent     *ebpf.VariableSpec `ebpf:"unused_gp_event"`
 	UnusedOwnedDeath  *ebpf.VariableSpec `ebpf:"unused_owned_death"`
@@ -471,6 +494,7 @@ type lifecycleVariables struct {
 	UnusedCounter     *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedDeathEvent  *ebpf.Variable `ebpf:"unused_death_event"`
 	UnusedEventKind   *ebpf.Variable `ebpf:"unused_event_kind"`
+	UnusedFreeWait    *ebpf.Variable `ebpf:"unused_free_wait"`
 	UnusedFreeing     *ebpf.Variable `ebpf:"unused_freeing"`
 	UnusedGpEvent     *ebpf.Variable `ebpf:"unused_gp_event"`
 	UnusedOwnedDeath  *ebpf.Variable `ebpf:"unused_owned_death"`
@@ -493,6 +517,7 @@ type lifecyclePrograms struct {
 	FeBarrier          *ebpf.Program `ebpf:"fe_barrier"`
 	FeCallRcu          *ebpf.Program `ebpf:"fe_call_rcu"`
 	FeCallSrcu         *ebpf.Program `ebpf:"fe_call_srcu"`
+	FeCallTasks        *ebpf.Program `ebpf:"fe_call_tasks"`
 	FeCallTt           *ebpf.Program `ebpf:"fe_call_tt"`
 	FeCbMult           *ebpf.Program `ebpf:"fe_cb_mult"`
 	FeCbRcu            *ebpf.Program `ebpf:"fe_cb_rcu"`
@@ -517,13 +542,16 @@ type lifecyclePrograms struct {
 	FeTakenBefore      *ebpf.Program `ebpf:"fe_taken_before"`
 	FeTtPostgp         *ebpf.Program `ebpf:"fe_tt_postgp"`
 	FeTtPregp          *ebpf.Program `ebpf:"fe_tt_pregp"`
+	FeWaitGp           *ebpf.Program `ebpf:"fe_wait_gp"`
 	FxBarrier          *ebpf.Program `ebpf:"fx_barrier"`
 	FxFree             *ebpf.Program `ebpf:"fx_free"`
 	FxSync             *ebpf.Program `ebpf:"fx_sync"`
 	FxSyncExp          *ebpf.Program `ebpf:"fx_sync_exp"`
+	FxWaitGp           *ebpf.Program `ebpf:"fx_wait_gp"`
 	KpBarrier          *ebpf.Program `ebpf:"kp_barrier"`
 	KpCallRcu          *ebpf.Program `ebpf:"kp_call_rcu"`
 	KpCallSrcu         *ebpf.Program `ebpf:"kp_call_srcu"`
+	KpCallTasks        *ebpf.Program `ebpf:"kp_call_tasks"`
 	KpCallTt           *ebpf.Program `ebpf:"kp_call_tt"`
 	KpCbMult           *ebpf.Program `ebpf:"kp_cb_mult"`
 	KpCbRcu            *ebpf.Program `ebpf:"kp_cb_rcu"`
@@ -538,10 +566,12 @@ type lifecyclePrograms struct {
 	KpSyncExp          *ebpf.Program `ebpf:"kp_sync_exp"`
 	KpTtPostgp         *ebpf.Program `ebpf:"kp_tt_postgp"`
 	KpTtPregp          *ebpf.Program `ebpf:"kp_tt_pregp"`
+	KpWaitGp           *ebpf.Program `ebpf:"kp_wait_gp"`
 	KrpBarrier         *ebpf.Program `ebpf:"krp_barrier"`
 	KrpFree            *ebpf.Program `ebpf:"krp_free"`
 	KrpSync            *ebpf.Program `ebpf:"krp_sync"`
 	KrpSyncExp         *ebpf.Program `ebpf:"krp_sync_exp"`
+	KrpWaitGp          *ebpf.Program `ebpf:"krp_wait_gp"`
 }
 
 func (p *lifecyclePrograms) Close() error {
@@ -549,6 +579,7 @@ func (p *lifecyclePrograms) Close() error {
 		p.FeBarrier,
 		p.FeCallRcu,
 		p.FeCallSrcu,
+		p.FeCallTasks,
 		p.FeCallTt,
 		p.FeCbMult,
 		p.FeCbRcu,
@@ -573,13 +604,16 @@ func (p *lifecyclePrograms) Close() error {
 		p.FeTakenBefore,
 		p.FeTtPostgp,
 		p.FeTtPregp,
+		p.FeWaitGp,
 		p.FxBarrier,
 		p.FxFree,
 		p.FxSync,
 		p.FxSyncExp,
+		p.FxWaitGp,
 		p.KpBarrier,
 		p.KpCallRcu,
 		p.KpCallSrcu,
+		p.KpCallTasks,
 		p.KpCallTt,
 		p.KpCbMult,
 		p.KpCbRcu,
@@ -594,10 +628,12 @@ func (p *lifecyclePrograms) Close() error {
 		p.KpSyncExp,
 		p.KpTtPostgp,
 		p.KpTtPregp,
+		p.KpWaitGp,
 		p.KrpBarrier,
 		p.KrpFree,
 		p.KrpSync,
 		p.KrpSyncExp,
+		p.KrpWaitGp,
 	)
 }
 

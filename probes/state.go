@@ -38,6 +38,12 @@ const (
 	StageKindTasksTrace = uint32(lifecycleStageKindSTAGE_TASKS_TRACE)
 )
 
+// What a death's free waits for itself.
+const (
+	FreeWaitRCU   = uint16(lifecycleFreeWaitFREE_WAIT_RCU)
+	FreeWaitTasks = uint16(lifecycleFreeWaitFREE_WAIT_TASKS)
+)
+
 // DeathKey tells deaths apart: ids of maps are used again.
 type DeathKey struct {
 	PutNS uint64

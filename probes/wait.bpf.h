@@ -10,8 +10,9 @@
 
 /*
  * synchronize_rcu() may call synchronize_rcu_expedited(): one wait, which is
- * expedited. A wait of the same function that is open already was not seen to
- * end.
+ * expedited. It may call __wait_rcu_gp() too, which is all that a wait for several
+ * grace periods at once calls (synchronize_rcu_mult(), a macro). A wait of the same
+ * function that is open already was not seen to end.
  */
 static __always_inline int on_wait_entry(__u32 function)
 {
@@ -31,9 +32,21 @@ static __always_inline int on_wait_entry(__u32 function)
 		count(COUNTER_UNMATCHED_WAIT);
 	wait.function = function;
 	wait.expedited = function == WAIT_SYNC_EXPEDITED;
+	wait.kinds = FREE_WAIT_RCU;
 	wait.start_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&mpf_waits, &tid, &wait, BPF_ANY))
 		count(COUNTER_WAITS_FULL);
+	return 0;
+}
+
+/* __wait_rcu_gp() calls this for its own task, among others. */
+static __always_inline int on_call_tasks(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct wait *wait = bpf_map_lookup_elem(&mpf_waits, &tid);
+
+	if (wait && wait->function == WAIT_GP)
+		wait->kinds |= FREE_WAIT_TASKS;
 	return 0;
 }
 
@@ -45,19 +58,23 @@ static __always_inline int on_wait_exit(__u32 function)
 	struct wait *wait = bpf_map_lookup_elem(&mpf_waits, &tid);
 	struct wait_event event = {};
 	struct freeing *freeing;
+	__u16 kinds;
 
 	if (!wait || wait->function != function)
 		return 0;
 	event.start_ns = wait->start_ns;
 	event.expedited = wait->expedited;
+	kinds = wait->kinds;
 	bpf_map_delete_elem(&mpf_waits, &tid);
 
 	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
 	if (freeing) {
 		freeing->life.death.free_wait_ns += now - event.start_ns;
+		freeing->life.death.free_waits |= kinds;
 		return 0;
 	}
-	if (function == WAIT_BARRIER) /* no update of a map waits in it */
+	/* No update of a map waits in these alone. */
+	if (function == WAIT_BARRIER || function == WAIT_GP)
 		return 0;
 	event.kind = EVENT_WAIT;
 	event.end_ns = now;

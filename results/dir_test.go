@@ -277,6 +277,7 @@ func TestPhasesAddUpToLimbo(t *testing.T) {
 		{PutNS: 1, FreeNS: 20, FreedNS: 25},
 		{PutNS: 1, EnqueueNS: 2, RCUEnqueueNS: 2, RCUEndNS: 10, FreeNS: 20, FreedNS: 25},
 		{PutNS: 1, EnqueueNS: 2, TasksTraceEndNS: 5, RCUEnqueueNS: 6, RCUEndNS: 10, FreeNS: 20, FreedNS: 25},
+		{PutNS: 1, FreeNS: 20, FreeWaitNS: 3, FreedNS: 25},
 		{PutNS: 1, EnqueueNS: 2, TasksTraceEndNS: 20, FreeNS: 20, FreedNS: 25}, // callback unseen
 	} {
 		phases := d.PhaseNS()

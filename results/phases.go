@@ -15,6 +15,7 @@ const (
 	PhaseTasksTraceGP = "tasks_trace_gp"
 	PhaseRCUGP        = "rcu_gp"
 	PhaseQueue        = "queue"
+	PhaseFreeWait     = "free_wait"
 	PhaseFree         = "free"
 	PhaseLimbo        = "limbo"
 	PhaseUpdateWait   = "update_wait"
@@ -25,12 +26,9 @@ const (
 type PhaseKind int
 
 const (
-	// PartOfDeath is a stage of a death. The parts add up to the whole.
-	PartOfDeath PhaseKind = iota
-	// WholeDeath is limbo. The table has one.
-	WholeDeath
-	// BesideDeath is a time that no single death has.
-	BesideDeath
+	PartOfDeath PhaseKind = iota // a stage of a death; the parts add up to the whole
+	WholeDeath                   // limbo; the table has one
+	BesideDeath                  // a time that no single death has
 )
 
 // Phase is all that is known of a phase. Whatever shows one takes it from here.
@@ -111,8 +109,18 @@ var phases = []Phase{
 		SeenBy: [][]string{{"free"}, {"last put", "callback"}},
 	},
 	{
+		Name: PhaseFreeWait, Kind: PartOfDeath, SampleType: PhaseFreeWait,
+		Sentence: "what the free itself waits for grace periods, or their callbacks",
+		Noun:     "the free's own waiting",
+		From:     "each wait inside bpf_map_free_deferred()", To: "its end",
+		Color:  Color{"#7c3aed", "#7c3aed"},
+		End:    func(d *Death) int64 { return d.FreeNS + d.FreeWaitNS },
+		Always: true, AbsentAtZero: true,
+		SeenBy: [][]string{{"free"}, {"wait in the free", "synchronize_rcu"}},
+	},
+	{
 		Name: PhaseFree, Kind: PartOfDeath, SampleType: PhaseFree,
-		Sentence: "the free itself",
+		Sentence: "the free itself, without what it waits",
 		Noun:     "the free itself",
 		From:     "the entry of bpf_map_free_deferred()", To: "its return",
 		Color:  Color{"#15803d", "#15803d"},

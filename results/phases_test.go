@@ -22,6 +22,9 @@ func phasesByHand(d Death) map[string]int64 {
 	if d.RCUEndNS != 0 {
 		m[PhaseRCUGP], last = d.RCUEndNS-last, d.RCUEndNS
 	}
+	if d.FreeWaitNS != 0 {
+		m[PhaseFreeWait], m[PhaseFree] = d.FreeWaitNS, m[PhaseFree]-d.FreeWaitNS
+	}
 	if d.FreeNS != last {
 		m[PhaseQueue] = d.FreeNS - last
 	}
@@ -34,7 +37,7 @@ func TestPhaseNS(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	at := func() int64 { return r.Int64N(4) * r.Int64N(3) }
 	for range 20_000 {
-		d := Death{PutNS: at(), EnqueueNS: at(), TasksTraceEndNS: at(), RCUEnqueueNS: at(), RCUEndNS: at(), FreeNS: at(), FreedNS: at()}
+		d := Death{PutNS: at(), EnqueueNS: at(), TasksTraceEndNS: at(), RCUEnqueueNS: at(), RCUEndNS: at(), FreeNS: at(), FreeWaitNS: at(), FreedNS: at()}
 		if got, want := d.PhaseNS(), phasesByHand(d); !maps.Equal(got, want) {
 			t.Fatalf("%+v: %v, want %v", d, got, want)
 		}
@@ -62,7 +65,7 @@ func TestEachPhaseAllocatesNothing(t *testing.T) {
 }
 
 func TestPhaseTable(t *testing.T) {
-	if got, want := AllPhases(), []string{"enqueue", "tasks_trace_gp", "rcu_gp", "queue", "free", "limbo", "update_wait", "op"}; !slices.Equal(got, want) {
+	if got, want := AllPhases(), []string{"enqueue", "tasks_trace_gp", "rcu_gp", "queue", "free_wait", "free", "limbo", "update_wait", "op"}; !slices.Equal(got, want) {
 		t.Errorf("phases %v, want %v", got, want)
 	}
 	if got := append(append(DeathPhases(), PhaseLimbo), BesidePhases()...); !slices.Equal(got, AllPhases()) {
@@ -94,7 +97,7 @@ func madeUp() Phase {
 func TestAddPhase(t *testing.T) {
 	before := AllPhases()
 	undo := AddPhase(PhaseQueue, madeUp())
-	if got, want := DeathPhases(), []string{"enqueue", "tasks_trace_gp", "rcu_gp", "handover", "queue", "free"}; !slices.Equal(got, want) {
+	if got, want := DeathPhases(), []string{"enqueue", "tasks_trace_gp", "rcu_gp", "handover", "queue", "free_wait", "free"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	d := Death{PutNS: 1, EnqueueNS: 2, RCUEndNS: 10, FreeNS: 20, FreedNS: 25}

@@ -14,9 +14,9 @@ const (
 	StrategyRCU        = "rcu"
 	StrategyTasksTrace = "tasks-trace"
 	StrategySync       = "sync"
+	StrategySyncTasks  = "sync-tasks"
 	StrategyNone       = "none"
-	// StrategyAny is what a recording asks for: whatever the kernel does.
-	StrategyAny = "any"
+	StrategyAny        = "any" // what a recording asks for: whatever the kernel does
 )
 
 // KnownStrategy is all that is known of a strategy, apart from a run: how the
@@ -30,7 +30,8 @@ type KnownStrategy struct {
 	// with the least rank, since the others are short beside it or come with
 	// it. No two have one rank; between any two is room for more. 0: it frees
 	// nothing, and names no path.
-	Rank int
+	Rank         int
+	OnlyObserved bool // no workload can be asked for it
 }
 
 // strategies is the table, in the order in which everything lists strategies.
@@ -40,6 +41,7 @@ var strategies = []KnownStrategy{
 	{Name: StrategyRCU, Rank: 30, Class: "c0", Sentence: "when only non-sleepable programs use its outer map"},
 	{Name: StrategyTasksTrace, Rank: 20, Class: "c1", Sentence: "when a sleepable program uses its outer map"},
 	{Name: StrategySync, Rank: 10, Class: "c3", Sentence: "when its own free waits for a grace period (devmap)"},
+	{Name: StrategySyncTasks, Rank: 5, OnlyObserved: true, Class: "c6", Sentence: "when its own free waits for an RCU-tasks grace period (struct_ops)"},
 	{Name: StrategyNone, Sentence: "when nothing of interest is freed"},
 	{Name: StrategyAny, Sentence: "when a program lets it go"},
 }
@@ -62,7 +64,7 @@ func StrategyNamed(name string) (KnownStrategy, bool) {
 func FreeingStrategies() []string {
 	var names []string
 	for _, s := range strategies {
-		if s.Rank > 0 {
+		if s.Rank > 0 && !s.OnlyObserved {
 			names = append(names, s.Name)
 		}
 	}

@@ -164,6 +164,7 @@ func TestNoImpossibleNumberIsBelieved(t *testing.T) {
 // TestNoImpossibleDeathIsBelieved is the same for a line of deaths.jsonl.zst.
 func TestNoImpossibleDeathIsBelieved(t *testing.T) {
 	d := filled(reflect.TypeFor[Death]()).Interface().(Death)
+	d.FreedNS = d.FreeNS + d.FreeWaitNS
 	data, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)

@@ -110,7 +110,7 @@ func TestProfileSampleTypes(t *testing.T) {
 		got = append(got, st.Type+"/"+st.Unit)
 	}
 	want := "deaths/count limbo/nanoseconds enqueue/nanoseconds tasks_trace_gp/nanoseconds rcu_gp/nanoseconds " +
-		"queue/nanoseconds free/nanoseconds limbo_bytes/bytes limbo_byte_seconds/count"
+		"queue/nanoseconds free_wait/nanoseconds free/nanoseconds limbo_bytes/bytes limbo_byte_seconds/count"
 	if strings.Join(got, " ") != want {
 		t.Errorf("sample types %v\nwant %s", got, want)
 	}

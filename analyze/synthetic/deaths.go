@@ -61,7 +61,7 @@ func death(r *rand.Rand) results.Death {
 		d.RCUEndNS, d.FreeWaitNS = next(3e7), 1
 	}
 	d.FreeNS = next(1e6)
-	d.FreedNS = next(1e7)
+	d.FreedNS = next(1e7) + d.FreeWaitNS
 	return d
 }
 

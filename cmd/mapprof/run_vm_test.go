@@ -148,9 +148,9 @@ func TestVMChurnOnEveryKernel(t *testing.T) {
 					t.Errorf("immediate has a phase %s", phase)
 				}
 			}
-			free, limbo := sync.Phases[results.PhaseFree], sync.Phases[results.PhaseLimbo]
-			if sync.Strategy.Observed != "sync" || float64(free.SumNS) < 0.05*float64(limbo.SumNS) || free.P50NS < int64(time.Millisecond) {
-				t.Errorf("sync: observed %s, free %+v of limbo %+v", sync.Strategy.Observed, free, limbo)
+			wait, limbo := sync.Phases[results.PhaseFreeWait], sync.Phases[results.PhaseLimbo]
+			if sync.Strategy.Observed != "sync" || float64(wait.SumNS) < 0.05*float64(limbo.SumNS) || wait.P50NS < int64(time.Millisecond) {
+				t.Errorf("sync: observed %s, waits %+v of limbo %+v", sync.Strategy.Observed, wait, limbo)
 			}
 			if _, there := immediate.Phases[results.PhaseUpdateWait]; there {
 				t.Error("immediate waits in updates")

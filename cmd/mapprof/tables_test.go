@@ -78,6 +78,7 @@ func madeUpDeaths(scenario, strategy string, trialIx int, factor float64, r *ran
 		d.TasksTraceEndNS = d.EnqueueNS + int64(1e6*scale)
 		d.RCUEnqueueNS, d.RCUEndNS = d.TasksTraceEndNS, d.TasksTraceEndNS+int64(9e6*scale)
 		d.FreeNS = d.RCUEndNS + int64(wait*scale)
+		d.FreeWaitNS = int64(20e3 * scale)
 		d.FreedNS = d.FreeNS + int64(50e3*scale)
 		deaths = append(deaths, d)
 	}
@@ -271,7 +272,7 @@ func tablesReachDoctor(t *testing.T) {
 	must(t, "doctor", show("table", all...), "\nvisible         handover, lock_wait\nnot visible     enqueue")
 	must(t, "doctor --format json", show("json", all...), `"handover"`, `"lock_wait"`)
 	must(t, "doctor, not attached", strings.Join(strings.Fields(show("table", all[0])), " "),
-		" visible none not visible enqueue, tasks_trace_gp, rcu_gp, handover, queue, free, limbo, update_wait, lock_wait")
+		" visible none not visible enqueue, tasks_trace_gp, rcu_gp, handover, queue, free_wait, free, limbo, update_wait, lock_wait")
 }
 
 func tablesReachProfile(t *testing.T, dir string) {

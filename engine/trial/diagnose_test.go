@@ -17,18 +17,19 @@ func TestVisiblePhases(t *testing.T) {
 		{Stage: probes.StageEnqueue, Function: "call_rcu"}, {Stage: probes.StageEnqueue, Function: "call_rcu_tasks_trace"},
 		{Stage: probes.StageEnqueue, Function: "call_srcu"}, {Stage: probes.StageCallback, Function: "bpf_map_free_rcu_gp"},
 		{Stage: probes.StageFree, Function: "bpf_map_free_deferred"}, {Stage: probes.StageUpdateWait, Function: "synchronize_rcu"},
+		{Stage: probes.StageFreeWait, Function: "__wait_rcu_gp"},
 	}
 	for _, c := range []struct{ without, want string }{
-		{"", "enqueue tasks_trace_gp rcu_gp queue free limbo update_wait"},
-		{"bpf_map_put", "tasks_trace_gp rcu_gp queue free update_wait"},
-		{"bpf_map_free_rcu_gp", "enqueue queue free limbo update_wait"},
-		{"bpf_map_put bpf_map_free_rcu_gp", "free update_wait"},
+		{"", "enqueue tasks_trace_gp rcu_gp queue free_wait free limbo update_wait"},
+		{"bpf_map_put", "tasks_trace_gp rcu_gp queue free_wait free update_wait"},
+		{"bpf_map_free_rcu_gp", "enqueue queue free_wait free limbo update_wait"},
+		{"bpf_map_put bpf_map_free_rcu_gp", "free_wait free update_wait"},
 		{"bpf_map_free_deferred", "enqueue tasks_trace_gp rcu_gp update_wait"},
-		{"call_rcu", "enqueue tasks_trace_gp queue free limbo update_wait"},
-		{"call_srcu", "enqueue tasks_trace_gp rcu_gp queue free limbo update_wait"},
-		{"call_srcu call_rcu_tasks_trace", "enqueue rcu_gp queue free limbo update_wait"},
-		{"call_rcu call_srcu call_rcu_tasks_trace", "queue free limbo update_wait"},
-		{"synchronize_rcu", "enqueue tasks_trace_gp rcu_gp queue free limbo"},
+		{"call_rcu", "enqueue tasks_trace_gp queue free_wait free limbo update_wait"},
+		{"call_srcu", "enqueue tasks_trace_gp rcu_gp queue free_wait free limbo update_wait"},
+		{"call_srcu call_rcu_tasks_trace", "enqueue rcu_gp queue free_wait free limbo update_wait"},
+		{"call_rcu call_srcu call_rcu_tasks_trace", "queue free_wait free limbo update_wait"},
+		{"synchronize_rcu", "enqueue tasks_trace_gp rcu_gp queue free_wait free limbo"},
 	} {
 		attached := append([]probes.Attachment(nil), all...)
 		for i := range attached {
