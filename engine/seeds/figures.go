@@ -55,7 +55,16 @@ func pathsTaken(s *results.Scenario) string {
 	return strings.Join(taken, ", ")
 }
 
-func freeing(s *results.Scenario) string { return phase(s, results.PhaseFree, "map_free of a devmap") }
+func freeing(s *results.Scenario) string {
+	return phase(s, results.PhaseFreeWait, "map_free of a devmap waits") + "; " + phase(s, results.PhaseFree, "the rest of it")
+}
+
+// registering is what it takes to register and unregister a struct_ops map, and whether
+// its free waits.
+func registering(s *results.Scenario) string {
+	return fmt.Sprintf("register %s; unregister %s, of it waiting %s; %s, %s", nanoseconds(s, "structops.register"), nanoseconds(s, "structops.unregister"),
+		nanoseconds(s, "structops.unregister.wait"), pathsTaken(s), phase(s, results.PhaseFreeWait, "its free waits"))
+}
 
 // teardown is how the inner maps of an outer map that died were freed, and which
 // updates waited.

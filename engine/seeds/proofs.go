@@ -59,6 +59,15 @@ func eachByItself(s *results.Scenario) string {
 	return ""
 }
 
+// allOrNoneWaitInFree: a kernel waits for an RCU-tasks grace period in every such free or
+// in none.
+func allOrNoneWaitInFree(s *results.Scenario) string {
+	if n, all := s.Phases[results.PhaseFreeWait].N, s.Phases[results.PhaseFree].N; n != 0 && n != all {
+		return fmt.Sprintf("%d of %d frees waited for a grace period", n, all)
+	}
+	return ""
+}
+
 // allOrNoneExpedited: a kernel expedites every such wait or none.
 func allOrNoneExpedited(s *results.Scenario) string {
 	expedited := uint64(0)

@@ -177,6 +177,10 @@ func TestProofs(t *testing.T) {
 		{eachByItself, verifiedBy(32, 33, 1), "32 global functions were verified by 32 to 33 calls, static ones by 1"},
 		{eachByItself, verifiedBy(33, 33, 33), "32 global functions were verified by 33 to 33 calls, static ones by 33"},
 		{eachByItself, results.Scenario{Params: map[string]string{"globals": "32"}}, "32 global functions were verified by 0 to 0 calls, static ones by 0"},
+		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}}}, ""},
+		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}, results.PhaseFreeWait: {N: 9}}}, ""},
+		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}, results.PhaseFreeWait: {N: 8}}},
+			"8 of 9 frees waited for a grace period"},
 	} {
 		if got := tt.proof(&tt.s); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)

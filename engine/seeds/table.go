@@ -39,7 +39,7 @@ var rows = []row{
 	{commits: "25763b3c86", since: "5.3", what: "licence lines", why: "it changed no code: there is nothing to measure"},
 	{commits: "1e0bd5a091", since: "5.5", what: "64-bit reference counts: none is refused past 32,768", scenarios: []string{manyReferences}, figures: found("references: ")},
 	{commits: "2beee5f574", since: "5.5", what: "the owner of a program array: it may not be an inner map", scenarios: []string{innerProgArray}, refusal: "ENOTSUPP"},
-	{commits: "85d33df357b6, d3e42bb0a329", since: "5.6", what: "struct_ops maps", why: "no workload registers a struct_ops map"},
+	{commits: "85d33df357b6, d3e42bb0a329", since: "5.6", what: "struct_ops maps: INIT, INUSE, TOBEFREE", scenarios: []string{structOps}, figures: registering, proof: allOrNoneWaitInFree},
 	{commits: "e9b4e606c228", since: "5.6", what: "trampolines in stacks", scenarios: []string{withPrograms}, figures: found("stack through ")},
 	{commits: "5576b991e9c1", since: "5.6", what: "bpf_jiffies64", why: "no workload reads it"},
 	{commits: "be8704ff07d2", since: "5.6", what: "program extensions", scenarios: []string{withPrograms}, figures: extensions},
@@ -80,6 +80,7 @@ const (
 	innerEntries       = "--workload lookup --inner-entries-differ --path syscall --count 20000"
 	smallArray         = "--workload bigarray --size 1MiB --count 20480"
 	largeValue         = "--workload bigarray --size 16MiB --value-size 8MiB --path syscall,helper --count 20000"
+	structOps          = "--workload structops"
 	tearArray          = "--workload teardown"
 	specialNone        = "--workload special --field none"
 	specialLock        = "--workload special --field spin-lock"

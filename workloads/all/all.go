@@ -12,5 +12,6 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/lookup"
 	_ "github.com/mapprof/mapprof/workloads/programs"
 	_ "github.com/mapprof/mapprof/workloads/special"
+	_ "github.com/mapprof/mapprof/workloads/structops"
 	_ "github.com/mapprof/mapprof/workloads/teardown"
 )
