@@ -13,6 +13,7 @@ SHELL       := bash
 GO       ?= go
 KERNEL   ?= 6.12
 KERNELS  ?= 5.10 6.1 6.12 7.2
+KERNELS_ARM64 ?= 6.12
 CLANG    := clang-14
 LINT     := v2.15.0
 BIN      := bin/mapprof
@@ -57,13 +58,17 @@ cross: ## build and vet it for arm64, vet it for macOS and Windows
 	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
 	GOOS=windows $(GO) vet ./results/... ./analyze/... ./report/... ./cmd/mapprof
 
+fetch = @for k in $(1); do $(BIN) kernels list --arch $(2) --offline --format json | grep "\"series\": \"$$k\"" >/dev/null || $(BIN) kernels fetch --arch $(2) $$k || exit 1; done
+
 kernels: build
-	@for k in $(KERNELS); do $(BIN) kernels list --offline --format json | grep "\"series\": \"$$k\"" >/dev/null || $(BIN) kernels fetch $$k || exit 1; done
+	$(call fetch,$(KERNELS),amd64)
+	$(call fetch,$(KERNELS_ARM64),arm64)
 
 vmtest: kernels ## tests that boot kernels under QEMU
 	@for p in $(VMPACKAGES); do .ci/quiet $(GO) test -tags vm -run VM -timeout 60m -v $$p || exit 1; done
 
 vmtest-kernel: KERNELS = $(KERNEL)
+vmtest-kernel: KERNELS_ARM64 =
 vmtest-kernel: kernels ## of those, the ones for every kernel, on $(KERNEL) alone
 	@for p in $(VMEVERY); do MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(GO) test -tags vm -run 'VM.*OnEveryKernel$$' -timeout 60m -v $$p || exit 1; done
 

@@ -100,7 +100,7 @@ func mergeTarget(dst *results.Run, t *results.Target) int {
 
 func sameTarget(a, b *results.Target) bool {
 	ka, kb := &a.Kernel, &b.Kernel
-	return a.Kind == b.Kind && a.Accel == b.Accel && a.Clock == b.Clock && a.CPUs == b.CPUs && a.CPUsAllowed == b.CPUsAllowed && a.QEMU == b.QEMU &&
+	return a.Kind == b.Kind && a.Arch == b.Arch && a.Accel == b.Accel && a.Clock == b.Clock && a.CPUs == b.CPUs && a.CPUsAllowed == b.CPUsAllowed && a.QEMU == b.QEMU &&
 		ka.Requested == kb.Requested && ka.Release == kb.Release && ka.Build == kb.Build && ka.SHA256 == kb.SHA256
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/crossbuild"
 	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/mapprof/mapprof/target/wire"
@@ -25,6 +26,8 @@ type Where struct {
 	DefaultKernel string
 	Modules       []string // of the kernel's, loaded in a VM before anything else
 	Offline       bool     // never use the network
+	Arch          string   // of the kernels; empty: the images', else this program's
+	Program       string   // mapprof for guests of its architecture; empty: found or built
 	Machine       target.Machine
 	Limits        wire.Limits // on what a guest may send
 	Handlers      task.Handlers
@@ -53,9 +56,9 @@ func (w Where) Target(ctx context.Context) (target.Target, error) {
 	if len(names) == 0 {
 		names = []string{w.DefaultKernel}
 	}
-	vm := &target.VM{Machine: w.Machine, Limits: w.Limits}
+	vm := &target.VM{Machine: w.Machine, Limits: w.Limits, Programs: map[string]string{}}
 	for _, name := range names {
-		options := kernels.Options{Offline: w.Offline, Progress: w.Say}
+		options := kernels.Options{Arch: w.Arch, Offline: w.Offline, Progress: w.Say}
 		k, err := kernels.Resolve(ctx, name, options)
 		if err != nil {
 			return nil, err
@@ -63,6 +66,11 @@ func (w Where) Target(ctx context.Context) (target.Target, error) {
 		modules, err := kernels.Modules(ctx, k, w.Modules, options)
 		if err != nil {
 			return nil, err
+		}
+		if _, ok := vm.Programs[k.Arch]; !ok {
+			if vm.Programs[k.Arch], err = crossbuild.Program(ctx, k.Arch, crossbuild.Options{Given: w.Program, Offline: w.Offline, Say: w.Say}); err != nil {
+				return nil, err
+			}
 		}
 		vm.Images, vm.Modules = append(vm.Images, k), append(vm.Modules, modules)
 	}

@@ -3,6 +3,7 @@
 package results
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"sort"
@@ -71,10 +72,11 @@ type Host struct {
 
 // Target is the kernel that was profiled and how it ran.
 type Target struct {
-	Kind  string `json:"kind"`  // "local" or "vm"
-	Accel string `json:"accel"` // "none" (local), "tcg" or "kvm"
-	Clock string `json:"clock"` // "wall" or "icount"
-	CPUs  int    `json:"cpus"`  // online
+	Kind  string `json:"kind"`           // "local" or "vm"
+	Accel string `json:"accel"`          // "none" (local), "tcg" or "kvm"
+	Clock string `json:"clock"`          // "wall" or "icount"
+	Arch  string `json:"arch,omitempty"` // as Go calls it; see Architecture
+	CPUs  int    `json:"cpus"`           // online
 	// CPUsAllowed is how many of them the workload may run on: isolcpus,
 	// cpusets and taskset keep it from the others. 0: not known.
 	CPUsAllowed int     `json:"cpus_allowed,omitempty"`
@@ -83,6 +85,9 @@ type Target struct {
 	Kernel      Kernel  `json:"kernel"`
 	Probes      []Probe `json:"probes"`
 }
+
+// Architecture is the target's. Runs from before there was another don't name it.
+func (t *Target) Architecture() string { return cmp.Or(t.Arch, "amd64") }
 
 // Kernel names the kernel and the knobs of it that change what is measured.
 type Kernel struct {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -174,6 +175,8 @@ func chooseAccel(ctx context.Context, vm Machine, qemu string) (accel, reason st
 		return vm.Accel, "", nil
 	case vm.Clock == ClockICount:
 		return "tcg", "the instruction clock exists only in emulation", nil
+	case cmp.Or(vm.Kernel.Arch, runtime.GOARCH) != runtime.GOARCH:
+		return "tcg", fmt.Sprintf("KVM has kernels of this machine's architecture alone, %s", runtime.GOARCH), nil
 	}
 	why, err := kvmRefusal(ctx, vm, qemu)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 func TestClockFault(t *testing.T) {
@@ -44,10 +46,10 @@ func TestTSCFrequency(t *testing.T) {
 	if r := float64(khz) / again; r < 0.999 || r > 1.001 {
 		t.Errorf("%d kHz, and %.0f kHz", khz, again)
 	}
-	if p := (qemuMachine{accel: "tcg", clock: ClockWall, tscKHz: khz}).cmdline(); !strings.Contains(p, fmt.Sprintf(" tsc_early_khz=%d", khz)) {
+	if p := (qemuMachine{kind: machine.Here(), accel: "tcg", clock: ClockWall, tscKHz: khz}).cmdline(); !strings.Contains(p, fmt.Sprintf(" tsc_early_khz=%d", khz)) {
 		t.Errorf("the guest is not told: %s", p)
 	}
-	for _, m := range []qemuMachine{{accel: "kvm", clock: ClockWall, tscKHz: khz}, {accel: "tcg", clock: ClockICount, tscKHz: khz}} {
+	for _, m := range []qemuMachine{{kind: machine.Here(), accel: "kvm", clock: ClockWall, tscKHz: khz}, {kind: machine.Here(), accel: "tcg", clock: ClockICount, tscKHz: khz}} {
 		if p := m.cmdline(); strings.Contains(p, "tsc_early_khz") {
 			t.Errorf("%+v is told a frequency that it doesn't have: %s", m, p)
 		}

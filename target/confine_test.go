@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // deviceFile is what a device says of itself.
@@ -60,7 +62,7 @@ func TestConfinedStart(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p, why, err := startConfined(path, qemuMachine{accel: "tcg"}, nil)
+	p, why, err := startConfined(path, qemuMachine{kind: machine.Here(), accel: "tcg"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // TestVMConfined: QEMU filters its system calls, and where mapprof is root runs as
@@ -78,7 +80,7 @@ func TestVMConfined(t *testing.T) {
 // TestVMUnconfined: a QEMU that has no filter, where no other user gets at it, boots
 // all the same, and both are said.
 func TestVMUnconfined(t *testing.T) {
-	real, err := findQEMU()
+	real, err := findQEMU(machine.Here())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/machine"
 	"github.com/mapprof/mapprof/target/rootfs"
 )
 
@@ -186,7 +187,7 @@ func TestInitramfs(t *testing.T) {
 }
 
 func TestCheckStatic(t *testing.T) {
-	if err := checkStatic("text", strings.NewReader("#!/bin/sh\n")); err == nil {
+	if err := checkStatic("text", strings.NewReader("#!/bin/sh\n"), machine.Here()); err == nil {
 		t.Error("a script accepted")
 	}
 	for _, p := range []string{"/bin/sh", "/usr/bin/env"} {
@@ -196,7 +197,7 @@ func TestCheckStatic(t *testing.T) {
 		}
 		defer f.Close()
 		var d *DynamicBinaryError
-		if err := checkStatic(p, f); errors.As(err, &d) {
+		if err := checkStatic(p, f, machine.Here()); errors.As(err, &d) {
 			if !strings.Contains(err.Error(), "CGO_ENABLED=0") || d.Loader == "" {
 				t.Errorf("%v: no hint", err)
 			}

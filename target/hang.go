@@ -14,12 +14,9 @@ import (
 	"github.com/mapprof/mapprof/target/wire"
 )
 
-// A hung guest is asked what its tasks wait in, before it is ended: a non-maskable
-// interrupt makes its kernel panic, and print the stack of every task.
-
-// tellTasks are the parameters of a guest's kernel for that (Linux,
-// Documentation/admin-guide/kernel-parameters.txt). They do nothing before.
-var tellTasks = []string{"unknown_nmi_panic", "panic_print=0x41"} // tasks, and CPUs (5.18)
+// A hung guest is asked what its tasks wait in, before it is ended: where its machine
+// has a non-maskable interrupt, that makes its kernel panic, and print the stack of
+// every task.
 
 // tellLimit is how long a hung guest has for it. Some hundred stacks take about a
 // second on an emulated console.

@@ -17,6 +17,7 @@ import (
 	"sort"
 
 	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/machine"
 	"github.com/mapprof/mapprof/target/rootfs"
 )
 
@@ -32,13 +33,13 @@ func (e *DynamicBinaryError) Error() string {
 }
 
 // checkStatic refuses a binary that the guest could not run.
-func checkStatic(path string, r io.ReaderAt) error {
+func checkStatic(path string, r io.ReaderAt, m *machine.Machine) error {
 	f, err := elf.NewFile(r)
 	if err != nil {
 		return fmt.Errorf("use %s as the guest's /init: %w", path, err)
 	}
-	if f.Machine != elf.EM_X86_64 {
-		return fmt.Errorf("use %s as the guest's /init: it is for %s (a guest is x86-64)", path, f.Machine)
+	if f.Machine != m.ELF {
+		return fmt.Errorf("use %s as the guest's /init: it is for %s (the guest is %s)", path, f.Machine, m.Arch)
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,30 +20,32 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/target/guest"
+	"github.com/mapprof/mapprof/target/machine"
 	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
 
-const qemuBinary = "qemu-system-x86_64"
-
 // QEMUMissingError is a host without QEMU.
-type QEMUMissingError struct{ Err error }
+type QEMUMissingError struct {
+	Machine *machine.Machine // that it was to be
+	Err     error
+}
 
 func (e *QEMUMissingError) Error() string {
-	return fmt.Sprintf("find %s: %v (apt-get install qemu-system-x86)", qemuBinary, e.Err)
+	return fmt.Sprintf("find %s: %v (apt-get install %s)", e.Machine.QEMU, e.Err, e.Machine.Package)
 }
 
 func (e *QEMUMissingError) Unwrap() error { return e.Err }
 
-// findQEMU returns the path of QEMU; $MAPPROF_QEMU overrides the search.
-func findQEMU() (string, error) {
-	name := qemuBinary
+// findQEMU returns the path of the QEMU for a machine; $MAPPROF_QEMU overrides the search.
+func findQEMU(m *machine.Machine) (string, error) {
+	name := m.QEMU
 	if v := os.Getenv("MAPPROF_QEMU"); v != "" {
 		name = v
 	}
 	p, err := exec.LookPath(name)
 	if err != nil {
-		return "", &QEMUMissingError{Err: err}
+		return "", &QEMUMissingError{Machine: m, Err: err}
 	}
 	return p, nil
 }
@@ -97,6 +100,7 @@ func askQEMU(ctx context.Context, path string) (qemuBuild, error) {
 
 // qemuMachine is all that QEMU's command line depends on.
 type qemuMachine struct {
+	kind    *machine.Machine
 	kernel  string // path
 	initrd  string // path
 	cpus    int
@@ -118,15 +122,11 @@ type qemuMachine struct {
 // cmdline is the guest kernel's command line. It leaves alone whatever
 // changes what is measured (mitigations, RCU, preemption, ticks).
 func (m qemuMachine) cmdline() string {
-	a := []string{
-		"console=ttyS0", "quiet", "panic=-1", "oops=panic",
-		// Two ports are all there are; probing 30 more takes its time.
-		"8250.nr_uarts=2",
-		"random.trust_cpu=on",
+	a := append(slices.Clone(m.kind.Cmdline),
+		"quiet", "panic=-1", "oops=panic", "random.trust_cpu=on",
 		// Debian's kernels of 7.x test their ciphers in threads that take the
 		// CPUs for the first seconds, the measured ones.
-		"cryptomgr.notests",
-	}
+		"cryptomgr.notests")
 	if m.successor {
 		a = append(a, guest.Marker+"="+guest.MarkSuccessor)
 	} else {
@@ -136,36 +136,30 @@ func (m qemuMachine) cmdline() string {
 		a = append(a, "rdinit="+guest.RootInitFile)
 	}
 	if m.accel == "tcg" {
-		// The timer check busy-waits, and can fail under emulation on a
-		// loaded host ("IO-APIC + timer doesn't work").
-		// The emulated TSC is one counter for all CPUs, so none can be
-		// ahead. Unasked, kernels before 6.12 fall back to the HPET,
-		// whose every read costs 2 µs, and later ones may in mid-run.
-		a = append(a, "no_timer_check", "tsc=reliable")
+		a = append(a, m.kind.TCG...)
 	}
-	if m.tscKHz > 0 && m.accel == "tcg" && m.clock == ClockWall {
-		a = append(a, fmt.Sprintf("tsc_early_khz=%d", m.tscKHz))
+	if m.tscKHz > 0 && m.kind.CounterKHz != "" && m.accel == "tcg" && m.clock == ClockWall {
+		a = append(a, fmt.Sprintf("%s=%d", m.kind.CounterKHz, m.tscKHz))
 	}
 	if m.clock == ClockICount {
 		a = append(a, "nokaslr", "norandmaps")
 	}
-	a = append(a, tellTasks...)
-	return strings.Join(append(a, m.append...), " ")
+	return strings.Join(append(append(a, m.kind.TellTasks...), m.append...), " ")
 }
 
 func (m qemuMachine) args() []string {
 	socket := func(id string, fd int) string { return fmt.Sprintf("socket,id=%s,fd=%d", id, fd) }
 	a := []string{
 		"-no-user-config", "-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
-		"-machine", "pc,usb=off,vmport=off",
+		"-machine", m.kind.Board,
 		"-smp", strconv.Itoa(m.cpus),
 		"-m", strconv.FormatUint(m.memory>>20, 10) + "M",
 		"-kernel", m.kernel, "-initrd", m.initrd, "-append", m.cmdline(),
-		"-chardev", socket("console", m.console), "-serial", "chardev:console",
-		"-chardev", socket("channel", m.channel), "-serial", "chardev:channel",
+		"-chardev", socket("console", m.console), "-chardev", socket("channel", m.channel),
 		"-chardev", socket("monitor", m.monitor), "-mon", "chardev=monitor,mode=control",
 	}
-	if m.window != "" {
+	a = append(a, m.kind.Ports...)
+	if m.window != "" && (m.accel != "kvm" || m.kind.SharesUnderKVM) {
 		a = append(a,
 			"-object", fmt.Sprintf("memory-backend-file,id=window,mem-path=%s,size=%d,share=on", m.window, wire.WindowBytes),
 			"-device", "ivshmem-plain,memdev=window")
@@ -177,17 +171,13 @@ func (m qemuMachine) args() []string {
 	case m.accel == "kvm":
 		a = append(a, "-accel", "kvm", "-cpu", "host")
 	case m.clock == ClockICount:
-		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", tcgCPU,
+		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", m.kind.CPU,
 			"-rtc", "base=2020-01-01,clock=vm", "-seed", "1")
 	default:
-		a = append(a, "-accel", "tcg,thread=multi", "-cpu", tcgCPU)
+		a = append(a, "-accel", "tcg,thread=multi", "-cpu", m.kind.CPU)
 	}
 	return a
 }
-
-// tcgCPU is everything that the emulator can do, less 5-level paging, which
-// lengthens every page walk.
-const tcgCPU = "max,la57=off"
 
 // process is a running QEMU. It dies with this process, whatever ends it.
 type process struct {

@@ -19,16 +19,29 @@ import (
 
 	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 func TestQEMUArgs(t *testing.T) {
 	base := qemuMachine{kernel: "/proc/self/fd/7", initrd: "/proc/self/fd/6", sandbox: true, cpus: 2, memory: 1 << 30,
 		accel: "tcg", clock: ClockWall, console: 3, channel: 4, monitor: 5, window: "/proc/self/fd/8"}
+	kinds := map[string]*machine.Machine{}
+	for _, arch := range machine.Names() {
+		kind, err := machine.Of(arch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds[arch] = kind
+	}
+	base.kind = kinds["amd64"]
 	for name, change := range map[string]func(*qemuMachine){
-		"wall":   func(*qemuMachine) {},
-		"icount": func(m *qemuMachine) { m.clock, m.cpus = ClockICount, 1 },
-		"kvm":    func(m *qemuMachine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
-		"port":   func(m *qemuMachine) { m.window, m.sandbox = "", false }, // a QEMU that lacks both
+		"arm64":        func(m *qemuMachine) { m.kind, m.tscKHz = kinds["arm64"], 1e6 },
+		"arm64-icount": func(m *qemuMachine) { m.kind, m.clock, m.cpus = kinds["arm64"], ClockICount, 1 },
+		"arm64-kvm":    func(m *qemuMachine) { m.kind, m.accel = kinds["arm64"], "kvm" },
+		"wall":         func(*qemuMachine) {},
+		"icount":       func(m *qemuMachine) { m.clock, m.cpus = ClockICount, 1 },
+		"kvm":          func(m *qemuMachine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
+		"port":         func(m *qemuMachine) { m.window, m.sandbox = "", false }, // a QEMU that lacks both
 	} {
 		m := base
 		change(&m)
@@ -78,7 +91,7 @@ func TestHostRefusals(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		_, err := Machine{Kernel: kernels.Kernel{Path: "/k"}}.Run(context.Background(), GuestJob{})
 		var q *QEMUMissingError
-		if !errors.As(err, &q) || !strings.Contains(err.Error(), "apt-get install qemu-system-x86") {
+		if !errors.As(err, &q) || !strings.Contains(err.Error(), machine.Here().Package) {
 			t.Errorf("got %v", err)
 		}
 	})

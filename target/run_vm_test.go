@@ -24,6 +24,7 @@ import (
 	"github.com/mapprof/mapprof/target/guest"
 	"github.com/mapprof/mapprof/target/kernels"
 	_ "github.com/mapprof/mapprof/target/kernels/debian" // where kernels come from
+	"github.com/mapprof/mapprof/target/machine"
 	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
@@ -140,7 +141,7 @@ func testVM(t *testing.T) Machine {
 func noQEMU(t *testing.T) {
 	t.Helper()
 	out, _ := exec.Command("ps", "-o", "pid,args", "--ppid", strconv.Itoa(os.Getpid())).Output()
-	if bytes.Contains(out, []byte(qemuBinary)) {
+	if bytes.Contains(out, []byte(machine.Here().QEMU)) {
 		t.Errorf("QEMU is still there:\n%s", out)
 	}
 }

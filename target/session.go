@@ -5,6 +5,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/internal/regularfile"
+	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/machine"
 	"github.com/mapprof/mapprof/target/wire"
 )
 
@@ -36,7 +39,7 @@ type session struct {
 }
 
 func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
-	initrd, err := s.initramfs()
+	initrd, err := s.initramfs(m.kind)
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func (s *session) kernel() (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.Copy(f, image); err != nil {
+	if err := kernels.Unpack(f, image); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("read kernel image: %w", err)
 	}
@@ -102,18 +105,18 @@ func (s *session) kernel() (_ *os.File, err error) {
 }
 
 // initramfs returns an anonymous file that holds the guest's file system.
-func (s *session) initramfs() (_ *os.File, err error) {
+func (s *session) initramfs(kind *machine.Machine) (_ *os.File, err error) {
 	const self = "/proc/self/exe"
-	exe, err := os.Open(self)
+	exe, err := os.Open(cmp.Or(s.vm.Program, self))
 	if err != nil {
 		return nil, fmt.Errorf("write initramfs: %w", err)
 	}
 	defer exe.Close()
-	name := self
-	if n, err := os.Executable(); err == nil {
+	name := cmp.Or(s.vm.Program, self)
+	if n, err := os.Executable(); err == nil && name == self {
 		name = n
 	}
-	if err := checkStatic(name, exe); err != nil {
+	if err := checkStatic(name, exe, kind); err != nil {
 		return nil, err
 	}
 	f, err := memFile("mapprof-initramfs")

@@ -84,7 +84,7 @@ func (d *Done) Describe(t *results.Target) {
 	}
 	o := &d.Outcome
 	t.Kind, t.Accel, t.Clock, t.QEMU = "vm", o.Accel, o.Clock, o.QEMU
-	t.MemoryBytes = o.MemoryBytes
+	t.Arch, t.MemoryBytes = d.kernel.Arch, o.MemoryBytes
 	t.Kernel.Requested, t.Kernel.SHA256 = d.kernel.Requested, d.kernel.SHA256
 }
 
@@ -181,6 +181,8 @@ type VM struct {
 	Machine Machine            // to boot on; its Kernel is set for each task
 	Images  []kernels.Kernel   // at least one
 	Modules [][]kernels.Module // for each image, to be loaded in this order; nil: none
+	// Programs are paths of mapprof by architecture; none: this program.
+	Programs map[string]string
 	// Limits bound what a guest may send; Names are results.Files() unless set.
 	Limits wire.Limits
 
@@ -218,6 +220,7 @@ func (v *VM) Do(ctx context.Context, kernel int, w Work) (Done, error) {
 	}
 	machine := v.Machine
 	machine.Kernel = v.Images[kernel]
+	machine.Program = v.Programs[machine.Kernel.Arch]
 	job := GuestJob{
 		Args: []string{guest.Command, w.Task}, Files: map[string][]byte{guest.RequestFile: request},
 		OutDir: w.Dir, Limits: v.Limits, Stop: w.Stop, Reboots: int(v.reboots.Load()),

@@ -19,6 +19,7 @@ import (
 	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/machine"
 	"github.com/mapprof/mapprof/target/rootfs"
 	"github.com/mapprof/mapprof/target/wire"
 )
@@ -44,6 +45,7 @@ type Machine struct {
 	CPUs        int      // default 2; 1 with ClockICount
 	MemoryBytes uint64   // default 1 GiB
 	Append      []string // added to the kernel's command line
+	Program     string   // path of mapprof for the kernel's architecture; "": this program
 	Accel       string   // "tcg", "kvm" or "": KVM if this kernel boots on it
 	Clock       string   // ClockWall (default) or ClockICount
 	// Root becomes the guest's root file system; nil: it has the job's files alone.
@@ -216,7 +218,11 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		return Outcome{}, &MachineError{Reason: "configure vm: no kernel"}
 	}
 	vm = vm.WithDefaults()
-	qemu, err := findQEMU()
+	kind, err := machine.Of(vm.Kernel.Arch)
+	if err != nil {
+		return Outcome{}, err
+	}
+	qemu, err := findQEMU(kind)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -235,7 +241,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	m := qemuMachine{cpus: vm.CPUs, memory: vm.MemoryBytes,
+	m := qemuMachine{kind: kind, cpus: vm.CPUs, memory: vm.MemoryBytes,
 		accel: accel, clock: vm.Clock, append: vm.Append, tscKHz: tscKHz(), sandbox: build.unfiltered == "", root: vm.Root != nil, successor: vm.Successor}
 	var out Outcome
 	var s *session

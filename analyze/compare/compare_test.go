@@ -168,6 +168,7 @@ func TestCompareAbsentIsNotZero(t *testing.T) {
 func TestCompareRefuses(t *testing.T) {
 	for want, change := range map[string]func(*results.Run){
 		"clock icount against wall":               func(r *results.Run) { r.Targets[0].Clock = "wall" },
+		"architecture amd64 against arm64":        func(r *results.Run) { r.Targets[0].Arch = "arm64" },
 		"accelerator tcg against kvm":             func(r *results.Run) { r.Targets[0].Accel = "kvm" },
 		"target vm against local":                 func(r *results.Run) { r.Targets[0].Kind = "local" },
 		"CPUs 1 against 2":                        func(r *results.Run) { r.Targets[0].CPUs = 2 },

@@ -262,6 +262,7 @@ func differences(a, b variant, by string) []string {
 	}
 	differ("target", a.target.Kind, b.target.Kind)
 	differ("accelerator", a.target.Accel, b.target.Accel)
+	differ("architecture", a.target.Architecture(), b.target.Architecture())
 	differ("clock", a.target.Clock, b.target.Clock)
 	differ("CPUs", fmt.Sprint(a.target.CPUs), fmt.Sprint(b.target.CPUs))
 	if a.target.CPUsAllowed > 0 && b.target.CPUsAllowed > 0 { // earlier runs didn't count them

@@ -197,7 +197,7 @@ func (b *familyBuilder) info() {
 	b.begin(family{"mapprof_run_info", dto.MetricType_GAUGE, "", "What was run where; always 1."})
 	for i := range b.run.Targets {
 		t := &b.run.Targets[i]
-		b.sample(labels{}.with("version", b.run.Tool.Version).with("target", t.Kind).with("accel", t.Accel).
+		b.sample(labels{}.with("version", b.run.Tool.Version).with("target", t.Kind).with("arch", t.Arch).with("accel", t.Accel).
 			with("clock", t.Clock).with("kernel", t.Kernel.Release).with("build", t.Kernel.Build).with("index", strconv.Itoa(i)), 1)
 	}
 }

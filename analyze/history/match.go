@@ -49,7 +49,7 @@ func seriesOf(kernel string) string {
 // A parameter that is empty is the same as one that isn't there.
 func plainKey(run *results.Run, s *results.Scenario) string {
 	t := &run.Targets[s.TargetIx]
-	parts := []string{s.Workload, s.Strategy.Requested, s.Loop, t.Kind, t.Accel, t.Clock, fmt.Sprint(t.CPUs), fmt.Sprint(t.MemoryBytes)}
+	parts := []string{s.Workload, s.Strategy.Requested, s.Loop, t.Kind, t.Architecture(), t.Accel, t.Clock, fmt.Sprint(t.CPUs), fmt.Sprint(t.MemoryBytes)}
 	for _, name := range slices.Sorted(maps.Keys(s.Params)) {
 		if v := s.Params[name]; v != "" {
 			parts = append(parts, name+"="+v)

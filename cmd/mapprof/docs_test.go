@@ -312,6 +312,10 @@ func madeUpArguments(t *testing.T, args []string) {
 			if err := os.WriteFile(a, fakeBzImage("6.99.0-test"), 0o644); err != nil {
 				t.Fatal(err)
 			}
+		case strings.HasSuffix(a, "/Image"):
+			if err := errors.Join(os.MkdirAll(filepath.Dir(a), 0o755), os.WriteFile(a, fakeARM64Image("6.99.0-test"), 0o644)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

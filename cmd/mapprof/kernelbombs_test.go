@@ -157,13 +157,14 @@ func TestKernelBombs(t *testing.T) {
 		{"deb, gzip", debBomb("gz", packed(t, "gz", filler), packed(t, "gz", zeros), pieces), "data.tar.gz: unpacks to too much data", 0},
 		{"deb, zstd", debBomb("zst", packed(t, "zst", filler), packed(t, "zst", zeros), pieces), "data.tar.zst: unpacks to too much data", 0},
 		{"deb, xz", debBomb("xz", xzFirst, xzBlocks(xzZeros), pieces), "data.tar.xz: unpacks to too much data", 0},
-		{"deb with an image of 250 MiB", debBomb("zst", packed(t, "zst", image), packed(t, "zst", zeros), 16), "is no x86 kernel image", 0},
+		{"deb with an image of 250 MiB", debBomb("zst", packed(t, "zst", image), packed(t, "zst", zeros), 16), "is no kernel image of x86-64 or arm64", 0},
 		{"deb, xz, a second block's dictionary of 4 GiB", debBomb("xz", xzFirst, xzBlocks(withDictionary(xzZeros, 40)), 3), "xz dictionary of 4096 MiB is too big", 0},
 		{"deb, xz, dictionaries of 128 MiB", debBomb("xz", xzFirst, xzBlocks(withDictionary(packed(t, "xz", zeros[:1<<10]), 30)), 300), "unexpected EOF", 0},
 		{"deb, xz, more blocks than anybody makes", debBomb("xz", xzFirst, xzBlocks(packed(t, "xz", zeros[:1])), 10_000), "more than 1024 blocks", 0},
 		{"deb, zstd, a window of 256 MiB", debBomb("zst", wide(256<<20), nil, 0), "window size exceeded", 0},
 		{"deb, zstd, windows of 128 MiB", debBomb("zst", packed(t, "zst", filler), wide(128<<20), 300), "unexpected EOF", 0},
 		{"unified image, relocations for 50 GB", sharedRelocations(), "is an EFI program without a Linux setup header", 0},
+		{"an arm64 Image of 320 MiB, gzipped", append(packed(t, "gz", fakeARM64Image("6.99.0-test")), bytes.Repeat(packed(t, "gz", zeros), 20)...), "unpacks to too much data", 0},
 		{"a bzImage of 255 MiB", fakeBzImage("6.99.0-test"), "made up, and ends here", 255 << 20},
 	} {
 		if len(c.file) > 4<<20 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/model"
@@ -37,13 +38,13 @@ folder. A fetched kernel needs no network any more.`,
 
 func newKernelsListCmd() *cobra.Command {
 	var all, offline bool
-	var format string
+	var format, arch string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the kernels in the cache and in Debian's archive",
 		Args:  kernelsArgs(cli.NoArgs("--help lists its flags"), &format),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := kernels.List(cmd.Context(), kernelsOptions(cmd, offline))
+			list, err := kernels.List(cmd.Context(), kernelsOptions(cmd, offline, arch))
 			if err != nil {
 				return err
 			}
@@ -58,12 +59,13 @@ func newKernelsListCmd() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every version, not only each series' newest and the cached")
 	cmd.Flags().BoolVar(&offline, "offline", false, "list the cache without asking the archive")
+	targetflags.AddArch(cmd.Flags(), &arch)
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
 
 func newKernelsFetchCmd() *cobra.Command {
-	var format string
+	var format, arch string
 	cmd := &cobra.Command{
 		Use:   "fetch SERIES…",
 		Short: "Fetch the newest kernel of each series into the cache",
@@ -71,7 +73,7 @@ func newKernelsFetchCmd() *cobra.Command {
   mapprof kernels fetch 6.12.117`,
 		Args: kernelsArgs(cli.SomeArgs("a series or a version", "6.12"), &format),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opt := kernelsOptions(cmd, false)
+			opt := kernelsOptions(cmd, false, arch)
 			fetched := []kernels.Kernel{}
 			var failed error
 			for _, series := range args {
@@ -94,6 +96,7 @@ func newKernelsFetchCmd() *cobra.Command {
 			return err
 		},
 	}
+	targetflags.AddArch(cmd.Flags(), &arch)
 	cmd.Flags().StringVar(&format, "format", "table", "table or json")
 	return cmd
 }
@@ -108,10 +111,11 @@ func kernelsArgs(args cobra.PositionalArgs, format *string) cobra.PositionalArgs
 	}
 }
 
-func kernelsOptions(cmd *cobra.Command, offline bool) kernels.Options {
+func kernelsOptions(cmd *cobra.Command, offline bool, arch string) kernels.Options {
 	stderr := cmd.ErrOrStderr()
 	return kernels.Options{
 		Offline:  offline,
+		Arch:     arch,
 		Progress: func(line string) { fmt.Fprintln(stderr, safetext.Text(line)) },
 	}
 }

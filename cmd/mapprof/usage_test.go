@@ -41,6 +41,14 @@ func fakeBzImage(release string) []byte {
 	return b
 }
 
+// fakeARM64Image is that for arm64.
+func fakeARM64Image(release string) []byte {
+	b := make([]byte, 0x3000)
+	copy(b[0x38:], "ARM\x64")
+	copy(b[0x1000:], "Linux version "+release+" (somebody@somewhere) #1 SMP")
+	return b
+}
+
 func TestByteSize(t *testing.T) {
 	for in, want := range map[string]uint64{"4096": 4096, "1k": 1024, "512MiB": 512 << 20, "10G": 10 << 30, "10 gib": 10 << 30, "3b": 3} {
 		var b flagvalue.Size

@@ -34,6 +34,8 @@ type Flags struct {
 	Kernels []string
 	Modules []string // of the kernel's, to be loaded in a VM; no flag of Add's
 	Offline bool     // never use the network
+	Arch    string   // of the kernels; empty: the images', else this program's
+	Program string   // mapprof for guests of its architecture; empty: found or built
 	// Machine is a VM as the flags want it; its zero values are defaults.
 	Machine target.Machine
 
@@ -45,6 +47,8 @@ func (f *Flags) Add(fs *pflag.FlagSet, defaultKernel string) {
 	f.flags = fs
 	fs.StringVar(&f.Target, "target", Auto, "where: local (this kernel), vm (a kernel image in QEMU), or auto (local if it can trace and no flag asks for a VM, else vm)")
 	fs.StringArrayVar(&f.Kernels, "kernel", nil, "kernel for the vm target: a series (6.12), a bzImage, or a .deb; repeat it for several (default "+defaultKernel+")")
+	AddArch(fs, &f.Arch)
+	fs.StringVar(&f.Program, "guest-binary", "", "mapprof for a VM of another architecture (default: mapprof-ARCH beside this program, else built by the go tool)")
 	fs.IntVar(&f.Machine.CPUs, "cpus", 0, "the VM's CPUs (default 2; 1 with --clock icount)")
 	fs.Var((*flagvalue.Size)(&f.Machine.MemoryBytes), "memory", "the VM's memory (default: what the workload takes, at least 1GiB)")
 	fs.StringArrayVar(&f.Machine.Append, "append", nil, "add this to the VM's kernel command line; repeatable")
@@ -113,7 +117,7 @@ func (f *Flags) AllowFor(atLeast, setup time.Duration) error {
 func (f *Flags) given(name string) bool { return f.flags != nil && f.flags.Changed(name) }
 
 // vmFlags say how a VM is to be.
-var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "root", "init", "module"}
+var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "root", "init", "module", "arch", "guest-binary"}
 
 // wantsVM names the flag that only a VM can follow, if one was given; empty:
 // none.
@@ -129,7 +133,7 @@ func (f *Flags) wantsVM() string {
 // Find finds the target that the flags name; w has the rest. Kernels are
 // fetched where they must be.
 func (f *Flags) Find(ctx context.Context, w engine.Where) (target.Target, error) {
-	w.Kernels, w.Modules, w.Offline, w.Machine = f.Kernels, f.Modules, f.Offline, f.Machine
+	w.Kernels, w.Modules, w.Offline, w.Machine, w.Arch, w.Program = f.Kernels, f.Modules, f.Offline, f.Machine, f.Arch, f.Program
 	w.Local = f.Target == Local
 	w.Auto = f.Target == Auto && len(f.Kernels) == 0 && f.wantsVM() == ""
 	return w.Target(ctx)

@@ -30,7 +30,7 @@ func TestWantsVM(t *testing.T) {
 	for _, tt := range []struct{ arg, want string }{
 		{"--offline", ""}, {"--clock=wall", ""},
 		{"--cpus=2", "cpus"}, {"--memory=1GiB", "memory"}, {"--append=preempt=full", "append"}, {"--accel=tcg", "accel"},
-		{"--clock=icount", "clock"}, {"--timeout=1m", "timeout"}, {"--console=log", "console"},
+		{"--clock=icount", "clock"}, {"--arch=arm64", "arch"}, {"--guest-binary=x", "guest-binary"}, {"--timeout=1m", "timeout"}, {"--console=log", "console"},
 	} {
 		f := parse(t, tt.arg)
 		if got := f.wantsVM(); got != tt.want {

@@ -25,7 +25,7 @@ type Diagnosis struct {
 func Diagnose() Diagnosis {
 	p, attachments, err := probes.Attach(probes.Config{})
 	d := Diagnosis{Target: results.Target{
-		Kind: "local", Accel: "none", Clock: results.ClockWall, CPUs: onlineCPUs(), CPUsAllowed: runtime.NumCPU(), MemoryBytes: memTotal(),
+		Kind: "local", Arch: runtime.GOARCH, Accel: "none", Clock: results.ClockWall, CPUs: onlineCPUs(), CPUsAllowed: runtime.NumCPU(), MemoryBytes: memTotal(),
 		Kernel: results.Kernel{Release: Release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
 			Cmdline: readLine("/proc/cmdline"), Knobs: readKnobs()},
 		Probes: probeList(attachments),

@@ -253,7 +253,7 @@ func (m *Measurement) scenario() (results.Scenario, map[string]*analyze.Distribu
 // started a VM knows what else there is to say.
 func (m *Measurement) target() results.Target {
 	return results.Target{
-		Kind: "local", Accel: "none", Clock: results.ClockWall, CPUs: onlineCPUs(), CPUsAllowed: runtime.NumCPU(), MemoryBytes: memTotal(),
+		Kind: "local", Arch: runtime.GOARCH, Accel: "none", Clock: results.ClockWall, CPUs: onlineCPUs(), CPUsAllowed: runtime.NumCPU(), MemoryBytes: memTotal(),
 		Kernel: results.Kernel{Release: Release(), Build: unameString(func(u *unix.Utsname) []byte { return u.Version[:] }),
 			Cmdline: readLine("/proc/cmdline"), Knobs: m.knobs},
 		Probes: probeList(m.Probes),

@@ -190,6 +190,7 @@ func targetOf(t *results.Target) targetInfo {
 		}
 	}
 	add("kind", t.Kind)
+	add("architecture", t.Arch)
 	add("build", t.Kernel.Build)
 	add("asked for as", t.Kernel.Requested)
 	add("accelerator", t.Accel)

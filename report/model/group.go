@@ -120,8 +120,9 @@ func (g *Group) Subtitle() string {
 	}
 	if t := g.Target; t != nil {
 		where := "target " + safetext.Name(t.Kind)
-		if t.Accel != "" && t.Accel != "none" {
-			where += " (" + safetext.Name(t.Accel) + ")"
+		how := []string{safetext.Name(t.Arch), safetext.Name(t.Accel)}
+		if how = slices.DeleteFunc(how, func(s string) bool { return s == "" || s == "none" }); len(how) > 0 {
+			where += " (" + strings.Join(how, ", ") + ")"
 		}
 		parts = append(parts, where)
 		if t.Clock != "" {

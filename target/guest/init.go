@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/internal/ktime"
+	"github.com/mapprof/mapprof/target/machine"
 	"github.com/mapprof/mapprof/target/wire"
 	"golang.org/x/sys/unix"
 )
@@ -34,8 +35,7 @@ const (
 	// guestJobFD tells the job's process which descriptor is its channel.
 	guestJobFD = "MAPPROF_GUEST_FD"
 	// ArgvFile holds the job's argv, as JSON, in the initramfs.
-	ArgvFile  = "/mapprof/argv.json"
-	guestPort = "/dev/ttyS1"
+	ArgvFile = "/mapprof/argv.json"
 
 	// InitFile is this binary in the initramfs, RootInitFile where the user's root has
 	// an /init of its own.
@@ -113,7 +113,7 @@ func (g *initProcess) run() error {
 	g.mount()
 	g.limits()
 	var err error
-	if g.port, err = openPort(guestPort); err != nil {
+	if g.port, err = openPort(machine.Here()); err != nil {
 		return err
 	}
 	g.window = openWindow()
@@ -227,11 +227,12 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }
 
-// openPort opens a serial port raw.
-func openPort(path string) (*os.File, error) {
+// openPort opens a machine's serial port for the channel raw.
+func openPort(m *machine.Machine) (*os.File, error) {
+	path := m.Channel
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open channel %s: %w (this kernel needs a second 8250 port: CONFIG_SERIAL_8250_RUNTIME_UARTS >= 2)", path, err)
+		return nil, fmt.Errorf("open channel %s: %w (this kernel needs %s)", path, err, m.Needs)
 	}
 	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err == nil {

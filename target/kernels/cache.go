@@ -5,6 +5,7 @@
 package kernels
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,7 +35,8 @@ type meta struct {
 	Package   string    `json:"package,omitempty"`
 	Suite     string    `json:"suite,omitempty"`
 	Release   string    `json:"release"`
-	SHA256    string    `json:"sha256"` // of the image
+	Arch      string    `json:"arch,omitempty"` // empty: amd64, as all were
+	SHA256    string    `json:"sha256"`         // of the image
 	DebSHA256 string    `json:"deb_sha256,omitempty"`
 	SizeBytes int64     `json:"size_bytes"` // of the image
 	Fetched   time.Time `json:"fetched"`
@@ -45,6 +47,7 @@ func (m meta) kernel(dir, requested, source string) Kernel {
 		Requested: requested,
 		Path:      filepath.Join(dir, kernelImageName),
 		Release:   m.Release,
+		Arch:      m.Arch,
 		Source:    source,
 		SHA256:    m.SHA256,
 	}
@@ -57,7 +60,7 @@ func (m meta) source() string {
 // Cache is the folder of images, and of apt's state to get them:
 //
 //	lock                             held by whoever writes here
-//	kernels/SERIES/VERSION/          vmlinuz, kernel.json
+//	kernels/SERIES/VERSION/          vmlinuz, kernel.json; VERSION-arm64/ of arm64
 //	kernels/deb/SHA256-OF-PACKAGE/   likewise
 //	kernels/uki/SHA256-OF-IMAGE/     likewise
 //	apt/SUITE-MIRROR/                package indexes
@@ -97,14 +100,14 @@ type cachedKernel struct {
 	meta meta
 }
 
-// all returns the archive's kernels in the cache, newest first.
-func (c *Cache) all() []cachedKernel {
+// all returns the archive's kernels of an architecture in the cache, newest first.
+func (c *Cache) all(arch string) []cachedKernel {
 	paths, _ := filepath.Glob(filepath.Join(c.kernels, "[0-9]*.[0-9]*", "[0-9]*", kernelMetaName))
 	var found []cachedKernel
 	for _, p := range paths {
 		dir := filepath.Dir(p)
 		m, err := c.read(dir)
-		if err != nil || m.Series == "" {
+		if err != nil || m.Series == "" || m.Arch != arch {
 			continue
 		}
 		found = append(found, cachedKernel{dir, m})
@@ -116,9 +119,9 @@ func (c *Cache) all() []cachedKernel {
 }
 
 // series returns the series that the cache has, oldest first.
-func (c *Cache) series() []string {
+func (c *Cache) series(arch string) []string {
 	var out []string
-	for _, k := range c.all() {
+	for _, k := range c.all(arch) {
 		if !slices.Contains(out, k.meta.Series) {
 			out = append(out, k.meta.Series)
 		}
@@ -129,8 +132,8 @@ func (c *Cache) series() []string {
 
 // newest returns the newest intact kernel that goes by name. Damaged images
 // are passed over, and reported as progress.
-func (c *Cache) newest(name string, opt Options) (Kernel, bool, error) {
-	for _, k := range c.all() {
+func (c *Cache) newest(name, arch string, opt Options) (Kernel, bool, error) {
+	for _, k := range c.all(arch) {
 		if !matchesKernel(name, k.meta.Version, k.meta.Release) {
 			continue
 		}
@@ -157,6 +160,7 @@ func (c *Cache) read(dir string) (meta, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return m, err
 	}
+	m.Arch = cmp.Or(m.Arch, "amd64")
 	if !PlainName(m.Release) || (m.Version != "" && SeriesOf(m.Version) != m.Series) {
 		return m, errors.New("malformed " + kernelMetaName)
 	}
@@ -272,7 +276,7 @@ func (c *Cache) sweep(parent string) {
 	}
 }
 
-// extract has an image written to a new file, checks it, and sets m's Release,
+// extract has an image written to a new file, checks it, and sets m's Release, Arch,
 // SHA256 and SizeBytes.
 func (m *meta) extract(image, name string, write func(io.Writer) error) error {
 	out, err := os.OpenFile(image, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
@@ -286,7 +290,7 @@ func (m *meta) extract(image, name string, write func(io.Writer) error) error {
 	if m.SizeBytes, err = out.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("store kernel: %w", err)
 	}
-	if m.Release, err = readKernelImage(out, m.SizeBytes); err != nil {
+	if m.Release, m.Arch, err = readKernelImage(out, m.SizeBytes); err != nil {
 		return namedImage(err, name)
 	}
 	if m.SHA256, err = HashFile(context.Background(), out); err != nil {

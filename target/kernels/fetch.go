@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // Fetch gets the newest kernel of a series (or an exact version or
@@ -22,7 +24,7 @@ import (
 // reported as progress.
 func Fetch(ctx context.Context, name string, opt Options) (Kernel, error) {
 	if !kernelSeriesRE.MatchString(name) && !kernelExactRE.MatchString(name) {
-		return Kernel{}, &UnknownError{Requested: name, Known: knownSeries(opt)}
+		return Kernel{}, &UnknownError{Requested: name, Known: knownSeries(name, opt)}
 	}
 	if why := cannotBe(name, time.Now()); why != "" {
 		return Kernel{}, &UnknownError{Requested: name, Why: why}
@@ -34,12 +36,12 @@ func Fetch(ctx context.Context, name string, opt Options) (Kernel, error) {
 }
 
 // knownSeries is what can be said without the network.
-func knownSeries(opt Options) []string {
+func knownSeries(name string, opt Options) []string {
 	cache, err := OpenCache(opt)
 	if err != nil {
 		return nil
 	}
-	return cache.series()
+	return cache.series(opt.arch(name))
 }
 
 func fetchKernel(ctx context.Context, name string, opt Options, maxAge time.Duration) (Kernel, error) {
@@ -54,7 +56,7 @@ func fetchKernel(ctx context.Context, name string, opt Options, maxAge time.Dura
 	defer unlock()
 
 	for retried := false; ; retried = true {
-		ix, err := cache.index(ctx, opt, maxAge)
+		ix, err := cache.index(ctx, opt.arch(name), opt, maxAge)
 		if err != nil {
 			return Kernel{}, err
 		}
@@ -88,7 +90,11 @@ func (c *Cache) fetchFrom(ctx context.Context, ix *Index, name string, opt Optio
 	}
 	var firstErr error
 	for _, p := range candidates {
-		dir := filepath.Join(c.kernels, SeriesOf(p.Version), strings.ReplaceAll(p.Version, ":", "_"))
+		kind, err := machine.Of(p.Arch)
+		if err != nil {
+			return Kernel{}, err
+		}
+		dir := filepath.Join(c.kernels, SeriesOf(p.Version), strings.ReplaceAll(p.Version, ":", "_")+kind.CacheSuffix)
 		if m, err := c.read(dir); err == nil && m.Version == p.Version && c.intact(dir, m) {
 			opt.say("%s is in the cache", m.Release)
 			return m.kernel(dir, name, m.source()), nil

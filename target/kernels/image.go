@@ -8,11 +8,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // Offsets in the x86 boot protocol's setup header
@@ -36,10 +39,22 @@ const (
 	maxReleaseBytes = 64
 )
 
-// readKernelImage checks that r, of that size, is a bootable x86-64 bzImage
-// and returns its release. A file that is not one gives a *NotKernelError
+// readKernelImage checks that r, of that size, is an image that can be booted, and
+// returns its release and architecture. A file that is not one gives a *NotKernelError
 // without a path.
-func readKernelImage(r io.ReaderAt, size int64) (release string, err error) {
+func readKernelImage(r io.ReaderAt, size int64) (release, arch string, err error) {
+	release, x86err := readBzImage(r, size)
+	if x86err == nil {
+		return release, "amd64", nil
+	}
+	if release, ok, err := readARM64Image(r, size); ok {
+		return release, "arm64", err
+	}
+	return "", "", x86err
+}
+
+// readBzImage returns the release of an x86-64 bzImage.
+func readBzImage(r io.ReaderAt, size int64) (release string, err error) {
 	head := make([]byte, min(size, setupHeaderEnd))
 	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
@@ -113,31 +128,30 @@ func notBzImage(head []byte, size int64) *NotKernelError {
 	has := func(off int, magic string) bool {
 		return len(head) >= off+len(magic) && string(head[off:off+len(magic)]) == magic
 	}
-	const x86Only = "only x86-64 kernels can be booted"
+	const known = "only x86-64 and arm64 kernels can be booted"
 	switch {
 	case size == 0:
 		return &NotKernelError{"", "is empty", ""}
 	case has(0, "\x7fELF") && len(head) >= 20:
-		// EM_386 and EM_X86_64, little-endian.
-		if m := binary.LittleEndian.Uint16(head[18:]); m == 62 || m == 3 {
-			return &NotKernelError{"", "is an uncompressed ELF vmlinux or program", "give arch/x86/boot/bzImage"}
+		for _, m := range machine.All() {
+			if elf.Machine(binary.LittleEndian.Uint16(head[18:])) == m.ELF {
+				return &NotKernelError{"", "is an uncompressed ELF vmlinux or program", "give " + m.Image}
+			}
 		}
-		return &NotKernelError{"", "is an ELF file for another machine than x86-64", x86Only}
-	case has(0x38, "ARM\x64"):
-		return &NotKernelError{"", "is an arm64 kernel", x86Only}
+		return &NotKernelError{"", "is an ELF file for another machine than x86-64 and arm64", known}
 	case has(0x30, "RISCV") || has(0x38, "RSC\x05"):
-		return &NotKernelError{"", "is a RISC-V kernel", x86Only}
+		return &NotKernelError{"", "is a RISC-V kernel", known}
 	case has(0, "MZ") && has(4, "zimg"):
-		return &NotKernelError{"", "is a compressed EFI image, as other machines than x86 use", x86Only}
+		return &NotKernelError{"", "is an EFI program with a packed kernel for another machine than arm64", known}
 	case has(0, "MZ"):
 		return &NotKernelError{"", "is an EFI program without a Linux setup header",
 			"a unified kernel image has its bzImage in a section .linux, and this file has none"}
 	case has(0, "\x1f\x8b"), has(0, "\xfd7zXZ"), has(0, "\x28\xb5\x2f\xfd"):
-		return &NotKernelError{"", "is a compressed file, not a bzImage", "unpack it, or give arch/x86/boot/bzImage"}
+		return &NotKernelError{"", "is a compressed file, and no arm64 Image", "unpack it, or give arch/x86/boot/bzImage"}
 	case has(0, "\xed\xab\xee\xdb"):
 		return &NotKernelError{"", "is an RPM package", "unpack it and give its vmlinuz"}
 	}
-	return &NotKernelError{"", "is no x86 kernel image", "give a series such as 6.12, a bzImage or a .deb"}
+	return &NotKernelError{"", "is no kernel image of x86-64 or arm64", "give a series such as 6.12, a bzImage or a .deb"}
 }
 
 // HashFile returns the SHA-256 of the whole of f, in hexadecimal.

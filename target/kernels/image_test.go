@@ -93,20 +93,21 @@ func TestReadKernelImage(t *testing.T) {
 		{"32 bits", makeImage(imageSpec{xloadflags: 0xffff}), "", "32-bit"},
 		{"cut short", makeImage(imageSpec{})[:5*sectorBytes+100], "", "cut short: 2660 bytes of 6656"},
 		{"payload beyond 4 GiB", makeImage(imageSpec{payloadLen: 0xffffffff}), "", "cut short"},
-		{"cut in the header", makeImage(imageSpec{})[:0x220], "", "no x86 kernel image"},
+		{"cut in the header", makeImage(imageSpec{})[:0x220], "", "no kernel image of x86-64 or arm64"},
 		{"empty", nil, "", "is empty"},
-		{"text", []byte("#!/bin/sh\n"), "", "no x86 kernel image"},
+		{"text", []byte("#!/bin/sh\n"), "", "no kernel image of x86-64 or arm64"},
 		{"vmlinux", elf(62), "", "uncompressed ELF vmlinux"},
-		{"arm64 ELF", elf(183), "", "another machine"},
-		{"arm64 Image", at(0x38, "ARM\x64"), "", "arm64"},
+		{"arm64 vmlinux", elf(183), "", "uncompressed ELF vmlinux"},
+		{"RISC-V ELF", elf(243), "", "another machine"},
+		{"arm64 Image without a banner", at(0x38, "ARM\x64"), "", "names no kernel version"},
 		{"RISC-V Image", at(0x38, "RSC\x05"), "", "RISC-V"},
-		{"EFI zboot", at(4, "zimg"), "", "compressed EFI image"},
+		{"EFI zboot of another", makeZboot("gzip", gzipped(make([]byte, 4096))), "", "another machine than arm64"},
 		{"other EFI", at(0, "MZ"), "", "EFI program"},
 		{"gzip", []byte("\x1f\x8b\x08\x00"), "", "compressed file"},
 		{"RPM", []byte("\xed\xab\xee\xdb\x03"), "", "RPM"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			release, err := readKernelImage(bytes.NewReader(tc.image), int64(len(tc.image)))
+			release, _, err := readKernelImage(bytes.NewReader(tc.image), int64(len(tc.image)))
 			if release != tc.release {
 				t.Errorf("release %q, want %q", release, tc.release)
 			}
@@ -130,10 +131,13 @@ func FuzzBzImage(f *testing.F) {
 	f.Add(makeImage(imageSpec{versionPtr: 0x7fe}))
 	f.Add([]byte("\x7fELF"))
 	f.Add(makeUnified(whole[:setupHeaderEnd], nil))
+	f.Add(makeARM64Image(arm64Release)[:8192])
+	f.Add(gzipped(makeARM64Image(arm64Release)))
+	f.Add(makeZboot("zstd22", []byte("\x28\xb5\x2f\xfd")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		release, err := readKernelImage(bytes.NewReader(b), int64(len(b)))
+		release, _, err := readKernelImage(bytes.NewReader(b), int64(len(b)))
 		if err == nil && (!PlainName(release) || len(release) > maxReleaseBytes) {
 			t.Errorf("accepted release %q", release)
 		}

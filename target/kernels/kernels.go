@@ -6,6 +6,7 @@ package kernels
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,16 +18,19 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/internal/regularfile"
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // Kernel is a kernel image on disk, ready to boot.
 type Kernel struct {
 	// Requested is what the user gave: a series, a release, a path.
 	Requested string `json:"requested"`
-	// Path is the bzImage.
+	// Path is the image as it came: a bzImage, an Image, one that is packed.
 	Path string `json:"path"`
 	// Release is what uname -r will say, read from the image's header.
 	Release string `json:"release"`
+	// Arch is its architecture, as Go calls it.
+	Arch string `json:"arch"`
 	// Source says in words where the image came from.
 	Source string `json:"source"`
 	// SHA256 is the hexadecimal digest of the file at Path.
@@ -39,11 +43,25 @@ type Options struct {
 	// CacheDir holds images and package indexes; empty means
 	// $MAPPROF_CACHE, or else the folder mapprof in os.UserCacheDir().
 	CacheDir string
+	// Arch is the wanted kernels' architecture; empty: that of the file or the name,
+	// else this program's.
+	Arch string
 	// Offline forbids the network: only what the cache holds is found.
 	Offline bool
 	// Progress, if set, is told in short lines what is being waited for.
 	// It is never called by two goroutines at once.
 	Progress func(line string)
+}
+
+// arch is the architecture of the kernel that goes by a name in an archive, where a
+// release may end in it.
+func (o Options) arch(name string) string {
+	for _, a := range machine.Names() {
+		if o.Arch == "" && strings.HasSuffix(name, "-"+a) {
+			return a
+		}
+	}
+	return cmp.Or(o.Arch, machine.Default())
 }
 
 func (o Options) say(format string, args ...any) {
@@ -109,8 +127,8 @@ var (
 //     kernel in the cache; the network is used only if the cache has none;
 //   - an exact release or package version ("6.1.0-56-cloud-amd64",
 //     "6.1.192-2"), likewise;
-//   - a path to a bzImage, used where it lies;
-//   - a path to a unified kernel image or a .deb that holds one: the bzImage is
+//   - a path to a bzImage or an arm64 Image, used where it lies;
+//   - a path to a unified kernel image or a .deb that holds one: its image is
 //     extracted to the cache.
 //
 // A series or upstream version is never taken for a path, even if a file has
@@ -126,7 +144,11 @@ func Resolve(ctx context.Context, arg string, opt Options) (Kernel, error) {
 	if isKernelName(arg) {
 		return resolveNamed(ctx, arg, opt)
 	}
-	return resolveFile(ctx, arg, opt)
+	k, err := resolveFile(ctx, arg, opt)
+	if err == nil && opt.Arch != "" && k.Arch != opt.Arch {
+		return Kernel{}, &NotKernelError{arg, "is a kernel for " + k.Arch, "--arch says " + opt.Arch}
+	}
+	return k, err
 }
 
 // isKernelName tells names of the archive's kernels from paths.
@@ -149,14 +171,14 @@ func resolveNamed(ctx context.Context, name string, opt Options) (Kernel, error)
 	if err != nil {
 		return Kernel{}, err
 	}
-	if k, ok, err := cache.newest(name, opt); err != nil || ok {
+	if k, ok, err := cache.newest(name, opt.arch(name), opt); err != nil || ok {
 		return k, err
 	}
 	if why := cannotBe(name, time.Now()); why != "" {
 		return Kernel{}, &UnknownError{Requested: name, Why: why}
 	}
 	if opt.Offline {
-		return Kernel{}, &UnknownError{Requested: name, Offline: true, Known: cache.series()}
+		return Kernel{}, &UnknownError{Requested: name, Offline: true, Known: cache.series(opt.arch(name))}
 	}
 	return fetchKernel(ctx, name, opt, indexMaxAge)
 }
@@ -171,9 +193,11 @@ func resolveFile(ctx context.Context, path string, opt Options) (Kernel, error) 
 		return Kernel{}, fmt.Errorf("read kernel image: %w", err)
 	case st.IsDir():
 		hint := "give the bzImage file"
-		image := filepath.Join(path, "arch", "x86", "boot", "bzImage")
-		if _, err := os.Stat(image); err == nil {
-			hint = "give " + image
+		for _, m := range machine.All() {
+			image := filepath.Join(path, filepath.FromSlash(m.Image))
+			if _, err := os.Stat(image); err == nil {
+				hint = "give " + image
+			}
 		}
 		return Kernel{}, &NotKernelError{path, "is a directory", hint}
 	case !st.Mode().IsRegular():
@@ -188,7 +212,7 @@ func resolveFile(ctx context.Context, path string, opt Options) (Kernel, error) 
 	if n, err := io.ReadFull(f, magic[:]); err == nil && bytes.Equal(magic[:n], []byte(arMagic)) {
 		return resolveDeb(ctx, path, f, opt)
 	}
-	release, err := readKernelImage(f, st.Size())
+	release, arch, err := readKernelImage(f, st.Size())
 	if err != nil {
 		kernel, uerr := linuxSection(f, st.Size())
 		switch {
@@ -207,7 +231,7 @@ func resolveFile(ctx context.Context, path string, opt Options) (Kernel, error) 
 	if err != nil {
 		return Kernel{}, fmt.Errorf("read kernel image %s: %w", path, err)
 	}
-	return Kernel{Requested: path, Path: abs, Release: release, Source: "file", SHA256: sum}, nil
+	return Kernel{Requested: path, Path: abs, Release: release, Arch: arch, Source: "file", SHA256: sum}, nil
 }
 
 // resolveDeb extracts the image of the package f once; the cache knows it by
@@ -251,12 +275,15 @@ func besideELF(err error, path string, magic []byte) error {
 		return err
 	}
 	dir, base := filepath.Split(path)
-	for _, image := range []string{
-		filepath.Join(dir, "arch", "x86", "boot", "bzImage"), // of the tree's vmlinux
-		filepath.Join(dir, "..", "bzImage"),                  // of arch/x86/boot/compressed/vmlinux
+	beside := []string{}
+	for _, m := range machine.All() { // of the tree's vmlinux
+		beside = append(beside, filepath.Join(dir, filepath.FromSlash(m.Image)))
+	}
+	for _, image := range append(beside,
+		filepath.Join(dir, "..", "bzImage"), // of arch/x86/boot/compressed/vmlinux
 		filepath.Join(dir, strings.Replace(base, "vmlinux", "vmlinuz", 1)),
 		filepath.Join("/boot", strings.Replace(base, "vmlinux", "vmlinuz", 1)), // of a distribution's, with symbols
-	} {
+	) {
 		if isKernelImage(image) {
 			nk.Hint = "give " + image
 			break
@@ -275,7 +302,7 @@ func isKernelImage(path string) bool {
 	if err != nil {
 		return false
 	}
-	_, err = readKernelImage(f, st.Size())
+	_, _, err = readKernelImage(f, st.Size())
 	return err == nil
 }
 

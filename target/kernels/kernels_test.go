@@ -170,7 +170,7 @@ func TestResolveFile(t *testing.T) {
 		"tree":     "read kernel image tree: is a directory (give tree/arch/x86/boot/bzImage)",
 		"vmlinux":  "read kernel image vmlinux: is an uncompressed ELF vmlinux or program (give arch/x86/boot/bzImage)",
 		"bad.deb":  "read package bad.deb: not a Debian package (no data.tar in it)",
-		"text.deb": "read kernel image in text.deb: is no x86 kernel image (give a series such as 6.12, a bzImage or a .deb)",
+		"text.deb": "read kernel image in text.deb: is no kernel image of x86-64 or arm64 (give a series such as 6.12, a bzImage or a .deb)",
 		os.DevNull: "read kernel image /dev/null: is not a regular file",
 	} {
 		_, err := Resolve(context.Background(), arg, opt)

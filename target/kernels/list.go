@@ -15,6 +15,7 @@ type Entry struct {
 	Series  string `json:"series"`
 	Version string `json:"version"` // of the Debian package
 	Release string `json:"release"` // uname -r
+	Arch    string `json:"arch"`
 	Suite   string `json:"suite"`
 	// SizeBytes is what there is to download, or, if Cached, the size of
 	// the image.
@@ -48,7 +49,7 @@ func (l Listing) Wanted() Listing {
 	return Listing{Kernels: wanted, Notes: l.Notes}
 }
 
-// List lists the kernels of the cache and of the sources. What
+// List lists an architecture's kernels of the cache and of the sources. What
 // is wrong with the archive becomes a note, not an error: the cache's kernels
 // are there all the same.
 func List(ctx context.Context, opt Options) (Listing, error) {
@@ -57,11 +58,12 @@ func List(ctx context.Context, opt Options) (Listing, error) {
 		return Listing{}, err
 	}
 	list := Listing{Kernels: []Entry{}, Notes: []string{}}
-	cached := cache.all()
+	arch := opt.arch("")
+	cached := cache.all(arch)
 	ix := &Index{}
 	if opt.Offline {
 		list.Notes = append(list.Notes, "offline: only kernels in the cache are listed")
-	} else if found, err := cache.archive(ctx, opt); err != nil {
+	} else if found, err := cache.archive(ctx, arch, opt); err != nil {
 		if ctx.Err() != nil {
 			return Listing{}, err
 		}
@@ -74,13 +76,13 @@ func List(ctx context.Context, opt Options) (Listing, error) {
 	return list, nil
 }
 
-func (c *Cache) archive(ctx context.Context, opt Options) (*Index, error) {
+func (c *Cache) archive(ctx context.Context, arch string, opt Options) (*Index, error) {
 	unlock, err := c.lock(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	return c.index(ctx, opt, indexMaxAge)
+	return c.index(ctx, arch, opt, indexMaxAge)
 }
 
 // mergeKernels joins both lists, one entry per package version.
@@ -90,13 +92,13 @@ func mergeKernels(cached []cachedKernel, ix *Index) []Entry {
 		// Of a version's packages the one that would be fetched.
 		best := ix.Candidates(p.Version)[0]
 		byVersion[p.Version] = Entry{
-			Series: SeriesOf(p.Version), Version: p.Version, Release: best.Release,
+			Series: SeriesOf(p.Version), Version: p.Version, Release: best.Release, Arch: best.Arch,
 			Suite: best.Suite, SizeBytes: best.SizeBytes,
 		}
 	}
 	for _, k := range cached {
 		byVersion[k.meta.Version] = Entry{
-			Series: k.meta.Series, Version: k.meta.Version, Release: k.meta.Release,
+			Series: k.meta.Series, Version: k.meta.Version, Release: k.meta.Release, Arch: k.meta.Arch,
 			Suite: k.meta.Suite, SizeBytes: k.meta.SizeBytes, Cached: true,
 		}
 	}

@@ -179,7 +179,7 @@ func (c *Cache) storeModules(ctx context.Context, modules string, m meta, k Kern
 // from 6.19 on they are in one of their own.
 func (c *Cache) modulesPackage(ctx context.Context, m meta, dir, asked string, opt Options) (string, error) {
 	for _, maxAge := range []time.Duration{indexMaxAge, 0} {
-		ix, err := c.index(ctx, opt, maxAge)
+		ix, err := c.index(ctx, m.Arch, opt, maxAge)
 		if err != nil {
 			return "", err
 		}

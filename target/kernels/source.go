@@ -32,6 +32,7 @@ type Source interface {
 // IndexOptions direct a Source. The lock of the cache is held.
 type IndexOptions struct {
 	Dir    string        // in which the source keeps its state
+	Arch   string        // of the kernels
 	MaxAge time.Duration // an index that is older is updated
 	Say    func(format string, args ...any)
 }
@@ -59,6 +60,7 @@ type Package struct {
 	Suite     string `json:"suite"`      // of the distribution
 	SizeBytes int64  `json:"size_bytes"` // to download
 	SHA256    string `json:"sha256"`
+	Arch      string `json:"-"`
 	// Rank orders the packages of one version: the lowest is tried first.
 	Rank int `json:"-"`
 }
@@ -72,8 +74,8 @@ var sources []Source
 // Register adds a source of kernels, from the init function of its package.
 func Register(s Source) { sources = append(sources, s) }
 
-// index asks the sources. The lock is held.
-func (c *Cache) index(ctx context.Context, opt Options, maxAge time.Duration) (*Index, error) {
+// index asks the sources for an architecture's. The lock is held.
+func (c *Cache) index(ctx context.Context, arch string, opt Options, maxAge time.Duration) (*Index, error) {
 	if len(sources) == 0 {
 		return nil, errors.New("find kernel: this program knows no archive of kernels (give a bzImage or a .deb)")
 	}
@@ -84,7 +86,7 @@ func (c *Cache) index(ctx context.Context, opt Options, maxAge time.Duration) (*
 	}
 	var errs []error
 	for _, s := range sources {
-		ix, err := s.Index(ctx, IndexOptions{Dir: c.Dir, MaxAge: maxAge, Say: opt.say})
+		ix, err := s.Index(ctx, IndexOptions{Dir: c.Dir, Arch: arch, MaxAge: maxAge, Say: opt.say})
 		if err != nil {
 			errs = append(errs, err)
 			continue

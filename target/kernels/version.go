@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // CompareVersions orders two package versions as dpkg does
@@ -79,15 +81,16 @@ func cutNumber(s string) (number, rest string) {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 var (
+	arches     = strings.Join(machine.Names(), "|")
 	upstreamRE = regexp.MustCompile(`^([0-9]{1,4}\.[0-9]{1,4})((?:\.[0-9]{1,6})?)(?:[~+.-]|$)`)
 
 	// ImagePackage matches the packages that may hold an image. The
 	// cloud flavour boots fastest in a virtual machine; up to 6.18 the
 	// image is in linux-image-*, from 6.19 on in linux-binary-*. Packages
 	// of debugging symbols (…-dbg) don't match.
-	ImagePackage = regexp.MustCompile(`^linux-(image|binary|binary-unsigned)-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-amd64)(-unsigned)?$`)
+	ImagePackage = regexp.MustCompile(`^linux-(image|binary|binary-unsigned)-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-(?:` + arches + `))(-unsigned)?$`)
 	// ModulesPackage matches the packages that hold modules alone, from 6.19 on.
-	ModulesPackage = regexp.MustCompile(`^linux-modules-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-amd64)$`)
+	ModulesPackage = regexp.MustCompile(`^linux-modules-([0-9]+\.[0-9]+[0-9A-Za-z.+~-]*-cloud-(?:` + arches + `))$`)
 )
 
 // upstreamOf returns the kernel's own version in a package version:

@@ -112,6 +112,7 @@ type aptSuite struct {
 	apt   *apt
 	dir   string
 	suite string
+	arch  string
 	uri   string
 }
 
@@ -126,7 +127,7 @@ func (s *aptSuite) setUp() error {
 			return err
 		}
 	}
-	options := "arch=amd64 target=Packages signed-by=" + s.apt.keyring
+	options := "arch=" + s.arch + " target=Packages signed-by=" + s.apt.keyring
 	if base, _ := splitSuite(s.suite); isArchivedSuite(base) {
 		options += " check-valid-until=no"
 	}
@@ -137,7 +138,7 @@ func (s *aptSuite) setUp() error {
 		{"status", "", 0o644},
 		// A mirror's URI may hold the host's credentials.
 		{"sources.list", fmt.Sprintf("deb [%s] %s %s main\n", options, s.uri, s.suite), 0o600},
-		{"apt.conf", strings.ReplaceAll(aptConf, "@DIR@", s.dir), 0o644},
+		{"apt.conf", strings.NewReplacer("@DIR@", s.dir, "@ARCH@", s.arch).Replace(aptConf), 0o644},
 	}
 	for _, f := range files {
 		if err := os.WriteFile(filepath.Join(s.dir, f.name), []byte(f.text), f.mode); err != nil {
@@ -166,9 +167,9 @@ Dir::Etc::preferences "@DIR@/empty/none";
 Dir::Etc::preferencesparts "@DIR@/empty";
 Dir::Log "@DIR@";
 APT::Sandbox::User "root";
-APT::Architecture "amd64";
+APT::Architecture "@ARCH@";
 #clear APT::Architectures;
-APT::Architectures { "amd64"; };
+APT::Architectures { "@ARCH@"; };
 APT::Get::AllowUnauthenticated "false";
 APT::Update::Error-Mode "any";
 Acquire::AllowInsecureRepositories "false";
@@ -204,7 +205,7 @@ func (s *aptSuite) update(ctx context.Context) error {
 	case "Packages yes":
 		return nil
 	case "":
-		return &AptError{Action: "update index of Debian " + s.suite, Err: errors.New("the mirror has no such suite for amd64")}
+		return &AptError{Action: "update index of Debian " + s.suite, Err: errors.New("the mirror has no such suite for " + s.arch)}
 	}
 	return &SignatureError{s.suite, "apt does not trust the index"}
 }
@@ -215,7 +216,7 @@ func (s *aptSuite) packages(ctx context.Context) (images, modules []kernels.Pack
 	if err != nil {
 		return nil, nil, s.explain("read index of", err)
 	}
-	return parsePackages(bytes.NewReader(out), s.suite)
+	return parsePackages(bytes.NewReader(out), s.suite, s.arch)
 }
 
 // download puts the package into the folder dir and returns its path.
@@ -355,14 +356,14 @@ const minKernelPackageBytes = 1 << 20
 
 // parsePackages picks the packages with kernels, and those with modules alone, out of an
 // index in the format of Packages files, as apt-cache dumpavail prints it.
-func parsePackages(r io.Reader, suite string) (images, modules []kernels.Package, err error) {
+func parsePackages(r io.Reader, suite, arch string) (images, modules []kernels.Package, err error) {
 	fields := map[string]string{}
 	flush := func() {
-		if p, ok := kernelPackage(fields, suite); ok {
+		if p, ok := kernelPackage(fields, suite, arch); ok {
 			images = append(images, p)
 		}
 		if m := kernels.ModulesPackage.FindStringSubmatch(fields["Package"]); m != nil {
-			if p, ok := packageOf(fields, suite, m[1]); ok {
+			if p, ok := packageOf(fields, suite, arch, m[1]); ok {
 				modules = append(modules, p)
 			}
 		}
@@ -388,17 +389,17 @@ func parsePackages(r io.Reader, suite string) (images, modules []kernels.Package
 	return images, modules, nil
 }
 
-func kernelPackage(f map[string]string, suite string) (kernels.Package, bool) {
+func kernelPackage(f map[string]string, suite, arch string) (kernels.Package, bool) {
 	m := kernels.ImagePackage.FindStringSubmatch(f["Package"])
 	if m == nil {
 		return kernels.Package{}, false
 	}
-	return packageOf(f, suite, m[2])
+	return packageOf(f, suite, arch, m[2])
 }
 
-func packageOf(f map[string]string, suite, release string) (kernels.Package, bool) {
+func packageOf(f map[string]string, suite, arch, release string) (kernels.Package, bool) {
 	size, err := strconv.ParseInt(f["Size"], 10, 64)
-	if err != nil || size < minKernelPackageBytes || f["Architecture"] != "amd64" ||
+	if err != nil || size < minKernelPackageBytes || f["Architecture"] != arch ||
 		!kernels.PlainName(strings.ReplaceAll(f["Version"], ":", "_")) || kernels.SeriesOf(f["Version"]) == "" || len(f["SHA256"]) != 64 {
 		return kernels.Package{}, false
 	}

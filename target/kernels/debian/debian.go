@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // debianSuites are searched for kernels.
@@ -76,6 +77,10 @@ func (Archive) Index(ctx context.Context, o kernels.IndexOptions) (*kernels.Inde
 	if err != nil {
 		return nil, err
 	}
+	kind, err := machine.Of(o.Arch)
+	if err != nil {
+		return nil, err
+	}
 	mirrors := tools.mirrors(ctx)
 	type result struct {
 		suite *aptSuite
@@ -91,7 +96,7 @@ func (Archive) Index(ctx context.Context, o kernels.IndexOptions) (*kernels.Inde
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			r := &results[i]
-			r.suite, r.ix, r.err = suiteIndexOf(ctx, tools, o.Dir, suite, mirrors.forSuite(suite), o.MaxAge, func() {
+			r.suite, r.ix, r.err = suiteIndexOf(ctx, tools, o.Dir, suite, kind, mirrors.forSuite(suite), o.MaxAge, func() {
 				once.Do(func() { o.Say("updating the index of Debian's kernels") })
 			})
 		})
@@ -126,7 +131,7 @@ func (Archive) Index(ctx context.Context, o kernels.IndexOptions) (*kernels.Inde
 		}
 		suites[suite] = r.suite
 		for _, p := range r.ix.Packages {
-			p.Rank = packageRank(p.Name)
+			p.Rank, p.Arch = packageRank(p.Name), kind.Arch
 			ix.Packages = append(ix.Packages, p)
 		}
 		ix.Modules = append(ix.Modules, r.ix.Modules...)
@@ -145,10 +150,10 @@ func (Archive) Index(ctx context.Context, o kernels.IndexOptions) (*kernels.Inde
 // suiteIndexOf returns one suite's kernels, from the first mirror that has it.
 // If no mirror can be reached an older index serves, and err says why; if a
 // signature was wrong, none does.
-func suiteIndexOf(ctx context.Context, tools *apt, dir, suite string, uris []string, maxAge time.Duration, updating func()) (*aptSuite, suiteIndex, error) {
+func suiteIndexOf(ctx context.Context, tools *apt, dir, suite string, kind *machine.Machine, uris []string, maxAge time.Duration, updating func()) (*aptSuite, suiteIndex, error) {
 	states := make([]*aptSuite, len(uris))
 	for i, uri := range uris {
-		states[i] = &aptSuite{apt: tools, suite: suite, uri: uri, dir: filepath.Join(dir, "apt", suite+"-"+shortDigest(uri))}
+		states[i] = &aptSuite{apt: tools, suite: suite, arch: kind.Arch, uri: uri, dir: filepath.Join(dir, "apt", suite+"-"+shortDigest(uri)+kind.CacheSuffix)}
 		if ix, err := states[i].readIndex(); err == nil && ix.fresh(maxAge) {
 			return states[i], ix, nil
 		}

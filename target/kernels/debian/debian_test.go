@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/target/kernels"
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // cannedIndex is the archive as apt-cache dumpavail printed it, cut to the
@@ -29,7 +30,7 @@ func cannedIndex(t *testing.T) *kernels.Index {
 		if err != nil {
 			t.Fatal(err)
 		}
-		packages, modules, err := parsePackages(f, suite)
+		packages, modules, err := parsePackages(f, suite, "amd64")
 		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +91,7 @@ func TestKernelPackageRefusesStrangeFields(t *testing.T) {
 		"Package": "linux-image-6.1.0-1-cloud-amd64", "Version": "6.1.5-1", "Architecture": "amd64",
 		"Size": "20000000", "SHA256": strings.Repeat("a", 64),
 	}
-	if _, ok := kernelPackage(sound, "x"); !ok {
+	if _, ok := kernelPackage(sound, "x", "amd64"); !ok {
 		t.Fatal("a sound package is refused")
 	}
 	for field, value := range map[string]string{
@@ -105,7 +106,7 @@ func TestKernelPackageRefusesStrangeFields(t *testing.T) {
 			f[k] = v
 		}
 		f[field] = value
-		if p, ok := kernelPackage(f, "x"); ok {
+		if p, ok := kernelPackage(f, "x", "amd64"); ok {
 			t.Errorf("%s %q accepted: %+v", field, value, p)
 		}
 	}
@@ -175,7 +176,7 @@ APT::Update::Pre-Invoke { "touch `+hook+`"; };
 	write(filepath.Join(binary, "Packages"), "Package: linux-image-6.99.1-cloud-amd64\nVersion: 6.99.1-1\nArchitecture: amd64\n\n")
 	write(filepath.Join(repo, "dists", "trixie", "Release"), "Origin: Debian\nSuite: trixie\nCodename: trixie\nArchitectures: amd64\nComponents: main\n")
 
-	s := &aptSuite{apt: tools, dir: filepath.Join(dir, "state"), suite: "trixie", uri: "file:" + repo}
+	s := &aptSuite{apt: tools, dir: filepath.Join(dir, "state"), suite: "trixie", arch: "amd64", uri: "file:" + repo}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err = s.refresh(ctx)
@@ -190,7 +191,7 @@ APT::Update::Pre-Invoke { "touch `+hook+`"; };
 		t.Error("the host's hook was run")
 	}
 
-	suite, _, err := suiteIndexOf(ctx, tools, filepath.Join(dir, "cache"), "trixie", []string{s.uri, "file:/nowhere"}, time.Hour, func() {})
+	suite, _, err := suiteIndexOf(ctx, tools, filepath.Join(dir, "cache"), "trixie", machine.Here(), []string{s.uri, "file:/nowhere"}, time.Hour, func() {})
 	if suite != nil || !errors.As(err, &se) {
 		t.Errorf("suite %v, error %v, want *SignatureError", suite, err)
 	}
@@ -204,6 +205,10 @@ APT::Update::Pre-Invoke { "touch `+hook+`"; };
 // TestOlderIndexServes: if no mirror answers, the last good index does.
 func TestOlderIndexServes(t *testing.T) {
 	tools := &apt{get: "/bin/false", cache: "/bin/false", config: "/bin/false", keyring: "/none"}
+	kind, err := machine.Of("amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cache := t.TempDir()
 	uri := "http://mirror.invalid/debian"
 	dir := filepath.Join(cache, "apt", "trixie-"+shortDigest(uri))
@@ -215,12 +220,12 @@ func TestOlderIndexServes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "kernels.json"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	suite, ix, err := suiteIndexOf(context.Background(), tools, cache, "trixie", []string{"http://first.invalid", uri}, time.Hour, func() {})
+	suite, ix, err := suiteIndexOf(context.Background(), tools, cache, "trixie", kind, []string{"http://first.invalid", uri}, time.Hour, func() {})
 	if suite == nil || suite.uri != uri || len(ix.Packages) != 1 || err == nil {
 		t.Errorf("suite %+v, index %+v, error %v", suite, ix, err)
 	}
 	updating := false
-	_, ix, err = suiteIndexOf(context.Background(), tools, cache, "trixie", []string{uri}, 72*time.Hour, func() { updating = true })
+	_, ix, err = suiteIndexOf(context.Background(), tools, cache, "trixie", kind, []string{uri}, 72*time.Hour, func() { updating = true })
 	if err != nil || updating || len(ix.Packages) != 1 {
 		t.Errorf("a young index was not used: %v", err)
 	}
