@@ -4,4 +4,4 @@
 
 package programs
 
-//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target amd64 -output-stem programs -type seen programs programs.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
+//go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -output-stem programs -type seen programs programs.bpf.c -- -O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu
