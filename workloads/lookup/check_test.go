@@ -5,9 +5,11 @@
 package lookup
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
 )
 
@@ -32,6 +34,10 @@ func TestCheck(t *testing.T) {
 		{"--map=hash --filled=NaN%", "--filled"},
 		{"--map=hash --filled=1", "--filled"},
 		{"--filled=1%", "--filled needs --map hash or lru-hash"},
+		{"--unprivileged", ""},
+		{"--unprivileged --map=hash-of-maps", ""},
+		{"--unprivileged --map=hash", "--unprivileged needs --map array, array-of-maps or hash-of-maps"},
+		{"--unprivileged --map=percpu-array", "--unprivileged needs --map"},
 		{"--readers=-1", "--readers must be from 0 to 1024"},
 	} {
 		workloadtest.CheckArgs(t, new(Workload), tt.args, results.StrategyNone, tt.want)
@@ -49,5 +55,23 @@ func TestFilled(t *testing.T) {
 		if got := l.filled(); got != want {
 			t.Errorf("%s: %d elements, want %d", args, got, want)
 		}
+	}
+}
+
+// TestUnprivilegedMemory: there are the same maps again, rounded up, and some to be
+// measured.
+func TestUnprivilegedMemory(t *testing.T) {
+	l := new(Workload)
+	workloadtest.CheckArgs(t, l, "--size=65MiB", results.StrategyNone, "")
+	alone := l.MemoryBytes(results.StrategyNone, 2)
+	l.Unprivileged = true
+	if both, most := l.MemoryBytes(results.StrategyNone, 2), uint64(128+3*65+3*128)<<20; both < alone+most {
+		t.Errorf("%d bytes alone, %d with those of CAP_BPF alone, which take %d", alone, both, most)
+	}
+	if err := l.CheckTarget(results.StrategyNone, workloads.Target{Release: "5.7.1"}); err == nil || !strings.Contains(err.Error(), "CAP_BPF") {
+		t.Error(err)
+	}
+	if err := l.CheckTarget(results.StrategyNone, workloads.Target{Release: "5.10.1"}); err != nil {
+		t.Error(err)
 	}
 }

@@ -46,6 +46,8 @@ type Workload struct {
 	InnerFlag bool
 	// InnerEntriesDiffer has inner maps of other sizes proven first.
 	InnerEntriesDiffer bool
+	// Unprivileged has everything measured again with maps that CAP_BPF alone created.
+	Unprivileged bool
 	// What gate --self-test plants, see addInjectFlags.
 	InjectInstructions string
 
@@ -67,6 +69,8 @@ func (l *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&l.InnerFlag, "inner-map-flag", true, "create inner arrays with BPF_F_INNER_MAP, where the path is helper")
 	fs.BoolVar(&l.InnerEntriesDiffer, "inner-entries-differ", false, "first prove inner maps whose max_entries is not the template's: which types the kernel takes, and that each index of an array leads to its element, or to none past the end")
 	_ = fs.SetAnnotation("inner-entries-differ", workloads.OnlyGiven, nil) // it exists
+	fs.BoolVar(&l.Unprivileged, "unprivileged", false, "measure the same again with maps that a thread with CAP_BPF alone creates: index masks, entries rounded up")
+	_ = fs.SetAnnotation("unprivileged", workloads.OnlyGiven, nil) // it exists
 	l.addInjectFlags(fs)
 }
 
@@ -90,7 +94,7 @@ func (l *Workload) Check(strategy string) error {
 	if _, err := l.injected(""); err != nil {
 		return err
 	}
-	if err := l.checkFilled(); err != nil {
+	if err := errors.Join(l.checkFilled(), l.checkUnprivileged()); err != nil {
 		return err
 	}
 	switch {
@@ -122,6 +126,7 @@ func (l *Workload) MemoryBytes(_ string, cpus int) uint64 {
 			maps = 3
 		}
 	}
+	maps += l.unprivilegedMaps(maps)
 	value := mapops.Stride(uint64(l.ValueSize))
 	if l.Map == mapops.MapPerCPUArray {
 		value *= uint64(cpus)

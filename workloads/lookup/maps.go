@@ -25,11 +25,13 @@ type instance struct {
 	outer  *ebpf.Map // leads to m by its key 0; nil unless nested
 	outerF *ebpf.Map // leads to inner
 	other  *ebpf.Map // one element, of m's kind
-	tracer workloads.Tracer
-	result workloads.Result
+	// unprivileged has the same that CAP_BPF alone created; nil: nobody asked.
+	unprivileged *instance
+	tracer       workloads.Tracer
+	result       workloads.Result
 }
 
-func newInstance(l *Workload) (_ *instance, err error) {
+func newInstance(l *Workload) (*instance, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, err
@@ -37,6 +39,17 @@ func newInstance(l *Workload) (_ *instance, err error) {
 	if err := mapops.CheckMemory(l.MemoryBytes(results.StrategyNone, cpus)); err != nil {
 		return nil, err
 	}
+	i, err := newMaps(l, cpus)
+	if err != nil || !l.Unprivileged {
+		return i, err
+	}
+	if err := mapops.OnlyCapBPF(func() (err error) { i.unprivileged, err = newMaps(l, cpus); return err }); err != nil {
+		return nil, errors.Join(fmt.Errorf("--unprivileged: %w", err), i.Close())
+	}
+	return i, nil
+}
+
+func newMaps(l *Workload, cpus int) (_ *instance, err error) {
 	i := &instance{cfg: l, cpus: cpus}
 	defer func() {
 		if err != nil {
@@ -129,6 +142,9 @@ func (i *instance) SetTracer(t workloads.Tracer) { i.tracer = t }
 // Close frees the maps.
 func (i *instance) Close() error {
 	var errs []error
+	if i.unprivileged != nil {
+		errs = append(errs, i.unprivileged.Close())
+	}
 	for _, m := range []*ebpf.Map{i.outerF, i.outer, i.inner, i.m, i.other} {
 		if m != nil {
 			errs = append(errs, m.Close())

@@ -40,14 +40,23 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 			total += i.cfg.Count // again with the probe
 		}
 	}
+	all := []*instance{i}
+	if i.unprivileged != nil {
+		all, total = append(all, i.unprivileged), 2*total
+		if err := i.measureMemory(); err != nil {
+			return i.result, errors.Join(err, stop())
+		}
+	}
 	err = mapops.WhileQuiet(&i.result, func() error {
 		for _, path := range i.cfg.Paths {
-			if ctx.Err() != nil {
-				i.result.Interrupted = true
-				break
-			}
-			if err := i.measure(ctx, path, func() { progress(min(i.result.Ops, total), total) }); err != nil {
-				return err
+			for _, maps := range all {
+				if ctx.Err() != nil {
+					i.result.Interrupted = true
+					return nil
+				}
+				if err := i.measure(ctx, path, maps, func() { progress(min(i.result.Ops, total), total) }); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -55,15 +64,21 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 	return i.result, errors.Join(err, stop())
 }
 
-// measure times one path by itself, and in turns with the probe on the map's
+// measure times one path to some maps by itself, and in turns with the probe on their
 // lookup function.
-func (i *instance) measure(ctx context.Context, path string, progress func()) error {
-	p, err := i.timedPath(path)
+func (i *instance) measure(ctx context.Context, path string, maps *instance, progress func()) error {
+	p, err := maps.timedPath(path)
 	if err != nil {
 		return err
 	}
 	if p.Loops != nil {
 		defer p.Loops.Close()
+	}
+	if maps == i.unprivileged {
+		p.Path += unprivilegedSuffix
+	}
+	if err := i.keepCode(p); err != nil {
+		return err
 	}
 	p.OnBatch = func(n int) { i.result.Ops += uint64(n); progress() }
 	without, with, err := p.Measure(ctx, i.tracer, &i.result)

@@ -21,7 +21,13 @@ type LoopSpec struct {
 	Keys              KeySequence
 	ExtraInstructions float64 // instructions more for each, a slowdown of known size
 	Write             bool    // update (path helper), or store to what was found, in place of reading it
+	// Call is a helper without arguments to call, by path call: CallsInTurn times for
+	// each element, since one inlined call is shorter than what a turn varies by.
+	Call asm.BuiltinFunc
 }
+
+// CallsInTurn is how many calls a turn has, by path call.
+const CallsInTurn = 16
 
 // LoopMaps are the maps that a loop looks up.
 type LoopMaps struct {
@@ -65,6 +71,9 @@ func NewLoop(s LoopSpec) (_ *Loop, err error) {
 		return nil, fmt.Errorf("create state of a loop: %w", err)
 	}
 	l := &Loop{n: s.Elements, state: state}
+	if s.Path == PathCall {
+		l.n *= CallsInTurn
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -167,12 +176,18 @@ func (s *LoopSpec) lookup() (asm.Instructions, error) {
 // turn is what a loop does with a key: find the element, and read or write a
 // byte of it.
 func (s *LoopSpec) turn() (asm.Instructions, error) {
-	if s.Path == "" {
-		return asm.Instructions{
+	if s.Path == "" || s.Path == PathCall {
+		turn := asm.Instructions{
 			asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, keyAt),
 			asm.JEq.Imm(asm.R9, 1<<20, "missed"),
 			asm.LoadMem(asm.R0, asm.RFP, keyAt, asm.Byte),
-		}, nil
+		}
+		if s.Path == PathCall {
+			for range CallsInTurn {
+				turn = append(turn, s.Call.Call())
+			}
+		}
+		return turn, nil
 	}
 	if s.Write && s.Path == PathHelper {
 		return asm.Instructions{
@@ -208,6 +223,24 @@ func (l *Loop) Run() (int64, error) {
 		return 0, fmt.Errorf("run loop of lookups: %d elements were not found", n)
 	}
 	return int64(state[stateElapsed/8]), nil
+}
+
+// Code is how long the program is that the kernel made of it: in BPF instructions, and in
+// bytes of machine code, 0 where that is hidden or interpreted.
+func (l *Loop) Code() (instructions int, jited uint32, err error) {
+	info, err := l.prog.Info()
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the length of a loop: %w", err)
+	}
+	bytes, err := info.TranslatedSize()
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the length of a loop: %w", err)
+	}
+	jited, err = info.JitedSize()
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		err = nil
+	}
+	return bytes / asm.InstructionSize, jited, err
 }
 
 // batch takes n elements once, timed together.

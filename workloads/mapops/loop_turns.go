@@ -50,6 +50,9 @@ func NewLoopTurns(spec LoopSpec, twice bool) (l *LoopTurns, err error) {
 	return l, err
 }
 
+// Code is Loop.Code of the loop itself.
+func (l *LoopTurns) Code() (instructions int, jited uint32, err error) { return l.once.Code() }
+
 // Close closes the loops.
 func (l *LoopTurns) Close() error {
 	var errs []error

@@ -11,6 +11,7 @@ const (
 	PathInlined      = "inlined"
 	PathPerCPUHelper = "percpu-helper"
 	PathBatch        = "batch"
+	PathCall         = "call" // of no element: of a helper
 	PathMmap         = "mmap" // of an array with BPF_F_MMAPABLE
 )
 

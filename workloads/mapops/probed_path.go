@@ -22,6 +22,7 @@ type TimedBatch func() (ns int64, n int, err error)
 // ProbedPath is operations by one path, to be timed with a probe and without.
 type ProbedPath struct {
 	Path     string
+	Name     string      // of its figure; empty: what it does, and the path
 	Write    bool        // updates; else lookups
 	How      string      // they are timed, unless they are loops
 	Batch    TimedBatch  // does them, unless they are loops
@@ -51,7 +52,7 @@ func (p *ProbedPath) Measure(ctx context.Context, tracer workloads.Tracer, r *wo
 	}
 	alone := func(until uint64) error { return without.extend(ctx, until, batch, p.OnBatch) }
 	if p.Function != "" && tracer != nil && ctx.Err() == nil {
-		err = tracer.Time("lookup."+p.Path+".function", p.Function, p.Map, func(probe workloads.Probe) (uint64, error) {
+		err = tracer.Time(p.name()+".function", p.Function, p.Map, func(probe workloads.Probe) (uint64, error) {
 			err := inTurns(ctx, probe, p.Count, alone, func(until uint64) error { return with.extend(ctx, until, probedBatch, p.OnBatch) })
 			return with.Ops, err
 		})
@@ -73,18 +74,25 @@ func (p *ProbedPath) wholeCall() (ns int64, n int, err error) {
 	return ns, n, err
 }
 
+func (p *ProbedPath) name() string {
+	switch {
+	case p.Name != "":
+		return p.Name
+	case p.Write:
+		return "update." + p.Path
+	}
+	return "lookup." + p.Path
+}
+
 // keep puts what was measured into the result.
 func (p *ProbedPath) keep(r *workloads.Result, without, with Series) {
-	name := "lookup." + p.Path
-	if p.Write {
-		name = "update." + p.Path
-	}
+	name := p.name()
 	m := workloads.Metric{Values: without.values, Unit: "ns/op", How: p.How}
 	known := true
 	if p.Loops != nil {
 		m, known = p.Loops.metric(r, name)
 	}
-	if !p.Write && p.Function == "" {
+	if p.Name == "" && !p.Write && p.Function == "" {
 		m.How += "; no probe sees it, so none adds to it"
 	}
 	figures := map[string]workloads.Metric{}
