@@ -182,3 +182,20 @@ func lookupPerCPUHelper(s *results.Scenario) string { return lookup(s, "percpu-h
 func lookupBatched(s *results.Scenario) string {
 	return lookup(s, "syscall") + "; " + lookup(s, "batch")
 }
+
+// masked is what an inlined lookup is in a map that CAP_BPF alone created, after what it is
+// in one that CAP_PERFMON created, and the memory of both.
+func masked(s *results.Scenario) string {
+	const suffix = "-unprivileged"
+	pair := func(metric, jited string) string {
+		return model.MetricCells(s.Metrics[metric+jited])[0] + " → " + model.MetricCells(s.Metrics[metric+suffix+jited])[0]
+	}
+	return fmt.Sprintf("%s: loop with an inlined lookup %s BPF instructions, %s of machine code; a map %s",
+		s.Params["map"], pair("code.inlined", ""), pair("code.inlined", ".jited"), pair("memory.map", ""))
+}
+
+// clocks is what a read of each costs, and how far apart two reads of the second must be.
+func clocks(s *results.Scenario) string {
+	cost := func(name string) string { return model.MetricCells(s.Metrics["clock."+name])[0] }
+	return fmt.Sprintf("bpf_ktime_get_ns %s p50; bpf_jiffies64 %s p50, a jiffy is %s", cost("ktime"), cost("jiffies64"), cost("jiffies64.step"))
+}

@@ -156,6 +156,13 @@ func verifiedBy(least, most, statics float64) results.Scenario {
 	}}
 }
 
+// coded has loops of that many instructions.
+func coded(kind string, without, with float64) results.Scenario {
+	return results.Scenario{Params: map[string]string{"map": kind}, Metrics: map[string]results.Metric{
+		"code.inlined": {N: 1, P50: without}, "code.inlined-unprivileged": {N: 1, P50: with},
+	}}
+}
+
 // TestProofs: each can fail.
 func TestProofs(t *testing.T) {
 	for _, tt := range []struct {
@@ -177,6 +184,10 @@ func TestProofs(t *testing.T) {
 		{eachByItself, verifiedBy(32, 33, 1), "32 global functions were verified by 32 to 33 calls, static ones by 1"},
 		{eachByItself, verifiedBy(33, 33, 33), "32 global functions were verified by 33 to 33 calls, static ones by 33"},
 		{eachByItself, results.Scenario{Params: map[string]string{"globals": "32"}}, "32 global functions were verified by 0 to 0 calls, static ones by 0"},
+		{oneMaskEach, coded("array", 43, 44), ""},
+		{oneMaskEach, coded("array-of-maps", 57, 59), ""},
+		{oneMaskEach, coded("array-of-maps", 57, 58), "1 BPF instructions more where CAP_BPF alone created the map, not 2"},
+		{oneMaskEach, results.Scenario{}, "0 BPF instructions more where CAP_BPF alone created the map, not 1"},
 		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}}}, ""},
 		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}, results.PhaseFreeWait: {N: 9}}}, ""},
 		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}, results.PhaseFreeWait: {N: 8}}},

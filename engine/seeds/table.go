@@ -34,20 +34,20 @@ var rows = []row{
 	{commits: "bcc6b1b7ebf8", since: "4.12", what: "hashes of maps", scenarios: []string{churnHash}, figures: deaths},
 	{commits: "14dc6f04f4", since: "4.13", what: "user space looks an outer map up: an id", why: "up to 6.7 each such lookup waits for a grace period, and --workload lookup makes 20,000 at least"},
 	{commits: "7b5dd2bde7, c6fdcd6e0c", since: "4.18, 4.20", what: "cgroup storage may not be an inner map", scenarios: []string{innerStorage, innerPerCPUStorage}, refusal: "ENOTSUPP"},
-	{commits: "9d5564ddcf", since: "5.0", what: "index masks of inner maps", why: "a lookup can't be told to be masked from outside; its figure would be instructions of two kernels, built with and without"},
+	{commits: "9d5564ddcf", since: "5.0", what: "index masks of inner maps", scenarios: []string{maskedInner}, figures: masked, proof: oneMaskEach},
 	{commits: "d83525ca62, a115d0ed72", since: "5.1", what: "bpf_spin_lock, and its offset in inner maps", scenarios: []string{specialLock}, figures: closing},
 	{commits: "25763b3c86", since: "5.3", what: "licence lines", why: "it changed no code: there is nothing to measure"},
 	{commits: "1e0bd5a091", since: "5.5", what: "64-bit reference counts: none is refused past 32,768", scenarios: []string{manyReferences}, figures: found("references: ")},
 	{commits: "2beee5f574", since: "5.5", what: "the owner of a program array: it may not be an inner map", scenarios: []string{innerProgArray}, refusal: "ENOTSUPP"},
 	{commits: "85d33df357b6, d3e42bb0a329", since: "5.6", what: "struct_ops maps: INIT, INUSE, TOBEFREE", scenarios: []string{structOps}, figures: registering, proof: allOrNoneWaitInFree},
 	{commits: "e9b4e606c228", since: "5.6", what: "trampolines in stacks", scenarios: []string{withPrograms}, figures: found("stack through ")},
-	{commits: "5576b991e9c1", since: "5.6", what: "bpf_jiffies64", why: "no workload reads it"},
+	{commits: "5576b991e9c1", since: "5.6", what: "bpf_jiffies64", scenarios: []string{readClocks}, figures: clocks},
 	{commits: "be8704ff07d2", since: "5.6", what: "program extensions", scenarios: []string{withPrograms}, figures: extensions},
 	{commits: "1d233886dd90", since: "5.6", what: "bulk queues for redirects without a map", why: "no workload redirects packets"},
 	{commits: "057996380a42, aa2e93b8e58e, cb4d03ab499d", since: "5.6", what: "batches", scenarios: []string{lookupBatch}, figures: lookupBatched},
 	{commits: "51c39bb1d5d1", since: "5.6", what: "verification function by function", scenarios: []string{withPrograms}, figures: verifying, proof: eachByItself},
 	{commits: "bba1dc0b55", since: "5.7", what: "no needless synchronize_rcu in map_free", scenarios: []string{churnSync}, figures: freeing},
-	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF", why: "workloads run as root"},
+	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF: maps of a task without CAP_PERFMON", scenarios: []string{maskedArray}, figures: masked, proof: oneMaskEach},
 	{commits: "f4d0525921, 134fede4ee", since: "5.10", what: "an inner map's max_entries may differ from the template's", scenarios: []string{innerEntries}, figures: addressing},
 	{commits: "68134668c1, 40ec00abf1", since: "5.15", what: "timers in maps; BTF of inner maps", scenarios: []string{specialNone, specialTimer, specialTimerHash}, figures: closing},
 	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", why: "no workload makes maps with kptrs"},
@@ -80,6 +80,9 @@ const (
 	innerEntries       = "--workload lookup --inner-entries-differ --path syscall --count 20000"
 	smallArray         = "--workload bigarray --size 1MiB --count 20480"
 	largeValue         = "--workload bigarray --size 16MiB --value-size 8MiB --path syscall,helper --count 20000"
+	maskedArray        = "--workload lookup --path helper,inlined --count 20000 --size 384KiB --unprivileged"
+	maskedInner        = "--workload lookup --map array-of-maps --path inlined --count 20000 --size 384KiB --unprivileged"
+	readClocks         = "--workload clocks"
 	structOps          = "--workload structops"
 	tearArray          = "--workload teardown"
 	specialNone        = "--workload special --field none"

@@ -46,7 +46,7 @@ func costSentence(list []*model.Entry, kernel string) (out []span, blame string)
 		for _, c := range model.LookupCosts(e.Scenario) {
 			start := ", "
 			if len(out) == 0 {
-				start = "On " + kernel + " a lookup costs "
+				start = "On " + kernel + " " + model.CostOf(e.Scenario) + " costs "
 			}
 			text := model.MetricCells(c.Metric)[0]
 			if !strings.HasPrefix(c.Metric.Unit, "ns") {

@@ -12,8 +12,12 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// LookupPrefix starts the metrics that are the cost of one lookup by a path.
-const LookupPrefix = "lookup."
+// LookupPrefix starts the metrics that are the cost of one lookup by a path, clockPrefix
+// those of one read of a clock, which are shown alike.
+const (
+	LookupPrefix = "lookup."
+	clockPrefix  = "clock."
+)
 
 // probedSuffix ends the metrics that are the time of a kernel function from the
 // probe at its entry to the one at its return. A part of both probes is in it, so
@@ -30,7 +34,11 @@ type LookupCost struct {
 func LookupCosts(s *results.Scenario) []LookupCost {
 	var costs []LookupCost
 	for name, m := range s.Metrics {
-		if path, ok := strings.CutPrefix(name, LookupPrefix); ok && m.N > 0 && !strings.Contains(path, ".") {
+		path, ok := strings.CutPrefix(name, LookupPrefix)
+		if !ok {
+			path, ok = strings.CutPrefix(name, clockPrefix)
+		}
+		if ok && m.N > 0 && !strings.Contains(path, ".") {
 			costs = append(costs, LookupCost{path, m})
 		}
 	}
@@ -38,6 +46,16 @@ func LookupCosts(s *results.Scenario) []LookupCost {
 		return cmp.Or(cmp.Compare(a.Metric.P50, b.Metric.P50), strings.Compare(a.Path, b.Path))
 	})
 	return costs
+}
+
+// CostOf names what LookupCosts are the cost of.
+func CostOf(s *results.Scenario) string {
+	for name := range s.Metrics {
+		if strings.HasPrefix(name, clockPrefix) {
+			return "a read of a clock"
+		}
+	}
+	return "a lookup"
 }
 
 // MetricName says a metric's unit where its cells don't.

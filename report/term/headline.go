@@ -114,7 +114,7 @@ func costHeadline(g *model.Group) string {
 			}
 			each = append(each, model.NoBreak(text)+" "+safetext.Name(c.Path))
 		}
-		parts = append(parts, safetext.Name(s.KernelName())+": a lookup costs "+strings.Join(each, ", "))
+		parts = append(parts, safetext.Name(s.KernelName())+": "+model.CostOf(s)+" costs "+strings.Join(each, ", "))
 	}
 	if len(parts) == 0 {
 		return g.Kernel() + ": no lookup was measured"

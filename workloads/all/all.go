@@ -7,6 +7,7 @@ package all
 import (
 	_ "github.com/mapprof/mapprof/workloads/bigarray"
 	_ "github.com/mapprof/mapprof/workloads/churn"
+	_ "github.com/mapprof/mapprof/workloads/clocks"
 	_ "github.com/mapprof/mapprof/workloads/command"
 	_ "github.com/mapprof/mapprof/workloads/holders"
 	_ "github.com/mapprof/mapprof/workloads/lookup"
