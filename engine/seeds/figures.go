@@ -93,6 +93,11 @@ func closing(s *results.Scenario) string {
 	return text
 }
 
+// destroying is what the free of a map takes with its special fields.
+func destroying(s *results.Scenario) string {
+	return fmt.Sprintf("%s with field %s: %s", s.Params["map"], s.Params["field"], phase(s, results.PhaseFree, "free"))
+}
+
 func nanoseconds(s *results.Scenario, metric string) string {
 	m, ok := s.Metrics[metric]
 	if !ok || m.N == 0 {

@@ -50,7 +50,7 @@ var rows = []row{
 	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF: maps of a task without CAP_PERFMON", scenarios: []string{maskedArray}, figures: masked, proof: oneMaskEach},
 	{commits: "f4d0525921, 134fede4ee", since: "5.10", what: "an inner map's max_entries may differ from the template's", scenarios: []string{innerEntries}, figures: addressing},
 	{commits: "68134668c1, 40ec00abf1", since: "5.15", what: "timers in maps; BTF of inner maps", scenarios: []string{specialNone, specialTimer, specialTimerHash}, figures: closing},
-	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", why: "no workload makes maps with kptrs"},
+	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", scenarios: []string{specialNone, specialKptr, specialKptrRef, specialKptrCPUs}, figures: destroying},
 	{commits: "07343110b293", since: "5.19", what: "bpf_map_lookup_percpu_elem", scenarios: []string{lookupPerCPU}, figures: lookupPerCPUHelper},
 	{commits: "9263dddc7b6f", since: "5.19", what: "batches on outer maps", scenarios: []string{churnBatch}, figures: deaths},
 	{commits: "87ac0d600943", since: "6.0", what: "64-bit addresses of elements past 4 GiB", why: "it takes 10 GiB of memory and minutes: mapprof run --workload bigarray --memory 10GiB proves it"},
@@ -90,6 +90,9 @@ const (
 	specialTimer       = "--workload special --field timer"
 	specialTimerHash   = "--workload special --field timer --map hash"
 	specialWork        = "--workload special --field workqueue"
+	specialKptr        = "--workload special --field kptr"
+	specialKptrRef     = "--workload special --field kptr-ref"
+	specialKptrCPUs    = "--workload special --field kptr-ref --map percpu-array"
 	manyReferences     = "--workload holders --by fd-elsewhere --count 1 --references 40000"
 	withPrograms       = "--workload programs --globals 32"
 	heldMaps           = "--workload holders --count 3"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package special is the workload whose maps have values with special fields: spin
-// locks, timers, work queues. The kernel destroys these when the last user lets go of a
-// map, and when it frees it.
+// locks, timers, work queues, kptrs. The kernel cancels timers and work queues when the
+// last user lets go of a map, and drops what kptrs refer to when it frees the map.
 //
 // In: the field, the type of map, how many elements and how many of them are filled. Out:
 // the deaths of these maps; how long the close(2) takes that drops the last reference,

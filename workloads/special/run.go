@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/mapprof/mapprof/internal/ktime"
@@ -27,6 +29,7 @@ type instance struct {
 	coll   *ebpf.Collection
 	outer  *ebpf.Map
 	fill   *ebpf.Program
+	link   link.Link // of a tracing program that fills
 	tracer workloads.Tracer
 	record func(ns int64)
 	result workloads.Result
@@ -41,10 +44,13 @@ func newInstance(w *Workload) (_ *instance, err error) {
 	inner, outer := f.in+"_inner", f.in+"_outer"
 	i := &instance{cfg: w, prefix: mapops.UniqueName("mp_field"), inner: spec.Maps[inner].Copy(), record: func(int64) {}}
 	i.inner.Type, i.inner.MaxEntries = mapTypes[w.Map], w.Entries
+	if err := tagPointer(i.inner, f.tag); err != nil {
+		return nil, err
+	}
 	for name, m := range spec.Maps {
 		switch {
 		case name == outer:
-			m.InnerMap.Type, m.InnerMap.MaxEntries = i.inner.Type, i.inner.MaxEntries
+			m.InnerMap.Type, m.InnerMap.MaxEntries, m.InnerMap.Value = i.inner.Type, i.inner.MaxEntries, i.inner.Value
 		case name[0] != '.':
 			delete(spec.Maps, name)
 		}
@@ -67,10 +73,39 @@ func newInstance(w *Workload) (_ *instance, err error) {
 		only.Programs = map[string]*ebpf.ProgramSpec{name: only.Programs[name]}
 		if i.coll, err = ebpf.NewCollection(only); err == nil {
 			i.outer, i.fill = i.coll.Maps[outer], i.coll.Programs[name]
-			return i, nil
+			return i, i.attach()
 		}
 	}
 	return nil, fmt.Errorf("load the program that fills maps of type %s with --field %s in an outer map: %w", w.Map, w.Field, err)
+}
+
+// tagPointer gives the pointer that begins a map's values a type tag.
+func tagPointer(spec *ebpf.MapSpec, tag string) error {
+	if tag == "" {
+		return nil
+	}
+	value, ok := btf.Copy(spec.Value).(*btf.Struct)
+	if !ok || len(value.Members) == 0 {
+		return fmt.Errorf("values of %s are no structures", spec.Name)
+	}
+	pointer, ok := value.Members[0].Type.(*btf.Pointer)
+	if !ok {
+		return fmt.Errorf("values of %s don't begin with a pointer", spec.Name)
+	}
+	pointer.Target = &btf.TypeTag{Value: tag, Type: pointer.Target}
+	spec.Value = value
+	return nil
+}
+
+// attach attaches a tracing program to the function that its own test run calls.
+func (i *instance) attach() (err error) {
+	if i.fill.Type() == ebpf.Tracing {
+		if i.link, err = link.AttachTracing(link.TracingOptions{Program: i.fill}); err != nil {
+			i.coll.Close()
+			return fmt.Errorf("attach the program that fills maps: %w", err)
+		}
+	}
+	return nil
 }
 
 // cancels are the functions that destroy the fields of a map whose last user lets go, by
@@ -153,7 +188,11 @@ func (i *instance) fillMap(m *ebpf.Map) error {
 		if err := errors.Join(i.coll.Variables["next"].Set(uint32(0)), i.coll.Variables["total"].Set(n), i.coll.Variables["failed"].Set(int64(0))); err != nil {
 			return err
 		}
-		if _, err := i.fill.Run(&ebpf.RunOptions{Data: make([]byte, 64), Repeat: n}); err != nil {
+		run := &ebpf.RunOptions{Data: make([]byte, 64), Repeat: n}
+		if i.link != nil { // it fills all of them at once
+			run = &ebpf.RunOptions{}
+		}
+		if _, err := i.fill.Run(run); err != nil {
 			return fmt.Errorf("fill %d elements: %w", n, err)
 		}
 		var next uint32
@@ -204,7 +243,7 @@ func (i *instance) metric(name, how string, values []float64) {
 
 // traced runs f, with the calls of what cancels fields where something can time them.
 func (i *instance) traced(f func() error) (map[string]workloads.Calls, error) {
-	if i.tracer == nil || i.cfg.field().bytes == 0 {
+	if i.tracer == nil || !i.cfg.field().cancelled {
 		return nil, f()
 	}
 	return i.tracer.Calls(map[string][]string{"special.cancel": cancels[i.inner.Type]}, f)
@@ -224,8 +263,12 @@ func (i *instance) SetRecorder(record func(ns int64)) { i.record = record }
 
 // Close drops what is left.
 func (i *instance) Close() error {
+	var err error
+	if i.link != nil {
+		err = i.link.Close()
+	}
 	if i.coll != nil {
 		i.coll.Close()
 	}
-	return nil
+	return err
 }

@@ -33,6 +33,26 @@ struct work_value {
 	struct bpf_wq work;
 };
 
+/* Its pointer has the type tag "kptr": run.go adds it, since clang 14 drops it. */
+struct bpf_cpumask {
+	__u64 __opaque;
+};
+
+struct mask_value {
+	struct bpf_cpumask *mask;
+	__u64 more;
+};
+
+/* And here it is "kptr_untrusted": the map has no reference on the task. */
+struct task_struct {
+	__u64 __opaque;
+};
+
+struct task_value {
+	struct task_struct *task;
+	__u64 more;
+};
+
 /* The element that the next run fills, and how many there are to be filled. */
 volatile __u32 next = 0;
 volatile __u32 total = 0;
@@ -58,12 +78,18 @@ OUTER(plain)
 OUTER(lock)
 OUTER(timer)
 OUTER(work)
+OUTER(mask)
+OUTER(task)
 
 /* So that their BTF is whole. */
 const struct plain_value *unused_plain __attribute__((unused));
 const struct lock_value *unused_lock __attribute__((unused));
 const struct timer_value *unused_timer __attribute__((unused));
 const struct work_value *unused_work __attribute__((unused));
+const struct mask_value *unused_mask __attribute__((unused));
+const struct task_value *unused_task __attribute__((unused));
+const struct bpf_cpumask *unused_cpumask __attribute__((unused));
+const struct task_struct *unused_task_struct __attribute__((unused));
 
 /*
  * The next element of a map, made where it isn't there; 0: there is no room, or it is
@@ -160,5 +186,55 @@ int fill_work_impl(struct __sk_buff *skb)
 
 	if (work)
 		failed = bpf_wq_set_callback_impl(work, worked, 0, 0);
+	return 0;
+}
+
+extern struct bpf_cpumask *bpf_cpumask_create(void) __ksym;
+extern void bpf_cpumask_release(struct bpf_cpumask *mask) __ksym;
+
+static long put_mask(__u32 i, void *unused)
+{
+	struct mask_value zero = {}, *value;
+	struct bpf_cpumask *mask;
+	__u32 slot = 0;
+	void *map = bpf_map_lookup_elem(&mask_outer, &slot);
+
+	if (!map || !(value = element(map, &zero)))
+		return 1;
+	mask = bpf_cpumask_create();
+	if (!mask) {
+		failed = -12 /* ENOMEM */;
+		return 1;
+	}
+	mask = bpf_kptr_xchg(&value->mask, mask);
+	if (mask)
+		bpf_cpumask_release(mask);
+	return 0;
+}
+
+/* Run by BPF_PROG_TEST_RUN: kfuncs of CPU masks are for tracing programs. */
+SEC("fentry/bpf_fentry_test1")
+int fill_mask(void *ctx)
+{
+	bpf_loop(total, put_mask, 0, 0);
+	return 0;
+}
+
+static long put_task(__u32 i, void *unused)
+{
+	struct task_value zero = {}, *value;
+	__u32 slot = 0;
+	void *map = bpf_map_lookup_elem(&task_outer, &slot);
+
+	if (!map || !(value = element(map, &zero)))
+		return 1;
+	value->task = (void *)bpf_get_current_task_btf();
+	return 0;
+}
+
+SEC("fentry/bpf_fentry_test1")
+int fill_task(void *ctx)
+{
+	bpf_loop(total, put_task, 0, 0);
 	return 0;
 }

@@ -27,13 +27,20 @@ type field struct {
 	major, minor int
 	// bytes is what the kernel allocates beside an element that is filled, at most.
 	bytes uint64
+	// cancelled: the kernel cancels what is in it when the map's last user lets go.
+	cancelled bool
+	// tag is the type tag of a pointer in the value.
+	tag string
 }
 
 var fields = []field{
 	{name: "none", in: "plain", fill: []string{"fill_plain"}},
 	{name: "spin-lock", in: "lock", major: 5, minor: 1},
-	{name: "timer", in: "timer", fill: []string{"fill_timer"}, major: 5, minor: 15, bytes: 256},
-	{name: "workqueue", in: "work", fill: []string{"fill_work", "fill_work_impl"}, major: 6, minor: 10, bytes: 256},
+	{name: "timer", in: "timer", fill: []string{"fill_timer"}, major: 5, minor: 15, bytes: 256, cancelled: true},
+	{name: "workqueue", in: "work", fill: []string{"fill_work", "fill_work_impl"}, major: 6, minor: 10, bytes: 256, cancelled: true},
+	{name: "kptr", in: "task", fill: []string{"fill_task"}, major: 6, minor: 4, tag: "kptr_untrusted"},
+	// A mask has a bit for each CPU that may be.
+	{name: "kptr-ref", in: "mask", fill: []string{"fill_mask"}, major: 6, minor: 4, bytes: 2 << 10, tag: "kptr"},
 }
 
 func fieldNames() (names []string) {
@@ -44,9 +51,9 @@ func fieldNames() (names []string) {
 }
 
 // mapTypes are those that --map takes. Not every kernel takes each with every field.
-var mapTypes = map[string]ebpf.MapType{"array": ebpf.Array, "hash": ebpf.Hash, "lru-hash": ebpf.LRUHash}
+var mapTypes = map[string]ebpf.MapType{"array": ebpf.Array, "percpu-array": ebpf.PerCPUArray, "hash": ebpf.Hash, "lru-hash": ebpf.LRUHash}
 
-var mapNames = []string{"array", "hash", "lru-hash"}
+var mapNames = []string{"array", "percpu-array", "hash", "lru-hash"}
 
 // Bounds on what is asked for.
 const (
@@ -57,7 +64,7 @@ const (
 func init() {
 	workloads.Register(workloads.Description{
 		Name:    "special",
-		Summary: "lets maps die whose values have timers, work queues or locks",
+		Summary: "lets maps die whose values have timers, work queues, kptrs or locks",
 		New:     func() workloads.Workload { return new(Workload) },
 	})
 }
@@ -76,7 +83,7 @@ func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&w.Field, "field", "timer", "field in each value: "+strings.Join(fieldNames(), "|"))
 	fs.StringVar(&w.Map, "map", "array", "type of the maps: "+strings.Join(mapNames, "|"))
 	fs.Uint32Var(&w.Entries, "entries", 1024, "max_entries of each map")
-	fs.Uint32Var(&w.Filled, "filled", 100, "percent of the entries that are filled")
+	fs.Uint32Var(&w.Filled, "filled", 100, "percent of the entries that are filled (of a percpu-array on one CPU)")
 	fs.Uint32Var(&w.Count, "count", 20, "maps that die, one after the other")
 }
 

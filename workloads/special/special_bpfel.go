@@ -8,65 +8,43 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
-	"structs"
 
 	"github.com/cilium/ebpf"
 )
-
-type specialLockValue struct {
-	_    structs.HostLayout
-	Lock struct {
-		_   structs.HostLayout
-		Val uint32
-	}
-	Number uint32
-	More   uint64
-}
-
-type specialPlainValue struct {
-	_      structs.HostLayout
-	Number [2]uint64
-}
-
-type specialTimerValue struct {
-	_     structs.HostLayout
-	Timer struct {
-		_ structs.HostLayout
-		_ [16]byte
-	}
-}
-
-type specialWorkValue struct {
-	_    structs.HostLayout
-	Work struct {
-		_      structs.HostLayout
-		Opaque [2]uint64
-	}
-}
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	specialMapLockInner     = "lock_inner"
-	specialMapLockOuter     = "lock_outer"
-	specialMapPlainInner    = "plain_inner"
-	specialMapPlainOuter    = "plain_outer"
-	specialMapTimerInner    = "timer_inner"
-	specialMapTimerOuter    = "timer_outer"
-	specialMapWorkInner     = "work_inner"
-	specialMapWorkOuter     = "work_outer"
-	specialProgFillPlain    = "fill_plain"
-	specialProgFillTimer    = "fill_timer"
-	specialProgFillWork     = "fill_work"
-	specialProgFillWorkImpl = "fill_work_impl"
-	specialVarFailed        = "failed"
-	specialVarNext          = "next"
-	specialVarTotal         = "total"
-	specialVarUnusedLock    = "unused_lock"
-	specialVarUnusedPlain   = "unused_plain"
-	specialVarUnusedTimer   = "unused_timer"
-	specialVarUnusedWork    = "unused_work"
+	specialMapLockInner        = "lock_inner"
+	specialMapLockOuter        = "lock_outer"
+	specialMapMaskInner        = "mask_inner"
+	specialMapMaskOuter        = "mask_outer"
+	specialMapPlainInner       = "plain_inner"
+	specialMapPlainOuter       = "plain_outer"
+	specialMapTaskInner        = "task_inner"
+	specialMapTaskOuter        = "task_outer"
+	specialMapTimerInner       = "timer_inner"
+	specialMapTimerOuter       = "timer_outer"
+	specialMapWorkInner        = "work_inner"
+	specialMapWorkOuter        = "work_outer"
+	specialProgFillMask        = "fill_mask"
+	specialProgFillPlain       = "fill_plain"
+	specialProgFillTask        = "fill_task"
+	specialProgFillTimer       = "fill_timer"
+	specialProgFillWork        = "fill_work"
+	specialProgFillWorkImpl    = "fill_work_impl"
+	specialVarFailed           = "failed"
+	specialVarNext             = "next"
+	specialVarTotal            = "total"
+	specialVarUnusedCpumask    = "unused_cpumask"
+	specialVarUnusedLock       = "unused_lock"
+	specialVarUnusedMask       = "unused_mask"
+	specialVarUnusedPlain      = "unused_plain"
+	specialVarUnusedTask       = "unused_task"
+	specialVarUnusedTaskStruct = "unused_task_struct"
+	specialVarUnusedTimer      = "unused_timer"
+	specialVarUnusedWork       = "unused_work"
 )
 
 // loadSpecial returns the embedded CollectionSpec for special.
@@ -111,7 +89,9 @@ type specialSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type specialProgramSpecs struct {
+	FillMask     *ebpf.ProgramSpec `ebpf:"fill_mask"`
 	FillPlain    *ebpf.ProgramSpec `ebpf:"fill_plain"`
+	FillTask     *ebpf.ProgramSpec `ebpf:"fill_task"`
 	FillTimer    *ebpf.ProgramSpec `ebpf:"fill_timer"`
 	FillWork     *ebpf.ProgramSpec `ebpf:"fill_work"`
 	FillWorkImpl *ebpf.ProgramSpec `ebpf:"fill_work_impl"`
@@ -123,8 +103,12 @@ type specialProgramSpecs struct {
 type specialMapSpecs struct {
 	LockInner  *ebpf.MapSpec `ebpf:"lock_inner"`
 	LockOuter  *ebpf.MapSpec `ebpf:"lock_outer"`
+	MaskInner  *ebpf.MapSpec `ebpf:"mask_inner"`
+	MaskOuter  *ebpf.MapSpec `ebpf:"mask_outer"`
 	PlainInner *ebpf.MapSpec `ebpf:"plain_inner"`
 	PlainOuter *ebpf.MapSpec `ebpf:"plain_outer"`
+	TaskInner  *ebpf.MapSpec `ebpf:"task_inner"`
+	TaskOuter  *ebpf.MapSpec `ebpf:"task_outer"`
 	TimerInner *ebpf.MapSpec `ebpf:"timer_inner"`
 	TimerOuter *ebpf.MapSpec `ebpf:"timer_outer"`
 	WorkInner  *ebpf.MapSpec `ebpf:"work_inner"`
@@ -135,13 +119,17 @@ type specialMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type specialVariableSpecs struct {
-	Failed      *ebpf.VariableSpec `ebpf:"failed"`
-	Next        *ebpf.VariableSpec `ebpf:"next"`
-	Total       *ebpf.VariableSpec `ebpf:"total"`
-	UnusedLock  *ebpf.VariableSpec `ebpf:"unused_lock"`
-	UnusedPlain *ebpf.VariableSpec `ebpf:"unused_plain"`
-	UnusedTimer *ebpf.VariableSpec `ebpf:"unused_timer"`
-	UnusedWork  *ebpf.VariableSpec `ebpf:"unused_work"`
+	Failed           *ebpf.VariableSpec `ebpf:"failed"`
+	Next             *ebpf.VariableSpec `ebpf:"next"`
+	Total            *ebpf.VariableSpec `ebpf:"total"`
+	UnusedCpumask    *ebpf.VariableSpec `ebpf:"unused_cpumask"`
+	UnusedLock       *ebpf.VariableSpec `ebpf:"unused_lock"`
+	UnusedMask       *ebpf.VariableSpec `ebpf:"unused_mask"`
+	UnusedPlain      *ebpf.VariableSpec `ebpf:"unused_plain"`
+	UnusedTask       *ebpf.VariableSpec `ebpf:"unused_task"`
+	UnusedTaskStruct *ebpf.VariableSpec `ebpf:"unused_task_struct"`
+	UnusedTimer      *ebpf.VariableSpec `ebpf:"unused_timer"`
+	UnusedWork       *ebpf.VariableSpec `ebpf:"unused_work"`
 }
 
 // specialObjects contains all objects after they have been loaded into the kernel.
@@ -166,8 +154,12 @@ func (o *specialObjects) Close() error {
 type specialMaps struct {
 	LockInner  *ebpf.Map `ebpf:"lock_inner"`
 	LockOuter  *ebpf.Map `ebpf:"lock_outer"`
+	MaskInner  *ebpf.Map `ebpf:"mask_inner"`
+	MaskOuter  *ebpf.Map `ebpf:"mask_outer"`
 	PlainInner *ebpf.Map `ebpf:"plain_inner"`
 	PlainOuter *ebpf.Map `ebpf:"plain_outer"`
+	TaskInner  *ebpf.Map `ebpf:"task_inner"`
+	TaskOuter  *ebpf.Map `ebpf:"task_outer"`
 	TimerInner *ebpf.Map `ebpf:"timer_inner"`
 	TimerOuter *ebpf.Map `ebpf:"timer_outer"`
 	WorkInner  *ebpf.Map `ebpf:"work_inner"`
@@ -178,8 +170,12 @@ func (m *specialMaps) Close() error {
 	return _SpecialClose(
 		m.LockInner,
 		m.LockOuter,
+		m.MaskInner,
+		m.MaskOuter,
 		m.PlainInner,
 		m.PlainOuter,
+		m.TaskInner,
+		m.TaskOuter,
 		m.TimerInner,
 		m.TimerOuter,
 		m.WorkInner,
@@ -191,20 +187,26 @@ func (m *specialMaps) Close() error {
 //
 // It can be passed to loadSpecialObjects or ebpf.CollectionSpec.LoadAndAssign.
 type specialVariables struct {
-	Failed      *ebpf.Variable `ebpf:"failed"`
-	Next        *ebpf.Variable `ebpf:"next"`
-	Total       *ebpf.Variable `ebpf:"total"`
-	UnusedLock  *ebpf.Variable `ebpf:"unused_lock"`
-	UnusedPlain *ebpf.Variable `ebpf:"unused_plain"`
-	UnusedTimer *ebpf.Variable `ebpf:"unused_timer"`
-	UnusedWork  *ebpf.Variable `ebpf:"unused_work"`
+	Failed           *ebpf.Variable `ebpf:"failed"`
+	Next             *ebpf.Variable `ebpf:"next"`
+	Total            *ebpf.Variable `ebpf:"total"`
+	UnusedCpumask    *ebpf.Variable `ebpf:"unused_cpumask"`
+	UnusedLock       *ebpf.Variable `ebpf:"unused_lock"`
+	UnusedMask       *ebpf.Variable `ebpf:"unused_mask"`
+	UnusedPlain      *ebpf.Variable `ebpf:"unused_plain"`
+	UnusedTask       *ebpf.Variable `ebpf:"unused_task"`
+	UnusedTaskStruct *ebpf.Variable `ebpf:"unused_task_struct"`
+	UnusedTimer      *ebpf.Variable `ebpf:"unused_timer"`
+	UnusedWork       *ebpf.Variable `ebpf:"unused_work"`
 }
 
 // specialPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadSpecialObjects or ebpf.CollectionSpec.LoadAndAssign.
 type specialPrograms struct {
+	FillMask     *ebpf.Program `ebpf:"fill_mask"`
 	FillPlain    *ebpf.Program `ebpf:"fill_plain"`
+	FillTask     *ebpf.Program `ebpf:"fill_task"`
 	FillTimer    *ebpf.Program `ebpf:"fill_timer"`
 	FillWork     *ebpf.Program `ebpf:"fill_work"`
 	FillWorkImpl *ebpf.Program `ebpf:"fill_work_impl"`
@@ -212,7 +214,9 @@ type specialPrograms struct {
 
 func (p *specialPrograms) Close() error {
 	return _SpecialClose(
+		p.FillMask,
 		p.FillPlain,
+		p.FillTask,
 		p.FillTimer,
 		p.FillWork,
 		p.FillWorkImpl,

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
+
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
@@ -17,6 +19,7 @@ func TestCheck(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"", ""},
 		{"--field=none --map=lru-hash --entries=1 --filled=0 --count=1", ""},
+		{"--field=kptr-ref --map=percpu-array", ""},
 		{"--field=mutex", "--field"},
 		{"--map=queue", "--map"},
 		{"--entries=0", "--entries must be from 1 to 1048576"},
@@ -55,11 +58,37 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// TestTagPointer: the values of a map have the type tag, those of the program's own keep
+// none, and what doesn't begin with a pointer is refused.
+func TestTagPointer(t *testing.T) {
+	spec, err := loadSpecial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range fields {
+		m := spec.Maps[f.in+"_inner"]
+		before := m.Value
+		if err := tagPointer(m, f.tag); err != nil {
+			t.Fatalf("%s: %v", f.name, err)
+		}
+		if f.tag == "" {
+			continue
+		}
+		tagged := m.Value.(*btf.Struct).Members[0].Type.(*btf.Pointer).Target.(*btf.TypeTag)
+		if _, ok := tagged.Type.(*btf.Struct); !ok || tagged.Value != f.tag || before.(*btf.Struct).Members[0].Type.(*btf.Pointer).Target == tagged {
+			t.Errorf("%s: %v of %v", f.name, tagged, m.Value)
+		}
+	}
+	if err := tagPointer(spec.Maps["timer_inner"], "kptr"); err == nil {
+		t.Error("a timer was taken for a pointer")
+	}
+}
+
 func TestCheckTarget(t *testing.T) {
 	for _, tt := range []struct {
 		field, release string
 		refused        bool
-	}{{"timer", "5.10.0", true}, {"timer", "6.1.0", false}, {"workqueue", "6.1.0", true}, {"workqueue", "6.12.1", false}, {"none", "5.10.0", false}} {
+	}{{"timer", "5.10.0", true}, {"timer", "6.1.0", false}, {"workqueue", "6.1.0", true}, {"workqueue", "6.12.1", false}, {"kptr", "6.1.0", true}, {"kptr-ref", "6.12.0", false}, {"none", "5.10.0", false}} {
 		w := &Workload{Field: tt.field}
 		if err := w.CheckTarget(results.StrategyAny, workloads.Target{Release: tt.release}); (err != nil) != tt.refused {
 			t.Errorf("%s on %s: %v", tt.field, tt.release, err)
