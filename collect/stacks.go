@@ -62,7 +62,7 @@ func (s *symbolizer) frames(addrs []uint64) []results.Frame {
 	stack := make([]results.Frame, 0, len(addrs))
 	for _, a := range addrs {
 		fr, ok := s.symbols.Frame(a)
-		if !ok || fr.Offset > largestFunction {
+		if !ok || fr.Offset > largestFunction || fr.Offset >= largestTrampoline && strings.HasPrefix(fr.Function, "bpf_trampoline_") {
 			fr = results.Frame{Function: fmt.Sprintf("0x%x", a)}
 		}
 		stack = append(stack, fr)
@@ -70,8 +70,12 @@ func (s *symbolizer) frames(addrs []uint64) []results.Frame {
 	return stack
 }
 
-// largestFunction is more than any function of the kernel has: behind it is other text.
-const largestFunction = 1 << 20
+// largestFunction is more than any function of the kernel has, and largestTrampoline than
+// any trampoline: behind them is other text.
+const (
+	largestFunction   = 1 << 20
+	largestTrampoline = 4096
+)
 
 // loadedLater tells of a frame that may be of what was loaded after the symbols were
 // read: among programs no symbol says where it ends.

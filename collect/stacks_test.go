@@ -55,6 +55,11 @@ func TestSymbolizerReloads(t *testing.T) {
 	if got := names(2); !slices.Equal(got, []string{"bpf_map_put", "bpf_prog_late"}) {
 		t.Errorf("%q", got)
 	}
+	// Behind the page of a trampoline.
+	s.symbols = mustRead(t, kernel+"ffffffffc0900000 t bpf_trampoline_7\t[bpf]\n")
+	if got := s.frames([]uint64{0xffffffffc0900fff, 0xffffffffc0901000}); got[0].Function != "bpf_trampoline_7" || got[1].Function != "0xffffffffc0901000" {
+		t.Errorf("%+v", got)
+	}
 	// What can't be named now has no other function's name.
 	s.symbols, s.next = mustRead(t, kernel), time.Now().Add(time.Hour)
 	before := loads
