@@ -2,11 +2,7 @@
 
 package workloads
 
-import (
-	"slices"
-
-	"github.com/cilium/ebpf"
-)
+import "github.com/cilium/ebpf"
 
 // Tracer times, in the kernel, the calls of the function that looks a map up.
 type Tracer interface {
@@ -34,13 +30,15 @@ type Calls struct {
 	Unseen   uint64 // how many more ended
 }
 
-// Around is the call in which something happened.
-func (c Calls) Around(ns int64) (Call, bool) {
-	at := slices.IndexFunc(c.List, func(c Call) bool { return c.BeginNS <= ns && ns <= c.EndNS })
-	if at < 0 {
-		return Call{}, false
+// Around is the call since then in which something happened. Of several, on several
+// threads, it is the one that began last: they differ by less than it took until then.
+func (c Calls) Around(ns, since int64) (around Call, found bool) {
+	for _, call := range c.List {
+		if call.BeginNS >= since && call.BeginNS <= ns && ns <= call.EndNS && (!found || call.BeginNS > around.BeginNS) {
+			around, found = call, true
+		}
 	}
-	return c.List[at], true
+	return around, found
 }
 
 // Call is one of them, by CLOCK_MONOTONIC.

@@ -15,8 +15,9 @@ import (
 
 // TestVMPrograms: the verifier is called for each global function and once for all static
 // ones, which takes longer than the longest of the former; a stack through a program that
-// traces a function names it, its trampoline, the function and who runs it; and an unload
-// waits for a grace period of its own.
+// traces a function names it, its trampoline, the function and who runs it; the stack of a
+// last put names a trampoline that is younger than the symbols that were read; and an
+// unload waits for a grace period of its own.
 func TestVMPrograms(t *testing.T) {
 	const count = 3
 	dir := filepath.Join(t.TempDir(), "run")
@@ -32,7 +33,7 @@ func TestVMPrograms(t *testing.T) {
 	tr := &s.Trials[0]
 	for kind, want := range map[string]float64{"globals": 33, "statics": 1} {
 		calls, single, load := s.Metrics["programs.verify.calls."+kind], s.Metrics["programs.verify.call."+kind], s.Metrics["programs.load."+kind]
-		if calls.N != count || calls.Min != want || calls.Max != want || single.N != uint64(want)*count || load.N != count || single.Max > load.Max {
+		if calls.N != count || calls.Min != want || calls.P50 != want || single.N < uint64(want)*count || load.N != count || single.Max > load.Max {
 			t.Errorf("%s: %+v calls a load of %+v, each %+v", kind, calls, load, single)
 		}
 	}
@@ -48,6 +49,7 @@ func TestVMPrograms(t *testing.T) {
 	for _, want := range []string{
 		`(?m)^stack through fentry: bpf_prog_\w+_mp_tracer < bpf_trampoline_\d+ < bpf_prog_\w+_mp_callee < bpf_prog_\w+_mp_caller < bpf_test_run`,
 		`(?m)^stack through freplace: bpf_prog_\w+_mp_tracer_ext < bpf_trampoline_\d+ < bpf_prog_\w+_mp_extension < bpf_prog_\w+_mp_caller < bpf_test_run`,
+		`(?m)^stack of a last put through .*: bpf_map_put < __bpf_free_used_maps < bpf_trampoline_\d+ < __bpf_free_used_maps`,
 		`(?m)^freplace of a function that is traced: refused \(EBUSY\)$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(found) {

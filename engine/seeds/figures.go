@@ -141,16 +141,22 @@ func verifying(s *results.Scenario) string {
 	return strings.Join(texts, "\n")
 }
 
-// holders is, holder by holder, who was seen, who did the last put, and how long that
-// took from the workload's own close.
+// holders is, holder by holder, who was seen, who did the last put, and how long after
+// the workload's own close: medians.
 func holders(s *results.Scenario) string {
 	var texts []string
 	for by := range strings.SplitSeq(s.Params["by"], ",") {
-		text := cmp.Or(found(by+": ")(s), by+": –") + "; from close to last put " + nanoseconds(s, "holders.held."+by)
-		if s.Metrics["holders.program_free."+by].N > 0 {
-			text += ", of it the program's own wait " + nanoseconds(s, "holders.program_free."+by)
+		text := cmp.Or(found(by+": ")(s), by+": –")
+		if held := s.Metrics["holders.held."+by]; held.N > 0 {
+			text += ", " + model.FormatDuration(held.P50) + " after the workload's close"
 		}
-		texts = append(texts, text+"; limbo "+nanoseconds(s, "holders.limbo."+by))
+		if free := s.Metrics["holders.program_free."+by]; free.N > 0 {
+			text += " (the program's wait " + model.FormatDuration(free.P50) + ")"
+		}
+		if limbo := s.Metrics["holders.limbo."+by]; limbo.N > 0 {
+			text += "; limbo " + model.FormatDuration(limbo.P50)
+		}
+		texts = append(texts, text)
 	}
 	return strings.Join(texts, "\n")
 }

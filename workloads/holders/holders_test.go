@@ -70,6 +70,22 @@ func TestWrong(t *testing.T) {
 	}
 }
 
+// TestComm: a callback of RCU is nobody's.
+func TestComm(t *testing.T) {
+	for _, tt := range []struct {
+		d    workloads.Death
+		want string
+	}{
+		{workloads.Death{Comm: "init", Stack: []string{"bpf_map_put", "bpf_free_inode", "rcu_core", "__softirqentry_text_start"}}, "a softirq, in bpf_free_inode < rcu_core < __softirqentry_text_start"},
+		{workloads.Death{Comm: "init", Stack: []string{"bpf_map_put", "destroy_inode"}}, "init, in destroy_inode"},
+		{workloads.Death{Comm: "kworker/u8:1"}, "a kworker"},
+	} {
+		if got := lastPut(tt.d); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
 // TestConclude: each map's times are by its own death, a program's wait by the free that
 // its last put is in, and a map without a death has none.
 func TestConclude(t *testing.T) {

@@ -197,7 +197,7 @@ func (i *instance) concludeWay(by *way, held []heldMap, deaths map[uint32]worklo
 		letting = append(letting, float64(d.PutNS-h.letGo))
 		limbo = append(limbo, float64(d.FreedNS-d.PutNS))
 		place := lastPut(d)
-		if free, ok := i.freed.Around(d.PutNS); ok && by.program {
+		if free, ok := i.freed.Around(d.PutNS, h.letGo); ok && by.program {
 			waits = append(waits, float64(free.BeginNS-h.letGo))
 			place = fmt.Sprintf("%s of %s, after the program's own grace period", comm(d), i.freed.Function)
 		}
@@ -282,10 +282,15 @@ func lastPut(d workloads.Death) string {
 	return comm(d) + ", in " + strings.Join(in, " < ")
 }
 
-// comm is who did a last put; one kworker is as good as another.
+// comm is who did a last put; one kworker is as good as another. Whom a softirq has
+// interrupted has nothing to do with it.
 func comm(d workloads.Death) string {
-	if strings.HasPrefix(d.Comm, "kworker/") {
+	softirq := func(f string) bool { return strings.HasPrefix(f, "rcu_core") || strings.Contains(f, "softirq") }
+	switch {
+	case strings.HasPrefix(d.Comm, "kworker/"):
 		return "a kworker"
+	case slices.ContainsFunc(d.Stack, softirq):
+		return "a softirq"
 	}
 	return d.Comm
 }

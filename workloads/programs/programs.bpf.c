@@ -95,3 +95,10 @@ int mp_tracer_ext(__u64 *ctx)
 {
 	return keep_stack(ctx);
 }
+
+/* The frees of programs' maps run through its trampoline. */
+SEC("fexit/__bpf_free_used_maps")
+int mp_freed(__u64 *ctx)
+{
+	return 0;
+}

@@ -27,6 +27,7 @@ const (
 	programsMapMpSeen       = "mp_seen"
 	programsProgMpCaller    = "mp_caller"
 	programsProgMpExtension = "mp_extension"
+	programsProgMpFreed     = "mp_freed"
 	programsProgMpTracer    = "mp_tracer"
 	programsProgMpTracerExt = "mp_tracer_ext"
 )
@@ -75,6 +76,7 @@ type programsSpecs struct {
 type programsProgramSpecs struct {
 	MpCaller    *ebpf.ProgramSpec `ebpf:"mp_caller"`
 	MpExtension *ebpf.ProgramSpec `ebpf:"mp_extension"`
+	MpFreed     *ebpf.ProgramSpec `ebpf:"mp_freed"`
 	MpTracer    *ebpf.ProgramSpec `ebpf:"mp_tracer"`
 	MpTracerExt *ebpf.ProgramSpec `ebpf:"mp_tracer_ext"`
 }
@@ -133,6 +135,7 @@ type programsVariables struct {
 type programsPrograms struct {
 	MpCaller    *ebpf.Program `ebpf:"mp_caller"`
 	MpExtension *ebpf.Program `ebpf:"mp_extension"`
+	MpFreed     *ebpf.Program `ebpf:"mp_freed"`
 	MpTracer    *ebpf.Program `ebpf:"mp_tracer"`
 	MpTracerExt *ebpf.Program `ebpf:"mp_tracer_ext"`
 }
@@ -141,6 +144,7 @@ func (p *programsPrograms) Close() error {
 	return _ProgramsClose(
 		p.MpCaller,
 		p.MpExtension,
+		p.MpFreed,
 		p.MpTracer,
 		p.MpTracerExt,
 	)

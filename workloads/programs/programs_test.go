@@ -6,6 +6,7 @@ package programs
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -51,6 +52,30 @@ func TestWithFunctions(t *testing.T) {
 	}
 	if counts[btf.GlobalFunc] != counts[btf.StaticFunc] {
 		t.Errorf("instructions: %v", counts)
+	}
+}
+
+// TestLateStacks: a trampoline with another function's name is a failure.
+func TestLateStacks(t *testing.T) {
+	i := &instance{lateIs: trampoline(1, 39853)}
+	good := workloads.Death{Stack: []string{"bpf_map_put", freeing, "bpf_trampoline_6442490797", freeing, "bpf_prog_free_deferred"}}
+	bad := workloads.Death{Stack: []string{"bpf_map_put", freeing, "__init_scratch_end", freeing}}
+	another := workloads.Death{Stack: []string{"bpf_map_put", freeing, "bpf_trampoline_6442542751", freeing}}
+	for _, tt := range []struct {
+		deaths   []workloads.Death
+		finding  string
+		failures int
+	}{
+		{[]workloads.Death{good, good}, "stack of a last put through a trampoline", 0},
+		{[]workloads.Death{good, bad}, "stack of a last put through a trampoline", 1},
+		{[]workloads.Death{another}, "", 1},
+		{[]workloads.Death{{Stack: []string{freeing}}}, "", 1},
+		{[]workloads.Death{{}}, "no last put was seen in", 0},
+	} {
+		var r workloads.Result
+		if i.lateStacks(tt.deaths, &r); !strings.HasPrefix(strings.Join(r.Findings, ""), tt.finding) || (tt.finding == "") != (r.Findings == nil) || len(r.Failures) != tt.failures {
+			t.Errorf("%+v: %+v", tt.deaths, r)
+		}
 	}
 }
 

@@ -47,6 +47,8 @@ type instance struct {
 	record func(ns int64)
 	result workloads.Result
 
+	late    link.Link // of the program whose trampoline the last puts run through
+	lateIs  string    // what begins that trampoline's name
 	tid     int
 	loads   []load
 	unloads []unload
@@ -66,7 +68,12 @@ func newInstance(w *Workload) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read embedded BPF programs: %w", err)
 	}
-	return &instance{cfg: w, prefix: mapops.UniqueName("mp_progs"), spec: spec, record: func(int64) {}, attach: map[string][]float64{}}, nil
+	i := &instance{cfg: w, prefix: mapops.UniqueName("mp_progs"), spec: spec, record: func(int64) {}, attach: map[string][]float64{}}
+	// Within its first load cilium/ebpf has programs of its own verified, to find out what
+	// the kernel has: that load doesn't count.
+	err = i.verify()
+	i.loads = nil
+	return i, err
 }
 
 // program is one that is loaded, with its map and its link.
@@ -152,12 +159,15 @@ func (i *instance) unload(p *program) error {
 const freedWithin = 2 * time.Minute
 
 // Run loads, traces, replaces and unloads, once after the other.
-func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (workloads.Result, error) {
+func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (_ workloads.Result, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	i.result = workloads.Result{Loop: "closed", Metrics: map[string]workloads.Metric{}}
 	i.tid = mapops.ProbesTID()
-	err := i.traced(func() error {
+	if i.late, err = i.attachLate(); err != nil {
+		i.found(fmt.Sprintf("a trampoline on %s: absent: %v", freeing, err))
+	}
+	err = i.traced(func() error {
 		for n := range i.cfg.Count {
 			if ctx.Err() != nil {
 				i.result.Interrupted = true
@@ -171,6 +181,60 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 		return nil
 	})
 	return i.result, err
+}
+
+// freeing is a function of the kernel that the last put of a program's map is in.
+const freeing = "__bpf_free_used_maps"
+
+// attachLate makes a trampoline, after the symbols were read by which the stacks of
+// deaths are named. It stays until these have been read.
+func (i *instance) attachLate() (link.Link, error) {
+	spec := i.spec.Copy()
+	spec.Programs, spec.Maps = map[string]*ebpf.ProgramSpec{"mp_freed": spec.Programs["mp_freed"]}, nil
+	coll, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, fmt.Errorf("load mp_freed: %w", err)
+	}
+	defer coll.Close()
+	l, err := link.AttachTracing(link.TracingOptions{Program: coll.Programs["mp_freed"]})
+	if err != nil {
+		return nil, fmt.Errorf("attach mp_freed: %w", err)
+	}
+	i.lateIs = "bpf_trampoline_"
+	if info, err := l.Info(); err == nil && info.Tracing() != nil {
+		i.lateIs = trampoline(info.Tracing().TargetObjectId, uint32(info.Tracing().TargetBtfId))
+	} // before 5.13 a link doesn't tell what it is attached to
+	return l, nil
+}
+
+// trampoline is what the kernel calls the trampoline of one of its functions, by the
+// function's BTF (bpf_trampoline_compute_key).
+func trampoline(object, function uint32) string {
+	const ofKernel = 1 << 31 // and not of a program
+	return fmt.Sprintf("bpf_trampoline_%d", uint64(object)<<32|ofKernel|uint64(function))
+}
+
+// lateStacks tells whether the stacks of last puts name that trampoline.
+func (i *instance) lateStacks(deaths []workloads.Death, r *workloads.Result) {
+	named, without := 0, []string(nil)
+	for _, d := range deaths {
+		at := slices.Index(d.Stack, freeing)
+		switch {
+		case at < 0:
+		case at+1 < len(d.Stack) && strings.HasPrefix(d.Stack[at+1], i.lateIs):
+			if named++; named == 1 {
+				r.Findings = append(r.Findings, "stack of a last put through a trampoline that was attached after the symbols were read: "+strings.Join(d.Stack[:min(at+4, len(d.Stack))], " < "))
+			}
+		default:
+			without = d.Stack
+		}
+	}
+	if without != nil {
+		r.Failures = append(r.Failures, fmt.Sprintf("stacks: FAIL: no trampoline behind %s in the stack of a last put: %s", freeing, strings.Join(without, " < ")))
+	}
+	if named == 0 && without == nil {
+		r.Findings = append(r.Findings, "no last put was seen in "+freeing+" (this kernel has it inlined, or no trampoline on it): none of their stacks has its trampoline")
+	}
 }
 
 // turn takes each program through its life. In the first one stacks are named, which
@@ -307,6 +371,7 @@ func (i *instance) found(text string) {
 // program.
 func (i *instance) Conclude(deaths []workloads.Death, r *workloads.Result) {
 	i.verified(r)
+	i.lateStacks(deaths, r)
 	free := i.calls["free"]
 	for _, role := range []string{roles[caller], roles[tracer], roles[extension], roles[tracerExt]} {
 		i.metric(r, "programs.attach."+role, "ns", "bpf(2) that makes the link", i.attach[role])
@@ -316,7 +381,7 @@ func (i *instance) Conclude(deaths []workloads.Death, r *workloads.Result) {
 				continue
 			}
 			if at := slices.IndexFunc(deaths, func(d workloads.Death) bool { return d.MapID == u.mapID }); at >= 0 {
-				if c, ok := free.Around(deaths[at].PutNS); ok {
+				if c, ok := free.Around(deaths[at].PutNS, u.begin); ok {
 					waits = append(waits, float64(c.BeginNS-u.begin))
 				}
 			}
@@ -356,5 +421,10 @@ func (i *instance) SetNames(name func(addrs []uint64) ([]string, error)) { i.nam
 // SetRecorder implements workloads.Recorded.
 func (i *instance) SetRecorder(record func(ns int64)) { i.record = record }
 
-// Close does nothing: what was loaded is gone.
-func (i *instance) Close() error { return nil }
+// Close takes away what outlives Run.
+func (i *instance) Close() error {
+	if i.late == nil {
+		return nil
+	}
+	return i.late.Close()
+}
