@@ -20,7 +20,7 @@ func Diagnose(ctx context.Context, t target.Target, kernel int) (trial.Diagnosis
 		return d, err
 	}
 	done.Describe(&d.Target)
-	d.Warnings = done.Outcome.Warnings
+	d.Warnings = append(d.Warnings, done.Outcome.Warnings...)
 	if reason := done.Outcome.AccelReason; reason != "" {
 		d.Warnings = append(d.Warnings, reason)
 	}

@@ -71,6 +71,7 @@ type Attachment struct {
 	Mechanism string // empty: not attached
 	Required  bool
 	Err       error // why not by the last mechanism tried
+	Refused   error // why not by a better mechanism, where another did
 }
 
 // UnsupportedError says that this kernel can't be traced at all.
@@ -274,7 +275,7 @@ func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) 
 		}
 		if err == nil {
 			p.keep(&h, links)
-			a.Mechanism, a.Err = mechanism, nil
+			a.Mechanism, a.Err, a.Refused = mechanism, nil, a.Err
 			return a
 		}
 		for _, l := range links {

@@ -5,7 +5,9 @@
 package trial
 
 import (
+	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
@@ -30,6 +32,9 @@ func Diagnose() Diagnosis {
 			Cmdline: readLine("/proc/cmdline"), Knobs: readKnobs()},
 		Probes: probeList(attachments),
 	}}
+	if note := kprobesMiss(attachments); note != "" {
+		d.Warnings = append(d.Warnings, note)
+	}
 	if err == nil {
 		d.Phases = VisiblePhases(attachments)
 		err = p.Close()
@@ -38,6 +43,28 @@ func Diagnose() Diagnosis {
 		d.Error = err.Error()
 	}
 	return d
+}
+
+// kprobesMiss says what isn't seen by kprobes, where last puts are watched by them.
+func kprobesMiss(attachments []probes.Attachment) string {
+	for _, a := range attachments {
+		if a.Stage == probes.StagePut && a.Mechanism == probes.MechanismKprobe {
+			why := ""
+			if a.Refused != nil {
+				why = fmt.Sprintf(" (fentry: %v)", a.Refused)
+			}
+			return "last puts are watched by kprobes" + why + ", which the kernel runs outside of bpf(2) alone: those of inner maps that an update replaces are missed"
+		}
+	}
+	return ""
+}
+
+// PutsByKprobes tells whether last puts are watched by kprobes, which miss those inside
+// bpf(2).
+func PutsByKprobes(t *results.Target) bool {
+	return slices.ContainsFunc(t.Probes, func(p results.Probe) bool {
+		return p.Name == probes.StagePut && p.Mechanism == probes.MechanismKprobe
+	})
 }
 
 // VisiblePhases says which phases the attached hooks can tell apart.

@@ -169,6 +169,9 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		defer func() { err = errors.Join(err, f.close()) }()
 		began := time.Now()
 		p, m.Probes, err = probes.Attach(cfg)
+		if note := kprobesMiss(m.Probes); note != "" {
+			m.Warnings = append(m.Warnings, note)
+		}
 		m.startup.AttachNS = (f.loading + time.Since(began)).Nanoseconds()
 	}
 	if errors.Is(err, probes.ErrEnded) {
