@@ -60,7 +60,7 @@ func TestResolveOffline(t *testing.T) {
 			"6.1.0-56-cloud-amd64":      "6.1.0-56-cloud-amd64",
 			"6.12.90+deb13-cloud-amd64": "6.12.90+deb13-cloud-amd64",
 		} {
-			k, err := Resolve(context.Background(), name, Options{Offline: offline})
+			k, err := Resolve(context.Background(), name, Options{Arch: "amd64", Offline: offline})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -71,13 +71,13 @@ func TestResolveOffline(t *testing.T) {
 			}
 		}
 	}
-	_, err := Resolve(context.Background(), "7.2", Options{Offline: true})
+	_, err := Resolve(context.Background(), "7.2", Options{Arch: "amd64", Offline: true})
 	var ue *UnknownError
 	if !errors.As(err, &ue) || !strings.Contains(err.Error(), "cached: 6.1, 6.12;") {
 		t.Errorf("error %v", err)
 	}
 
-	list, err := List(context.Background(), Options{Offline: true})
+	list, err := List(context.Background(), Options{Arch: "amd64", Offline: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestDamagedImageIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said []string
-	opt := Options{CacheDir: cache, Offline: true, Progress: func(s string) { said = append(said, s) }}
+	opt := Options{CacheDir: cache, Arch: "amd64", Offline: true, Progress: func(s string) { said = append(said, s) }}
 	k, err := Resolve(context.Background(), "6.12", opt)
 	if err != nil || k.Release != "6.12.90-cloud-amd64" {
 		t.Errorf("%+v, %v", k, err)
@@ -128,7 +128,7 @@ func TestStrangeMetadataIsSkipped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list, err := List(context.Background(), Options{CacheDir: cache, Offline: true})
+	list, err := List(context.Background(), Options{CacheDir: cache, Arch: "amd64", Offline: true})
 	if err != nil || len(list.Kernels) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}

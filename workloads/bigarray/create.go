@@ -22,7 +22,9 @@ var pageFunctions = []workloads.PageFunction{
 	{Name: "kernel_init_pages"}, {Name: "kernel_init_free_pages"}, // up to 6.0
 	{Name: "clear_highpages_kasan_tagged"}, // from 7.0
 	{Name: "prep_new_page", ByOrder: true},
+	// amd64's, and arm64's by both names of its address.
 	{Name: "clear_page_erms", Sampled: true}, {Name: "clear_page_rep", Sampled: true}, {Name: "clear_page_orig", Sampled: true},
+	{Name: "clear_page", Sampled: true}, {Name: "__pi_clear_page", Sampled: true},
 }
 
 // createTraced makes the array, with the calls within.
