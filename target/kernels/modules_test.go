@@ -98,7 +98,7 @@ func TestModulesAbsent(t *testing.T) {
 	if err := os.WriteFile(image, makeImage(imageSpec{banner: "6.99.1-none (x)"}), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	opt := Options{CacheDir: t.TempDir(), Offline: true}
+	opt := Options{Arch: "amd64", CacheDir: t.TempDir(), Offline: true}
 	k, err := Resolve(t.Context(), image, opt)
 	if err != nil {
 		t.Fatal(err)
