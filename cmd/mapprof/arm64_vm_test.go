@@ -5,6 +5,9 @@
 package main
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -31,5 +34,31 @@ func TestVMArm64(t *testing.T) {
 	}
 	if lost := results.LossText(run.Loss); lost != "none" {
 		t.Errorf("loss %s", lost)
+	}
+}
+
+// TestVMArm64Local: on an arm64 machine, which a guest is here, the local target has all
+// deaths, and a recording from outside has the same ones and the waits of their outer map.
+func TestVMArm64Local(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "mapprof-arm64")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir, build.Env = packageDir, append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	recorded := filepath.Join(dir, "recorded")
+	code, _, stderr := mapprof(t, "record", "--arch", "arm64", "--kernel", "6.12", "--guest-binary", binary, "-o", recorded, "--",
+		binary, "run", "--target", "local", "--workload", "churn", "--strategy", "rcu", "--count", "30", "-o", "/tmp/local")
+	if code != exitOK { // which is the inner one's, too
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	d, err := results.Open(recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := d.Run.Scenarios[0].Trials[0]
+	if waits := tr.Phases[results.PhaseUpdateWait].N; tr.Freed < 30 || waits < 30 || results.LossText(tr.Loss) != "none" {
+		t.Errorf("%d freed, %d waits, loss %s", tr.Freed, waits, results.LossText(tr.Loss))
 	}
 }

@@ -179,6 +179,11 @@ func (r *Record) guestFiles(args []string, vm *target.VM) (files *program.Files,
 	} else if args[0], files, err = program.Find(r.args[0]); err != nil {
 		err = command.Explain(r.args[0], err)
 	}
+	for _, k := range vm.Images {
+		if err == nil && files.Arch != "" && files.Arch != k.Arch {
+			err = fmt.Errorf("run %s: it is for %s, and the kernel %s for %s (give --arch %s, or a program that is)", args[0], files.Arch, k.Release, k.Arch, files.Arch)
+		}
+	}
 	for _, spec := range r.files {
 		if err == nil {
 			err = files.AddFile(spec)

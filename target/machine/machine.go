@@ -70,7 +70,7 @@ var machines = []Machine{
 		CounterKHz:     "tsc_early_khz",
 		SharesUnderKVM: true,
 		Image:          "arch/x86/boot/bzImage", Images: "a bzImage",
-		Libraries: []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64"},
+		Libraries: []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu"},
 	},
 	{
 		Arch: "arm64", ELF: elf.EM_AARCH64,
@@ -87,7 +87,7 @@ var machines = []Machine{
 		Needs:   "a serial port on PCI: CONFIG_SERIAL_8250_PCI and CONFIG_PCI_HOST_GENERIC",
 		Image:   "arch/arm64/boot/Image", Images: "an Image, gzipped or in an EFI program (vmlinuz.efi)",
 		CacheSuffix: "-arm64",
-		Libraries:   []string{"/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64"},
+		Libraries:   []string{"/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu"},
 	},
 }
 

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mapprof/mapprof/target/machine"
 )
 
 // MaxBytes bounds what all files of a program may take: a guest has them in memory.
@@ -21,7 +23,8 @@ const MaxBytes = 1 << 30
 // Files are files of a guest, by absolute path.
 type Files struct {
 	Content map[string][]byte
-	Bytes   int64 // of all
+	Bytes   int64  // of all
+	Arch    string // that the program is for; empty: no program was read
 	dirs    []string
 }
 
@@ -81,9 +84,12 @@ func (f *Files) object(file string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("run %s: it is neither a program nor a script with #!", file)
 	}
-	if e.Machine != elf.EM_X86_64 || e.Class != elf.ELFCLASS64 {
-		return fmt.Errorf("run %s: it is for %s (a guest is x86-64)", file, e.Machine)
+	all := machine.All()
+	i := slices.IndexFunc(all, func(m machine.Machine) bool { return m.ELF == e.Machine })
+	if i < 0 || e.Class != elf.ELFCLASS64 {
+		return fmt.Errorf("run %s: it is for %s (a guest is one of %s)", file, e.Machine, strings.Join(machine.Names(), ", "))
 	}
+	f.Arch = all[i].Arch
 	for _, p := range e.Progs {
 		if p.Type != elf.PT_INTERP || p.Filesz > 4096 {
 			continue
@@ -160,7 +166,11 @@ func runPaths(e *elf.File, file string) []string {
 // libraryDirs are the directories that ld.so looks into: those of its configuration,
 // and its own.
 func libraryDirs(conf string) []string {
-	return append(confDirs(conf, 0), "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
+	dirs := confDirs(conf, 0)
+	for _, m := range machine.All() {
+		dirs = append(dirs, m.Libraries...)
+	}
+	return append(dirs, "/lib64", "/usr/lib64", "/lib", "/usr/lib")
 }
 
 // confDirs reads a configuration, and those that it includes.
