@@ -12,6 +12,7 @@ import (
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/crossbuild"
 	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/spf13/pflag"
@@ -90,8 +91,12 @@ type Machines struct {
 func (m *Machines) each(ctx context.Context, f func(t target.Target, kernel string) error) error {
 	for _, name := range m.Kernels {
 		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: m.Offline})
+		program := ""
 		if err == nil {
-			err = f(&target.VM{Machine: m.Machine, Images: []kernels.Kernel{k}}, name)
+			program, err = crossbuild.Program(ctx, k.Arch, crossbuild.Options{Offline: m.Offline, Say: func(line string) { fmt.Fprintln(m.Stderr, line) }})
+		}
+		if err == nil {
+			err = f(&target.VM{Machine: m.Machine, Images: []kernels.Kernel{k}, Programs: map[string]string{k.Arch: program}}, name)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
