@@ -173,7 +173,7 @@ func Verify(run *results.Run) error {
 			for _, f := range t.Failures {
 				errs = append(errs, fmt.Errorf("%s trial %d: %s", s.ID, t.Index, safetext.Text(f)))
 			}
-			if n := t.Loss["unmatched_free"]; n > 0 && trial.PutsByKprobes(&run.Targets[s.TargetIx]) {
+			if n := t.Loss["unmatched_free"]; n > 0 && s.TargetIx < len(run.Targets) && trial.PutsByKprobes(&run.Targets[s.TargetIx]) {
 				errs = append(errs, fmt.Errorf("%s trial %d: %d of %d maps were freed whose last put no kprobe saw: this kernel has no fentry for it, and runs no kprobe inside bpf(2) (see mapprof doctor; --strategy immediate has its last puts in close(2))",
 					s.ID, t.Index, n, t.Puts))
 				continue
