@@ -153,6 +153,16 @@ func TestVMRecordRaces(t *testing.T) {
 	}
 }
 
+// TestVMRecordOwnedMaps: where the table of whose each map is has no room, that is
+// counted, and no death is lost for it.
+func TestVMRecordOwnedMaps(t *testing.T) {
+	_, tr := recorded(t, []string{"--kernel", "6.12", "--owned-maps", "500"}, builtAgent(t), "-live", "2000", "-count", "20")
+	known := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.Creator == "agent" })
+	if tr.Loss["owners_full"] < 1000 || tr.Freed < 2000 || known == 0 || known > 1000 {
+		t.Errorf("%d deaths, of %d the creator is known, %d had no room", tr.Freed, known, tr.Loss["owners_full"])
+	}
+}
+
 // TestVMRecordKernels: a recording of two kernels ends with a comparison, and the gate
 // takes two recordings as it takes runs.
 func TestVMRecordKernels(t *testing.T) {

@@ -59,6 +59,7 @@ func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
 	r.AddRun(fs, command.Name)
 	fs.DurationVar(&r.Options.Interval, "interval", 10*time.Second, "how often what there is is kept for good, and an interval of the histograms ends (wall clock)")
 	fs.Uint64Var(&r.Options.DeathsLimit, "deaths-limit", 10e6, "keep this many single deaths of a trial at most; all other figures go on")
+	fs.Uint32Var(&r.Options.OwnedMaps, "owned-maps", 65536, "of how many live maps the creator and the outer map are kept at once")
 	r.AddTracer(fs, defaultKernel)
 }
 
@@ -82,6 +83,8 @@ func (r *Record) Check(args []string) error {
 		return errors.New("--interval must be at least 1s")
 	case r.fs.Changed("interval") && results.Deterministic(r.Machine.Clock):
 		return errors.New("--interval: on the deterministic clock nothing leaves the VM before the end")
+	case r.Options.OwnedMaps == 0 || r.Options.OwnedMaps > 1<<24:
+		return errors.New("--owned-maps must be from 1 to 16777216")
 	case r.Options.DeathsLimit == 0:
 		return errors.New("--deaths-limit must not be 0 (--no-deaths keeps none)")
 	case len(args) == 0 && (r.Target == targetflags.VM || len(r.Kernels) > 0 || r.workload.Root != ""):

@@ -40,7 +40,7 @@ func (m *Measurement) others(ctx context.Context, instance workloads.Instance, c
 	i.SetOutput(m.env.Output())
 	i.SetBecome(m.env.Become)
 	filter := i.Filter()
-	f, warnings, err := watchForeign(ctx, filter, cfg)
+	f, warnings, err := watchForeign(ctx, filter, m.Job.OwnedMaps, cfg)
 	m.Warnings = append(m.Warnings, warnings...)
 	if err == nil {
 		f.owners.WatchLive(liveFilter(&filter), filter.PID != 0 || len(filter.Comms)+len(filter.Cgroups)+len(filter.OuterNames) > 0)
@@ -72,7 +72,7 @@ func stuckText(s *results.Stuck) string {
 // watchForeign prepares for maps that are other programs', and says so in cfg. What
 // can't be told of them is a warning. When ctx is done it fails with probes.ErrEnded, and
 // so does the attaching.
-func watchForeign(ctx context.Context, filter workloads.Filter, cfg *probes.Config) (f foreign, warnings []string, err error) {
+func watchForeign(ctx context.Context, filter workloads.Filter, owned uint32, cfg *probes.Config) (f foreign, warnings []string, err error) {
 	cfg.Ended = ctx.Done()
 	callbacks, symbols, err := collect.KernelAddresses()
 	if err != nil {
@@ -81,7 +81,7 @@ func watchForeign(ctx context.Context, filter workloads.Filter, cfg *probes.Conf
 	if ctx.Err() != nil {
 		return f, nil, probes.ErrEnded
 	}
-	cfg.Owners = &probes.Owners{PID: filter.PID, Callbacks: callbacks}
+	cfg.Owners = &probes.Owners{Maps: owned, PID: filter.PID, Callbacks: callbacks}
 	if callbacks == [3]uint64{} {
 		warnings = append(warnings, collect.NoAddresses()+": a map whose last two references are dropped at once counts as lost")
 	}

@@ -44,6 +44,7 @@ type Options struct {
 	NoProbes     bool          `json:"no_probes,omitempty"`  // watch nothing
 	RingBytes    uint32        `json:"ring_bytes"`           // of the probes' ring buffer, a power of two
 	InFlight     uint32        `json:"in_flight"`            // deaths that may be pending at once
+	OwnedMaps    uint32        `json:"owned_maps,omitempty"` // of a recording: maps whose creator and outer map are kept at once
 	DrainTimeout time.Duration `json:"drain_timeout"`        // for pending deaths at the end
 	Mechanisms   []string      `json:"mechanisms,omitempty"` // by which probes may attach; none: all
 }
@@ -88,13 +89,15 @@ func (j *Job) CheckTarget(release string, cpus int) error {
 	return nil
 }
 
-// tracerBytes is the ring buffer, and the hash of deaths that are pending.
+// tracerBytes is the ring buffer, and the hashes of deaths that are pending and of
+// whose each map is.
 func (o Options) tracerBytes() uint64 {
 	if o.NoProbes {
 		return 0
 	}
 	const overhead = 48 + 8 + 2*16 // an element's header and key, and its buckets
-	return uint64(o.RingBytes) + uint64(o.InFlight)*(uint64(unsafe.Sizeof(probes.DeathEvent{}))+overhead)
+	return uint64(o.RingBytes) + uint64(o.InFlight)*(uint64(unsafe.Sizeof(probes.DeathEvent{}))+overhead) +
+		uint64(o.OwnedMaps)*(uint64(unsafe.Sizeof(probes.Owner{}))+overhead)
 }
 
 // load makes the job's workload, and all its parameters by name.

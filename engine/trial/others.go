@@ -30,7 +30,7 @@ type Others struct {
 func WatchOthers(ctx context.Context, filter workloads.Filter, options Options, s collect.Sink) (_ *Others, err error) {
 	cfg := probes.Config{RingBytes: options.RingBytes, InFlight: options.InFlight, Mechanisms: options.Mechanisms}
 	o := &Others{}
-	if o.foreign, o.Warnings, err = watchForeign(ctx, filter, &cfg); err != nil {
+	if o.foreign, o.Warnings, err = watchForeign(ctx, filter, options.OwnedMaps, &cfg); err != nil {
 		return nil, err
 	}
 	defer func() {
