@@ -30,6 +30,7 @@ const (
 	EffectFew    = "few"    // too few trials to say
 	EffectAbsent = "absent" // on at least one side there are no values
 	EffectUnfit  = "unfit"  // the two sides have different units
+	EffectLoad   = "load"   // the two sides were not under the same load
 )
 
 // Effect thresholds when none is given: on a wall clock what other things on
@@ -180,6 +181,9 @@ func Runs(inputs []Input, o Options) (*Comparison, error) {
 		c.Groups = append(c.Groups, cg)
 	}
 	c.judge()
+	for i := range c.Groups {
+		c.Warnings = analyze.AppendNew(c.Warnings, c.Groups[i].unequalLoads()...)
+	}
 	return c, nil
 }
 

@@ -261,6 +261,8 @@ func compareCellOf(c compare.Cell, r compare.Row) compareCell {
 		why = append(why, "absent on one side")
 	case compare.EffectUnfit:
 		why = append(why, "the units differ")
+	case compare.EffectLoad:
+		why = append(why, "not under the same load")
 	case compare.EffectSame:
 		why = append(why, "no difference shown")
 	case compare.EffectSmall:

@@ -26,6 +26,7 @@ var effectWords = []struct{ effect, word string }{
 	{compare.EffectFew, "with too few trials"},
 	{compare.EffectAbsent, "absent on one side"},
 	{compare.EffectUnfit, "in another unit"},
+	{compare.EffectLoad, "at another load"},
 }
 
 // sideName is A for the first side, then B, C …
@@ -233,6 +234,8 @@ func changeText(c *compare.Cell, base float64, deterministic bool) string {
 		return "absent"
 	case compare.EffectUnfit:
 		return "other unit"
+	case compare.EffectLoad:
+		return "other load"
 	case compare.EffectSame:
 		return "~"
 	case compare.EffectFew:
