@@ -63,6 +63,11 @@ func (w Where) Target(ctx context.Context) (target.Target, error) {
 		if err != nil {
 			return nil, err
 		}
+		with := w.Machine
+		with.Kernel = k
+		if err := with.Check(); err != nil {
+			return nil, err
+		}
 		modules, err := kernels.Modules(ctx, k, w.Modules, options)
 		if err != nil {
 			return nil, err

@@ -168,6 +168,9 @@ func fileIdentity(path string) string {
 	return fmt.Sprintf("%s %d %d", path, st.Size(), st.ModTime().UnixNano())
 }
 
+// foreign tells whether an architecture is not this machine's; "" is.
+func foreign(arch string) bool { return cmp.Or(arch, runtime.GOARCH) != runtime.GOARCH }
+
 // chooseAccel settles the accelerator and says why it is not KVM.
 func chooseAccel(ctx context.Context, vm Machine, qemu string) (accel, reason string, err error) {
 	switch {
@@ -175,7 +178,7 @@ func chooseAccel(ctx context.Context, vm Machine, qemu string) (accel, reason st
 		return vm.Accel, "", nil
 	case vm.Clock == ClockICount:
 		return "tcg", "the instruction clock exists only in emulation", nil
-	case cmp.Or(vm.Kernel.Arch, runtime.GOARCH) != runtime.GOARCH:
+	case foreign(vm.Kernel.Arch):
 		return "tcg", fmt.Sprintf("KVM has kernels of this machine's architecture alone, %s", runtime.GOARCH), nil
 	}
 	why, err := kvmRefusal(ctx, vm, qemu)

@@ -69,6 +69,7 @@ func TestVMConfiguration(t *testing.T) {
 		{Machine{Kernel: k, Accel: "xen"}, `--accel "xen" is not one of kvm, tcg`},
 		{Machine{Kernel: k, Clock: ClockICount, Accel: "kvm"}, "--clock icount needs one CPU and TCG"},
 		{Machine{Kernel: k, Clock: ClockICount, CPUs: 2}, "--clock icount needs one CPU and TCG"},
+		{Machine{Kernel: kernels.Kernel{Path: "/k", Arch: "riscv64"}, Accel: "kvm"}, "--accel kvm is for kernels of this machine's architecture"},
 		{Machine{Kernel: k, CPUs: -1}, "--cpus must be from 1 to 255"},
 		{Machine{Kernel: k, CPUs: 256}, "--cpus must be from 1 to 255"},
 		{Machine{Kernel: k, MemoryBytes: 1 << 20}, "--memory 1MiB is too little"},

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -149,8 +150,8 @@ type MachineError struct{ Reason string }
 
 func (e *MachineError) Error() string { return e.Reason }
 
-// Check says what is wrong with the machine's settings, its kernel aside, as a
-// *MachineError, in the words of mapprof's flags. It needs no QEMU.
+// Check says what is wrong with the machine's settings, and with its kernel's
+// architecture where it has a kernel, as a *MachineError, in the words of mapprof's flags. It needs no QEMU.
 func (vm Machine) Check() error {
 	vm = vm.WithDefaults()
 	bad := func(format string, args ...any) error {
@@ -161,6 +162,8 @@ func (vm Machine) Check() error {
 		return bad("--clock %q is not one of %s", vm.Clock, strings.Join(results.ClockNames(), ", "))
 	case vm.Accel != "" && vm.Accel != "tcg" && vm.Accel != "kvm":
 		return bad("--accel %q is not one of kvm, tcg", vm.Accel)
+	case vm.Accel == "kvm" && foreign(vm.Kernel.Arch):
+		return bad("--accel kvm is for kernels of this machine's architecture, %s, and this one is for %s (leave it out)", runtime.GOARCH, vm.Kernel.Arch)
 	case vm.CPUs < 1 || vm.CPUs > 255:
 		return bad("--cpus must be from 1 to 255")
 	case vm.Clock == ClockICount && (vm.CPUs > 1 || vm.Accel == "kvm"): // 6.1 hangs with more CPUs

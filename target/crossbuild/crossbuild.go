@@ -9,6 +9,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,9 @@ func Program(ctx context.Context, arch string, o Options) (string, error) {
 	here := kind.Arch == runtime.GOARCH
 	if o.Given != "" {
 		f, err := elf.Open(o.Given)
+		if _, unread := errors.AsType[*fs.PathError](err); err != nil && !unread {
+			err = errors.New("it is no program for Linux (no ELF file)")
+		}
 		if err != nil {
 			return "", fmt.Errorf("use --guest-binary %s: %w", o.Given, err)
 		}
