@@ -50,3 +50,10 @@ type Metric struct {
 	// Began and Ended are when it was measured; zero: in the whole of Run.
 	Began, Ended time.Time
 }
+
+// Add keeps the values of a metric, of which there may be none.
+func (r *Result) Add(name, unit, how string, values []float64) {
+	if len(values) > 0 {
+		r.Metrics[name] = Metric{Values: values, Unit: unit, How: how}
+	}
+}

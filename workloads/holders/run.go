@@ -204,9 +204,7 @@ func (i *instance) concludeWay(by *way, held []heldMap, deaths map[uint32]worklo
 		who.add(place)
 	}
 	metric := func(name, how string, values []float64) {
-		if len(values) > 0 {
-			r.Metrics["holders."+name+"."+by.name] = workloads.Metric{Values: values, Unit: "ns", How: how}
-		}
+		r.Add("holders."+name+"."+by.name, "ns", how, values)
 	}
 	metric("held", "from the workload's own close(2) to the last put", holding)
 	if len(letting) > 0 && slices.Min(letting) >= 0 { // else it died before

@@ -374,7 +374,7 @@ func (i *instance) Conclude(deaths []workloads.Death, r *workloads.Result) {
 	i.lateStacks(deaths, r)
 	free := i.calls["free"]
 	for _, role := range []string{roles[caller], roles[tracer], roles[extension], roles[tracerExt]} {
-		i.metric(r, "programs.attach."+role, "ns", "bpf(2) that makes the link", i.attach[role])
+		r.Add("programs.attach."+role, "ns", "bpf(2) that makes the link", i.attach[role])
 		var waits []float64
 		for _, u := range i.unloads {
 			if u.role != role {
@@ -386,13 +386,7 @@ func (i *instance) Conclude(deaths []workloads.Death, r *workloads.Result) {
 				}
 			}
 		}
-		i.metric(r, "programs.free."+role, "ns", "from the close(2) of the program's only descriptor to "+free.Function+": the program's own grace period, and the worker", waits)
-	}
-}
-
-func (i *instance) metric(r *workloads.Result, name, unit, how string, values []float64) {
-	if len(values) > 0 {
-		r.Metrics[name] = workloads.Metric{Values: values, Unit: unit, How: how}
+		r.Add("programs.free."+role, "ns", "from the close(2) of the program's only descriptor to "+free.Function+": the program's own grace period, and the worker", waits)
 	}
 }
 

@@ -102,13 +102,13 @@ func (i *instance) verified(r *workloads.Result) {
 			}
 			longest, number = append(longest, most), append(number, float64(n))
 		}
-		i.metric(r, "programs.load."+l.name, "ns", "bpf(2) that loads the program, its BTF included", took)
+		r.Add("programs.load."+l.name, "ns", "bpf(2) that loads the program, its BTF included", took)
 		if !traced || len(single) == 0 {
 			continue
 		}
-		i.metric(r, "programs.verify.calls."+l.name, "calls/load", "how often "+calls.Function+" ran in it", number)
-		i.metric(r, "programs.verify.call."+l.name, "ns", calls.Function+", fentry to fexit", single)
-		i.metric(r, "programs.verify.longest."+l.name, "ns", "the longest such call of each load", longest)
+		r.Add("programs.verify.calls."+l.name, "calls/load", "how often "+calls.Function+" ran in it", number)
+		r.Add("programs.verify.call."+l.name, "ns", calls.Function+", fentry to fexit", single)
+		r.Add("programs.verify.longest."+l.name, "ns", "the longest such call of each load", longest)
 	}
 	if calls.Unseen > 0 {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d calls of %s were not timed", calls.Unseen, calls.Function))

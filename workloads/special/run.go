@@ -16,7 +16,6 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
-	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -116,33 +115,19 @@ var cancels = map[ebpf.MapType][]string{
 	ebpf.LRUHash: {"htab_map_free_internal_structs", "htab_map_free_timers_and_wq", "htab_map_free_timers"},
 }
 
-// span is one close.
-type span struct{ begin, end int64 }
-
 // Run makes, fills and closes one map after the other.
 func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (workloads.Result, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	i.result = workloads.Result{Loop: "closed", Metrics: map[string]workloads.Metric{}}
-	var closes []span
+	var closes []mapops.Span
 	tid := mapops.ProbesTID()
 	calls, err := i.traced(func() error {
-		for i.result.Ops < uint64(i.cfg.Count) {
-			if ctx.Err() != nil {
-				i.result.Interrupted = true
-				return nil
-			}
-			took, err := i.one(i.result.Ops)
-			if err != nil {
-				return err
-			}
+		return mapops.InTurn(ctx, i.cfg.Count, &i.result, progress, i.record, func(n uint64) (mapops.Span, error) {
+			took, err := i.one(n)
 			closes = append(closes, took)
-			i.record(took.end - took.begin)
-			i.result.LastPuts++
-			i.result.Ops++
-			progress(i.result.Ops, uint64(i.cfg.Count))
-		}
-		return nil
+			return took, err
+		})
 	})
 	if err != nil {
 		return i.result, err
@@ -152,19 +137,17 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 }
 
 // one makes a map, fills it, and drops the only reference.
-func (i *instance) one(n uint64) (span, error) {
+func (i *instance) one(n uint64) (mapops.Span, error) {
 	spec := i.inner.Copy()
 	spec.Name = fmt.Sprintf("%s%d", i.prefix, n%100)
 	m, err := mapops.NewMap(spec)
 	if err != nil {
-		return span{}, err
+		return mapops.Span{}, err
 	}
 	if err := i.fillMap(m); err != nil {
-		return span{}, errors.Join(err, m.Close())
+		return mapops.Span{}, errors.Join(err, m.Close())
 	}
-	begin := ktime.Now()
-	err = m.Close()
-	return span{begin, ktime.Now()}, err
+	return mapops.Timed(m.Close)
 }
 
 // fillMap fills a map through the slot of the outer map, where no program holds it. A
@@ -211,34 +194,27 @@ func (i *instance) fillMap(m *ebpf.Map) error {
 }
 
 // keep sums up how long closes took, and what of it was the cancelling.
-func (i *instance) keep(closes []span, calls map[string]workloads.Calls, tid int) {
+func (i *instance) keep(closes []mapops.Span, calls map[string]workloads.Calls, tid int) {
 	var took, within, after []float64
 	cancel, traced := calls["special.cancel"]
 	for _, c := range closes {
-		took = append(took, float64(c.end-c.begin))
+		took = append(took, c.NS())
 	}
 	for _, c := range cancel.List {
 		ns := float64(c.EndNS - c.BeginNS)
-		inClose := func(s span) bool { return c.BeginNS >= s.begin && c.EndNS <= s.end && (tid == 0 || c.TID == tid) }
-		if slices.ContainsFunc(closes, inClose) {
+		if slices.ContainsFunc(closes, func(s mapops.Span) bool { return s.Has(c, tid) }) {
 			within = append(within, ns)
 		} else {
 			after = append(after, ns)
 		}
 	}
-	i.metric("special.close", "close(2) of the map's only descriptor", took)
+	i.result.Add("special.close", "ns", "close(2) of the map's only descriptor", took)
 	if !traced {
 		return
 	}
-	i.metric("special.cancel.close", cancel.Function+" within that close, fentry to fexit", within)
-	i.metric("special.cancel.worker", cancel.Function+" at other times, by the worker that frees maps among others", after)
+	i.result.Add("special.cancel.close", "ns", cancel.Function+" within that close, fentry to fexit", within)
+	i.result.Add("special.cancel.worker", "ns", cancel.Function+" at other times, by the worker that frees maps among others", after)
 	i.result.Findings = append(i.result.Findings, fmt.Sprintf("of %d closes, %s ran in %d", len(closes), cancel.Function, len(within)))
-}
-
-func (i *instance) metric(name, how string, values []float64) {
-	if len(values) > 0 {
-		i.result.Metrics[name] = workloads.Metric{Values: values, Unit: "ns", How: how}
-	}
 }
 
 // traced runs f, with the calls of what cancels fields where something can time them.

@@ -13,6 +13,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
+	"github.com/mapprof/mapprof/workloads/mapops"
 )
 
 func TestCheck(t *testing.T) {
@@ -45,7 +46,7 @@ func TestElements(t *testing.T) {
 // TestKeep: a call within a close on its thread is that close's, and any other is not.
 func TestKeep(t *testing.T) {
 	i := &instance{result: workloads.Result{Metrics: map[string]workloads.Metric{}}}
-	i.keep([]span{{100, 200}, {300, 450}}, map[string]workloads.Calls{"special.cancel": {Function: "f", List: []workloads.Call{
+	i.keep([]mapops.Span{{Begin: 100, End: 200}, {Begin: 300, End: 450}}, map[string]workloads.Calls{"special.cancel": {Function: "f", List: []workloads.Call{
 		{TID: 7, BeginNS: 110, EndNS: 190}, {TID: 8, BeginNS: 310, EndNS: 320}, {TID: 7, BeginNS: 310, EndNS: 340}, {TID: 7, BeginNS: 440, EndNS: 460},
 	}}}, 7)
 	for name, want := range map[string][]float64{"special.close": {100, 150}, "special.cancel.close": {80, 30}, "special.cancel.worker": {10, 20}} {

@@ -13,16 +13,12 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
 
-// span is one call of bpf(2) or close(2).
-type span struct{ begin, end int64 }
-
 // life is what was done to one map.
-type life struct{ register, unregister, close span }
+type life struct{ register, unregister, close mapops.Span }
 
 // Run registers, unregisters and closes one map after the other.
 func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (workloads.Result, error) {
@@ -32,22 +28,11 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 	var lives []life
 	tid := mapops.ProbesTID()
 	calls, err := i.traced(func() error {
-		for i.result.Ops < uint64(i.cfg.Count) {
-			if ctx.Err() != nil {
-				i.result.Interrupted = true
-				return nil
-			}
-			l, err := i.one(i.result.Ops)
-			if err != nil {
-				return err
-			}
+		return mapops.InTurn(ctx, i.cfg.Count, &i.result, progress, i.record, func(n uint64) (mapops.Span, error) {
+			l, err := i.one(n)
 			lives = append(lives, l)
-			i.record(l.unregister.end - l.unregister.begin)
-			i.result.LastPuts++
-			i.result.Ops++
-			progress(i.result.Ops, uint64(i.cfg.Count))
-		}
-		return nil
+			return l.unregister, err
+		})
 	})
 	if err != nil {
 		return i.result, err
@@ -75,27 +60,21 @@ func (i *instance) one(n uint64) (l life, err error) {
 		return l, err
 	}
 	value := i.layout.value(name, i.coll.Programs)
-	if l.register, err = timed(func() error { return m.Update(key, value, ebpf.UpdateAny) }); err != nil {
+	if l.register, err = mapops.Timed(func() error { return m.Update(key, value, ebpf.UpdateAny) }); err != nil {
 		return l, fmt.Errorf("register %s: %w", name, err)
 	}
 	if err := i.expect(m, stateInUse); err != nil {
 		return l, err
 	}
-	if l.unregister, err = timed(func() error { return m.Delete(key) }); err != nil {
+	if l.unregister, err = mapops.Timed(func() error { return m.Delete(key) }); err != nil {
 		return l, fmt.Errorf("unregister %s: %w", name, err)
 	}
 	if err := i.expect(m, stateToBeFree); err != nil {
 		return l, err
 	}
-	l.close, err = timed(m.Close)
+	l.close, err = mapops.Timed(m.Close)
 	m = nil
 	return l, err
-}
-
-func timed(f func() error) (span, error) {
-	begin := ktime.Now()
-	err := f()
-	return span{begin, ktime.Now()}, err
 }
 
 // expect looks the state up that the map is in.
@@ -118,12 +97,12 @@ func (i *instance) keep(lives []life, calls map[string]workloads.Calls, tid int)
 	var register, unregister, closing, within []float64
 	waited := 0
 	for _, l := range lives {
-		register = append(register, l.register.ns())
-		unregister = append(unregister, l.unregister.ns())
-		closing = append(closing, l.close.ns())
+		register = append(register, l.register.NS())
+		unregister = append(unregister, l.unregister.NS())
+		closing = append(closing, l.close.NS())
 		sum := 0.0
 		for _, c := range calls[waits].List {
-			if c.BeginNS >= l.unregister.begin && c.EndNS <= l.unregister.end && (tid == 0 || c.TID == tid) {
+			if l.unregister.Has(c, tid) {
 				sum += float64(c.EndNS - c.BeginNS)
 			}
 		}
@@ -132,21 +111,13 @@ func (i *instance) keep(lives []life, calls map[string]workloads.Calls, tid int)
 			waited++
 		}
 	}
-	i.metric("structops.register", "bpf(2), BPF_MAP_UPDATE_ELEM: the map goes from INIT to INUSE", register)
-	i.metric("structops.unregister", "bpf(2), BPF_MAP_DELETE_ELEM: the map goes from INUSE to TOBEFREE", unregister)
-	i.metric("structops.close", "close(2) of the map's only descriptor", closing)
+	i.result.Add("structops.register", "ns", "bpf(2), BPF_MAP_UPDATE_ELEM: the map goes from INIT to INUSE", register)
+	i.result.Add("structops.unregister", "ns", "bpf(2), BPF_MAP_DELETE_ELEM: the map goes from INUSE to TOBEFREE", unregister)
+	i.result.Add("structops.close", "ns", "close(2) of the map's only descriptor", closing)
 	i.result.Findings = append(i.result.Findings, fmt.Sprintf("%d maps went from INIT to INUSE to TOBEFREE", len(lives)))
 	if w, ok := calls[waits]; ok {
-		i.metric(waits, w.Function+" within it, fentry to fexit", within)
+		i.result.Add(waits, "ns", w.Function+" within it, fentry to fexit", within)
 		i.result.Findings = append(i.result.Findings, fmt.Sprintf("of %d maps, %d waited in %s while they were unregistered", len(lives), waited, w.Function))
-	}
-}
-
-func (s span) ns() float64 { return float64(s.end - s.begin) }
-
-func (i *instance) metric(name, how string, values []float64) {
-	if len(values) > 0 {
-		i.result.Metrics[name] = workloads.Metric{Values: values, Unit: "ns", How: how}
 	}
 }
 

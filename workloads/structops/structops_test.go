@@ -15,6 +15,7 @@ import (
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/internal/workloadtest"
+	"github.com/mapprof/mapprof/workloads/mapops"
 )
 
 func TestCheck(t *testing.T) {
@@ -62,8 +63,8 @@ func TestLayout(t *testing.T) {
 func TestKeep(t *testing.T) {
 	i := &instance{result: workloads.Result{Metrics: map[string]workloads.Metric{}}}
 	i.keep([]life{
-		{span{10, 20}, span{100, 200}, span{201, 203}},
-		{span{210, 230}, span{300, 450}, span{451, 452}},
+		{mapops.Span{Begin: 10, End: 20}, mapops.Span{Begin: 100, End: 200}, mapops.Span{Begin: 201, End: 203}},
+		{mapops.Span{Begin: 210, End: 230}, mapops.Span{Begin: 300, End: 450}, mapops.Span{Begin: 451, End: 452}},
 	}, map[string]workloads.Calls{waits: {Function: "f", List: []workloads.Call{
 		{TID: 7, BeginNS: 110, EndNS: 190}, {TID: 8, BeginNS: 310, EndNS: 320}, {TID: 7, BeginNS: 440, EndNS: 460},
 	}}}, 7)
@@ -79,7 +80,7 @@ func TestKeep(t *testing.T) {
 	}
 	// Where nothing was timed there is no figure.
 	i.result.Metrics = map[string]workloads.Metric{}
-	i.keep([]life{{span{10, 20}, span{100, 200}, span{201, 203}}}, nil, 7)
+	i.keep([]life{{mapops.Span{Begin: 10, End: 20}, mapops.Span{Begin: 100, End: 200}, mapops.Span{Begin: 201, End: 203}}}, nil, 7)
 	if len(i.result.Metrics) != 3 {
 		t.Errorf("%+v", i.result.Metrics)
 	}
