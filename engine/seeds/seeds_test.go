@@ -203,6 +203,10 @@ func TestProofs(t *testing.T) {
 		{eachByItself, verifiedBy(33, 66, 1), "32 global functions were verified by 33 calls, most often by 66, static ones by 1, most often by 1"},
 		{eachByItself, verifiedBy(33, 33, 33), "32 global functions were verified by 33 calls, most often by 33, static ones by 33, most often by 33"},
 		{eachByItself, results.Scenario{Params: map[string]string{"globals": "32"}}, "32 global functions were verified by 0 calls, most often by 0, static ones by 0, most often by 0"},
+		{idsGiven, results.Scenario{Params: map[string]string{"map": "array-of-maps,hash-of-maps"}, Metrics: map[string]results.Metric{
+			"calls.array-of-maps.lookup": {N: 20}, "calls.hash-of-maps.lookup.refused": {N: 20},
+		}}, "no lookup of hash-of-maps gave an id"},
+		{idsGiven, results.Scenario{Params: map[string]string{"map": "array-of-maps"}, Metrics: map[string]results.Metric{"calls.array-of-maps.lookup": {N: 20}}}, ""},
 		{oneMaskEach, coded("array", 43, 44), ""},
 		{oneMaskEach, coded("array-of-maps", 57, 59), ""},
 		{oneMaskEach, coded("array-of-maps", 57, 58), "1 BPF instructions more where CAP_BPF alone created the map, not 2"},
@@ -226,5 +230,19 @@ func TestProofs(t *testing.T) {
 	}
 	if c.add(&r[0], outcome{run: made}); c.Verdict != FellShort || len(c.Short) != 1 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestCalls: a call is told with its time and waits, a refusal with its errno.
+func TestCalls(t *testing.T) {
+	s := &results.Scenario{Params: map[string]string{"map": "array,array-of-maps", "op": "lookup,lookup-batch,delete-batch"}, Metrics: map[string]results.Metric{
+		"calls.array.lookup": {N: 5, P50: 2500}, "calls.array.lookup.waits": {N: 5}, "calls.array.delete-batch.refused": {N: 5, P50: 3000},
+		"calls.array-of-maps.lookup-batch": {N: 5, P50: 420e6}, "calls.array-of-maps.lookup-batch.waits": {N: 5, P50: 32, Max: 32},
+		"calls.array-of-maps.delete-batch.refused": {N: 5, P50: 15e6}, "calls.array-of-maps.delete-batch.refused.waits": {N: 5, P50: 1, Max: 1},
+	}, Trials: []results.Trial{{Findings: []string{"array: lookup; waits of each of 5 calls: 0", "array-of-maps: delete-batch of 32: refused (ENOTSUPP); waits of each of 5 calls: 1"}}}}
+	want := "array: lookup 2.50 µs p50; lookup-batch –; delete-batch refused 3.00 µs p50\n" +
+		"array-of-maps: lookup –; lookup-batch 420 ms p50, waits: 32; delete-batch refused (ENOTSUPP) 15.0 ms p50, waits: 1"
+	if got := strings.ReplaceAll(calls(s), "\u00a0", " "); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

@@ -32,7 +32,7 @@ type row struct {
 var rows = []row{
 	{commits: "56f668dfe0", since: "4.12", what: "arrays of maps", scenarios: []string{churnArray}, figures: deaths},
 	{commits: "bcc6b1b7ebf8", since: "4.12", what: "hashes of maps", scenarios: []string{churnHash}, figures: deaths},
-	{commits: "14dc6f04f4", since: "4.13", what: "user space looks an outer map up: an id", why: "up to 6.7 each such lookup waits for a grace period, and --workload lookup makes 20,000 at least"},
+	{commits: "14dc6f04f4", since: "4.13", what: "user space looks an outer map up: an id", scenarios: []string{outerLookup}, figures: calls, proof: idsGiven},
 	{commits: "7b5dd2bde7, c6fdcd6e0c", since: "4.18, 4.20", what: "cgroup storage may not be an inner map", scenarios: []string{innerStorage, innerPerCPUStorage}, refusal: "ENOTSUPP"},
 	{commits: "9d5564ddcf", since: "5.0", what: "index masks of inner maps", scenarios: []string{maskedInner}, figures: masked, proof: oneMaskEach},
 	{commits: "d83525ca62, a115d0ed72", since: "5.1", what: "bpf_spin_lock, and its offset in inner maps", scenarios: []string{specialLock}, figures: closing},
@@ -44,7 +44,7 @@ var rows = []row{
 	{commits: "5576b991e9c1", since: "5.6", what: "bpf_jiffies64", scenarios: []string{readClocks}, figures: clocks},
 	{commits: "be8704ff07d2", since: "5.6", what: "program extensions", scenarios: []string{withPrograms}, figures: extensions},
 	{commits: "1d233886dd90", since: "5.6", what: "bulk queues for redirects without a map", why: "no workload redirects packets"},
-	{commits: "057996380a42, aa2e93b8e58e, cb4d03ab499d", since: "5.6", what: "batches", scenarios: []string{lookupBatch}, figures: lookupBatched},
+	{commits: "057996380a42, aa2e93b8e58e, cb4d03ab499d", since: "5.6", what: "batches", scenarios: []string{lookupBatch, batchCalls}, figures: lookupBatched},
 	{commits: "51c39bb1d5d1", since: "5.6", what: "verification function by function", scenarios: []string{withPrograms}, figures: verifying, proof: eachByItself},
 	{commits: "bba1dc0b55", since: "5.7", what: "no needless synchronize_rcu in map_free", scenarios: []string{churnSync}, figures: freeing},
 	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF: maps of a task without CAP_PERFMON", scenarios: []string{maskedArray}, figures: masked, proof: oneMaskEach},
@@ -52,7 +52,7 @@ var rows = []row{
 	{commits: "68134668c1, 40ec00abf1", since: "5.15", what: "timers in maps; BTF of inner maps", scenarios: []string{specialNone, specialTimer, specialTimerHash}, figures: closing},
 	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", scenarios: []string{specialNone, specialKptr, specialKptrRef, specialKptrCPUs}, figures: destroying},
 	{commits: "07343110b293", since: "5.19", what: "bpf_map_lookup_percpu_elem", scenarios: []string{lookupPerCPU}, figures: lookupPerCPUHelper},
-	{commits: "9263dddc7b6f", since: "5.19", what: "batches on outer maps", scenarios: []string{churnBatch}, figures: deaths},
+	{commits: "9263dddc7b6f", since: "5.19", what: "batches on outer maps", scenarios: []string{churnBatch, outerBatches}, figures: batches},
 	{commits: "87ac0d600943", since: "6.0", what: "64-bit addresses of elements past 4 GiB", why: "it takes 10 GiB of memory and minutes: mapprof run --workload bigarray --memory 10GiB proves it"},
 	{commits: "d937bc3449fa, cba41bb78d70", since: "6.0, 6.4", what: "elem_size everywhere, and in inner maps", scenarios: []string{smallArray}, figures: addressing},
 	{commits: "63b8ce77b15e", since: "6.0", what: "values of arrays past 4 MiB", scenarios: []string{largeValue}, figures: addressing},
@@ -77,6 +77,9 @@ const (
 	innerProgArray     = "--workload churn --count 1 --inner prog-array"
 	lookupBatch        = "--workload lookup --path syscall,batch --count 20000"
 	lookupPerCPU       = "--workload lookup --map percpu-array --path percpu-helper --count 20000"
+	outerLookup        = "--workload mapcalls --op lookup --count 20 --batch 20"
+	batchCalls         = "--workload mapcalls --map array,percpu-array,hash,percpu-hash,lru-hash,lru-percpu-hash,lpm-trie --op lookup-batch,update-batch,delete-batch,lookup-delete-batch"
+	outerBatches       = "--workload mapcalls --op lookup-batch,update-batch,delete-batch,lookup-delete-batch"
 	innerEntries       = "--workload lookup --inner-entries-differ --path syscall --count 20000"
 	smallArray         = "--workload bigarray --size 1MiB --count 20480"
 	largeValue         = "--workload bigarray --size 16MiB --value-size 8MiB --path syscall,helper --count 20000"

@@ -61,6 +61,11 @@ func costSentence(list []*model.Entry, kernel string) (out []span, blame string)
 		}
 	}
 	if len(out) == 0 {
+		for _, e := range list {
+			if waits := model.CallWaits(e.Scenario); waits != "" {
+				return []span{{Text: "On " + kernel + ": " + waits + "."}}, ""
+			}
+		}
 		return []span{{Text: "On " + kernel + " no lookup was measured."}}, ""
 	}
 	if len(added) > 0 {

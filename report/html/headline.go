@@ -132,6 +132,9 @@ func sentence(list []*model.Entry, kernel string) (out []span, blame string) {
 	if phase, share := model.LongestPhase(first.Scenario.Phases); phase != "" {
 		blame = fmt.Sprintf("%s of the longest is %s.", model.FormatShare(share), model.PhaseNoun(phase))
 	}
+	if note := model.BatchNote(first.Scenario); note != "" {
+		blame += " Updates wait" + note + "."
+	}
 	most := slices.MaxFunc(list, func(a, b *model.Entry) int { return int(a.Scenario.Limbo.PeakMaps) - int(b.Scenario.Limbo.PeakMaps) })
 	if l := most.Scenario.Limbo; l.PeakMaps > 0 {
 		blame += fmt.Sprintf(" At the peak %s in %s, which no list of maps shows any more.", model.FormatBytes(float64(l.PeakBytes)), model.Plural(l.PeakMaps, "map"))

@@ -93,7 +93,7 @@ func phaseRows(s *results.Scenario, most uint64) []figureRow {
 		}
 		note := ""
 		if p == results.PhaseUpdateWait {
-			note = model.ExpeditedNote(s)
+			note = model.ExpeditedNote(s) + model.BatchNote(s)
 		}
 		rows = append(rows, figureRow{Phase: p, Phases: true, Note: note, Strong: phase.Kind == results.WholeDeath,
 			Cells: cells(v.N, model.DurationCells(v, true), model.FormatDuration(v.MeanNS), share)})

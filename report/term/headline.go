@@ -88,6 +88,11 @@ func limboHeadline(g *model.Group) string {
 			text += ", " + model.FormatShare(share) + " of it in " + phase
 		}
 	}
+	for _, s := range g.Scenarios {
+		if note := model.BatchNote(s); note != "" {
+			return text + "; updates wait" + note
+		}
+	}
 	return text
 }
 
@@ -98,6 +103,9 @@ func costHeadline(g *model.Group) string {
 	for _, s := range g.Scenarios {
 		costs := model.LookupCosts(s)
 		if len(costs) == 0 {
+			if waits := model.CallWaits(s); waits != "" {
+				parts = append(parts, safetext.Name(s.KernelName())+": "+waits)
+			}
 			continue
 		}
 		var each []string

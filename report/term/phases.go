@@ -129,7 +129,7 @@ func besideDeathGrid(g *model.Group, o Options) *grid {
 			if v, ok := s.Phases[phase]; ok {
 				row := name
 				if phase == results.PhaseUpdateWait {
-					row += model.ExpeditedNote(s)
+					row += model.ExpeditedNote(s) + model.BatchNote(s)
 				}
 				t.add(append([]string{strings.TrimSpace(row), model.StrategyName(s), model.CountCell(v.N, true)}, model.DurationCells(v, true)[:len(figures)]...)...)
 				name = ""

@@ -11,6 +11,7 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/command"
 	_ "github.com/mapprof/mapprof/workloads/holders"
 	_ "github.com/mapprof/mapprof/workloads/lookup"
+	_ "github.com/mapprof/mapprof/workloads/mapcalls"
 	_ "github.com/mapprof/mapprof/workloads/programs"
 	_ "github.com/mapprof/mapprof/workloads/special"
 	_ "github.com/mapprof/mapprof/workloads/structops"
