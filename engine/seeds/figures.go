@@ -93,6 +93,20 @@ func closing(s *results.Scenario) string {
 	return text
 }
 
+// record is what the close(2) of a map with special fields takes, and its free.
+func record(s *results.Scenario) string {
+	return closing(s) + "; " + phase(s, results.PhaseFree, "free")
+}
+
+// innerRecord is the same, and whether an inner map's types must be the outer map's.
+func innerRecord(s *results.Scenario) string {
+	text := closing(s)
+	if types := found("an inner map with types ")(s); types != "" {
+		text += "; " + types
+	}
+	return text
+}
+
 // destroying is what the free of a map takes with its special fields.
 func destroying(s *results.Scenario) string {
 	return fmt.Sprintf("%s with field %s: %s", s.Params["map"], s.Params["field"], phase(s, results.PhaseFree, "free"))

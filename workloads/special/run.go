@@ -29,8 +29,10 @@ type instance struct {
 	outer  *ebpf.Map
 	fill   *ebpf.Program
 	link   link.Link // of a tracing program that fills
+	local  *localFields
 	tracer workloads.Tracer
 	record func(ns int64)
+	closes []mapops.Span
 	result workloads.Result
 }
 
@@ -43,6 +45,13 @@ func newInstance(w *Workload) (_ *instance, err error) {
 	inner, outer := f.in+"_inner", f.in+"_outer"
 	i := &instance{cfg: w, prefix: mapops.UniqueName("mp_field"), inner: spec.Maps[inner].Copy(), record: func(int64) {}}
 	i.inner.Type, i.inner.MaxEntries = mapTypes[w.Map], w.Entries
+	if f.local {
+		if i.local, err = newLocalFields(w, i.inner); err != nil {
+			return nil, fmt.Errorf("a map of type %s with --field %s: %w", w.Map, w.Field, err)
+		}
+		i.outer = i.local.outer
+		return i, nil
+	}
 	if err := tagPointer(i.inner, f.tag); err != nil {
 		return nil, err
 	}
@@ -65,7 +74,7 @@ func newInstance(w *Workload) (_ *instance, err error) {
 		return nil, err
 	}
 	if f.fill == nil {
-		return i, nil
+		return i, i.holdInner()
 	}
 	for _, name := range f.fill {
 		only := spec.Copy()
@@ -76,6 +85,18 @@ func newInstance(w *Workload) (_ *instance, err error) {
 		}
 	}
 	return nil, fmt.Errorf("load the program that fills maps of type %s with --field %s in an outer map: %w", w.Map, w.Field, err)
+}
+
+// holdInner makes the outer map of maps that no program fills.
+func (i *instance) holdInner() (err error) {
+	if !i.cfg.AsInner {
+		return nil
+	}
+	i.outer, err = ebpf.NewMap(&ebpf.MapSpec{Name: "mp_outer", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: i.inner})
+	if err != nil {
+		return fmt.Errorf("an outer map of maps of type %s with --field %s: %w", i.cfg.Map, i.cfg.Field, err)
+	}
+	return nil
 }
 
 // tagPointer gives the pointer that begins a map's values a type tag.
@@ -120,75 +141,116 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	i.result = workloads.Result{Loop: "closed", Metrics: map[string]workloads.Metric{}}
-	var closes []mapops.Span
 	tid := mapops.ProbesTID()
 	calls, err := i.traced(func() error {
-		return mapops.InTurn(ctx, i.cfg.Count, &i.result, progress, i.record, func(n uint64) (mapops.Span, error) {
-			took, err := i.one(n)
-			closes = append(closes, took)
-			return took, err
-		})
+		return mapops.InTurn(ctx, i.cfg.Count, &i.result, progress, i.record, i.one)
 	})
 	if err != nil {
 		return i.result, err
 	}
-	i.keep(closes, calls, tid)
-	return i.result, nil
+	i.keep(i.closes, calls, tid)
+	if err := i.cancelElements(tid); err != nil {
+		return i.result, err
+	}
+	if i.local == nil {
+		return i.result, nil
+	}
+	found, err := i.local.otherTypes()
+	i.result.Findings = append(i.result.Findings, found)
+	return i.result, err
 }
 
-// one makes a map, fills it, and drops the only reference.
+// slot is the outer map's only one.
+const slot = uint32(0)
+
+// one makes a map, fills it, and drops the only reference: by close(2), or after that by
+// taking the map out of the outer one.
 func (i *instance) one(n uint64) (mapops.Span, error) {
-	spec := i.inner.Copy()
-	spec.Name = fmt.Sprintf("%s%d", i.prefix, n%100)
-	m, err := mapops.NewMap(spec)
+	m, err := i.newMap(fmt.Sprintf("%s%d", i.prefix, n%100))
 	if err != nil {
 		return mapops.Span{}, err
 	}
 	if err := i.fillMap(m); err != nil {
 		return mapops.Span{}, errors.Join(err, m.Close())
 	}
-	return mapops.Timed(m.Close)
+	if !i.cfg.AsInner {
+		if err := i.takeOut(); err != nil {
+			return mapops.Span{}, errors.Join(err, m.Close())
+		}
+	}
+	closed, err := mapops.Timed(m.Close)
+	i.closes = append(i.closes, closed)
+	if err != nil || !i.cfg.AsInner {
+		return closed, err
+	}
+	return mapops.Timed(i.takeOut)
+}
+
+// takeOut takes the map out of the outer one, if there is one.
+func (i *instance) takeOut() error {
+	if i.outer == nil {
+		return nil
+	}
+	if err := i.outer.Delete(slot); err != nil {
+		return fmt.Errorf("take a map out of the outer map: %w", err)
+	}
+	return nil
+}
+
+func (i *instance) newMap(name string) (*ebpf.Map, error) {
+	if i.local != nil {
+		return i.local.newMap(name)
+	}
+	spec := i.inner.Copy()
+	spec.Name = name
+	return mapops.NewMap(spec)
 }
 
 // fillMap fills a map through the slot of the outer map, where no program holds it. A
 // field that user space can write is filled by bpf(2): up to 6.1 no map with a lock may
 // be in an outer map.
 func (i *instance) fillMap(m *ebpf.Map) error {
-	const slot = uint32(0)
-	if i.fill == nil {
+	if i.outer != nil {
+		if err := i.outer.Put(slot, m); err != nil {
+			return fmt.Errorf("put a map into the outer map: %w", err)
+		}
+	}
+	n := i.cfg.elements()
+	switch {
+	case i.local != nil && n > 0:
+		return i.local.fillElements(n)
+	case i.fill != nil && n > 0:
+		return i.fillElements(n)
+	case i.fill == nil && i.local == nil:
 		value := make([]byte, m.ValueSize())
-		for key := range i.cfg.elements() {
+		for key := range n {
 			if err := m.Put(key, value); err != nil {
 				return fmt.Errorf("fill element %d: %w", key, err)
 			}
 		}
-		return nil
 	}
-	if err := i.outer.Put(slot, m); err != nil {
-		return fmt.Errorf("put a map into the outer map: %w", err)
+	return nil
+}
+
+// fillElements fills the first n elements of the map in the outer map's slot.
+func (i *instance) fillElements(n uint32) error {
+	if err := errors.Join(i.coll.Variables["next"].Set(uint32(0)), i.coll.Variables["total"].Set(n), i.coll.Variables["failed"].Set(int64(0))); err != nil {
+		return err
 	}
-	if n := i.cfg.elements(); n > 0 {
-		if err := errors.Join(i.coll.Variables["next"].Set(uint32(0)), i.coll.Variables["total"].Set(n), i.coll.Variables["failed"].Set(int64(0))); err != nil {
-			return err
-		}
-		run := &ebpf.RunOptions{Data: make([]byte, 64), Repeat: n}
-		if i.link != nil { // it fills all of them at once
-			run = &ebpf.RunOptions{}
-		}
-		if _, err := i.fill.Run(run); err != nil {
-			return fmt.Errorf("fill %d elements: %w", n, err)
-		}
-		var next uint32
-		var failed int64
-		if err := errors.Join(i.coll.Variables["next"].Get(&next), i.coll.Variables["failed"].Get(&failed)); err != nil {
-			return err
-		}
-		if failed != 0 || next != n {
-			return fmt.Errorf("fill %d elements: %d were, the last call that failed: %w", n, next, unix.Errno(-failed))
-		}
+	run := &ebpf.RunOptions{Data: make([]byte, 64), Repeat: n}
+	if i.link != nil { // it fills all of them at once
+		run = &ebpf.RunOptions{}
 	}
-	if err := i.outer.Delete(slot); err != nil {
-		return fmt.Errorf("take a map out of the outer map: %w", err)
+	if _, err := i.fill.Run(run); err != nil {
+		return fmt.Errorf("fill %d elements: %w", n, err)
+	}
+	var next uint32
+	var failed int64
+	if err := errors.Join(i.coll.Variables["next"].Get(&next), i.coll.Variables["failed"].Get(&failed)); err != nil {
+		return err
+	}
+	if failed != 0 || next != n {
+		return fmt.Errorf("fill %d elements: %d were, the last call that failed: %w", n, next, unix.Errno(-failed))
 	}
 	return nil
 }
@@ -243,8 +305,13 @@ func (i *instance) Close() error {
 	if i.link != nil {
 		err = i.link.Close()
 	}
-	if i.coll != nil {
-		i.coll.Close()
+	switch {
+	case i.coll != nil:
+		i.coll.Close() // with the outer map
+	case i.local != nil:
+		err = errors.Join(err, i.local.Close())
+	case i.outer != nil:
+		err = errors.Join(err, i.outer.Close())
 	}
 	return err
 }

@@ -31,7 +31,11 @@ type field struct {
 	cancelled bool
 	// tag is the type tag of a pointer in the value.
 	tag string
+	// local: what it holds has a type of the program's own.
+	local bool
 }
+
+const fieldList = "list"
 
 var fields = []field{
 	{name: "none", in: "plain", fill: []string{"fill_plain"}},
@@ -41,6 +45,8 @@ var fields = []field{
 	{name: "kptr", in: "task", fill: []string{"fill_task"}, major: 6, minor: 4, tag: "kptr_untrusted"},
 	// A mask has a bit for each CPU that may be.
 	{name: "kptr-ref", in: "mask", fill: []string{"fill_mask"}, major: 6, minor: 4, bytes: 2 << 10, tag: "kptr"},
+	{name: fieldList, in: "plain", major: 6, minor: 2, bytes: 96, local: true},
+	{name: "local-kptr", in: "plain", major: 6, minor: 4, bytes: 96, local: true},
 }
 
 func fieldNames() (names []string) {
@@ -64,7 +70,7 @@ const (
 func init() {
 	workloads.Register(workloads.Description{
 		Name:    "special",
-		Summary: "lets maps die whose values have timers, work queues, kptrs or locks",
+		Summary: "lets maps die whose values have timers, work queues, kptrs, lists or locks",
 		New:     func() workloads.Workload { return new(Workload) },
 	})
 }
@@ -76,6 +82,7 @@ type Workload struct {
 	Entries uint32
 	Filled  uint32 // percent
 	Count   uint32
+	AsInner bool
 }
 
 // AddFlags registers the parameters.
@@ -85,6 +92,8 @@ func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.Uint32Var(&w.Entries, "entries", 1024, "max_entries of each map")
 	fs.Uint32Var(&w.Filled, "filled", 100, "percent of the entries that are filled (of a percpu-array on one CPU)")
 	fs.Uint32Var(&w.Count, "count", 20, "maps that die, one after the other")
+	fs.BoolVar(&w.AsInner, "as-inner", false, "let each die in an outer map: the last user lets go before it is deleted there, which drops the last reference")
+	_ = fs.SetAnnotation("as-inner", workloads.OnlyGiven, nil) // it exists
 }
 
 // Strategies lists the only one: the kernel chooses.
@@ -108,7 +117,11 @@ func (w *Workload) Check(strategy string) error {
 
 // CheckTarget refuses a field that the target's kernel doesn't have.
 func (w *Workload) CheckTarget(_ string, t workloads.Target) error {
-	if f := w.field(); t.Before(f.major, f.minor) {
+	f := w.field()
+	if w.AsInner && f.name == "spin-lock" && t.Before(6, 2) {
+		return fmt.Errorf("--as-inner: kernel %s takes no inner map with a spin lock (b7ff97925b55, 6.2)", t.Release)
+	}
+	if t.Before(f.major, f.minor) {
 		return fmt.Errorf("--field %s: kernel %s has none (%d.%d does)", f.name, t.Release, f.major, f.minor)
 	}
 	return nil
@@ -132,7 +145,7 @@ const limboMaps = 64
 
 // MemoryBytes implements Workload.
 func (w *Workload) MemoryBytes(_ string, cpus int) uint64 {
-	spec := &ebpf.MapSpec{Type: mapTypes[w.Map], KeySize: 4, ValueSize: 16, MaxEntries: w.Entries}
+	spec := &ebpf.MapSpec{Type: mapTypes[w.Map], KeySize: 4, ValueSize: 24, MaxEntries: w.Entries}
 	one := mapops.MapBytes(spec, cpus) + mapops.TimesBytes(uint64(w.elements()), w.field().bytes)
 	return mapops.TimesBytes(uint64(min(w.Count, limboMaps))+3, one) + mapops.TracerBytes
 }
