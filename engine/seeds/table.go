@@ -58,7 +58,7 @@ var rows = []row{
 	{commits: "63b8ce77b15e", since: "6.0", what: "values of arrays past 4 MiB", scenarios: []string{largeValue}, figures: addressing},
 	{commits: "f76fa6b33805", since: "6.0", what: "an iterator holds its map, and so do others", scenarios: []string{heldMaps}, figures: holders},
 	{commits: "aa3496accc41, db559117828d, d7f5ef653c3d", since: "6.2", what: "btf_record, freed after the map", scenarios: []string{specialTimer, specialWork, specialList, specialLocalKptr}, figures: record},
-	{commits: "d48995723c, f73e601aaf, c22dfdd215, b7ff97925b", since: "6.2", what: "records and locks of inner maps", scenarios: []string{specialTimer, specialList}, figures: innerRecord},
+	{commits: "d48995723c, f73e601aaf, c22dfdd215, b7ff97925b", since: "6.2", what: "records and locks of inner maps", scenarios: []string{specialTimer, specialLockInner, specialList}, figures: innerRecord},
 	{commits: "cd2a807901", since: "6.4", what: "btf_field_offs is gone", why: "the same fields are freed by the same code: nothing that can be measured"},
 	{commits: "20c20bd11a13", since: "6.8", what: "need_defer: an inner map waits only where a program may still use it", scenarios: []string{tearArray, tearHash}, figures: teardown, proof: hashWaitsForNone},
 	{commits: "8766733641", since: "6.8", what: "inner maps are freed after RCU and tasks-trace grace periods", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor},
@@ -96,6 +96,7 @@ const (
 	specialKptr        = "--workload special --field kptr"
 	specialKptrRef     = "--workload special --field kptr-ref"
 	specialKptrCPUs    = "--workload special --field kptr-ref --map percpu-array"
+	specialLockInner   = "--workload special --field spin-lock --as-inner"
 	specialList        = "--workload special --field list"
 	specialLocalKptr   = "--workload special --field local-kptr"
 	manyReferences     = "--workload holders --by fd-elsewhere --count 1 --references 40000"
