@@ -57,6 +57,14 @@ type Demanding interface {
 	CheckTarget(strategy string, t Target) error
 }
 
+// Modular is a Workload that needs modules of the target's kernel: a VM loads them, and
+// what they depend on, where they aren't built in; this machine's kernel loads them itself.
+type Modular interface {
+	Workload
+	// Modules lists them, after Check.
+	Modules() []string
+}
+
 // SlowSetup is a Workload whose Setup can take long.
 type SlowSetup interface {
 	Workload

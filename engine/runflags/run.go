@@ -69,6 +69,9 @@ func (r *Run) Check([]string) error {
 	if err := r.decided.Check(r.Machine.Clock, &r.Trials); err != nil {
 		return err
 	}
+	if modular, ok := w.(workloads.Modular); ok {
+		r.Modules = modular.Modules()
+	}
 	var atLeast, setup time.Duration
 	if timed, ok := w.(workloads.Timed); ok {
 		atLeast = timed.AtLeast()

@@ -37,6 +37,9 @@ func (s *Scenario) parse() error {
 	if err != nil {
 		return err
 	}
+	if modular, ok := w.(workloads.Modular); ok {
+		s.Modules = modular.Modules()
+	}
 	if len(s.Strategies) == 0 {
 		s.Strategies = w.Strategies()[:1]
 	}

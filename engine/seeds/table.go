@@ -12,6 +12,7 @@ type Scenario struct {
 	Workload   string
 	Params     map[string]string
 	Strategies []string
+	Modules    []string // of the kernel's
 }
 
 // row is one commit, or several of one change.
