@@ -66,6 +66,31 @@ func registering(s *results.Scenario) string {
 		nanoseconds(s, "structops.unregister.wait"), pathsTaken(s), phase(s, results.PhaseFreeWait, "its free waits"))
 }
 
+// redirecting is how many frames are moved at once, what one takes, and what the free of
+// the map waits that said where they go.
+func redirecting(s *results.Scenario) string {
+	var parts []string
+	for _, what := range []string{"bulk", "flush"} {
+		m := s.Metrics["redirect."+what+".frames"]
+		if m.N == 0 {
+			parts = append(parts, "frames a "+what+": –")
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s frames a %s (at most %.0f, n = %d)", model.Significant(m.Mean, false), what, m.Max, m.N))
+	}
+	for _, f := range []struct{ metric, text string }{
+		{"redirect.bulk.frame", "a frame in bulks"}, {"redirect.frame.live", "a live frame in all"}, {"redirect.frame.segments", "a frame of a veth in all"},
+	} {
+		if m := s.Metrics[f.metric]; m.N > 0 {
+			parts = append(parts, f.text+" "+model.FormatDuration(m.P50))
+		}
+	}
+	if s.Params["to"] != "ifindex" {
+		parts = append(parts, phase(s, results.PhaseFreeWait, "its free waits"))
+	}
+	return s.Params["to"] + ": " + strings.Join(parts, "; ")
+}
+
 // teardown is how the inner maps of an outer map that died were freed, and which
 // updates waited.
 func teardown(s *results.Scenario) string {

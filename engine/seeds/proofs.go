@@ -75,6 +75,23 @@ func oneMaskEach(s *results.Scenario) string {
 	return ""
 }
 
+// allArriveInBulks: every frame that was redirected arrives, and no queue holds more than
+// the kernel's bound. A redirect to a device's index goes through one, too.
+func allArriveInBulks(s *results.Scenario) string {
+	sent, arrived := s.Metrics["redirect.sent"], s.Metrics["redirect.arrived"]
+	if sent.N == 0 || sent.Mean != arrived.Mean {
+		return fmt.Sprintf("%.0f frames were redirected to %s, and %.0f arrived", sent.Mean, s.Params["to"], arrived.Mean)
+	}
+	bound := 16.0 // DEV_MAP_BULK_SIZE
+	if s.Params["to"] == "cpumap" {
+		bound = 8 // CPU_MAP_BULK_SIZE
+	}
+	if bulk := s.Metrics["redirect.bulk.frames"]; bulk.N == 0 || bulk.Mean <= 1 || bulk.Max > bound {
+		return fmt.Sprintf("%d bulks to %s have %.1f frames, and at most %.0f (the queue takes %.0f)", bulk.N, s.Params["to"], bulk.Mean, bulk.Max, bound)
+	}
+	return ""
+}
+
 // allOrNoneWaitInFree: a kernel waits for an RCU-tasks grace period in every such free or
 // in none.
 func allOrNoneWaitInFree(s *results.Scenario) string {

@@ -181,6 +181,13 @@ func coded(kind string, without, with float64) results.Scenario {
 	}}
 }
 
+// redirected is a redirect of 128 frames, of which so many arrived.
+func redirected(to string, arrived, mean, most float64) results.Scenario {
+	return results.Scenario{Params: map[string]string{"to": to}, Metrics: map[string]results.Metric{
+		"redirect.sent": {N: 1, Mean: 128}, "redirect.arrived": {N: 1, Mean: arrived}, "redirect.bulk.frames": {N: 8, Mean: mean, Max: most},
+	}}
+}
+
 // TestProofs: each can fail.
 func TestProofs(t *testing.T) {
 	for _, tt := range []struct {
@@ -211,6 +218,12 @@ func TestProofs(t *testing.T) {
 		{oneMaskEach, coded("array-of-maps", 57, 59), ""},
 		{oneMaskEach, coded("array-of-maps", 57, 58), "1 BPF instructions more where CAP_BPF alone created the map, not 2"},
 		{oneMaskEach, results.Scenario{}, "0 BPF instructions more where CAP_BPF alone created the map, not 1"},
+		{allArriveInBulks, redirected("devmap", 128, 16, 16), ""},
+		{allArriveInBulks, redirected("ifindex", 128, 1, 1), "8 bulks to ifindex have 1.0 frames, and at most 1 (the queue takes 16)"},
+		{allArriveInBulks, redirected("cpumap", 128, 8, 8), ""},
+		{allArriveInBulks, redirected("cpumap", 128, 8, 16), "8 bulks to cpumap have 8.0 frames, and at most 16 (the queue takes 8)"},
+		{allArriveInBulks, redirected("devmap", 127, 16, 16), "128 frames were redirected to devmap, and 127 arrived"},
+		{allArriveInBulks, results.Scenario{Params: map[string]string{"to": "devmap"}}, "0 frames were redirected to devmap, and 0 arrived"},
 		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}}}, ""},
 		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}, results.PhaseFreeWait: {N: 9}}}, ""},
 		{allOrNoneWaitInFree, results.Scenario{Phases: map[string]results.Stats{results.PhaseFree: {N: 9}, results.PhaseFreeWait: {N: 8}}},

@@ -44,7 +44,7 @@ var rows = []row{
 	{commits: "e9b4e606c228", since: "5.6", what: "trampolines in stacks", scenarios: []string{withPrograms}, figures: found("stack through ")},
 	{commits: "5576b991e9c1", since: "5.6", what: "bpf_jiffies64", scenarios: []string{readClocks}, figures: clocks},
 	{commits: "be8704ff07d2", since: "5.6", what: "program extensions", scenarios: []string{withPrograms}, figures: extensions},
-	{commits: "1d233886dd90", since: "5.6", what: "bulk queues for redirects without a map", why: "no workload redirects packets"},
+	{commits: "1d233886dd90", since: "5.6", what: "bulk queues for redirects without a map", scenarios: []string{redirectCPU, redirectDevice, redirectHash, redirectIndex}, figures: redirecting, proof: allArriveInBulks},
 	{commits: "057996380a42, aa2e93b8e58e, cb4d03ab499d", since: "5.6", what: "batches", scenarios: []string{lookupBatch, batchCalls}, figures: lookupBatched},
 	{commits: "51c39bb1d5d1", since: "5.6", what: "verification function by function", scenarios: []string{withPrograms}, figures: verifying, proof: eachByItself},
 	{commits: "bba1dc0b55", since: "5.7", what: "no needless synchronize_rcu in map_free", scenarios: []string{churnSync}, figures: freeing},
@@ -87,6 +87,10 @@ const (
 	maskedArray        = "--workload lookup --path helper,inlined --count 20000 --size 384KiB --unprivileged"
 	maskedInner        = "--workload lookup --map array-of-maps --path inlined --count 20000 --size 384KiB --unprivileged"
 	readClocks         = "--workload clocks"
+	redirectCPU        = "--workload redirect --to cpumap"
+	redirectDevice     = "--workload redirect --to devmap"
+	redirectHash       = "--workload redirect --to devmap-hash"
+	redirectIndex      = "--workload redirect --to ifindex"
 	structOps          = "--workload structops"
 	tearArray          = "--workload teardown"
 	specialNone        = "--workload special --field none"

@@ -13,6 +13,7 @@ import (
 	_ "github.com/mapprof/mapprof/workloads/lookup"
 	_ "github.com/mapprof/mapprof/workloads/mapcalls"
 	_ "github.com/mapprof/mapprof/workloads/programs"
+	_ "github.com/mapprof/mapprof/workloads/redirect"
 	_ "github.com/mapprof/mapprof/workloads/special"
 	_ "github.com/mapprof/mapprof/workloads/structops"
 	_ "github.com/mapprof/mapprof/workloads/teardown"
