@@ -6,6 +6,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/mapprof/mapprof/engine/trial"
@@ -25,6 +26,7 @@ type Where struct {
 	Kernels       []string
 	DefaultKernel string
 	Modules       []string // of the kernel's, loaded in a VM before anything else
+	MayBeBuiltIn  bool     // an image without modules may have those
 	Offline       bool     // never use the network
 	Arch          string   // of the kernels; empty: the images', else this program's
 	Program       string   // mapprof for guests of its architecture; empty: found or built
@@ -69,7 +71,7 @@ func (w Where) Target(ctx context.Context) (target.Target, error) {
 			return nil, err
 		}
 		modules, err := kernels.Modules(ctx, k, w.Modules, options)
-		if err != nil {
+		if _, alone := errors.AsType[*kernels.AloneError](err); err != nil && !(alone && w.MayBeBuiltIn) {
 			return nil, err
 		}
 		if _, ok := vm.Programs[k.Arch]; !ok {

@@ -70,7 +70,7 @@ func (r *Run) Check([]string) error {
 		return err
 	}
 	if modular, ok := w.(workloads.Modular); ok {
-		r.Modules = modular.Modules()
+		r.Modules, r.MayBeBuiltIn = modular.Modules(), true
 	}
 	var atLeast, setup time.Duration
 	if timed, ok := w.(workloads.Timed); ok {

@@ -119,7 +119,7 @@ func (c *command) findAll(ctx context.Context, names []string) error {
 func (c *command) do(ctx context.Context, s Scenario, kernel string) (_ *results.Run, err error) {
 	flags := c.flags
 	if flags.Target != targetflags.Local {
-		flags.Kernels, flags.Modules = []string{kernel}, s.Modules
+		flags.Kernels, flags.Modules, flags.MayBeBuiltIn = []string{kernel}, s.Modules, true
 	}
 	where, err := c.Find(ctx, &flags, c.stderr)
 	if err != nil {

@@ -33,9 +33,11 @@ type Flags struct {
 	Target  string // Auto, Local or VM
 	Kernels []string
 	Modules []string // of the kernel's, to be loaded in a VM; no flag of Add's
-	Offline bool     // never use the network
-	Arch    string   // of the kernels; empty: the images', else this program's
-	Program string   // mapprof for guests of its architecture; empty: found or built
+	// MayBeBuiltIn: a kernel image without modules is taken, too.
+	MayBeBuiltIn bool
+	Offline      bool   // never use the network
+	Arch         string // of the kernels; empty: the images', else this program's
+	Program      string // mapprof for guests of its architecture; empty: found or built
 	// Machine is a VM as the flags want it; its zero values are defaults.
 	Machine target.Machine
 
@@ -134,6 +136,7 @@ func (f *Flags) wantsVM() string {
 // fetched where they must be.
 func (f *Flags) Find(ctx context.Context, w engine.Where) (target.Target, error) {
 	w.Kernels, w.Modules, w.Offline, w.Machine, w.Arch, w.Program = f.Kernels, f.Modules, f.Offline, f.Machine, f.Arch, f.Program
+	w.MayBeBuiltIn = f.MayBeBuiltIn
 	w.Local = f.Target == Local
 	w.Auto = f.Target == Auto && len(f.Kernels) == 0 && f.wantsVM() == ""
 	return w.Target(ctx)

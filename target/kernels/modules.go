@@ -33,8 +33,14 @@ type ModuleError struct {
 }
 
 func (e *ModuleError) Error() string {
-	return fmt.Sprintf("--module %s: kernel %s %s", e.Module, e.Release, e.Problem)
+	return fmt.Sprintf("module %s: kernel %s %s", e.Module, e.Release, e.Problem)
 }
+
+// AloneError is a ModuleError of an image without any modules, which may have them
+// built in.
+type AloneError struct{ ModuleError }
+
+func (e *AloneError) Unwrap() error { return &e.ModuleError }
 
 const (
 	modulesDir = "modules"
@@ -117,7 +123,7 @@ func moduleFiles(ctx context.Context, k Kernel, asked string, opt Options) (*mod
 	if err != nil || m.Package == "" && m.DebSHA256 == "" || !strings.HasPrefix(dir, cache.kernels+string(filepath.Separator)) {
 		dir = filepath.Join("/lib/modules", k.Release)
 		if _, err := os.Stat(dir); err != nil {
-			return nil, &ModuleError{asked, k.Release, fmt.Sprintf("is a file, and this machine has no %s (build it into the image, or give the kernel's .deb)", dir)}
+			return nil, &AloneError{ModuleError{asked, k.Release, fmt.Sprintf("is a file, and this machine has no %s (build it into the image, or give the kernel's .deb)", dir)}}
 		}
 		return indexModules(dir)
 	}

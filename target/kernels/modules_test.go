@@ -76,9 +76,9 @@ func TestModules(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"nothere": "--module nothere: kernel " + release + " has no such module",
-		"odd":     "--module missing: kernel " + release + " has no such module",
-		"broken":  "--module broken: kernel " + release + " has a damaged one",
+		"nothere": "module nothere: kernel " + release + " has no such module",
+		"odd":     "module missing: kernel " + release + " has no such module",
+		"broken":  "module broken: kernel " + release + " has a damaged one",
 	} {
 		_, err := Modules(t.Context(), k, []string{name}, opt)
 		var problem *ModuleError
@@ -103,7 +103,10 @@ func TestModulesAbsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Modules(t.Context(), k, []string{"veth"}, opt); err == nil || !strings.Contains(err.Error(), "no /lib/modules/6.99.1-none") {
+	_, err = Modules(t.Context(), k, []string{"veth"}, opt)
+	var alone *AloneError
+	var problem *ModuleError
+	if !errors.As(err, &alone) || !errors.As(err, &problem) || !strings.Contains(err.Error(), "no /lib/modules/6.99.1-none") {
 		t.Error(err)
 	}
 	cacheKernel(t, opt.CacheDir, "6.12.9-1", "6.12.9-cloud-amd64")
