@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -92,6 +93,9 @@ func (i *instance) arrivals(s stream, r *workloads.Result, metric string) error 
 	return err
 }
 
+// freedWithin is far above what a program waits for before it drops its map.
+const freedWithin = 10 * time.Second
+
 // die lets maps die, each after a burst that it was used for. Meanwhile other frames
 // pass, by the place, which it closes when that ends.
 func (i *instance) die(ctx context.Context, p *place, died func()) error {
@@ -104,10 +108,14 @@ func (i *instance) die(ctx context.Context, p *place, died func()) error {
 		if err != nil {
 			return err
 		}
-		if _, err = i.burst(ctx, measured, dying); err == nil {
-			err = i.sources[measured].letGo()
+		id, err := mapops.MapID(dying.to)
+		if err == nil {
+			_, err = i.burst(ctx, measured, dying)
 		}
-		if err := errors.Join(err, dying.Close()); err != nil {
+		if err := errors.Join(err, i.sources[measured].letGo(), dying.Close()); err != nil {
+			return err
+		}
+		if err := mapops.AwaitLastPut(id, time.Now().Add(freedWithin)); err != nil {
 			return err
 		}
 		i.result.LastPuts++
