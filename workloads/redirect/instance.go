@@ -56,6 +56,7 @@ type instance struct {
 	ends   struct {
 		Device *ebpf.Program `ebpf:"mp_at_device"`
 		CPU    *ebpf.Program `ebpf:"mp_at_cpu"`
+		Rest   *ebpf.Program `ebpf:"mp_rest"`
 	}
 	net       *namespace
 	device    int // that frames are redirected to
@@ -115,14 +116,13 @@ func (i *instance) prepare() (err error) {
 			}
 		}
 	}
-	// Of a frame that is of no stream nothing is counted.
-	if _, i.noLive = (live{make([]byte, headerBytes)}).send(i.ends.Device, 1); i.noLive != nil && !errors.Is(i.noLive, unix.EINVAL) {
+	if _, i.noLive = (live{packet(measured, 1)}).send(i.ends.Rest, 1); i.noLive != nil && !errors.Is(i.noLive, unix.EINVAL) {
 		return i.noLive
 	}
 	for s := range i.sources {
 		if stream(s) == measured && i.noLive == nil {
 			i.sources[s] = live{packet(measured, 1)}
-		} else if i.sources[s], err = newSegments(stream(s), i.ends.Device); err != nil {
+		} else if i.sources[s], err = newSegments(stream(s), i.ends.Rest); err != nil {
 			return err
 		}
 	}
@@ -185,21 +185,29 @@ func (i *instance) newPlace(name string) (_ *place, err error) {
 const queueFrames = 4 * maxFrames
 
 // arriveWithin is how long frames may be under way.
-const arriveWithin = 10 * time.Second
+const arriveWithin = 30 * time.Second
 
-// burst sends one and waits until all frames of its stream have arrived; they are the
-// frames that the program has redirected so far.
-func (i *instance) burst(ctx context.Context, s stream, p *place) (ns float64, err error) {
-	if ns, err = i.sources[s].send(p.prog, i.cfg.Frames); err != nil {
-		return ns, err
+// burst sends one and waits until all of its frames were redirected, which may be after
+// the source has sent them, and have arrived.
+func (i *instance) burst(s stream, p *place) (ns float64, err error) {
+	before, _, err := i.frames(s)
+	if err != nil {
+		return 0, err
 	}
+	if ns, err = i.sources[s].send(p.prog, i.cfg.Frames); err != nil {
+		return 0, err
+	}
+	want := before + uint64(i.cfg.Frames)
 	for deadline := time.Now().Add(arriveWithin); ; time.Sleep(20 * time.Microsecond) {
 		sent, arrived, err := i.frames(s)
+		if ns == 0 { // a part, and no more of it will come
+			want = sent
+		}
 		switch {
-		case err != nil || arrived == sent && sent > 0 || ctx.Err() != nil:
+		case err != nil || sent == want && arrived == want:
 			return ns, err
 		case time.Now().After(deadline):
-			return ns, &missingError{sent, arrived}
+			return ns, &missingError{want, sent, arrived}
 		}
 	}
 }
@@ -212,11 +220,11 @@ func (i *instance) frames(s stream) (sent, arrived uint64, err error) {
 	return sent, arrived, err
 }
 
-// missingError says that frames that were redirected have not arrived.
-type missingError struct{ sent, arrived uint64 }
+// missingError says that frames were not redirected, or have not arrived.
+type missingError struct{ want, sent, arrived uint64 }
 
 func (e *missingError) Error() string {
-	return fmt.Sprintf("redirect: FAIL: %d frames were redirected, %d arrived", e.sent, e.arrived)
+	return fmt.Sprintf("redirect: FAIL: of %d frames %d were redirected, and %d arrived", e.want, e.sent, e.arrived)
 }
 
 // WatchPrefix begins the names of the maps that die, and of no others; there are none
@@ -251,7 +259,7 @@ func (i *instance) Close() (err error) {
 	if i.arrival != nil {
 		err = errors.Join(err, i.arrival.Close())
 	}
-	for _, p := range []*ebpf.Program{i.ends.Device, i.ends.CPU} {
+	for _, p := range []*ebpf.Program{i.ends.Device, i.ends.CPU, i.ends.Rest} {
 		err = errors.Join(err, p.Close())
 	}
 	for _, m := range []*ebpf.Map{i.counts.Sent, i.counts.Arrived, i.counts.Bulks, i.counts.Flushes, i.counts.Unflushed} {

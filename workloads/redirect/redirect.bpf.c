@@ -123,6 +123,13 @@ int mp_at_cpu(struct xdp_md *ctx)
 	return arrived(ctx);
 }
 
+/* Where nothing is to be redirected now. */
+SEC("xdp")
+int mp_rest(struct xdp_md *ctx)
+{
+	return XDP_DROP;
+}
+
 /* The queues of kernel/bpf/devmap.c and kernel/bpf/cpumap.c, one a CPU and target. */
 struct xdp_dev_bulk_queue {
 	unsigned int count;

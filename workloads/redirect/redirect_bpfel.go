@@ -27,6 +27,7 @@ const (
 	redirectProgMpBulkCpu     = "mp_bulk_cpu"
 	redirectProgMpBulkDev     = "mp_bulk_dev"
 	redirectProgMpFlush       = "mp_flush"
+	redirectProgMpRest        = "mp_rest"
 	redirectProgMpToIfindex   = "mp_to_ifindex"
 	redirectProgMpToMap       = "mp_to_map"
 	redirectVarTo             = "to"
@@ -79,6 +80,7 @@ type redirectProgramSpecs struct {
 	MpBulkCpu   *ebpf.ProgramSpec `ebpf:"mp_bulk_cpu"`
 	MpBulkDev   *ebpf.ProgramSpec `ebpf:"mp_bulk_dev"`
 	MpFlush     *ebpf.ProgramSpec `ebpf:"mp_flush"`
+	MpRest      *ebpf.ProgramSpec `ebpf:"mp_rest"`
 	MpToIfindex *ebpf.ProgramSpec `ebpf:"mp_to_ifindex"`
 	MpToMap     *ebpf.ProgramSpec `ebpf:"mp_to_map"`
 }
@@ -157,6 +159,7 @@ type redirectPrograms struct {
 	MpBulkCpu   *ebpf.Program `ebpf:"mp_bulk_cpu"`
 	MpBulkDev   *ebpf.Program `ebpf:"mp_bulk_dev"`
 	MpFlush     *ebpf.Program `ebpf:"mp_flush"`
+	MpRest      *ebpf.Program `ebpf:"mp_rest"`
 	MpToIfindex *ebpf.Program `ebpf:"mp_to_ifindex"`
 	MpToMap     *ebpf.Program `ebpf:"mp_to_map"`
 }
@@ -168,6 +171,7 @@ func (p *redirectPrograms) Close() error {
 		p.MpBulkCpu,
 		p.MpBulkDev,
 		p.MpFlush,
+		p.MpRest,
 		p.MpToIfindex,
 		p.MpToMap,
 	)

@@ -42,7 +42,7 @@ func (i *instance) measure(ctx context.Context, progress func(done, total uint64
 			}
 			var ns float64
 			span, err := mapops.Timed(func() (err error) {
-				ns, err = i.burst(ctx, measured, p)
+				ns, err = i.burst(measured, p)
 				return err
 			})
 			if err != nil {
@@ -110,7 +110,7 @@ func (i *instance) die(ctx context.Context, p *place, died func()) error {
 		}
 		id, err := mapops.MapID(dying.to)
 		if err == nil {
-			_, err = i.burst(ctx, measured, dying)
+			_, err = i.burst(measured, dying)
 		}
 		if err := errors.Join(err, i.sources[measured].letGo(), dying.Close()); err != nil {
 			return err
@@ -131,7 +131,7 @@ func (i *instance) pass(p *place) {
 	i.passes.Go(func() {
 		i.passError = i.net.do(func() (err error) {
 			for err == nil && ctx.Err() == nil {
-				_, err = i.burst(context.Background(), passing, p)
+				_, err = i.burst(passing, p)
 			}
 			return errors.Join(err, i.sources[passing].letGo(), p.Close())
 		})
@@ -141,6 +141,9 @@ func (i *instance) pass(p *place) {
 // Conclude ends what passed while maps died and were freed, all of which must have
 // arrived.
 func (i *instance) Conclude(_ []workloads.Death, r *workloads.Result) {
+	if i.stop == nil { // it came to no death
+		return
+	}
 	i.stop()
 	i.passes.Wait()
 	if i.passError != nil {
