@@ -37,6 +37,7 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 	} else {
 		cmd.Use, cmd.Args = d.Name+" KERNEL...", cli.SomeArgs("a kernel", "6.12")
 	}
+	targetflags.AddArch(fs, &on.Arch)
 	fs.BoolVar(&on.Offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&out, "out", "", "also write the table, as Markdown, to this file: in place of the section of its heading")
 	if d.Accel {

@@ -20,7 +20,7 @@ import (
 // bootSelfTest makes a real run of a self-test: each trial is a boot on the
 // deterministic clock.
 func bootSelfTest(ctx context.Context, f *selfTestFlags, stop <-chan struct{}, r gatetest.Run) error {
-	flags := targetflags.Flags{Target: targetflags.VM, Kernels: []string{f.kernel}, Offline: f.offline,
+	flags := targetflags.Flags{Target: targetflags.VM, Kernels: []string{f.kernel}, Arch: f.arch, Offline: f.offline,
 		Machine: target.Machine{Clock: results.ClockICount, Timeout: f.timeout}}
 	where, err := findTarget(ctx, &flags, io.Discard)
 	if err != nil {

@@ -18,18 +18,19 @@ import (
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
 	"github.com/mapprof/mapprof/engine/gatetest"
+	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/target/task"
 )
 
 // selfTestFlagNames mean nothing without --self-test.
-var selfTestFlagNames = []string{"kernel", "workloads", "pairs", "minutes", "trials", "count", "synthetic", "simulate", "jobs", "no-vm", "offline", "keep", "timeout"}
+var selfTestFlagNames = []string{"kernel", "arch", "workloads", "pairs", "minutes", "trials", "count", "synthetic", "simulate", "jobs", "no-vm", "offline", "keep", "timeout"}
 
 // selfTestFlags are those of mapprof gate --self-test.
 type selfTestFlags struct {
 	gatetest.SelfTest
-	kernel            string
+	kernel, arch      string
 	minutes, simulate int
 	noVM, offline     bool
 	keep              string
@@ -38,6 +39,7 @@ type selfTestFlags struct {
 
 func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kernel, "kernel", defaultKernel, "--self-test: kernel to boot")
+	targetflags.AddArch(fs, &f.arch)
 	fs.StringSliceVar(&f.Workloads, "workloads", gatetest.Workloads(), "--self-test: what to run: "+strings.Join(gatetest.Workloads(), ","))
 	fs.IntVar(&f.Pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs 7 times --trials boots of churn, three times of tasks-trace and of lookup")
 	fs.IntVar(&f.minutes, "minutes", 0, "--self-test: use this time for more pairs of real runs")

@@ -82,15 +82,16 @@ func All() []Description {
 // Machines are the kernels to measure on, and where to say how it goes.
 type Machines struct {
 	Kernels []string // as the user named them
+	Arch    string   // theirs; empty: the images', else this machine's
 	Machine target.Machine
 	Offline bool // never use the network
 	Stderr  io.Writer
 }
 
 // each does something on each of the kernels.
-func (m *Machines) each(ctx context.Context, f func(t target.Target, kernel string) error) error {
+func (m *Machines) each(ctx context.Context, f func(t *target.VM, kernel string) error) error {
 	for _, name := range m.Kernels {
-		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: m.Offline})
+		k, err := kernels.Resolve(ctx, name, kernels.Options{Offline: m.Offline, Arch: m.Arch})
 		program := ""
 		if err == nil {
 			program, err = crossbuild.Program(ctx, k.Arch, crossbuild.Options{Offline: m.Offline, Say: func(line string) { fmt.Fprintln(m.Stderr, line) }})

@@ -358,7 +358,7 @@ func (h *heldReaders) Run(ctx context.Context, on Machines) (string, error) {
 	h.config.Lengths = map[string][]time.Duration{results.StrategyRCU: h.rcu, results.StrategyTasksTrace: h.tasksTrace}
 	var text strings.Builder
 	var wrong []error
-	err := on.each(ctx, func(t target.Target, kernel string) error {
+	err := on.each(ctx, func(t *target.VM, kernel string) error {
 		rows, outcome, err := call[[]holdRow](ctx, &on, t, kernel, taskHold, h.config)
 		if err != nil {
 			return err

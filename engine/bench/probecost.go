@@ -15,15 +15,17 @@ import (
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/rootfs"
 	"github.com/spf13/pflag"
 )
 
 // probeCosts is the benchmark.
-type probeCosts struct{ bpftrace string }
+type probeCosts struct{ bpftrace, root string }
 
 // AddFlags implements Benchmark.
 func (p *probeCosts) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.bpftrace, "bpftrace", "bpftrace", "bpftrace to compare with; empty: none")
+	fs.StringVar(&p.root, "root", "", "boot with this directory as root file system, and take bpftrace from it: one of the kernel's architecture, as mmdebstrap --architectures=arm64 --variant=extract --include=bpftrace,base-files makes it")
 }
 
 // Check implements Benchmark.
@@ -32,13 +34,17 @@ func (p *probeCosts) Check() error { return nil }
 // Run implements Benchmark.
 func (p *probeCosts) Run(ctx context.Context, on Machines) (string, error) {
 	var text strings.Builder
-	text.WriteString("# What mapprof's own probes cost\n")
-	err := on.each(ctx, func(t target.Target, kernel string) error {
+	text.WriteString("# What mapprof's own probes cost")
+	if on.Arch != "" {
+		text.WriteString(" on " + on.Arch)
+	}
+	text.WriteString("\n")
+	err := on.each(ctx, func(t *target.VM, kernel string) error {
 		w := target.Work{Task: taskProbeCost, Files: map[string][]byte{}}
 		var config probeCostConfig
 		if p.bpftrace != "" {
 			var err error
-			if config.Bpftrace, err = gatherProgram(ctx, p.bpftrace, w.Files); err != nil {
+			if config.Bpftrace, err = p.findBpftrace(ctx, t, w.Files); err != nil {
 				return err
 			}
 		}
@@ -57,6 +63,20 @@ func (p *probeCosts) Run(ctx context.Context, on Machines) (string, error) {
 		return nil
 	})
 	return text.String(), err
+}
+
+// findBpftrace returns the path of bpftrace in the guest: it is in the guest's root file
+// system, or this machine's is put into files.
+func (p *probeCosts) findBpftrace(ctx context.Context, t *target.VM, files map[string][]byte) (string, error) {
+	if p.root == "" {
+		return gatherProgram(ctx, p.bpftrace, files)
+	}
+	tree, err := rootfs.Open(p.root)
+	if err != nil {
+		return "", err
+	}
+	t.Machine.Root = tree
+	return tree.LookPath(p.bpftrace)
 }
 
 // probeCostTable writes the costs as Markdown.

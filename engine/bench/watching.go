@@ -226,7 +226,7 @@ func (w *watching) Check() error {
 func (w *watching) Run(ctx context.Context, on Machines) (string, error) {
 	var text strings.Builder
 	var wrong []error
-	err := on.each(ctx, func(t target.Target, kernel string) error {
+	err := on.each(ctx, func(t *target.VM, kernel string) error {
 		measured, outcome, err := call[[]watchedResult](ctx, &on, t, kernel, taskWatching, w.churns)
 		if err == nil && len(measured) != len(w.churns) {
 			err = errors.New("the guest sent another number of workloads")
