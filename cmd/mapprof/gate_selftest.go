@@ -40,6 +40,7 @@ type selfTestFlags struct {
 func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kernel, "kernel", defaultKernel, "--self-test: kernel to boot")
 	targetflags.AddArch(fs, &f.arch)
+	fs.Lookup("arch").Usage = "--self-test: " + fs.Lookup("arch").Usage
 	fs.StringSliceVar(&f.Workloads, "workloads", gatetest.Workloads(), "--self-test: what to run: "+strings.Join(gatetest.Workloads(), ","))
 	fs.IntVar(&f.Pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs 7 times --trials boots of churn, three times of tasks-trace and of lookup")
 	fs.IntVar(&f.minutes, "minutes", 0, "--self-test: use this time for more pairs of real runs")
