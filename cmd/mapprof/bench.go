@@ -7,6 +7,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,7 +62,7 @@ func newBenchmarkCmd(d bench.Description) *cobra.Command {
 		if table == "" {
 			return wrong
 		}
-		table += bench.MeasuredBy(cmd.CommandPath(), cmd.Flags(), args...)
+		table = strings.TrimRight(table, "\n") + "\n\n" + bench.MeasuredBy(cmd.CommandPath(), cmd.Flags(), args...)
 		fmt.Fprint(cmd.OutOrStdout(), table)
 		if out == "" {
 			return wrong
