@@ -7,6 +7,7 @@ package crossbuild
 import (
 	"context"
 	"debug/elf"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,10 +23,7 @@ import (
 	"github.com/mapprof/mapprof/target/machine"
 )
 
-const (
-	modulePath = "github.com/mapprof/mapprof"
-	command    = modulePath + "/cmd/mapprof"
-)
+const modulePath = "github.com/mapprof/mapprof"
 
 // Options say where the program may come from.
 type Options struct {
@@ -113,36 +111,40 @@ func build(ctx context.Context, kind *machine.Machine, exe string, o Options) (s
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	flags := []string{"-trimpath", "-ldflags=-s -w"}
-	env := append(os.Environ(), "GOOS=linux", "GOARCH="+kind.Arch, "CGO_ENABLED=0", "GOWORK=off")
+	env := append(os.Environ(), "GOOS=linux", "GOARCH="+kind.Arch, "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	if o.Offline {
 		env = append(env, "GOPROXY=off", "GOTOOLCHAIN=local")
 	}
-	built := filepath.Join(tmp, fileName(kind.Arch))
+	ldflags, root := "-ldflags=-s -w", ""
 	if version := installed(); version != "" {
-		o.Say(fmt.Sprintf("building mapprof %s for %s", version, kind.Arch))
-		modules, err := run(ctx, env, "", tool, "env", "GOMODCACHE")
-		if err != nil {
+		ldflags += " -X " + modulePath + "/internal/version.tag=" + version
+		if root, err = download(ctx, env, tool, version); err != nil {
 			return "", err
 		}
-		// Cross-compiled programs go into GOPATH, and nowhere else.
-		env = append(env, "GOPATH="+tmp, "GOMODCACHE="+strings.TrimSpace(modules), "GOBIN=", "GOFLAGS=")
-		if _, err := run(ctx, env, "", tool, append([]string{"install"}, append(flags, command+"@"+version)...)...); err != nil {
-			return "", err
-		}
-		built = filepath.Join(tmp, "bin", "linux_"+kind.Arch, "mapprof")
-	} else {
-		root := checkout(exe)
-		if root == "" {
-			return "", errors.New("there is none beside this program, and its sources weren't found to build it")
-		}
-		o.Say(fmt.Sprintf("building mapprof for %s from %s", kind.Arch, root))
-		if _, err := run(ctx, env, root, tool, append([]string{"build"}, append(flags, "-o", built, "./cmd/mapprof")...)...); err != nil {
-			return "", err
-		}
+	} else if root = checkout(exe); root == "" {
+		return "", errors.New("there is none beside this program, and its sources weren't found to build it")
+	}
+	o.Say(fmt.Sprintf("building mapprof for %s from %s", kind.Arch, root))
+	built := filepath.Join(tmp, fileName(kind.Arch))
+	if _, err := run(ctx, env, root, tool, "build", "-trimpath", ldflags, "-o", built, "./cmd/mapprof"); err != nil {
+		return "", err
 	}
 	path := filepath.Join(dir, fileName(kind.Arch))
 	return path, os.Rename(built, path)
+}
+
+// download returns the directory of a version's sources. The go tool has them, since it
+// built this program, or gets them again.
+func download(ctx context.Context, env []string, tool, version string) (string, error) {
+	out, err := run(ctx, env, os.TempDir(), tool, "mod", "download", "-json", modulePath+"@"+version)
+	if err != nil {
+		return "", err
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal([]byte(out), &module); err != nil || module.Dir == "" {
+		return "", fmt.Errorf("read what go mod download says of %s: %q (%w)", version, out, err)
+	}
+	return module.Dir, nil
 }
 
 // installed is the version that "go install" downloaded; empty: this program is not
