@@ -115,13 +115,14 @@ func build(ctx context.Context, kind *machine.Machine, exe string, o Options) (s
 	if o.Offline {
 		env = append(env, "GOPROXY=off", "GOTOOLCHAIN=local")
 	}
-	ldflags, root := "-ldflags=-s -w", ""
+	ldflags, root := "-ldflags=-s -w", checkout(exe)
 	if version := installed(); version != "" {
 		ldflags += " -X " + modulePath + "/internal/version.tag=" + version
 		if root, err = download(ctx, env, tool, version); err != nil {
 			return "", err
 		}
-	} else if root = checkout(exe); root == "" {
+	}
+	if root == "" {
 		return "", errors.New("there is none beside this program, and its sources weren't found to build it")
 	}
 	o.Say(fmt.Sprintf("building mapprof for %s from %s", kind.Arch, root))
