@@ -27,7 +27,7 @@ var callWaits = map[string]map[string]float64{
 
 // TestVMMapCallsOnEveryKernel: user space looks up ids in maps of maps. Up to 6.7 each
 // lookup waits for a grace period, and a batch as often as it has elements; since 6.8
-// (012772581d04, c26f2a890170) no lookup does, and a batch that writes waits once, also one
+// (37ba5b59d6ad, c26f2a890139) no lookup does, and a batch that writes waits once, also one
 // that is refused. No other map waits. 5.10 has no batches for maps of maps.
 func TestVMMapCallsOnEveryKernel(t *testing.T) {
 	for _, kernel := range vmtest.Kernels() {
