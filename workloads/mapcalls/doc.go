@@ -7,7 +7,7 @@
 //
 // In: types of maps, calls, elements of a batch. Out: for each type and call how long one
 // takes, how many waits are in it, what of it is waiting, or the errno of a refusal. What a
-// lookup gives is checked: of a map of maps it is the id of the inner map (14dc6f04f475).
+// lookup gives is checked: of a map of maps it is the id of the inner map (14dc6f04f4).
 //
 // It knows no other workload, and of probes only workloads.Tracer. One goroutine, locked to
 // its thread. Inner maps stay open: none dies.
