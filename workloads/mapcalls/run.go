@@ -11,8 +11,6 @@ import (
 	"runtime"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
 )
@@ -83,7 +81,7 @@ func (i *instance) calls(ctx context.Context, f *filled, o op, step func()) (cal
 			break
 		}
 		span, done, err := i.one(f, o, int(n%i.cfg.Batch))
-		if err != nil && !refused(err) {
+		if err != nil && !mapops.Refused(err) {
 			return made, err
 		}
 		made.spans, made.refusal = append(made.spans, span), err
@@ -112,21 +110,6 @@ func (i *instance) one(f *filled, o op, key int) (span mapops.Span, done int, er
 	return span, done, err
 }
 
-const enotsupp = unix.Errno(524) // the kernel's own, of its include/linux/errno.h
-
-// refused tells an operation that the kernel hasn't for that map.
-func refused(err error) bool {
-	return errors.Is(err, enotsupp) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)
-}
-
-func errnoName(err error) string {
-	var errno unix.Errno
-	if errors.As(err, &errno) && errno != enotsupp {
-		return unix.ErrnoName(errno)
-	}
-	return "ENOTSUPP"
-}
-
 // keep sums up what calls of one kind took, and the waits within them.
 func (i *instance) keep(f *filled, made calls, traced map[string]workloads.Calls, tid int) {
 	if len(made.spans) == 0 {
@@ -139,7 +122,7 @@ func (i *instance) keep(f *filled, made calls, traced map[string]workloads.Calls
 	}
 	what = f.kind.Name + ": " + what
 	if made.refusal != nil {
-		name, what = name+".refused", what+": refused ("+errnoName(made.refusal)+")"
+		name, what = name+".refused", what+": refused ("+mapops.ErrnoName(made.refusal)+")"
 	} else if o.reads && f.inner != nil {
 		what += " gives ids of inner maps"
 	}

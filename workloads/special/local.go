@@ -16,6 +16,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"github.com/mapprof/mapprof/workloads/mapops"
 )
 
 // What a program allocates by bpf_obj_new (958cf2e273f0, 6.2) has a type of the program's
@@ -162,7 +164,7 @@ func (a *mapAttr) create(name string) (*ebpf.Map, error) {
 	copy(a.name[:len(a.name)-1], name)
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_MAP_CREATE, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a))
 	if errno != 0 {
-		return nil, fmt.Errorf("create %s map: %w (%s)", ebpf.MapType(a.mapType), errno, unix.ErrnoName(errno))
+		return nil, fmt.Errorf("create %s map: %w (%s)", ebpf.MapType(a.mapType), errno, mapops.ErrnoName(errno))
 	}
 	return ebpf.NewMapFromFD(int(fd))
 }
@@ -314,12 +316,11 @@ func (l *localFields) otherTypes() (_ string, err error) {
 		return "", err
 	}
 	const found = "an inner map with types of another BTF object: "
-	var errno unix.Errno
 	switch err := l.outer.Put(uint32(0), other.template); {
 	case err == nil:
 		return found + "taken", l.outer.Delete(uint32(0))
-	case errors.As(err, &errno):
-		return found + "refused (" + unix.ErrnoName(errno) + ")", nil
+	case mapops.Refused(err):
+		return found + "refused (" + mapops.ErrnoName(err) + ")", nil
 	default:
 		return "", err
 	}
