@@ -34,7 +34,7 @@ func special(t *testing.T, kernel string, args ...string) (*results.Scenario, st
 }
 
 // TestVMSpecialLocalOnEveryKernel: what a program allocates is held by lists since 6.2 and
-// by pointers since 6.4. The free drops it, and takes longer then; the close(2) doesn't. A
+// by pointers since 6.4. The free drops it, and takes longer then, in instructions. A
 // list can't be in a percpu array, and an inner map's types must be the outer map's object.
 func TestVMSpecialLocalOnEveryKernel(t *testing.T) {
 	for _, kernel := range vmtest.Kernels() {
@@ -47,7 +47,7 @@ func TestVMSpecialLocalOnEveryKernel(t *testing.T) {
 				}
 				return
 			}
-			for _, args := range [][]string{{"--field", "list", "--as-inner"}, {"--field", "local-kptr"}} {
+			for _, args := range [][]string{{"--field", "list", "--as-inner", "--clock", "icount"}, {"--field", "local-kptr", "--clock", "icount"}} {
 				s, stderr := special(t, kernel, args...)
 				if s == nil {
 					t.Errorf("%v: %s", args, stderr)
@@ -63,8 +63,9 @@ func TestVMSpecialLocalOnEveryKernel(t *testing.T) {
 				}
 				full, none := s.Phases[results.PhaseFree].P50NS, empty.Phases[results.PhaseFree].P50NS
 				t.Logf("%v: free %d ns with 1024 objects, %d ns without", args, full, none)
-				if full < 2*none {
-					t.Errorf("%v: the free of 1024 objects takes no longer than of none", args)
+				// An empty list is locked and looked at, too: 130 against 276 µs on 6.12.
+				if 2*full < 3*none {
+					t.Errorf("%v: the free of 1024 objects takes hardly longer than of none", args)
 				}
 			}
 			if _, stderr := special(t, kernel, "--field", "list", "--map", "percpu-array"); !strings.Contains(stderr, "EOPNOTSUPP") {
