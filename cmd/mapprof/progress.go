@@ -8,16 +8,16 @@ import (
 	"io"
 
 	"github.com/mapprof/mapprof/engine"
-	"github.com/mapprof/mapprof/report/term"
+	"github.com/mapprof/mapprof/report/progress"
 	"github.com/mapprof/mapprof/target/task"
 )
 
 // shownProgress is the engine's progress, as a person sees it.
-type shownProgress struct{ term.Progress }
+type shownProgress struct{ progress.Progress }
 
-func newProgress(w io.Writer) engine.Progress { return shownProgress{term.NewProgress(w)} }
+func newProgress(w io.Writer) engine.Progress { return shownProgress{progress.New(w)} }
 
 // Stage implements engine.Progress.
 func (p shownProgress) Stage(s task.Progress) {
-	p.Progress.Stage(term.Stage{Name: s.Stage, Done: s.Done, Total: s.Total})
+	p.Progress.Stage(progress.Stage{Name: s.Stage, Done: s.Done, Total: s.Total})
 }

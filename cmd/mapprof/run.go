@@ -20,6 +20,7 @@ import (
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/report/model"
+	"github.com/mapprof/mapprof/report/progress"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -83,7 +84,9 @@ func makeRun(cmd *cobra.Command, args []string, flags *runflags.Flags, p planner
 	if err != nil {
 		return nil, err
 	}
-	plan, err := p.Plan(where, cmd.ErrOrStderr())
+	progress := shownProgress{progress.New(cmd.ErrOrStderr())}
+	defer progress.Finish()
+	plan, err := p.Plan(where, progress)
 	if err != nil {
 		return nil, &usageError{err}
 	}
@@ -93,7 +96,6 @@ func makeRun(cmd *cobra.Command, args []string, flags *runflags.Flags, p planner
 	} else if err != nil {
 		return nil, err
 	}
-	progress := newProgress(cmd.ErrOrStderr())
 	plan.Command, plan.Out, plan.Stop, plan.Progress = append([]string{"mapprof"}, os.Args[1:]...), out, stop, progress
 	run, failure := engine.Run(ctx, plan)
 	progress.Finish()
