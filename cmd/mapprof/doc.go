@@ -121,10 +121,14 @@
 // # Exit codes
 //
 //	0  fine; of gate: pass
-//	1  failure, an interrupted run and a run that doesn't balance included
+//	1  failure, a run that doesn't balance included
 //	2  usage: a flag, an argument or a policy is wrong
 //	3  gate found a regression
 //	4  gate is inconclusive: missing data, or runs that can't be compared
+//	129, 130, 143  SIGHUP, SIGINT (Ctrl-C) or SIGTERM ended it before it was done, whether
+//	               a partial run was kept or not
+//
+// A recording, top and web have no other end than a signal: they exit with 0 then.
 //
 // # Environment
 //

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/target/guest"
 	"github.com/mapprof/mapprof/target/task"
 )
@@ -61,7 +62,7 @@ func guestJob() int {
 		return run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
 	if err != nil {
-		printError(os.Stderr, err)
+		cli.PrintError(os.Stderr, err)
 		return exitFailure
 	}
 	return exitOK

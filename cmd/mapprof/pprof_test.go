@@ -16,6 +16,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/analyze/synthetic"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -35,10 +36,10 @@ func TestPprofProcess(*testing.T) {
 	var usage *usageError
 	switch {
 	case errors.As(err, &usage):
-		printError(os.Stderr, err)
+		cli.PrintError(os.Stderr, err)
 		os.Exit(exitUsage)
 	case err != nil:
-		printError(os.Stderr, err)
+		cli.PrintError(os.Stderr, err)
 		os.Exit(exitFailure)
 	}
 	os.Exit(exitOK)

@@ -9,10 +9,10 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/version"
@@ -57,39 +57,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	ctx, signalled := cli.SignalsSeen(ctx)
 	err := root.ExecuteContext(ctx)
 	var usage *usageError
 	var exit *exitError
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &exit):
-		if exit.err != nil {
-			printError(stderr, exit.err)
-		}
+	case errors.As(err, &exit) && exit.err == nil:
+		return exit.code
+	case signalled() != 0:
+		cli.PrintError(stderr, err)
+		return signalled()
+	case exit != nil:
+		cli.PrintError(stderr, exit.err)
 		return exit.code
 	case errors.As(err, &usage), !started:
 		// What cobra itself refuses (flags, arguments, names of commands)
 		// ends before any command starts.
-		printError(stderr, err)
+		cli.PrintError(stderr, err)
 		return exitUsage
 	}
-	printError(stderr, err)
+	cli.PrintError(stderr, err)
 	return exitFailure
-}
-
-// printError says what went wrong. There may be a guest's, a file's or a
-// kernel's words in it.
-func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "mapprof: %s\n", safetext.Lines(strings.TrimSpace(err.Error())))
-	var guest interface{ Console() string }
-	if errors.As(err, &guest) && guest.Console() != "" {
-		fmt.Fprintf(w, "the end of the guest's console:\n%s\n", indent(safetext.Lines(guest.Console())))
-	}
-}
-
-func indent(s string) string {
-	return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
 }
 
 // tellAbandoned says where a run that was killed left something, beside the runs
@@ -127,7 +117,8 @@ machine's, or any kernel image booted under QEMU.
   mapprof run --workload churn --strategy rcu,tasks-trace --kernel 6.12
   mapprof doctor --kernel ./arch/x86/boot/bzImage
 
-Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive.`,
+Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive,
+130 interrupted (SIGINT), 143 terminated (SIGTERM).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version.Get().String(),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
@@ -45,7 +46,7 @@ func TestErrorsAreHarmless(t *testing.T) {
 		"as JSON":  {showDiagnoses(&shown, found, "json"), "mapprof: rednot root\n"},
 	} {
 		out.Reset()
-		printError(&out, c.err)
+		cli.PrintError(&out, c.err)
 		if got := out.String(); !harmless(got) || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

@@ -6,13 +6,47 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
-// WithSignals returns a context that SIGINT, SIGTERM and SIGHUP cancel: the last
-// comes where a terminal goes away, an ssh that is dropped say.
+// signals are those that end a command: SIGHUP comes where a terminal goes away, an ssh
+// that is dropped say.
+var signals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+
+type seenKey struct{}
+
+// SignalsSeen returns a context in which the first signal is kept that comes while a
+// command handles signals, and a function that returns the exit code by which a shell
+// knows it, 128 and the signal's number; 0: none came.
+func SignalsSeen(ctx context.Context) (seen context.Context, code func() int) {
+	first := new(atomic.Int64)
+	return context.WithValue(ctx, seenKey{}, first), func() int {
+		if n := int(first.Load()); n != 0 {
+			return 128 + n
+		}
+		return 0
+	}
+}
+
+func see(ctx context.Context, s os.Signal) {
+	first, ok := ctx.Value(seenKey{}).(*atomic.Int64)
+	if number, isNumber := s.(syscall.Signal); ok && isNumber {
+		first.CompareAndSwap(0, int64(number))
+	}
+}
+
+// WithSignals returns a context that a signal cancels.
 func WithSignals(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop, cancel := WithInterrupt(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // WithInterrupt makes the first signal close stop and the second cancel the
@@ -20,20 +54,21 @@ func WithSignals(ctx context.Context) (context.Context, context.CancelFunc) {
 func WithInterrupt(ctx context.Context) (context.Context, <-chan struct{}, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	came := make(chan os.Signal, 2)
+	signal.Notify(came, signals...)
 	go func() {
 		select {
-		case <-signals:
+		case s := <-came:
+			see(ctx, s)
 			close(stop)
 		case <-ctx.Done():
 			return
 		}
 		select {
-		case <-signals:
+		case <-came:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, stop, func() { signal.Stop(signals); cancel() }
+	return ctx, stop, func() { signal.Stop(came); cancel() }
 }
