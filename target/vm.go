@@ -159,9 +159,9 @@ func (vm Machine) Check() error {
 	}
 	switch {
 	case vm.Clock != ClockWall && vm.Clock != ClockICount:
-		return bad("--clock %q is not one of %s", vm.Clock, strings.Join(results.ClockNames(), ", "))
+		return bad("%v", flagvalue.OneOf("clock", vm.Clock, results.ClockNames()...))
 	case vm.Accel != "" && vm.Accel != "tcg" && vm.Accel != "kvm":
-		return bad("--accel %q is not one of kvm, tcg", vm.Accel)
+		return bad("%v", flagvalue.OneOf("accel", vm.Accel, "kvm", "tcg"))
 	case vm.Accel == "kvm" && foreign(vm.Kernel.Arch):
 		return bad("--accel kvm is for kernels of this machine's architecture, %s, and this one is for %s (leave it out)", runtime.GOARCH, vm.Kernel.Arch)
 	case vm.CPUs < 1 || vm.CPUs > 255:

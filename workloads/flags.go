@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/internal/flagvalue"
 )
 
 // Flags are the flags of all workloads together. Which of them there are
@@ -41,6 +43,18 @@ func NewFlags(fs *pflag.FlagSet, name *string) *Flags {
 		})
 	}
 	return p
+}
+
+// Has tells whether a flag is a workload's.
+func (p *Flags) Has(flag string) bool { return len(p.having(flag)) > 0 }
+
+// Known returns the values that a flag of the workload that was asked for takes, as far
+// as it says so.
+func (p *Flags) Known(flag string) []string {
+	if own := p.sets[*p.name]; own != nil && own.Lookup(flag) != nil {
+		return flagvalue.KnownOf(own.Lookup(flag))
+	}
+	return nil
 }
 
 // Usage describes the flags of the workload that was asked for, or of all.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/mapprof/mapprof/internal/flagvalue"
 )
 
 // Description is a workload's entry in the registry.
@@ -37,7 +39,11 @@ type UnknownError struct {
 }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("unknown %s %q (known: %s)", e.What, e.Name, strings.Join(e.Known, ", "))
+	hint := ""
+	if nearest := flagvalue.Nearest(e.Name, e.Known); nearest != "" {
+		hint = "did you mean " + nearest + "? "
+	}
+	return fmt.Sprintf("unknown %s %q (%sknown: %s)", e.What, e.Name, hint, strings.Join(e.Known, ", "))
 }
 
 // Find finds a workload by name.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -64,7 +65,7 @@ func (e *UnknownError) Error() string {
 	for _, x := range exports {
 		names = append(names, x.Name)
 	}
-	return fmt.Sprintf("unknown export format %q (known: %s)", e.Name, strings.Join(names, ", "))
+	return fmt.Sprintf("unknown export format %q (known: %s)%s", e.Name, strings.Join(names, ", "), flagvalue.DidYouMean(e.Name, names))
 }
 
 // Find finds a format by name.

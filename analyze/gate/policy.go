@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/analyze/compare"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
 	"go.yaml.in/yaml/v3"
@@ -195,7 +196,7 @@ func (p *Policy) Check() error {
 		if slices.Contains(known, value) {
 			return nil
 		}
-		return fmt.Errorf("%s %q is not one of %s", what, safetext.Name(value), strings.Join(known, ", "))
+		return fmt.Errorf("%s %q is not one of %s%s", what, safetext.Name(value), strings.Join(known, ", "), flagvalue.DidYouMean(value, known))
 	}
 	if p.Version != 1 {
 		return fmt.Errorf("version is %d; this mapprof knows version 1 (write version: 1)", p.Version)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/profile"
+	"github.com/mapprof/mapprof/internal/cli"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
@@ -55,7 +57,8 @@ Exit code 0, whatever changed; see mapprof gate for one that tells.`,
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&flags.by, "by", "", "compare by run, strategy, kernel or workload (default: run; of a single run, what varies in it)")
-	fs.StringVar(&flags.format, "format", "table", "table, json, markdown or csv")
+	flagvalue.SetKnown(fs, "by", "run", "strategy", "kernel", "workload")
+	cli.AddFormat(fs, &flags.format, term.Formats()...)
 	fs.StringVar(&flags.pprof, "pprof", "", "write the difference of the two profiles, of the scenarios that both runs have, to this file, for go tool pprof")
 	fs.Float64Var(&flags.alpha, "alpha", compare.DefaultAlpha, "chance of even one false change in the table")
 	fs.Float64Var(&flags.threshold, "threshold", 0, fmt.Sprintf("smallest change that counts, in percent (default %g; %g with --clock icount)",
@@ -71,7 +74,7 @@ func (f *compareFlags) check(n int) error {
 	known := []string{"", compare.ByRun, compare.ByStrategy, compare.ByKernel, compare.ByWorkload}
 	switch {
 	case !slices.Contains(known, f.by):
-		return &usageError{fmt.Errorf("--by %q is not one of run, strategy, kernel, workload", f.by)}
+		return &usageError{flagvalue.OneOf("by", f.by, "run", "strategy", "kernel", "workload")}
 	case !(f.alpha > 0 && f.alpha < 1):
 		return &usageError{errors.New("--alpha must be between 0 and 1")}
 	case !(f.threshold >= 0 && f.threshold <= 1000):

@@ -46,7 +46,7 @@ map's death can therefore be told apart, and what is missing and why.
 		},
 	}
 	flags.Add(cmd.Flags(), defaultKernel)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	cli.AddFormat(cmd.Flags(), &format, "table", "json")
 	return cmd
 }
 

@@ -2,16 +2,12 @@
 
 package main
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "github.com/mapprof/mapprof/internal/flagvalue"
 
 // checkFormat checks --format.
 func checkFormat(format string, known ...string) error {
-	if slices.Contains(known, format) {
-		return nil
+	if err := flagvalue.OneOf("format", format, known...); err != nil {
+		return &usageError{err}
 	}
-	return &usageError{fmt.Errorf("--format %q is not one of %s", format, strings.Join(known, ", "))}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/internal/cli"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/results"
 )
@@ -79,12 +80,13 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 	fs.StringVar(&flags.candidate, "candidate", "", "run directory to judge")
 	fs.StringVar(&flags.confirm, "confirm", "", "second run of the candidate, where the policy wants regressions confirmed")
 	fs.StringVar(&flags.by, "by", "", "judge one side of a single run against the other: kernel or strategy")
+	flagvalue.SetKnown(fs, "by", "kernel", "strategy")
 	fs.StringVar(&flags.kernel, "baseline-kernel", "", "with --by kernel: the one to judge against")
 	fs.StringVar(&flags.strategy, "baseline-strategy", "", "with --by strategy: the one to judge against")
 	fs.StringVar(&flags.policy, "policy", "", "what to judge by, a YAML file")
 	fs.BoolVar(&flags.printPolicy, "print-policy", false, "print what would be judged by, as a policy file, and end")
 	fs.StringVar(&flags.junit, "junit", "", "also write JUnit XML to this file")
-	fs.StringVar(&flags.format, "format", "table", "table, json, markdown or csv")
+	cli.AddFormat(fs, &flags.format, term.Formats()...)
 	fs.BoolVar(&flags.selfTest, "self-test", false, "prove the gate on this machine; boots VMs")
 	flags.self.add(fs)
 	return cmd

@@ -20,6 +20,7 @@ import (
 	"github.com/mapprof/mapprof/engine/gatetest"
 	"github.com/mapprof/mapprof/engine/targetflags"
 	"github.com/mapprof/mapprof/internal/cli"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/report/term"
 	"github.com/mapprof/mapprof/target/task"
 )
@@ -42,6 +43,7 @@ func (f *selfTestFlags) add(fs *pflag.FlagSet) {
 	targetflags.AddArch(fs, &f.arch)
 	fs.Lookup("arch").Usage = "--self-test: " + fs.Lookup("arch").Usage
 	fs.StringSliceVar(&f.Workloads, "workloads", gatetest.Workloads(), "--self-test: what to run: "+strings.Join(gatetest.Workloads(), ","))
+	flagvalue.SetKnown(fs, "workloads", gatetest.Workloads()...)
 	fs.IntVar(&f.Pairs, "pairs", 1, "--self-test: pairs of real runs of each kind; each costs 7 times --trials boots of churn, three times of tasks-trace and of lookup")
 	fs.IntVar(&f.minutes, "minutes", 0, "--self-test: use this time for more pairs of real runs")
 	fs.IntVar(&f.Trials, "trials", 3, "--self-test: trials on each side of a pair")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze/history"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/report/model"
@@ -70,7 +71,7 @@ changed: mapprof gate is for a verdict on the newest run.`,
 	}
 	fs := cmd.Flags()
 	fs.StringSliceVar(&o.Labels, "label", nil, "what to call the runs, in the order of the arguments, which is the history's then")
-	fs.StringVar(&format, "format", "table", "table or json")
+	cli.AddFormat(fs, &format, "table", "json")
 	fs.StringVarP(&out, "out", "o", "", "write one HTML file instead")
 	fs.IntVar(&selfTest, "self-test", 0, "without runs: how often changes are found in that many made-up series")
 	fs.Float64Var(&o.Threshold, "threshold", 0, "smallest change that counts, in percent (default 5; 0.5 with --clock icount)")

@@ -60,7 +60,7 @@ func newKernelsListCmd() *cobra.Command {
 	cmd.Flags().BoolVar(&all, "all", false, "every version, not only each series' newest and the cached")
 	cmd.Flags().BoolVar(&offline, "offline", false, "list the cache without asking the archive")
 	targetflags.AddArch(cmd.Flags(), &arch)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	cli.AddFormat(cmd.Flags(), &format, "table", "json")
 	return cmd
 }
 
@@ -97,7 +97,7 @@ func newKernelsFetchCmd() *cobra.Command {
 		},
 	}
 	targetflags.AddArch(cmd.Flags(), &arch)
-	cmd.Flags().StringVar(&format, "format", "table", "table or json")
+	cli.AddFormat(cmd.Flags(), &format, "table", "json")
 	return cmd
 }
 

@@ -34,6 +34,8 @@ func recordingCmds() []*cobra.Command {
 	return []*cobra.Command{newRunCmd(), newRecordCmd(), newTopCmd(), newDoctorCmd(), newSeedsCmd(), newKernelsCmd(), newBenchCmd(), newGuestCmd()}
 }
 
+func completeKernels(root *cobra.Command) { targetflags.CompleteKernels(root) }
+
 func newTopCmd() *cobra.Command {
 	return top.Command(screen.Run, func(err error) error { return &usageError{err} })
 }

@@ -34,6 +34,9 @@ func errNeedsLinux(what string) error {
 	return fmt.Errorf("%s needs Linux, and this is %s (report, web, compare, gate, pprof and export read runs anywhere)", what, runtime.GOOS)
 }
 
+// completeKernels: there is no cache of kernels.
+func completeKernels(*cobra.Command) {}
+
 // guestInit is for the init of a VM, which is Linux.
 func guestInit() {}
 

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mapprof/mapprof/analyze/export"
 	"github.com/mapprof/mapprof/internal/cli"
-	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/version"
 	"github.com/mapprof/mapprof/results"
@@ -123,12 +123,14 @@ Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive,
 		SilenceErrors: true,
 		Version:       version.Get().String(),
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{flagvalue.PlainError(err)} })
-	readers := []*cobra.Command{newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newHistoryCmd(), newGateCmd(), newExportCmd()}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cli.FlagError(cmd, err)} })
+	readers := []*cobra.Command{newPprofCmd(), newReportCmd(), newWebCmd(), newCompareCmd(), newHistoryCmd(), newGateCmd(), export.Command(func(err error) error { return &usageError{err} })}
 	for _, cmd := range readers {
 		cmd.PreRun = tellAbandoned
 	}
 	root.AddCommand(readers...)
 	root.AddCommand(recordingCmds()...)
+	cli.CompleteKnown(root)
+	completeKernels(root)
 	return root
 }

@@ -47,6 +47,7 @@ func newRunCmd() *cobra.Command {
 	}
 	cmd.Flags().SortFlags = false
 	flags.Add(cmd.Flags(), defaultKernel)
+	flags.Complete(cmd)
 	usage := cmd.UsageFunc()
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
 		err := usage(cmd)

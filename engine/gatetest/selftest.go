@@ -17,6 +17,7 @@ import (
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
 	"github.com/mapprof/mapprof/analyze/gate/selftest"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -171,7 +172,7 @@ func (s *SelfTest) Check() error {
 	}
 	for i, name := range s.Workloads {
 		if !slices.Contains(Workloads(), name) {
-			return fmt.Errorf("--workloads: %q is not one of %s", name, strings.Join(Workloads(), ", "))
+			return flagvalue.OneOf("workloads", name, Workloads()...)
 		}
 		if slices.Contains(s.Workloads[:i], name) {
 			return fmt.Errorf("--workloads names %s twice", name)

@@ -33,6 +33,8 @@ type Flags struct {
 	ring flagvalue.Size
 }
 
+var formats = []string{"table", "json"}
+
 // AddRun registers the flags that say how often and where to, the directory's default
 // name ending with what.
 func (f *Flags) AddRun(fs *pflag.FlagSet, what string) {
@@ -43,6 +45,7 @@ func (f *Flags) AddRun(fs *pflag.FlagSet, what string) {
 	fs.IntVar(&f.Jobs, "jobs", 1, "VMs at once, on the deterministic clock: the figures are the same, sooner")
 	fs.StringVarP(&f.Out, "out", "o", "", "run directory to create (default mapprof-runs/TIME-"+what+")")
 	fs.StringVar(&f.Format, "format", "table", "what to print: table or json")
+	flagvalue.SetKnown(fs, "format", formats...)
 	fs.BoolVar(&f.Options.NoDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
 }
 
@@ -72,8 +75,8 @@ func (f *Flags) CheckTracer(what string) error {
 		return errors.New("--drain-timeout must not be negative")
 	}
 	f.Options.RingBytes = uint32(f.ring)
-	if f.Format != "table" && f.Format != "json" {
-		return fmt.Errorf("--format %q is not one of table, json", f.Format)
+	if err := flagvalue.OneOf("format", f.Format, formats...); err != nil {
+		return err
 	}
 	if f.Out == "" {
 		f.Out = filepath.Join("mapprof-runs", time.Now().Format("20060102-150405")+"-"+what)

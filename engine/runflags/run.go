@@ -11,9 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/engine"
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
@@ -38,6 +40,7 @@ func (r *Run) Add(fs *pflag.FlagSet, defaultKernel string) {
 		names = append(names, d.Name)
 	}
 	fs.StringVar(&r.workload, "workload", "churn", "what drives the kernel: "+strings.Join(names, "|")+"; its own flags are below")
+	flagvalue.SetKnown(fs, "workload", names...)
 	fs.StringSliceVar(&r.strategies, "strategy", nil, "grace-period strategies, compared side by side: "+strings.Join(results.FreeingStrategies(), ","))
 	r.AddRun(fs, "WORKLOAD")
 	fs.BoolVar(&r.Options.NoProbes, "no-probes", false, "attach no probes: only time operations, from user space, to see what watching costs")
@@ -45,6 +48,22 @@ func (r *Run) Add(fs *pflag.FlagSet, defaultKernel string) {
 	r.decided.Add(fs)
 	r.AddTracer(fs, defaultKernel)
 	r.flags = workloads.NewFlags(fs, &r.workload)
+}
+
+// Complete has a shell offer the values of the flags whose values hang on others.
+func (r *Run) Complete(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if r.flags.Has(f.Name) {
+			cli.Complete(cmd, f.Name, func() []string { return r.flags.Known(f.Name) })
+		}
+	})
+	cli.Complete(cmd, "strategy", func() []string {
+		d, err := workloads.Find(r.workload)
+		if err != nil {
+			return nil
+		}
+		return d.New().Strategies()
+	})
 }
 
 // Usage describes the flags of the workload that was asked for, or of all.

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,15 +72,13 @@ func Command(p Program) *cobra.Command {
 	fs.Var(&c.commits, "commit", "only the rows of these commits")
 	fs.BoolVar(&c.list, "list", false, "list the rows with their scenarios, and run nothing")
 	fs.StringVar(&c.format, "format", "table", "what to print: "+strings.Join(formats, ", "))
+	flagvalue.SetKnown(fs, "format", formats...)
 	return cmd
 }
 
 func (c *command) run(cmd *cobra.Command) error {
 	rows, err := choose(c.commits)
-	if !slices.Contains(formats, c.format) {
-		err = errors.Join(err, fmt.Errorf("--format %q is not one of %s", c.format, strings.Join(formats, ", ")))
-	}
-	if err := errors.Join(err, c.flags.Check()); err != nil {
+	if err := errors.Join(err, flagvalue.OneOf("format", c.format, formats...), c.flags.Check()); err != nil {
 		return c.Mistake(err)
 	}
 	ctx, stop := cli.WithSignals(cmd.Context())

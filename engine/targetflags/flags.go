@@ -56,6 +56,9 @@ func (f *Flags) Add(fs *pflag.FlagSet, defaultKernel string) {
 	fs.StringArrayVar(&f.Machine.Append, "append", nil, "add this to the VM's kernel command line; repeatable")
 	fs.StringVar(&f.Machine.Accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	fs.StringVar(&f.Machine.Clock, "clock", results.ClockWall, "the VM's clock: "+ClocksText())
+	flagvalue.SetKnown(fs, "target", Auto, Local, VM)
+	flagvalue.SetKnown(fs, "accel", "kvm", "tcg")
+	flagvalue.SetKnown(fs, "clock", results.ClockNames()...)
 	fs.DurationVar(&f.Machine.Timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload and its set-up take)")
 	fs.BoolVar(&f.Offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&f.Machine.ConsoleLog, "console", "", "keep the VM's console in this file (that of the last boot)")
@@ -82,7 +85,7 @@ func (f *Flags) Check() error {
 			return fmt.Errorf("--%s needs --target vm: the local target is this machine as it is", name)
 		}
 	default:
-		return fmt.Errorf("--target %q is not one of auto, local, vm", f.Target)
+		return flagvalue.OneOf("target", f.Target, Auto, Local, VM)
 	}
 	m := f.Machine
 	// A zero that is given asks for none, and not for the default.

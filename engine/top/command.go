@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/internal/cli"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/live"
 	"github.com/mapprof/mapprof/probes"
@@ -85,6 +86,7 @@ func (f *flags) add(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.window, "window", 30*time.Second, "phases and limbo times are of the deaths of this long")
 	fs.BoolVar(&f.Plain, "plain", false, "lines, on a terminal too: a block for each interval")
 	fs.StringVar(&f.format, "format", "text", "text, or json: an object for each interval, one a line")
+	flagvalue.SetKnown(fs, "format", "text", "json")
 	own := pflag.NewFlagSet(command.Name, pflag.ContinueOnError)
 	f.workload.AddFlags(own)
 	for _, name := range filters {
@@ -107,8 +109,9 @@ func (f *flags) check() error {
 		return errors.New("--count and --duration must not be negative")
 	case f.fs.Changed("count") && f.Count == 0 || f.fs.Changed("duration") && f.Duration == 0:
 		return errors.New("--count and --duration must be more than 0 (leave them out for no limit)")
-	case f.format != "text" && f.format != "json":
-		return fmt.Errorf("--format %q is not one of text, json", f.format)
+	}
+	if err := flagvalue.OneOf("format", f.format, "text", "json"); err != nil {
+		return err
 	}
 	f.JSON = f.format == "json"
 	return f.workload.Check(results.StrategyAny)

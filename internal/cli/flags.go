@@ -5,6 +5,11 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mapprof/mapprof/internal/flagvalue"
 )
 
 // Alone refuses flags that were given and mean nothing beside another: all of
@@ -16,4 +21,11 @@ func Alone(flag string, all []string, given func(name string) bool, but ...strin
 		}
 	}
 	return nil
+}
+
+// AddFormat registers --format, whose default is the first of the values.
+func AddFormat(fs *pflag.FlagSet, format *string, values ...string) {
+	last := len(values) - 1
+	fs.StringVar(format, "format", values[0], strings.Join(values[:last], ", ")+" or "+values[last])
+	flagvalue.SetKnown(fs, "format", values...)
 }

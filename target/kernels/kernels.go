@@ -85,10 +85,10 @@ func (e *UnknownError) Error() string {
 		if known == "" {
 			known = "none"
 		}
-		return fmt.Sprintf("resolve kernel %q: not in the cache (cached: %s; mapprof kernels fetch gets others when there is a network)",
-			e.Requested, known)
+		return fmt.Sprintf("resolve kernel %q: not in the cache (%s; mapprof kernels fetch gets others when there is a network)",
+			e.Requested, nearestSeries(e.Requested, e.Known)+"cached: "+known)
 	}
-	hint := "have: " + known
+	hint := nearestSeries(e.Requested, e.Known) + "have: " + known
 	switch {
 	case e.Why != "":
 		hint = e.Why

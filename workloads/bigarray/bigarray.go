@@ -52,6 +52,8 @@ func (b *Workload) AddFlags(fs *pflag.FlagSet) {
 	b.Paths = slices.Clone(paths)
 	fs.Var(&b.Paths, "path", "ways to an element: "+strings.Join(paths, ","))
 	fs.StringVar(&b.Pattern, "pattern", mapops.PatternRandom, "which elements are timed: "+strings.Join(mapops.Patterns, "|"))
+	flagvalue.SetKnown(fs, "path", paths...)
+	flagvalue.SetKnown(fs, "pattern", mapops.Patterns...)
 	fs.Uint64Var(&b.Count, "count", 100_000, "timed lookups and updates by each path")
 	fs.IntVar(&b.Elements, "elements", 2000, "about how many elements the proof of addressing stamps and reads, by every pair of paths")
 	fs.StringVar(&b.InjectWrap, "inject-wrap", "", "the last path reads at the offset modulo this size: a fault for the proof to find")
@@ -68,7 +70,7 @@ func (b *Workload) Check(strategy string) error {
 	if err := workloads.CheckStrategy(b, strategy); err != nil {
 		return err
 	}
-	if err := errors.Join(mapops.CheckOneOf("pattern", b.Pattern, mapops.Patterns), mapops.CheckPaths(b.Paths, paths), mapops.CheckSizes(b.Size, b.ValueSize)); err != nil {
+	if err := errors.Join(flagvalue.OneOf("pattern", b.Pattern, mapops.Patterns...), mapops.CheckPaths(b.Paths, paths), mapops.CheckSizes(b.Size, b.ValueSize)); err != nil {
 		return err
 	}
 	if err := b.checkInjection(); err != nil {

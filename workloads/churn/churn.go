@@ -84,7 +84,9 @@ type Workload struct {
 func (c *Workload) AddFlags(fs *pflag.FlagSet) {
 	c.fs = fs
 	fs.StringVar(&c.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, "|"))
+	flagvalue.SetKnown(fs, "outer", outers...)
 	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map: any type by the kernel's name for it, such as hash, lru-hash, percpu-array, lpm-trie, devmap, ringbuf (--inner help lists all), or hash-noprealloc, percpu-hash-noprealloc; the kernel says which it refuses (strategy sync: one whose map_free waits, by default devmap)")
+	flagvalue.SetKnown(fs, "inner", inners...)
 	fs.Var(&c.InnerKeySize, "inner-key-size", "key size of an inner map, bytes (default 4; lpm-trie 8)")
 	fs.Uint32Var(&c.InnerEntries, "inner-entries", 16, "max_entries of an inner map (ringbufs: 4096 bytes; cpumap and perf-event-array: 1; a local storage has none)")
 	fs.Uint32Var(&c.InnerValueSize, "inner-value-size", 8, "value size of an inner map, bytes (stack-trace 64, maps of file descriptors 4; a devmap's is always 4; ringbufs and arena have none)")
@@ -92,6 +94,7 @@ func (c *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.Uint32Var(&c.Slots, "slots", 1, "slots of the outer map")
 	fs.Var(&c.Fill, "fill", "slots that hold an inner map, taken in turn (default: all)")
 	fs.StringVar(&c.Op, "op", opReplace, "one operation: replace, or delete (a delete and an insert)")
+	flagvalue.SetKnown(fs, "op", operations...)
 	fs.Uint64Var(&c.Count, "count", 0, "stop after this many operations (default 300 without --duration)")
 	fs.DurationVar(&c.Duration, "duration", 0, "stop after this long")
 	fs.Float64Var(&c.Rate, "rate", 0, "open loop: start this many operations a second and count latency from the intended start; 0: closed loop")
@@ -113,9 +116,9 @@ func (c *Workload) Check(strategy string) error {
 	}
 	c.innerSet = c.innerSet || c.fs != nil && c.fs.Changed("inner")
 	err := errors.Join(
-		mapops.CheckOneOf("outer", c.Outer, outers),
-		mapops.CheckOneOf("inner", c.Inner, inners),
-		mapops.CheckOneOf("op", c.Op, operations))
+		flagvalue.OneOf("outer", c.Outer, outers...),
+		flagvalue.OneOf("inner", c.Inner, inners...),
+		flagvalue.OneOf("op", c.Op, operations...))
 	if err != nil {
 		return err
 	}

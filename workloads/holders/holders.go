@@ -63,7 +63,7 @@ func (w *Workload) Check(strategy string) error {
 		return err
 	}
 	for n, by := range w.By {
-		if err := mapops.CheckOneOf("by", by, wayNames()); err != nil {
+		if err := flagvalue.OneOf("by", by, wayNames()...); err != nil {
 			return err
 		}
 		if slices.Contains(w.By[:n], by) {

@@ -61,6 +61,9 @@ func (l *Workload) AddFlags(fs *pflag.FlagSet) {
 	l.Paths = flagvalue.Names{mapops.PathSyscall, mapops.PathHelper, mapops.PathInlined}
 	fs.Var(&l.Paths, "path", "ways to look up, one after the other: "+strings.Join(paths, ","))
 	fs.StringVar(&l.Pattern, "pattern", mapops.PatternSequential, "which elements: "+strings.Join(mapops.Patterns, "|"))
+	flagvalue.SetKnown(fs, "map", mapTypes...)
+	flagvalue.SetKnown(fs, "path", paths...)
+	flagvalue.SetKnown(fs, "pattern", mapops.Patterns...)
 	fs.Var(&l.Size, "size", "bytes of all values together; the map has this by --value-size elements")
 	fs.Var(&l.ValueSize, "value-size", "bytes of a value")
 	fs.StringVar(&l.Filled, "filled", "", "elements that are in a hash, of those that --size makes room for, in percent: 1% (default all)")
@@ -83,7 +86,7 @@ func (l *Workload) Check(strategy string) error {
 		return err
 	}
 	if err := errors.Join(
-		mapops.CheckOneOf("map", l.Map, mapTypes), mapops.CheckOneOf("pattern", l.Pattern, mapops.Patterns),
+		flagvalue.OneOf("map", l.Map, mapTypes...), flagvalue.OneOf("pattern", l.Pattern, mapops.Patterns...),
 		mapops.CheckPaths(l.Paths, paths), mapops.CheckSizes(l.Size, l.ValueSize)); err != nil {
 		return err
 	}

@@ -54,8 +54,10 @@ type Workload struct {
 // AddFlags registers the parameters.
 func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	w.Maps, w.Ops = flagvalue.Names{mapops.OuterArray, mapops.OuterHash}, opNames()
-	fs.Var(&w.Maps, "map", "types of maps, one after the other: "+strings.Join(mapNames, ","))
-	fs.Var(&w.Ops, "op", "calls, one after the other: "+strings.Join(opNames(), ","))
+	fs.Var(&w.Maps, "map", "types of maps, one after the other: "+strings.Join(mapNames, ", "))
+	fs.Var(&w.Ops, "op", "calls, one after the other: "+strings.Join(opNames(), ", "))
+	flagvalue.SetKnown(fs, "map", mapNames...)
+	flagvalue.SetKnown(fs, "op", opNames()...)
 	fs.Uint32Var(&w.Batch, "batch", 32, "elements of a map, and of a batched call")
 	fs.Uint32Var(&w.Count, "count", 5, "calls of each kind on each map")
 }
@@ -67,10 +69,10 @@ func (w *Workload) Strategies() []string { return []string{results.StrategyNone}
 func (w *Workload) Check(strategy string) error {
 	err := workloads.CheckStrategy(w, strategy)
 	for _, m := range w.Maps {
-		err = errors.Join(err, mapops.CheckOneOf("map", m, mapNames))
+		err = errors.Join(err, flagvalue.OneOf("map", m, mapNames...))
 	}
 	for _, op := range w.Ops {
-		err = errors.Join(err, mapops.CheckOneOf("op", op, opNames()))
+		err = errors.Join(err, flagvalue.OneOf("op", op, opNames()...))
 	}
 	switch {
 	case err != nil:

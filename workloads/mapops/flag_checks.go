@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 
@@ -55,21 +54,13 @@ func CheckValueOn(t workloads.Target, flag string, of ebpf.MapType, value uint64
 	return nil
 }
 
-// CheckOneOf is an error unless a flag has one of the values that are known.
-func CheckOneOf(flag, value string, known []string) error {
-	if slices.Contains(known, value) {
-		return nil
-	}
-	return fmt.Errorf("--%s %q is not one of %s", flag, value, strings.Join(known, ", "))
-}
-
 // CheckPaths is an error unless --path names some of the known ones, each once.
 func CheckPaths(paths, known []string) error {
 	if len(paths) == 0 {
 		return errors.New("--path names none")
 	}
 	for i, p := range paths {
-		if err := CheckOneOf("path", p, known); err != nil {
+		if err := flagvalue.OneOf("path", p, known...); err != nil {
 			return err
 		}
 		if slices.Contains(paths[:i], p) {

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
@@ -101,7 +102,7 @@ func (w *Workload) Strategies() []string { return []string{results.StrategyAny} 
 
 // Check validates the parameters.
 func (w *Workload) Check(strategy string) error {
-	if err := errors.Join(workloads.CheckStrategy(w, strategy), mapops.CheckOneOf("field", w.Field, fieldNames()), mapops.CheckOneOf("map", w.Map, mapNames)); err != nil {
+	if err := errors.Join(workloads.CheckStrategy(w, strategy), flagvalue.OneOf("field", w.Field, fieldNames()...), flagvalue.OneOf("map", w.Map, mapNames...)); err != nil {
 		return err
 	}
 	switch {

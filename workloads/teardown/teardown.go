@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
@@ -58,7 +59,7 @@ func (w *Workload) Strategies() []string { return []string{results.StrategyAny} 
 
 // Check validates the parameters.
 func (w *Workload) Check(strategy string) error {
-	if err := errors.Join(workloads.CheckStrategy(w, strategy), mapops.CheckOneOf("outer", w.Outer, outers)); err != nil {
+	if err := errors.Join(workloads.CheckStrategy(w, strategy), flagvalue.OneOf("outer", w.Outer, outers...)); err != nil {
 		return err
 	}
 	switch {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package export
 
 import (
 	"errors"
@@ -10,15 +10,18 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mapprof/mapprof/analyze/export"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/internal/wholefile"
 	"github.com/mapprof/mapprof/results"
 )
 
-func newExportCmd() *cobra.Command {
+// Command returns mapprof export. mistake makes an error the user's.
+func Command(mistake func(error) error) *cobra.Command {
 	var format, out string
 	var help strings.Builder
-	for _, e := range export.All() {
+	var names []string
+	for _, e := range All() {
+		names = append(names, e.Name)
 		fmt.Fprintf(&help, "  %-12s %s\n", e.Name, e.Summary)
 	}
 	cmd := &cobra.Command{
@@ -37,9 +40,9 @@ func newExportCmd() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := export.Find(format)
+			e, err := Find(format)
 			if err != nil {
-				return &usageError{fmt.Errorf("--format: %w", err)}
+				return mistake(fmt.Errorf("--format: %w", err))
 			}
 			d, err := results.Open(args[0])
 			if err != nil {
@@ -52,6 +55,7 @@ func newExportCmd() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "", "the format, see above")
+	flagvalue.SetKnown(cmd.Flags(), "format", names...)
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write to this file")
 	return cmd
 }
