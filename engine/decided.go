@@ -12,6 +12,7 @@ import (
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/gate"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 )
 
 // DecidedFlags are the flags of a run that ends when the gate decides.
@@ -31,6 +32,7 @@ func (f *DecidedFlags) Add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kernel, "baseline-kernel", "", "with --until-decided: the one to judge against")
 	fs.StringVar(&f.strategy, "baseline-strategy", "", "with --until-decided: the one to judge against")
 	fs.StringVar(&f.policy, "policy", "", "with --until-decided: what to judge by, a YAML file")
+	flagvalue.SetGroup(fs, flagvalue.HowMuch, "until-decided", "max-trials", "baseline-kernel", "baseline-strategy", "policy")
 }
 
 // Check says what is wrong with the flags, of a run on that clock, and makes

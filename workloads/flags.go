@@ -57,16 +57,20 @@ func (p *Flags) Known(flag string) []string {
 	return nil
 }
 
-// Usage describes the flags of the workload that was asked for, or of all.
-func (p *Flags) Usage(asked bool) string {
-	var b strings.Builder
+// Summaries lists the workloads, each with what it does.
+func Summaries() (terms [][2]string) {
 	for _, d := range All() {
-		if asked && d.Name != *p.name {
-			continue
-		}
-		fmt.Fprintf(&b, "\nFlags of --workload %s, which %s:\n%s", d.Name, d.Summary, p.sets[d.Name].FlagUsages())
+		terms = append(terms, [2]string{d.Name, d.Summary})
 	}
-	return b.String()
+	return terms
+}
+
+// FlagsOf are the flags of a workload, with its defaults.
+func FlagsOf(d Description) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(d.Name, pflag.ContinueOnError)
+	fs.SortFlags = false
+	d.New().AddFlags(fs)
+	return fs
 }
 
 // Workload makes the workload that was asked for, and returns the parameters

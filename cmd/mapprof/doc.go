@@ -24,7 +24,8 @@
 // A run drives a real kernel with a synthetic workload and records every death
 // of a map, phase by phase. The kernel is this machine's (--target local, as
 // root) or a kernel image booted under QEMU (--target vm, as anybody).
-// "mapprof COMMAND --help" lists a command's flags.
+// "mapprof COMMAND --help" lists a command's flags, "mapprof help WORKLOAD" those of
+// a workload, and "mapprof help PHASE" says what a phase is.
 //
 // Run, record, top, doctor, seeds and kernels need Linux on x86-64. The other commands
 // read runs, and do so on macOS and Windows too.

@@ -89,6 +89,9 @@ slowdowns must fail, a run of which a part is missing must be inconclusive.`,
 	cli.AddFormat(fs, &flags.format, term.Formats()...)
 	fs.BoolVar(&flags.selfTest, "self-test", false, "prove the gate on this machine; boots VMs")
 	flags.self.add(fs)
+	flagvalue.SetGroup(fs, flagvalue.What, "baseline", "candidate", "confirm", "by", "baseline-kernel", "baseline-strategy", "policy")
+	flagvalue.SetGroup(fs, flagvalue.Output, "junit", "format", "print-policy")
+	flagvalue.SetGroup(fs, flagvalue.SelfTest, append([]string{"self-test"}, selfTestFlagNames...)...)
 	return cmd
 }
 

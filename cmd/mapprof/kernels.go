@@ -28,7 +28,10 @@ func newKernelsCmd() *cobra.Command {
 Packages come from Debian's archive by way of apt, at the host's mirror and
 through its proxy; signatures are checked and the host's apt configuration is
 left alone. The cache is $MAPPROF_CACHE, or else mapprof in the user's cache
-folder. A fetched kernel needs no network any more.`,
+folder. A fetched kernel needs no network any more.
+
+  mapprof kernels list
+  mapprof kernels fetch 6.1 6.12`,
 		Args: cli.NoArgs("its commands are list and fetch"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -42,7 +45,9 @@ func newKernelsListCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the kernels in the cache and in Debian's archive",
-		Args:  kernelsArgs(cli.NoArgs("--help lists its flags"), &format),
+		Example: `  mapprof kernels list
+  mapprof kernels list --offline`,
+		Args: kernelsArgs(cli.NoArgs("--help lists its flags"), &format),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := kernels.List(cmd.Context(), kernelsOptions(cmd, offline, arch))
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mapprof/mapprof/analyze/export"
+	"github.com/mapprof/mapprof/engine/manual"
 	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/version"
@@ -130,6 +131,8 @@ Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive,
 	}
 	root.AddCommand(readers...)
 	root.AddCommand(recordingCmds()...)
+	root.SetUsageFunc(cli.Usage)
+	root.SetHelpCommand(manual.Command(func(err error) error { return &usageError{err} }))
 	cli.CompleteKnown(root)
 	completeKernels(root)
 	return root

@@ -48,10 +48,9 @@ func newRunCmd() *cobra.Command {
 	cmd.Flags().SortFlags = false
 	flags.Add(cmd.Flags(), defaultKernel)
 	flags.Complete(cmd)
-	usage := cmd.UsageFunc()
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
-		err := usage(cmd)
-		fmt.Fprint(cmd.OutOrStderr(), flags.Usage(cmd.Flags().Changed("workload")))
+		err := cli.Usage(cmd)
+		fmt.Fprint(cmd.OutOrStderr(), flags.Usage(cmd.Flags().Changed("workload"), cli.HelpWidth(cmd.OutOrStderr())))
 		return err
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

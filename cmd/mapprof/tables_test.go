@@ -334,7 +334,7 @@ func tablesReachExports(t *testing.T, dir string) {
 
 func tablesReachHelp(t *testing.T) {
 	help, _ := mapprofOK(t, exitOK, "run", "--help")
-	must(t, "the help of run", help, "tasks-trace,sync,hazard")
+	must(t, "the help of run", strings.Join(strings.Fields(help), " "), "tasks-trace, sync, hazard")
 	must(t, "the help of pprof", newPprofCmd().Long, "rcu_gp, handover_time,")
 	help, _ = mapprofOK(t, exitOK, "gate", "--help")
 	must(t, "the help of gate", help, "update_wait, lock_wait, op,")

@@ -47,6 +47,8 @@ func (f *Flags) AddRun(fs *pflag.FlagSet, what string) {
 	fs.StringVar(&f.Format, "format", "table", "what to print: table or json")
 	flagvalue.SetKnown(fs, "format", formats...)
 	fs.BoolVar(&f.Options.NoDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
+	flagvalue.SetGroup(fs, flagvalue.HowMuch, "trials", "seed", "jobs")
+	flagvalue.SetGroup(fs, flagvalue.Output, "out", "format", "no-deaths")
 }
 
 // AddTracer registers the flags of where it runs, and of the tracer's tables.
@@ -55,6 +57,7 @@ func (f *Flags) AddTracer(fs *pflag.FlagSet, defaultKernel string) {
 	fs.Var(&f.ring, "ring-size", "ring buffer of the probes, a power of two")
 	fs.Uint32Var(&f.Options.InFlight, "in-flight", f.Options.InFlight, "how many deaths may be pending at once")
 	fs.DurationVar(&f.Options.DrainTimeout, "drain-timeout", f.Options.DrainTimeout, "how long to wait at the end for pending deaths")
+	flagvalue.SetGroup(fs, flagvalue.HowMuch, "ring-size", "in-flight", "drain-timeout")
 }
 
 // CheckTracer says what is wrong with the flags that Check doesn't look at, and

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mapprof/mapprof/engine"
 	"github.com/mapprof/mapprof/engine/targetflags"
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/program"
@@ -61,6 +62,10 @@ func (r *Record) Add(fs *pflag.FlagSet, defaultKernel string) {
 	fs.Uint64Var(&r.Options.DeathsLimit, "deaths-limit", 10e6, "keep this many single deaths of a trial at most; all other figures go on")
 	fs.Uint32Var(&r.Options.OwnedMaps, "owned-maps", 65536, "of how many live maps the creator and the outer map are kept at once")
 	r.AddTracer(fs, defaultKernel)
+	flagvalue.SetGroup(fs, flagvalue.What, "map-name", "map-type", "comm", "cgroup", "outer-name", "pid", "all", "env", "stuck-after")
+	flagvalue.SetGroup(fs, flagvalue.Where, "root", "init", "module", "file")
+	flagvalue.SetGroup(fs, flagvalue.HowMuch, "duration", "interval", "deaths-limit", "owned-maps")
+	flagvalue.SetGroup(fs, flagvalue.Output, "propagate-exit")
 }
 
 // Check says what is wrong with the flags and the command, which may be empty.

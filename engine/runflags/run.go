@@ -39,14 +39,15 @@ func (r *Run) Add(fs *pflag.FlagSet, defaultKernel string) {
 	for _, d := range workloads.All() {
 		names = append(names, d.Name)
 	}
-	fs.StringVar(&r.workload, "workload", "churn", "what drives the kernel: "+strings.Join(names, "|")+"; its own flags are below")
+	fs.StringVar(&r.workload, "workload", "churn", "what drives the kernel: "+strings.Join(names, ", ")+"; each has flags of its own")
 	flagvalue.SetKnown(fs, "workload", names...)
-	fs.StringSliceVar(&r.strategies, "strategy", nil, "grace-period strategies, compared side by side: "+strings.Join(results.FreeingStrategies(), ","))
+	fs.StringSliceVar(&r.strategies, "strategy", nil, "grace-period strategies, compared side by side: "+strings.Join(results.FreeingStrategies(), ", "))
 	r.AddRun(fs, "WORKLOAD")
 	fs.BoolVar(&r.Options.NoProbes, "no-probes", false, "attach no probes: only time operations, from user space, to see what watching costs")
 	fs.BoolVar(&r.Options.Stacks, "stacks", false, "keep the callers' stacks of lookups (each costs more than the lookup)")
 	r.decided.Add(fs)
 	r.AddTracer(fs, defaultKernel)
+	flagvalue.SetGroup(fs, flagvalue.What, "workload", "strategy", "no-probes", "stacks")
 	r.flags = workloads.NewFlags(fs, &r.workload)
 }
 
@@ -66,8 +67,13 @@ func (r *Run) Complete(cmd *cobra.Command) {
 	})
 }
 
-// Usage describes the flags of the workload that was asked for, or of all.
-func (r *Run) Usage(asked bool) string { return r.flags.Usage(asked) }
+// Usage describes the flags of the workload that was asked for, or lists them all.
+func (r *Run) Usage(asked bool, width int) string {
+	if d, err := workloads.Find(r.workload); asked && err == nil {
+		return "\n" + cli.Wrap("Flags of --workload "+d.Name+", which "+d.Summary+":", width, 2) + "\n" + cli.FlagUsages(workloads.FlagsOf(d), width)
+	}
+	return "\nWorkloads (\"mapprof help WORKLOAD\" tells the flags of one):\n" + cli.Terms(width, workloads.Summaries()...)
+}
 
 // Check says what is wrong with the flags.
 func (r *Run) Check([]string) error {

@@ -62,6 +62,7 @@ func (f *Flags) Add(fs *pflag.FlagSet, defaultKernel string) {
 	fs.DurationVar(&f.Machine.Timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload and its set-up take)")
 	fs.BoolVar(&f.Offline, "offline", false, "never use the network: only cached kernels")
 	fs.StringVar(&f.Machine.ConsoleLog, "console", "", "keep the VM's console in this file (that of the last boot)")
+	flagvalue.SetGroup(fs, flagvalue.Where, append([]string{"target", "kernel", "offline"}, ownVMFlags...)...)
 }
 
 // ClocksText lists the clocks with what their time is.
@@ -122,7 +123,10 @@ func (f *Flags) AllowFor(atLeast, setup time.Duration) error {
 func (f *Flags) given(name string) bool { return f.flags != nil && f.flags.Changed(name) }
 
 // vmFlags say how a VM is to be.
-var vmFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "root", "init", "module", "arch", "guest-binary"}
+var (
+	ownVMFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "arch", "guest-binary"}
+	vmFlags    = append([]string{"root", "init", "module"}, ownVMFlags...)
+)
 
 // wantsVM names the flag that only a VM can follow, if one was given; empty:
 // none.

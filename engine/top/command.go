@@ -93,6 +93,10 @@ func (f *flags) add(fs *pflag.FlagSet) {
 		fs.AddFlag(own.Lookup(name))
 	}
 	fs.StringVar(&f.target, "target", "local", "where: local (this kernel), which is all that there is")
+	flagvalue.SetGroup(fs, flagvalue.What, filters...)
+	flagvalue.SetGroup(fs, flagvalue.Where, "target")
+	flagvalue.SetGroup(fs, flagvalue.HowMuch, "interval", "count", "duration", "window")
+	flagvalue.SetGroup(fs, flagvalue.Output, "plain", "format")
 }
 
 const shortest = 100 * time.Millisecond

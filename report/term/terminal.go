@@ -6,24 +6,13 @@ import (
 	"os"
 
 	xterm "golang.org/x/term"
-)
 
-// terminalWidth is the width of standard output, 0 where it is no terminal.
-func terminalWidth(w any) int {
-	f, ok := w.(*os.File)
-	if !ok || !xterm.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	width, _, err := xterm.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
-}
+	"github.com/mapprof/mapprof/internal/cli"
+)
 
 // OptionsFor are those of tables on a writer: of a terminal where it is one.
 func OptionsFor(w any, dir string) Options {
-	width := terminalWidth(w)
+	width := cli.Width(w)
 	return Options{Width: width, Color: width > 0 && os.Getenv("NO_COLOR") == "", Dir: dir}
 }
 

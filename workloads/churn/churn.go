@@ -83,7 +83,7 @@ type Workload struct {
 // AddFlags registers the parameters.
 func (c *Workload) AddFlags(fs *pflag.FlagSet) {
 	c.fs = fs
-	fs.StringVar(&c.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, "|"))
+	fs.StringVar(&c.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, ", "))
 	flagvalue.SetKnown(fs, "outer", outers...)
 	fs.StringVar(&c.Inner, "inner", mapops.MapArray, "inner map: any type by the kernel's name for it, such as hash, lru-hash, percpu-array, lpm-trie, devmap, ringbuf (--inner help lists all), or hash-noprealloc, percpu-hash-noprealloc; the kernel says which it refuses (strategy sync: one whose map_free waits, by default devmap)")
 	flagvalue.SetKnown(fs, "inner", inners...)

@@ -48,7 +48,8 @@ type Workload struct {
 // AddFlags registers the parameters.
 func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	w.By = wayNames()
-	fs.Var(&w.By, "by", "who holds the maps, one after the other: "+strings.Join(wayNames(), ","))
+	fs.Var(&w.By, "by", "who holds the maps, one after the other: "+strings.Join(wayNames(), ", "))
+	flagvalue.SetKnown(fs, "by", wayNames()...)
 	fs.DurationVar(&w.After, "after", 20*time.Millisecond, "how long the holder holds on after the workload has let go")
 	fs.Uint32Var(&w.Count, "count", 5, "maps for each holder")
 	fs.Uint32Var(&w.References, "references", 0, "references more that the workload takes to the first map, and drops")

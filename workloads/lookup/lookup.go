@@ -57,10 +57,10 @@ type Workload struct {
 // AddFlags registers the parameters.
 func (l *Workload) AddFlags(fs *pflag.FlagSet) {
 	l.fs, l.Size, l.ValueSize = fs, 64<<10, 8
-	fs.StringVar(&l.Map, "map", mapops.MapArray, "map: "+strings.Join(mapTypes, "|")+"; behind the last two is an array")
+	fs.StringVar(&l.Map, "map", mapops.MapArray, "map: "+strings.Join(mapTypes, ", ")+"; behind the last two is an array")
 	l.Paths = flagvalue.Names{mapops.PathSyscall, mapops.PathHelper, mapops.PathInlined}
-	fs.Var(&l.Paths, "path", "ways to look up, one after the other: "+strings.Join(paths, ","))
-	fs.StringVar(&l.Pattern, "pattern", mapops.PatternSequential, "which elements: "+strings.Join(mapops.Patterns, "|"))
+	fs.Var(&l.Paths, "path", "ways to look up, one after the other: "+strings.Join(paths, ", "))
+	fs.StringVar(&l.Pattern, "pattern", mapops.PatternSequential, "which elements: "+strings.Join(mapops.Patterns, ", "))
 	flagvalue.SetKnown(fs, "map", mapTypes...)
 	flagvalue.SetKnown(fs, "path", paths...)
 	flagvalue.SetKnown(fs, "pattern", mapops.Patterns...)

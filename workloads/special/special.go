@@ -88,8 +88,10 @@ type Workload struct {
 
 // AddFlags registers the parameters.
 func (w *Workload) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&w.Field, "field", "timer", "field in each value: "+strings.Join(fieldNames(), "|"))
-	fs.StringVar(&w.Map, "map", "array", "type of the maps: "+strings.Join(mapNames, "|"))
+	fs.StringVar(&w.Field, "field", "timer", "field in each value: "+strings.Join(fieldNames(), ", "))
+	fs.StringVar(&w.Map, "map", "array", "type of the maps: "+strings.Join(mapNames, ", "))
+	flagvalue.SetKnown(fs, "field", fieldNames()...)
+	flagvalue.SetKnown(fs, "map", mapNames...)
 	fs.Uint32Var(&w.Entries, "entries", 1024, "max_entries of each map")
 	fs.Uint32Var(&w.Filled, "filled", 100, "percent of the entries that are filled (of a percpu-array on one CPU)")
 	fs.Uint32Var(&w.Count, "count", 20, "maps that die, one after the other")

@@ -49,7 +49,8 @@ type Workload struct {
 
 // AddFlags registers the parameters.
 func (w *Workload) AddFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&w.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, "|"))
+	fs.StringVar(&w.Outer, "outer", mapops.OuterArray, "outer map: "+strings.Join(outers, ", "))
+	flagvalue.SetKnown(fs, "outer", outers...)
 	fs.Uint32Var(&w.InnerCount, "inner-count", 64, "inner maps that die with the outer one")
 	fs.Uint32Var(&w.Updates, "updates", 20, "updates that fail, of each kind, and as many that don't")
 }
