@@ -25,7 +25,7 @@ VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestV
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build man churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,9 @@ setup-bench:
 
 build: ## bin/mapprof, static
 	$(GO) build -trimpath -ldflags="-s -w $$(.ci/version)" -o $(BIN) ./cmd/mapprof
+
+man: build ## man pages, in bin/man
+	$(BIN) man bin/man
 
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)

@@ -131,6 +131,7 @@ Exit codes: 0 fine, 1 failure, 2 usage, 3 regression found, 4 inconclusive,
 	}
 	root.AddCommand(readers...)
 	root.AddCommand(recordingCmds()...)
+	root.AddCommand(manual.ManCommand())
 	root.SetUsageFunc(cli.Usage)
 	root.SetHelpCommand(manual.Command(func(err error) error { return &usageError{err} }))
 	cli.CompleteKnown(root)

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
 
+	"github.com/mapprof/mapprof/internal/flagvalue"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/workloads"
 	"github.com/mapprof/mapprof/workloads/mapops"
@@ -53,6 +54,7 @@ type Workload struct {
 // AddFlags registers the parameters.
 func (w *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&w.To, "to", toDevmap, "what says where frames go: cpumap|devmap|devmap-hash, or ifindex: the program itself, without a map")
+	flagvalue.SetKnown(fs, "to", ends...)
 	fs.Uint32Var(&w.Frames, "frames", maxFrames, "frames of a burst, after which the kernel flushes")
 	fs.Uint32Var(&w.Bursts, "bursts", 50, "bursts that are timed, and as many whose bulks are counted; the next is sent when all of one have arrived")
 	fs.Uint32Var(&w.Count, "count", 20, "maps that die, one after the other, each after a burst (ifindex: none)")
@@ -63,7 +65,7 @@ func (w *Workload) Strategies() []string { return []string{results.StrategyAny} 
 
 // Check validates the parameters.
 func (w *Workload) Check(strategy string) error {
-	if err := errors.Join(workloads.CheckStrategy(w, strategy), mapops.CheckOneOf("to", w.To, ends)); err != nil {
+	if err := errors.Join(workloads.CheckStrategy(w, strategy), flagvalue.OneOf("to", w.To, ends...)); err != nil {
 		return err
 	}
 	for _, b := range []struct {
