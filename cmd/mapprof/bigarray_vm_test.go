@@ -35,7 +35,7 @@ func TestVMBigArray(t *testing.T) {
 		t.Run(tt.kernel+tt.sizes, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "run")
-			args := append([]string{"run", "--workload", "bigarray", "--count", "20480", "--kernel", tt.kernel, "-o", dir}, strings.Fields(tt.sizes)...)
+			args := append([]string{"run", "-v", "--workload", "bigarray", "--count", "20480", "--kernel", tt.kernel, "-o", dir}, strings.Fields(tt.sizes)...)
 			code, stdout, stderr := mapprof(t, args...)
 			if code != exitOK {
 				t.Fatalf("exit %d\n%s", code, stderr)
@@ -128,7 +128,7 @@ func checkCreate(t *testing.T, s *results.Scenario) {
 // that says what it found.
 func TestVMBigArrayPlantedFault(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	code, stdout, stderr := mapprof(t, "run", "--workload", "bigarray", "--size", "32MiB", "--path", "syscall,inlined", "--count", "20480",
+	code, stdout, stderr := mapprof(t, "run", "-v", "--workload", "bigarray", "--size", "32MiB", "--path", "syscall,inlined", "--count", "20480",
 		"--inject-wrap", "16MiB", "--kernel", "6.12", "-o", dir)
 	if code != exitFailure {
 		t.Errorf("exit %d, want %d", code, exitFailure)

@@ -19,6 +19,7 @@ import (
 
 func newReportCmd() *cobra.Command {
 	var out string
+	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "report DIR...",
 		Short: "Show runs: on the terminal, or as one HTML file",
@@ -47,7 +48,7 @@ exits 1.
 				runs = append(runs, l)
 			}
 			if out == "" {
-				return errors.Join(printReports(cmd.OutOrStdout(), args, runs), model.Damage(runs))
+				return errors.Join(printReports(cmd.OutOrStdout(), args, runs, verbose), model.Damage(runs))
 			}
 			var buf bytes.Buffer
 			if err := html.Write(&buf, runs); err != nil {
@@ -60,16 +61,18 @@ exits 1.
 			return errors.Join(wholefile.Write(out, buf.String()), model.Damage(runs))
 		},
 	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "all figures of a run that has many, and how each was measured")
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write one HTML file (- for standard output)")
 	return cmd
 }
 
-func printReports(stdout io.Writer, dirs []string, runs []*model.Loaded) error {
+func printReports(stdout io.Writer, dirs []string, runs []*model.Loaded, verbose bool) error {
 	for i, l := range runs {
 		if i > 0 {
 			fmt.Fprintln(stdout)
 		}
 		o := term.OptionsFor(stdout, dirs[i])
+		o.Brief = !verbose
 		if err := term.WriteTable(stdout, l.Run, o); err != nil {
 			return err
 		}

@@ -121,7 +121,9 @@ func printRun(cmd *cobra.Command, flags *runflags.Flags, run *results.Run) error
 	if flags.Format == "json" {
 		return model.WriteRun(w, run)
 	}
-	if err := term.WriteTable(w, run, term.OptionsFor(w, flags.Out)); err != nil || len(run.Targets) < 2 {
+	o := term.OptionsFor(w, flags.Out)
+	o.Brief = !flags.Verbose
+	if err := term.WriteTable(w, run, o); err != nil || len(run.Targets) < 2 {
 		return err
 	}
 	c, err := compare.Runs([]compare.Input{{Name: flags.Out, Run: run}}, compare.Options{By: compare.ByKernel, Alpha: compare.DefaultAlpha})

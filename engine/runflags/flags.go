@@ -28,6 +28,7 @@ type Flags struct {
 	Jobs    int
 	Out     string // the run directory
 	Format  string
+	Verbose bool // print all figures
 	Options trial.Options
 
 	ring flagvalue.Size
@@ -46,9 +47,10 @@ func (f *Flags) AddRun(fs *pflag.FlagSet, what string) {
 	fs.StringVarP(&f.Out, "out", "o", "", "run directory to create (default mapprof-runs/TIME-"+what+")")
 	fs.StringVar(&f.Format, "format", "table", "what to print: table or json")
 	flagvalue.SetKnown(fs, "format", formats...)
+	fs.BoolVarP(&f.Verbose, "verbose", "v", false, "print all figures of a run that has many, and how each was measured")
 	fs.BoolVar(&f.Options.NoDeaths, "no-deaths", false, "don't keep every single death, only the statistics")
 	flagvalue.SetGroup(fs, flagvalue.HowMuch, "trials", "seed", "jobs")
-	flagvalue.SetGroup(fs, flagvalue.Output, "out", "format", "no-deaths")
+	flagvalue.SetGroup(fs, flagvalue.Output, "out", "format", "verbose", "no-deaths")
 }
 
 // AddTracer registers the flags of where it runs, and of the tracer's tables.

@@ -24,6 +24,30 @@ const (
 // that it can be longer than the unprobed operation that it is a part of.
 const probedSuffix = ".function"
 
+const (
+	probePrefix = "probe." // of a lookup with a probe on it
+	totalSuffix = ".total"
+)
+
+// IsDetail tells whether a metric is a part of another one that a scenario has, or the
+// same under a probe.
+func IsDetail(name string, all map[string]results.Metric) bool {
+	if strings.HasSuffix(name, probedSuffix) {
+		return true
+	}
+	if path, ok := strings.CutPrefix(name, probePrefix); ok {
+		_, plain := all[LookupPrefix+path]
+		return plain
+	}
+	i := strings.LastIndexByte(name, '.')
+	if i < 0 || strings.HasSuffix(name, totalSuffix) {
+		return false
+	}
+	_, whole := all[name[:i]]
+	_, total := all[name[:i]+totalSuffix]
+	return whole || total
+}
+
 // LookupCost is what a lookup by one path costs.
 type LookupCost struct {
 	Path   string

@@ -23,6 +23,9 @@ type Options struct {
 	Width int
 	// Color allows terminal colours.
 	Color bool
+	// Brief leaves details out where a run has more figures than a screen has lines, and
+	// says so.
+	Brief bool
 	// Dir is where the run directory is; empty: it isn't mentioned.
 	Dir string
 }
@@ -58,7 +61,9 @@ func WriteTable(w io.Writer, run *results.Run, o Options) error {
 			}
 		}
 	}
-	for _, g := range model.JoinKernels(model.GroupsOf(run)) {
+	groups := model.JoinKernels(model.GroupsOf(run))
+	p.brief = o.Brief && tooMany(groups)
+	for _, g := range groups {
 		p.group(g)
 	}
 	if len(run.Scenarios) == 0 {
@@ -70,8 +75,9 @@ func WriteTable(w io.Writer, run *results.Run, o Options) error {
 }
 
 type printer struct {
-	o   Options
-	buf bytes.Buffer
+	o     Options
+	brief bool
+	buf   bytes.Buffer
 }
 
 func (p *printer) line(s string) {
@@ -118,9 +124,7 @@ func (p *printer) group(g *model.Group) {
 	p.line(headline)
 	p.line(wrap(g.Subtitle(), p.o.Width, 2))
 	if g.MetricsOnly() {
-		if t := besideDeathGrid(g, p.o); t != nil {
-			p.grid(t)
-		}
+		p.beside(g)
 		return
 	}
 	note, grids := phaseGrids(g, p.o)
@@ -130,12 +134,18 @@ func (p *printer) group(g *model.Group) {
 	for _, t := range append(grids, memoryGrids(g, p.o)...) {
 		p.grid(t)
 	}
-	if t := besideDeathGrid(g, p.o); t != nil {
-		p.grid(t)
-	}
+	p.beside(g)
 	for _, s := range g.Scenarios {
 		p.owners(s)
 		p.live(s)
+	}
+}
+
+func (p *printer) beside(g *model.Group) {
+	if p.brief {
+		p.inBrief(g)
+	} else if t := besideDeathGrid(g, p.o); t != nil {
+		p.grid(t)
 	}
 }
 
@@ -166,8 +176,12 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 	p.rates(run)
 	p.commands(run)
 	p.outerMaps(run)
-	p.findings(run)
-	p.measurements(run)
+	if p.brief {
+		p.proofs(run)
+	} else {
+		p.findings(run)
+		p.measurements(run)
+	}
 	p.counts(run)
 	var said []string
 	warn := func(prefix string, warnings []string) {
@@ -180,10 +194,17 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 	}
 	warn("", run.Warnings)
 	for _, s := range run.Scenarios {
-		warn(s.ID+": ", s.Warnings)
+		prefix := s.ID + ": "
+		if p.brief && len(run.Scenarios) == 1 {
+			prefix = ""
+		}
+		warn(prefix, s.Warnings)
 		for _, t := range s.Trials {
 			warn(fmt.Sprintf("%s trial %d: ", s.ID, t.Index), t.Warnings)
 		}
+	}
+	if p.brief {
+		p.leftOut(run)
 	}
 	if p.o.Dir != "" {
 		p.note("run directory", safetext.Text(p.o.Dir))
@@ -243,6 +264,10 @@ func (p *printer) counts(run *results.Run) {
 				excluded[k] += v
 			}
 		}
+	}
+	if p.brief && !lost {
+		p.note("loss", safetext.Text("none; excluded: "+results.LossText(excluded)))
+		return
 	}
 	if !lost {
 		p.note("loss", "none")
