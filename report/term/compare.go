@@ -73,10 +73,11 @@ func sideLine(i int, s compare.Side) string {
 // then a table for every group of scenarios.
 func WriteComparison(w io.Writer, c *compare.Comparison, o Options) error {
 	if o.Width <= 0 {
-		o.Width = defaultWidth
+		o.Width, o.pipe = defaultWidth, true
 	}
 	p := &printer{o: o}
 	for _, l := range verdictLines(c) {
+		l = wrap(l, o.Width, 2)
 		if o.Color {
 			l = bold(l)
 		}
@@ -92,11 +93,32 @@ func WriteComparison(w io.Writer, c *compare.Comparison, o Options) error {
 		for j, s := range g.Sides {
 			p.line("  " + wrap(sideLine(j, s), o.Width-2, 5))
 		}
-		p.grid(comparisonGrid(g, o))
+		p.comparison(g)
 	}
 	p.comparisonNotes(c)
 	_, err := w.Write(p.buf.Bytes())
 	return err
+}
+
+// sidesOf are the indexes of the sides that are compared with the first.
+func sidesOf(g *compare.Group) (sides []int) {
+	for i := range g.Sides[1:] {
+		sides = append(sides, i+1)
+	}
+	return sides
+}
+
+// comparison prints a group's table: one of all sides, or one of each where that is too
+// wide.
+func (p *printer) comparison(g *compare.Group) {
+	sides := sidesOf(g)
+	if whole := comparisonGrid(g, p.o, sides...); len(sides) == 1 || p.o.pipe || whole.width() <= p.o.Width {
+		p.fitted(whole, "±", certaintyHeader(g))
+		return
+	}
+	for _, i := range sides {
+		p.fitted(comparisonGrid(g, p.o, i), "±", certaintyHeader(g))
+	}
 }
 
 func (p *printer) comparisonNotes(c *compare.Comparison) {
@@ -150,15 +172,20 @@ func needLine(c *compare.Comparison) string {
 	return fmt.Sprintf("too few to say anything about %s: %d on each side would be enough (--trials %d)", model.Plural(uint64(n), "change"), need, need)
 }
 
-func comparisonGrid(g *compare.Group, o Options) *grid {
-	last := "p"
+// certaintyHeader is over what certainty returns.
+func certaintyHeader(g *compare.Group) string {
 	if g.Deterministic {
-		last = "spread"
+		return "spread"
 	}
+	return "p"
+}
+
+// comparisonGrid sets some of a group's sides, by their index, beside the base.
+func comparisonGrid(g *compare.Group, o Options, sides ...int) *grid {
 	t := &grid{header: []string{"metric", "A", "±"}, left: map[int]bool{0: true}, bars: map[int]bool{}, bold: map[int]bool{}, color: o.Color}
-	for i := range g.Sides[1:] {
+	for _, i := range sides {
 		t.bars[len(t.header)] = true
-		t.header = append(t.header, bar, sideName(i+1), "±", "change", last)
+		t.header = append(t.header, bar, sideName(i), "±", "change", certaintyHeader(g))
 	}
 	phase := ""
 	for _, r := range g.Rows {
@@ -169,8 +196,8 @@ func comparisonGrid(g *compare.Group, o Options) *grid {
 			phase = of
 		}
 		row := []string{metricText(r.Metric, r.Unit), figureText(r.Base.Median, r.Base.N, r.Unit), precision(r.Base)}
-		for i := range r.Cells {
-			c := &r.Cells[i]
+		for _, i := range sides {
+			c := &r.Cells[i-1]
 			if c.Effect == compare.EffectWorse || c.Effect == compare.EffectBetter {
 				t.bold[len(t.rows)] = true
 			}

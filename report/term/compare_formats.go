@@ -34,7 +34,7 @@ func WriteComparisonMarkdown(w io.Writer, c *compare.Comparison) error {
 			b.WriteString("- " + markdown(sideLine(j, s)) + "\n")
 		}
 		b.WriteByte('\n')
-		markdownTable(&b, comparisonGrid(g, Options{}))
+		markdownTable(&b, comparisonGrid(g, Options{}, sidesOf(g)...))
 	}
 	b.WriteByte('\n')
 	for _, l := range methodLines(c) {

@@ -60,7 +60,7 @@ func verdictHeadline(v *gate.Verdict) string {
 // WriteVerdict prints a gate's verdict for a person, the verdict first.
 func WriteVerdict(w io.Writer, v *gate.Verdict, o Options) error {
 	if o.Width <= 0 {
-		o.Width = defaultWidth
+		o.Width, o.pipe = defaultWidth, true
 	}
 	p := &printer{o: o}
 	headline := wrap(verdictHeadline(v), o.Width, 2)
@@ -79,8 +79,8 @@ func WriteVerdict(w io.Writer, v *gate.Verdict, o Options) error {
 		for _, action := range []string{gate.ActionBlock, gate.ActionAdvise} {
 			if g := verdictGrid(v, group, action, o); len(g.rows) > 0 {
 				p.blankLine()
-				p.line(actionTitle(group, action))
-				p.grid(g)
+				p.line(wrap(actionTitle(group, action), o.Width, 2))
+				p.fitted(g, "of", "n", "at least", "at most", "baseline")
 			}
 		}
 	}

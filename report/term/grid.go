@@ -3,7 +3,6 @@
 package term
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -155,26 +154,19 @@ func wrap(s string, width, indent int) string {
 	return out.String()
 }
 
-// without returns the grid less a column, which must not be one with a title
-// or a bar, nor right of one.
+// without returns the grid less the columns of a header, none of which has a title.
 func (g *grid) without(header string) *grid {
-	ix := slices.Index(g.header, header)
-	if ix < 0 {
-		return g
-	}
 	out := *g
-	out.header = slices.Delete(slices.Clone(g.header), ix, ix+1)
-	out.rows, out.left = nil, map[int]bool{}
-	for i := range g.left {
-		switch {
-		case i < ix:
-			out.left[i] = g.left[i]
-		case i > ix:
-			out.left[i-1] = g.left[i]
+	out.header, out.rows, out.left, out.bars = nil, make([][]string, len(g.rows)), map[int]bool{}, map[int]bool{}
+	for i, h := range g.header {
+		if h == header {
+			continue
 		}
-	}
-	for _, r := range g.rows {
-		out.rows = append(out.rows, slices.Delete(slices.Clone(r), ix, ix+1))
+		out.left[len(out.header)], out.bars[len(out.header)] = g.left[i], g.bars[i]
+		out.header = append(out.header, h)
+		for j, r := range g.rows {
+			out.rows[j] = append(out.rows[j], r[i])
+		}
 	}
 	return &out
 }

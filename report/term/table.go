@@ -23,6 +23,7 @@ type Options struct {
 	Width int
 	// Color allows terminal colours.
 	Color bool
+	pipe  bool // Width is 0
 	// Brief leaves details out where a run has more figures than a screen has lines, and
 	// says so.
 	Brief bool
