@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
@@ -131,4 +130,4 @@ func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance
 	return newInstance(w)
 }
 
-func (w *Workload) byDevice() bool { return slices.Contains(ends[1:], w.To) }
+func (w *Workload) byDevice() bool { return w.To != toCPUMap }
