@@ -18,7 +18,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -180,8 +179,7 @@ func TestKernelBombs(t *testing.T) {
 		cmd.Env = append(os.Environ(), "MAPPROF_CACHE="+filepath.Join(dir, "cache"), "MAPPROF_QEMU="+filepath.Join(dir, "qemu"))
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
-		err := cmd.Run()
-		peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+		peak, err := runForPeak(t, cmd)
 		t.Logf("%s: %d bytes take %d MB, %v", c.name, len(c.file), peak/1e6, cmd.ProcessState.UserTime())
 		if peak > limit {
 			t.Errorf("%s takes %d MB", c.name, peak/1e6)

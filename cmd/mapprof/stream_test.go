@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
-	"syscall"
 	"testing"
 
 	"github.com/mapprof/mapprof/results"
@@ -47,8 +45,8 @@ func TestTraceIsStreamed(t *testing.T) {
 		}
 		var stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = out, &stderr
-		forgetPeak(t)
-		if err := cmd.Run(); err != nil {
+		peak, err := runForPeak(t, cmd)
+		if err != nil {
 			t.Fatalf("%v: %s", err, &stderr)
 		}
 		out.Close()
@@ -59,20 +57,9 @@ func TestTraceIsStreamed(t *testing.T) {
 		if err != nil || st.Size() < 40e6 {
 			t.Errorf("%v: %v", st, err)
 		}
-		peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
 		t.Logf("%v: %d MB", args, peak/1e6)
 		if peak > 130e6 {
 			t.Errorf("%v takes %d MB", args, peak/1e6)
 		}
-	}
-}
-
-// forgetPeak makes this process as small as it can be, now and in the kernel's memory:
-// one that it starts counts as at least as large as this one has ever been.
-func forgetPeak(t *testing.T) {
-	t.Helper()
-	debug.FreeOSMemory()
-	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
-		t.Fatal(err)
 	}
 }

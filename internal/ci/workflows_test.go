@@ -182,7 +182,7 @@ func TestWorkflows(t *testing.T) {
 				if strings.HasPrefix(s.Uses, "actions/checkout@") && s.With["persist-credentials"] != false {
 					t.Errorf("%s, %s: the checkout leaves its credentials behind", w.file, name)
 				}
-				if s.Uses != "" && !regexp.MustCompile(`^(\./.*|actions/[a-z-]+@v\d+)$`).MatchString(s.Uses) {
+				if s.Uses != "" && !regexp.MustCompile(`^(\./.*|actions/[a-z-]+@[0-9a-f]{40})$`).MatchString(s.Uses) {
 					t.Errorf("%s, %s: uses %s", w.file, name, s.Uses)
 				}
 			}
