@@ -30,13 +30,13 @@ and print one table: the commit, what it changed, the figures on each kernel, an
 whether all works or what fell short. A commit without a scenario is listed with the
 reason. Where a kernel fails a proof the exit code is 1, with the table complete.
 
-  mapprof seeds                                     all rows on 5.10, 6.1, 6.12 and 7.2
+  mapprof seeds                                     all rows on 5.10, 6.1, 6.12 and 7.2,
+                                                    and on what lies around a change
   mapprof seeds --commit 20c20bd11a13 --kernel 6.12
   mapprof seeds --list                              the rows, nothing run`
 
-// kernels are what it runs on where nothing is said: one on either side of most of the
-// commits.
-var kernels = []string{"5.10", "6.1", "6.12", "7.2"}
+// usual are the kernels where nothing is said: one on either side of most of the commits.
+var usual = []string{"5.10", "6.1", "6.12", "7.2"}
 
 // Program is what the command has of the program around it.
 type Program struct {
@@ -67,7 +67,7 @@ func Command(p Program) *cobra.Command {
 		Args:  cli.NoArgs("name a commit with --commit, a kernel with --kernel"),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
-	c.flags.Add(cmd.Flags(), strings.Join(kernels, ", "))
+	c.flags.Add(cmd.Flags(), strings.Join(usual, ", ")+", and those around a row's change")
 	fs := cmd.Flags()
 	fs.Var(&c.commits, "commit", "only the rows of these commits")
 	fs.BoolVar(&c.list, "list", false, "list the rows with their scenarios, and run nothing")
@@ -86,14 +86,12 @@ func (c *command) run(cmd *cobra.Command) error {
 	names := c.flags.Kernels
 	if c.flags.Target == targetflags.Local {
 		names = []string{trial.Release()}
-	} else if len(names) == 0 {
-		names = kernels
 	}
 	if c.list {
 		names = []string{}
 	}
 	c.stderr = cmd.ErrOrStderr()
-	if err := c.findAll(ctx, names); err != nil {
+	if err := c.findAll(ctx, kernelsOf(rows, names)); err != nil {
 		return err
 	}
 	t, failure := makeTable(ctx, rows, names, c.do)

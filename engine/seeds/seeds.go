@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mapprof/mapprof/internal/safetext"
@@ -86,15 +87,53 @@ func choose(commits []string) ([]row, error) {
 	return chosen, nil
 }
 
-// makeTable does the scenarios of the rows on every kernel. The table is whole whatever
+// kernelsOf are what rows are run on, each once, by release: those that were named, or the
+// rows' own.
+func kernelsOf(rows []row, named []string) []string {
+	if named != nil {
+		return named
+	}
+	var all []string
+	for _, r := range rows {
+		all = append(all, r.kernels(nil)...)
+	}
+	slices.SortFunc(all, func(a, b string) int { return slices.Compare(numbers(a), numbers(b)) })
+	return slices.Compact(all)
+}
+
+// numbers are those of a series: 6.12 comes after 6.1.
+func numbers(series string) []int {
+	var n []int
+	for part := range strings.SplitSeq(series, ".") {
+		v, _ := strconv.Atoi(part) // of this package's own table
+		n = append(n, v)
+	}
+	return n
+}
+
+// kernels are what a row is run on: those that were named, or its own.
+func (r *row) kernels(named []string) []string {
+	switch {
+	case named != nil:
+		return named
+	case len(r.scenarios) == 0:
+		return nil
+	case r.on != nil:
+		return r.on
+	}
+	return usual
+}
+
+// makeTable does the scenarios of the rows on every kernel that is named; nil: on the
+// rows' own. The table is whole whatever
 // fails; its error says that something did.
 func makeTable(ctx context.Context, rows []row, kernels []string, do Runner) (*Table, error) {
-	t := &Table{Kernels: kernels}
+	t := &Table{Kernels: kernelsOf(rows, kernels)}
 	outcomes := map[[2]string]outcome{}
 	short := 0
 	for _, r := range rows {
 		out := Row{Commits: r.commits, Since: r.since, What: r.what, Scenarios: r.scenarios, Why: r.why}
-		for _, kernel := range kernels {
+		for _, kernel := range r.kernels(kernels) {
 			if len(r.scenarios) == 0 {
 				break
 			}

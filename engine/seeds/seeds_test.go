@@ -259,3 +259,35 @@ func TestCalls(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestKernelsOf: where no kernel is named a row is run on the usual ones, or on those
+// that its figures change between; named ones are taken for all rows.
+func TestKernelsOf(t *testing.T) {
+	chosen, err := choose([]string{"ff34657aa72a", "f4d0525921", "56f668dfe0", "25763b3c86"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := kernelsOf(chosen, nil), []string{"5.10", "6.1", "6.12", "6.18", "6.19", "7.0", "7.1", "7.2"}; !slices.Equal(got, want) {
+		t.Errorf("all: %q", got)
+	}
+	ran := map[string]string{}
+	do := func(_ context.Context, s Scenario, kernel string) (*results.Run, error) {
+		ran[s.Name] += " " + kernel
+		return made(kernel, nil), nil
+	}
+	if _, err := makeTable(t.Context(), chosen, nil, do); err != nil {
+		t.Error(err)
+	}
+	if ran[churnArray] != " 5.10 6.1 6.12 7.2 6.18 6.19" || ran[innerEntries] != " 5.10 6.1 6.12 6.18 7.0 7.1 7.2" {
+		t.Errorf("%q", ran)
+	}
+	clear(ran)
+	if _, err := makeTable(t.Context(), chosen, []string{"6.16"}, do); err != nil || ran[churnArray] != " 6.16" || ran[innerEntries] != " 6.16" {
+		t.Errorf("%q, %v", ran, err)
+	}
+	for _, r := range rows {
+		if !slices.IsSortedFunc(r.on, func(a, b string) int { return slices.Compare(numbers(a), numbers(b)) }) {
+			t.Errorf("%s: %q are in no order", r.commits, r.on)
+		}
+	}
+}

@@ -27,6 +27,9 @@ type row struct {
 	// the commit did.
 	refusal string
 	why     string // there is no scenario
+	// on are the kernels where nothing is said, if its figures change between others than
+	// the usual ones.
+	on []string
 }
 
 // rows is the table, by release.
@@ -49,7 +52,8 @@ var rows = []row{
 	{commits: "51c39bb1d5d1", since: "5.6", what: "verification function by function", scenarios: []string{withPrograms}, figures: verifying, proof: eachByItself},
 	{commits: "bba1dc0b55", since: "5.7", what: "no needless synchronize_rcu in map_free", scenarios: []string{churnSync}, figures: freeing},
 	{commits: "2c78ee898d", since: "5.8", what: "CAP_BPF: maps of a task without CAP_PERFMON", scenarios: []string{maskedArray}, figures: masked, proof: oneMaskEach},
-	{commits: "f4d0525921, 134fede4ee", since: "5.10", what: "an inner map's max_entries may differ from the template's", scenarios: []string{innerEntries}, figures: addressing},
+	{commits: "f4d0525921, 134fede4ee", since: "5.10", what: "an inner map's max_entries may differ from the template's", scenarios: []string{innerEntries}, figures: addressing,
+		on: []string{"5.10", "6.1", "6.12", "6.18", "7.0", "7.1", "7.2"}},
 	{commits: "68134668c1, 40ec00abf1", since: "5.15", what: "timers in maps; BTF of inner maps", scenarios: []string{specialNone, specialTimer, specialTimerHash}, figures: closing},
 	{commits: "61df10c779, 6df4ea1ff0ff", since: "5.19, 6.1", what: "kptrs in maps", scenarios: []string{specialNone, specialKptr, specialKptrRef, specialKptrCPUs}, figures: destroying},
 	{commits: "07343110b293", since: "5.19", what: "bpf_map_lookup_percpu_elem", scenarios: []string{lookupPerCPU}, figures: lookupPerCPUHelper},
@@ -64,7 +68,10 @@ var rows = []row{
 	{commits: "20c20bd11a13", since: "6.8", what: "need_defer: an inner map waits only where a program may still use it", scenarios: []string{tearArray, tearHash}, figures: teardown, proof: hashWaitsForNone},
 	{commits: "8766733641", since: "6.8", what: "inner maps are freed after RCU and tasks-trace grace periods", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor},
 	{commits: "af66bfd3c8", since: "6.8", what: "tasks-trace only where a sleepable program uses the outer map", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor},
-	{commits: "ff34657aa72a", since: "6.19", what: "an update of an outer map waits for an expedited grace period", scenarios: []string{churnArray}, figures: updateWait, proof: allOrNoneExpedited},
+	{commits: "ff34657aa72a", since: "6.19", what: "an update of an outer map waits for an expedited grace period", scenarios: []string{churnArray}, figures: updateWait, proof: allOrNoneExpedited,
+		on: []string{"5.10", "6.1", "6.12", "6.18", "6.19", "7.2"}},
+	{commits: "c27cea4416a3", since: "7.0", what: "tasks-trace RCU is built on SRCU, and implies an RCU grace period", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor,
+		on: []string{"5.10", "6.1", "6.12", "6.19", "7.0", "7.2"}},
 }
 
 // Names of scenarios are what follows mapprof run.
