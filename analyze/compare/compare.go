@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/internal/safetext"
@@ -62,9 +63,11 @@ type Options struct {
 // Comparison is the whole table: for every group of scenarios the first side
 // against each of the others.
 type Comparison struct {
-	By     string  `json:"by"`
-	Alpha  float64 `json:"alpha"`
-	Tests  int     `json:"tests"` // the family of Holm's correction
+	By    string  `json:"by"`
+	Alpha float64 `json:"alpha"`
+	Tests int     `json:"tests"` // the family of Holm's correction
+	// TurnNS is how long the runs took for a trial of everything in them.
+	TurnNS int64   `json:"turn_ns,omitempty"`
 	Groups []Group `json:"groups"`
 	// Unmatched names scenarios that have nothing to be compared with.
 	Unmatched []string `json:"unmatched,omitempty"`
@@ -135,6 +138,18 @@ type Cell struct {
 	Trials *Change `json:"-"`
 }
 
+// turn is how long a run took for a trial of each of its scenarios.
+func turn(run *results.Run) time.Duration {
+	trials := 0
+	for i := range run.Scenarios {
+		trials = max(trials, len(run.Scenarios[i].Trials))
+	}
+	if trials == 0 {
+		return 0
+	}
+	return max(0, run.Ended.Sub(run.Started)/time.Duration(trials))
+}
+
 // Runs compares runs, or the scenarios in them. It reads nothing but what
 // run.json holds. An *IncomparableError says what speaks against it.
 func Runs(inputs []Input, o Options) (*Comparison, error) {
@@ -169,6 +184,7 @@ func Runs(inputs []Input, o Options) (*Comparison, error) {
 		c.Forced = reasons
 	}
 	for _, in := range inputs {
+		c.TurnNS += turn(in.Run).Nanoseconds()
 		if note := RepeatedTrials(in.Run); note != "" {
 			c.Warnings = analyze.AppendNew(c.Warnings, safetext.Name(in.Name)+": "+note)
 		}

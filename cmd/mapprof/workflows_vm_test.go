@@ -107,7 +107,7 @@ func TestVMWorkflow(t *testing.T) {
 		for name, v := range s.With {
 			values["inputs."+name] = v
 		}
-		values["inputs.strategy"], values["inputs.args"] = "rcu", "--jobs=2\n--offline"
+		values["inputs.strategy"], values["inputs.args"] = "rcu", values["inputs.args"]+"\n--jobs=2\n--offline"
 		for _, step := range action.Runs.Steps {
 			if step.Run == "" {
 				continue // GitHub's own

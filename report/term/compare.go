@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/internal/safetext"
@@ -169,7 +170,19 @@ func needLine(c *compare.Comparison) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("too few to say anything about %s: %d on each side would be enough (--trials %d)", model.Plural(uint64(n), "change"), need, need)
+	text := fmt.Sprintf("too few to say anything about %s: %d on each side would be enough (--trials %d", model.Plural(uint64(n), "change"), need, need)
+	if turn := time.Duration(c.TurnNS); turn > 0 {
+		text += ", which would take about " + about(turn, need)
+	}
+	return text + ")"
+}
+
+// about is how long so many turns take, to a minute or a second.
+func about(turn time.Duration, n int) string {
+	if took := turn.Seconds() * float64(n); took >= 90 {
+		return fmt.Sprintf("%.0f min", min(took/60, 1e6))
+	}
+	return fmt.Sprintf("%.0f s", turn.Seconds()*float64(n))
 }
 
 // certaintyHeader is over what certainty returns.
