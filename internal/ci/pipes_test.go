@@ -69,6 +69,11 @@ func TestQuietFails(t *testing.T) {
 			t.Errorf("%s: exit status %d: %s", c.name, code, out)
 		}
 	}
+	// The slowest come first, by number.
+	many := `for n in 7 100 30.5 2 0.00 9; do echo "--- PASS: TestVM$n (${n}s)"; done`
+	if code, out := ends(t, exec.Command(filepath.Join(root, ".ci", "quiet"), script(t, "go", many))); code != 0 || !strings.Contains(out, "the slowest of 6 tests:\n  TestVM100 (100s)\n  TestVM30.5 (30.5s)\n  TestVM9 (9s)\n") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
 	if code, out := ends(t, exec.Command(filepath.Join(root, ".ci", "quiet"))); code != 2 || !strings.Contains(out, "usage") {
 		t.Errorf("without a command: exit status %d: %s", code, out)
 	}
