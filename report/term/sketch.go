@@ -28,7 +28,7 @@ const (
 
 // WriteSketch draws the limbo time of each scenario by percentile in
 // characters: one chart for every kernel, as wide as o.Width. Runs without
-// histograms give nothing.
+// histograms give nothing, nor do kernels where each scenario has one death.
 func WriteSketch(w io.Writer, l *model.Loaded, o Options) error {
 	if o.Width <= 0 {
 		o.Width = defaultWidth
@@ -42,20 +42,20 @@ func WriteSketch(w io.Writer, l *model.Loaded, o Options) error {
 }
 
 func (p *printer) sketch(f *model.Facet) {
-	lo, hi, decades := math.Inf(1), 0.0, 1.0
+	lo, hi, decades, most := math.Inf(1), 0.0, 1.0, uint64(0)
 	var list []*model.Entry
 	for _, e := range f.Entries {
 		c := e.Curve(results.PhaseLimbo)
 		if c == nil {
 			continue
 		}
-		list = append(list, e)
+		list, most = append(list, e), max(most, e.Scenario.Phases[results.PhaseLimbo].N)
 		for _, q := range c.Percentiles {
 			lo, hi, decades = min(lo, math.Max(q.Y, 100)), max(hi, q.Y), max(decades, q.X)
 		}
 	}
 	width := min(p.o.Width, 120) - sketchAxis - 1
-	if len(list) == 0 || width < 30 {
+	if most < 2 || width < 30 {
 		return
 	}
 	x, y := model.PercentileScale(decades), model.LogScale(lo, hi, model.FormatDuration, 7)
