@@ -24,6 +24,9 @@ func harmlessViews(views map[string]http.Handler) map[string]http.Handler {
 	for _, path := range []string{"/saveconfig", "/deleteconfig"} {
 		delete(views, path)
 	}
+	for path, h := range views {
+		views[path] = hiding(h)
+	}
 	for _, path := range []string{"/source", "/disasm"} {
 		views[path] = note(http.StatusNotFound, "No source here",
 			"The profile of a kernel comes without sources and object files. Flame graph, Top and Peek show what there is.")
@@ -39,6 +42,24 @@ func harmlessViews(views map[string]http.Handler) map[string]http.Handler {
 		})
 	}
 	return views
+}
+
+// hidden are the entries of pprof's menus that lead to what harmlessViews leaves out. Its
+// scripts look for them, so that they stay.
+const hidden = "<style>#list,#disasm,#action-source,#action-source-tab,#save-config{display:none}</style>"
+
+// hiding is a view without these entries.
+func hiding(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := &recorder{header: w.Header(), status: http.StatusOK}
+		h.ServeHTTP(rec, r)
+		body := rec.body.Bytes()
+		if strings.HasPrefix(rec.header.Get("Content-Type"), "text/html") {
+			body = bytes.Replace(body, []byte("</head>"), []byte(hidden+"</head>"), 1)
+		}
+		w.WriteHeader(rec.status)
+		_, _ = w.Write(body)
+	})
 }
 
 // Serve answers with one of the views, and adds a way back to its header.
