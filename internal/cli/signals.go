@@ -50,7 +50,8 @@ func WithSignals(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // WithInterrupt makes the first signal close stop and the second cancel the
-// context.
+// context. One that comes after the command has ended by a signal is ignored: it must not
+// take the place of the exit code.
 func WithInterrupt(ctx context.Context) (context.Context, <-chan struct{}, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
@@ -70,5 +71,12 @@ func WithInterrupt(ctx context.Context) (context.Context, <-chan struct{}, conte
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, stop, func() { signal.Stop(came); cancel() }
+	return ctx, stop, func() {
+		select {
+		case <-stop:
+		default:
+			signal.Stop(came)
+		}
+		cancel()
+	}
 }

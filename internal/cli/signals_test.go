@@ -54,6 +54,11 @@ func TestOneSignal(t *testing.T) {
 			t.Errorf("%v doesn't end the context", signal)
 		}
 		cancel()
+		// This process would end.
+		if err := syscall.Kill(syscall.Getpid(), signal); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
 		if code() != 143 {
 			t.Errorf("after %v: exit code %d", signal, code())
 		}
