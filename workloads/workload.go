@@ -53,7 +53,7 @@ type Timed interface {
 type Demanding interface {
 	Workload
 	// CheckTarget says what a target lacks, after Check of the same strategy.
-	// Its error is the user's mistake.
+	// Its error is the user's mistake; who asks puts the kernel's name before it.
 	CheckTarget(strategy string, t Target) error
 }
 

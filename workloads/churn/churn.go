@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/internal/flagvalue"
@@ -156,14 +155,7 @@ func (c *Workload) Check(strategy string) error {
 
 // Setup makes the outer map and fills its slots.
 func (c *Workload) Setup(ctx context.Context, strategy string) (workloads.Instance, error) {
-	if err := c.Check(strategy); err != nil {
-		return nil, err
-	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, err
-	}
-	if err := mapops.CheckMemory(c.MemoryBytes(strategy, cpus)); err != nil {
+	if _, err := mapops.Ready(c, strategy); err != nil {
 		return nil, err
 	}
 	return newInstance(ctx, c, strategy)

@@ -109,13 +109,9 @@ func mapSpec(name string, flags uint32) *ebpf.MapSpec {
 
 // Setup finds out nothing yet: what a kernel refuses is told by Run.
 func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
-	if err := w.Check(strategy); err != nil {
-		return nil, err
-	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
+	if _, err := mapops.Ready(w, strategy); err != nil {
 		return nil, err
 	}
 	i := &instance{cfg: w, prefix: mapops.UniqueName("mp_held"), why: errors.New("nobody tells it"), record: func(int64) {}}
-	return i, mapops.CheckMemory(w.MemoryBytes(strategy, cpus))
+	return i, nil
 }

@@ -62,12 +62,7 @@ type filled struct {
 	readKeys, cursor []byte
 }
 
-// elementAttr and batchAttr are the parts of union bpf_attr for one element and for many.
-type elementAttr struct {
-	fd, pad           uint32
-	key, value, flags uint64
-}
-
+// batchAttr is the part of union bpf_attr for many elements.
 type batchAttr struct {
 	in, out, keys, values uint64
 	count, fd             uint32
@@ -128,9 +123,9 @@ func (f *filled) do(o op, key int) (n int, err error) {
 		values = f.read
 	}
 	fd, elements := uint32(f.m.FD()), len(f.keys)/int(f.kind.Key)
-	one := elementAttr{fd: fd, key: address(f.keys[key*int(f.kind.Key):]), value: address(values[key*f.valueSize:])}
+	one := mapops.ElementAttr{FD: fd, Key: address(f.keys[key*int(f.kind.Key):]), Value: address(values[key*f.valueSize:])}
 	if o.cmd == unix.BPF_MAP_DELETE_ELEM {
-		one.value = 0 // the kernel refuses another
+		one.Value = 0 // the kernel refuses another
 	}
 	many := batchAttr{out: address(f.cursor), keys: address(f.keys), values: address(values), count: uint32(elements), fd: fd}
 	attr, size := unsafe.Pointer(&one), unsafe.Sizeof(one)

@@ -120,14 +120,11 @@ const lruSlack = 128 * 64
 
 // Setup reserves descriptors for inner maps: maps are made in turn.
 func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
-	if err := w.Check(strategy); err != nil {
-		return nil, err
+	cpus, err := mapops.Ready(w, strategy)
+	if err == nil {
+		err = mapops.ReserveFDs(maxBatch + otherFiles)
 	}
-	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(mapops.CheckMemory(w.MemoryBytes(strategy, cpus)), mapops.ReserveFDs(maxBatch+otherFiles)); err != nil {
 		return nil, err
 	}
 	return &instance{cfg: w, cpus: cpus}, nil

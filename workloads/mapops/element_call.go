@@ -17,24 +17,25 @@ import (
 // anything around it: what a library adds is not what is measured. One
 // goroutine at a time.
 type ElementCall struct {
-	attr  elementAttr
+	attr  ElementAttr
 	key   []uint32
 	value []byte
 }
 
-// elementAttr is the part of union bpf_attr for one element.
-type elementAttr struct {
-	fd, pad    uint32
-	key, value uint64
-	flags      uint64
+// ElementAttr is the part of union bpf_attr for one element. Key and Value are addresses.
+type ElementAttr struct {
+	FD         uint32
+	_          uint32
+	Key, Value uint64
+	Flags      uint64
 }
 
 // NewElementCall prepares for values of size bytes (of every CPU together,
 // where a map has one for each).
 func NewElementCall(m *ebpf.Map, size int) *ElementCall {
 	c := &ElementCall{key: make([]uint32, 1), value: make([]byte, size)}
-	c.attr = elementAttr{fd: uint32(m.FD())}
-	c.attr.key, c.attr.value = address(unsafe.Pointer(&c.key[0])), address(unsafe.Pointer(&c.value[0]))
+	c.attr = ElementAttr{FD: uint32(m.FD())}
+	c.attr.Key, c.attr.Value = address(unsafe.Pointer(&c.key[0])), address(unsafe.Pointer(&c.value[0]))
 	return c
 }
 

@@ -12,7 +12,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/mapprof/mapprof/internal/flagvalue"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // memAvailable is what the kernel says can be allocated without swapping, in
@@ -69,6 +72,18 @@ const ThreadBytes = 128 << 10
 // TracerBytes is what timing calls in the kernel takes: the kernel's types, decoded
 // for the probes.
 const TracerBytes = 96 << 20
+
+// Ready is what a workload's Setup begins with: its parameters hold, and its maps have room
+// on a machine of so many possible CPUs.
+func Ready(w workloads.Workload, strategy string) (cpus int, err error) {
+	if err := w.Check(strategy); err != nil {
+		return 0, err
+	}
+	if cpus, err = ebpf.PossibleCPU(); err != nil {
+		return 0, err
+	}
+	return cpus, CheckMemory(w.MemoryBytes(strategy, cpus))
+}
 
 // CheckMemory refuses maps of that many bytes that would set off the OOM
 // killer, with a TargetMemoryError.

@@ -75,14 +75,7 @@ func (w *Workload) MemoryBytes(_ string, cpus int) uint64 {
 
 // Setup reads the programs, and loads none.
 func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
-	if err := w.Check(strategy); err != nil {
-		return nil, err
-	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, err
-	}
-	if err := mapops.CheckMemory(w.MemoryBytes(strategy, cpus)); err != nil {
+	if _, err := mapops.Ready(w, strategy); err != nil {
 		return nil, err
 	}
 	return newInstance(w)

@@ -81,7 +81,7 @@ func (w *Workload) Check(strategy string) error {
 // CheckTarget refuses a kernel without a program at a CPU, which counts what arrives.
 func (w *Workload) CheckTarget(_ string, t workloads.Target) error {
 	if t.Before(5, 9) {
-		return fmt.Errorf("kernel %s can't run a program on frames that were redirected to a CPU, nor link one to a device (5.9 can)", t.Release)
+		return errors.New("it can't run a program on frames that were redirected to a CPU, nor link one to a device (5.9 can)")
 	}
 	return nil
 }
@@ -117,14 +117,7 @@ func (w *Workload) MemoryBytes(string, int) uint64 {
 
 // Setup makes the devices and loads the programs.
 func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
-	if err := w.Check(strategy); err != nil {
-		return nil, err
-	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, err
-	}
-	if err := mapops.CheckMemory(w.MemoryBytes(strategy, cpus)); err != nil {
+	if _, err := mapops.Ready(w, strategy); err != nil {
 		return nil, err
 	}
 	return newInstance(w)

@@ -122,10 +122,10 @@ func (w *Workload) Check(strategy string) error {
 func (w *Workload) CheckTarget(_ string, t workloads.Target) error {
 	f := w.field()
 	if w.AsInner && f.name == "spin-lock" && t.Before(6, 2) {
-		return fmt.Errorf("--as-inner: kernel %s takes no inner map with a spin lock (b7ff97925b55, 6.2)", t.Release)
+		return errors.New("--as-inner: it takes no inner map with a spin lock (b7ff97925b55, 6.2)")
 	}
 	if t.Before(f.major, f.minor) {
-		return fmt.Errorf("--field %s: kernel %s has none (%d.%d does)", f.name, t.Release, f.major, f.minor)
+		return fmt.Errorf("--field %s: it has none (%d.%d does)", f.name, f.major, f.minor)
 	}
 	return nil
 }
@@ -155,14 +155,7 @@ func (w *Workload) MemoryBytes(_ string, cpus int) uint64 {
 
 // Setup loads the program that fills maps.
 func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
-	if err := w.Check(strategy); err != nil {
-		return nil, err
-	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, err
-	}
-	if err := mapops.CheckMemory(w.MemoryBytes(strategy, cpus)); err != nil {
+	if _, err := mapops.Ready(w, strategy); err != nil {
 		return nil, err
 	}
 	return newInstance(w)

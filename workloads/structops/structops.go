@@ -6,9 +6,9 @@ package structops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
-	"github.com/cilium/ebpf"
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/results"
@@ -52,7 +52,7 @@ func (w *Workload) Check(strategy string) error {
 // CheckTarget refuses a kernel without struct_ops maps.
 func (w *Workload) CheckTarget(_ string, t workloads.Target) error {
 	if t.Before(5, 6) {
-		return fmt.Errorf("kernel %s has no struct_ops maps (they came with 5.6, 85d33df357b6)", t.Release)
+		return errors.New("it has no struct_ops maps (they came with 5.6, 85d33df357b6)")
 	}
 	return nil
 }
@@ -70,14 +70,7 @@ func (w *Workload) MemoryBytes(string, int) uint64 {
 
 // Setup loads the programs that the maps consist of.
 func (w *Workload) Setup(_ context.Context, strategy string) (workloads.Instance, error) {
-	if err := w.Check(strategy); err != nil {
-		return nil, err
-	}
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return nil, err
-	}
-	if err := mapops.CheckMemory(w.MemoryBytes(strategy, cpus)); err != nil {
+	if _, err := mapops.Ready(w, strategy); err != nil {
 		return nil, err
 	}
 	return newInstance(w)

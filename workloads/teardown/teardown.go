@@ -110,14 +110,8 @@ func (w *Workload) outerSpec() *ebpf.MapSpec {
 
 // Setup makes and fills the outer map.
 func (w *Workload) Setup(ctx context.Context, strategy string) (workloads.Instance, error) {
-	if err := w.Check(strategy); err != nil {
-		return nil, err
-	}
-	cpus, err := ebpf.PossibleCPU()
+	cpus, err := mapops.Ready(w, strategy)
 	if err != nil {
-		return nil, err
-	}
-	if err := mapops.CheckMemory(w.MemoryBytes(strategy, cpus)); err != nil {
 		return nil, err
 	}
 	return newInstance(ctx, w, cpus)
