@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/mapprof/mapprof/report/model"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -36,9 +35,9 @@ func call(s *results.Scenario, m, o string) string {
 		return o + " –"
 	}
 	if waits := s.Metrics[name+".waits"]; waits.N > 0 && waits.Max > 0 {
-		return fmt.Sprintf("%s %s p50, waits: %.0f", text, model.FormatDuration(took.P50), waits.P50)
+		return fmt.Sprintf("%s %s, waits: %.0f", text, nanoseconds(s, name), waits.P50)
 	}
-	return text + " " + model.FormatDuration(took.P50) + " p50"
+	return text + " " + nanoseconds(s, name)
 }
 
 // refusedWith is the errno that a call was refused with, in parentheses.

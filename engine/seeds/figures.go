@@ -78,11 +78,14 @@ func redirecting(s *results.Scenario) string {
 		}
 		parts = append(parts, fmt.Sprintf("%s frames a %s (at most %.0f, n = %d)", model.Significant(m.Mean, false), what, m.Max, m.N))
 	}
+	if m, bulks := s.Metrics["redirect.bulk.frame"], s.Metrics["redirect.bulk.frames"]; m.N > 0 {
+		parts = append(parts, fmt.Sprintf("a frame in bulks %s (mean of %.0f)", model.FormatDuration(m.P50), bulks.Mean*float64(bulks.N)))
+	}
 	for _, f := range []struct{ metric, text string }{
-		{"redirect.bulk.frame", "a frame in bulks"}, {"redirect.frame.live", "a live frame in all"}, {"redirect.frame.segments", "a frame of a veth in all"},
+		{"redirect.frame.live", "a live frame in all"}, {"redirect.frame.segments", "a frame of a veth in all"},
 	} {
 		if m := s.Metrics[f.metric]; m.N > 0 {
-			parts = append(parts, f.text+" "+model.FormatDuration(m.P50))
+			parts = append(parts, f.text+" "+nanoseconds(s, f.metric))
 		}
 	}
 	if s.Params["to"] != "ifindex" {

@@ -253,8 +253,8 @@ func TestCalls(t *testing.T) {
 		"calls.array-of-maps.lookup-batch": {N: 5, P50: 420e6}, "calls.array-of-maps.lookup-batch.waits": {N: 5, P50: 32, Max: 32},
 		"calls.array-of-maps.delete-batch.refused": {N: 5, P50: 15e6}, "calls.array-of-maps.delete-batch.refused.waits": {N: 5, P50: 1, Max: 1},
 	}, Trials: []results.Trial{{Findings: []string{"array: lookup; waits of each of 5 calls: 0", "array-of-maps: delete-batch of 32: refused (ENOTSUPP); waits of each of 5 calls: 1"}}}}
-	want := "array: lookup 2.50 µs p50; lookup-batch –; delete-batch refused 3.00 µs p50\n" +
-		"array-of-maps: lookup –; lookup-batch 420 ms p50, waits: 32; delete-batch refused (ENOTSUPP) 15.0 ms p50, waits: 1"
+	want := "array: lookup 2.50 µs p50 (n = 5); lookup-batch –; delete-batch refused 3.00 µs p50 (n = 5)\n" +
+		"array-of-maps: lookup –; lookup-batch 420 ms p50 (n = 5), waits: 32; delete-batch refused (ENOTSUPP) 15.0 ms p50 (n = 5), waits: 1"
 	if got := strings.ReplaceAll(calls(s), "\u00a0", " "); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
