@@ -4,7 +4,8 @@ package cli
 
 import (
 	"strings"
-	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Wrap breaks a line at blanks into lines of at most width, all but the first indented.
@@ -17,7 +18,7 @@ func Wrap(s string, width, indent int) string {
 		word := strings.TrimLeft(s, " ")
 		blanks := len(s) - len(word)
 		word, s = cut(word)
-		switch n := utf8.RuneCountInString(word); {
+		switch n := ansi.StringWidth(word); {
 		case word == "":
 		case begun && at+blanks+n > width:
 			out.WriteString("\n" + strings.Repeat(" ", indent) + word)
@@ -42,11 +43,11 @@ func cut(s string) (word, rest string) {
 func Terms(width int, terms ...[2]string) string {
 	longest := 0
 	for _, t := range terms {
-		longest = max(longest, utf8.RuneCountInString(t[0]))
+		longest = max(longest, ansi.StringWidth(t[0]))
 	}
 	var b strings.Builder
 	for _, t := range terms {
-		b.WriteString(Wrap("  "+t[0]+strings.Repeat(" ", longest-utf8.RuneCountInString(t[0])+2)+t[1], width, longest+4) + "\n")
+		b.WriteString(Wrap("  "+t[0]+strings.Repeat(" ", longest-ansi.StringWidth(t[0])+2)+t[1], width, longest+4) + "\n")
 	}
 	return b.String()
 }

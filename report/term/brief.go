@@ -78,11 +78,11 @@ const updatePrefix = "update."
 // besides are a scenario's other figures, one a piece.
 func besides(s *results.Scenario) (texts []string) {
 	tell := func(name, value string, n uint64) {
-		text := name + model.NBSP + value
+		text := name + " " + value
 		if n > 1 {
-			text += fmt.Sprintf(model.NBSP+"(p50"+model.NBSP+"of"+model.NBSP+"%d)", n)
+			text += fmt.Sprintf(" (p50 of %d)", n)
 		}
-		texts = append(texts, strings.ReplaceAll(text, " ", model.NBSP))
+		texts = append(texts, model.NoBreak(text))
 	}
 	for _, phase := range results.BesidePhases() {
 		if v, ok := s.Phases[phase]; ok && v.N > 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"github.com/mapprof/mapprof/internal/cli"
 	"github.com/mapprof/mapprof/report/model"
 )
 
@@ -135,23 +136,8 @@ func yellow(s string) string { return "\x1b[33m" + s + "\x1b[0m" }
 // wrap breaks text at blanks into lines of at most width, all but the first
 // indented. A word that is longer than a line stays whole.
 func wrap(s string, width, indent int) string {
-	var out strings.Builder
-	at := 0
-	for i, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }) {
-		w := text.StringWidthWithoutEscSequences(word)
-		switch {
-		case i == 0:
-		case at+1+w > width:
-			out.WriteString("\n" + strings.Repeat(" ", indent))
-			at = indent
-		default:
-			out.WriteByte(' ')
-			at++
-		}
-		out.WriteString(strings.ReplaceAll(word, model.NBSP, " "))
-		at += w
-	}
-	return out.String()
+	words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' })
+	return strings.ReplaceAll(cli.Wrap(strings.Join(words, " "), width, indent), model.NBSP, " ")
 }
 
 // without returns the grid less the columns of a header, none of which has a title.
