@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,31 +19,44 @@ type actionStep struct {
 	Env                 map[string]string
 }
 
-// readAction returns the steps of action.yml by name.
-func readAction(t *testing.T) map[string]actionStep {
+// action is action.yml.
+type action struct {
+	Inputs map[string]struct{ Default string }
+	Runs   struct{ Steps []actionStep }
+}
+
+func readAction(t *testing.T) action {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(packageDir, "..", "..", "action.yml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var action struct{ Runs struct{ Steps []actionStep } }
-	if err := yaml.Unmarshal(data, &action); err != nil {
+	var a action
+	if err := yaml.Unmarshal(data, &a); err != nil {
 		t.Fatal(err)
 	}
-	steps := map[string]actionStep{}
-	for _, s := range action.Runs.Steps {
+	for _, s := range a.Runs.Steps {
 		if strings.Contains(s.Run, "${{") {
 			t.Errorf("the script of step %q contains an expression: whoever gives the input could run anything", s.Name)
 		}
-		steps[s.Name] = s
 	}
-	return steps
+	return a
+}
+
+func (a *action) step(t *testing.T, name string) actionStep {
+	t.Helper()
+	i := slices.IndexFunc(a.Runs.Steps, func(s actionStep) bool { return s.Name == name })
+	if i < 0 {
+		t.Fatalf("action.yml has no step %q", name)
+	}
+	return a.Runs.Steps[i]
 }
 
 // TestActionScript runs the script of action.yml with a program in mapprof's
 // place that says what it was called with, and whose gate ends as it is told.
 func TestActionScript(t *testing.T) {
-	step := readAction(t)["Run and gate"]
+	a := readAction(t)
+	step := a.step(t, "Run and gate")
 	for _, c := range []struct {
 		name   string
 		env    map[string]string
@@ -110,7 +124,8 @@ func TestActionScript(t *testing.T) {
 // TestActionComments: the table is commented once, and replaced by the next run. A token
 // that may not write fails no build.
 func TestActionComments(t *testing.T) {
-	step := readAction(t)["Comment"]
+	a := readAction(t)
+	step := a.step(t, "Comment")
 	for _, c := range []struct {
 		name, listed string
 		broken       bool

@@ -70,7 +70,7 @@ func TestWorkflowsLint(t *testing.T) {
 		}
 		for _, used := range regexp.MustCompile(`(?m)^\s+(?:- )?uses: (.*)$`).FindAllStringSubmatch(text, -1) {
 			own := strings.HasPrefix(used[1], "./") || used[1] == "mapprof/mapprof@main"
-			if pinned := regexp.MustCompile(`^[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+$`).MatchString(used[1]); !own && !pinned {
+			if pinned := regexp.MustCompile(`^actions/[a-z-]+@[0-9a-f]{40} # v[\d.]+$`).MatchString(used[1]); !own && !pinned {
 				t.Errorf("%s uses %s, which may change", name, used[1])
 			}
 		}

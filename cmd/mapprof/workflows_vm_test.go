@@ -34,17 +34,7 @@ func TestVMWorkflow(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := filepath.Dir(filepath.Dir(packageDir))
-	data, err := os.ReadFile(filepath.Join(root, "action.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var action struct {
-		Inputs map[string]struct{ Default string }
-		Runs   struct{ Steps []actionStep }
-	}
-	if err := yaml.Unmarshal(data, &action); err != nil {
-		t.Fatal(err)
-	}
+	action := readAction(t)
 	k, err := kernels.Resolve(t.Context(), "6.12", kernels.Options{Offline: true})
 	if err != nil {
 		t.Fatal(err)
