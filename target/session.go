@@ -44,7 +44,7 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
 		return err
 	}
 	defer initrd.Close()
-	kernel, err := s.kernel()
+	kernel, err := s.kernel(m.accel == "tcg")
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
 
 // kernel returns an anonymous file that holds the image: QEMU's user may not be
 // able to read where it lies.
-func (s *session) kernel() (_ *os.File, err error) {
+func (s *session) kernel(emulated bool) (_ *os.File, err error) {
 	image, err := regularfile.Open(s.vm.Kernel.Path)
 	if err != nil {
 		return nil, fmt.Errorf("read kernel image: %w", err)
@@ -97,7 +97,7 @@ func (s *session) kernel() (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := kernels.Unpack(f, image); err != nil {
+	if err := kernels.Unpack(f, image, emulated); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("read kernel image: %w", err)
 	}

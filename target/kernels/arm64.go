@@ -128,12 +128,19 @@ func findBanner(r io.Reader) (release string, total int64, err error) {
 	}
 }
 
-// Unpack writes the image in f as QEMU is given it: of its own, some builds unpack
-// none, and none everything.
-func Unpack(w io.Writer, f *os.File) error {
+// Unpack writes the image in f to w, which is empty, as QEMU is given it: of its own,
+// some builds unpack none, and none everything. For an emulated machine a bzImage is
+// unpacked too, where its kernel can be booted that way: its own code would take a
+// second for it. Nothing then moves the kernel about in memory (KASLR).
+func Unpack(w, f *os.File, emulated bool) error {
 	st, err := f.Stat()
 	if err != nil {
 		return err
+	}
+	if emulated {
+		if ok, err := unpackVmlinux(w, f, st.Size()); ok || err != nil {
+			return err
+		}
 	}
 	image, done, err := unpackedImage(f, st.Size())
 	if err != nil {

@@ -98,17 +98,8 @@ func TestUnpack(t *testing.T) {
 	for name, tc := range map[string]struct{ file, want []byte }{
 		"Image": {arm, arm}, "Image.gz": {gzipped(arm), arm}, "vmlinuz.efi": {makeZboot("gzip", gzipped(arm)), arm}, "bzImage": {x86, x86},
 	} {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, tc.file, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got bytes.Buffer
-		if err := errors.Join(Unpack(&got, f), f.Close()); err != nil || !bytes.Equal(got.Bytes(), tc.want) {
-			t.Errorf("%s: %d bytes, %v", name, got.Len(), err)
+		if got, err := unpackedFile(t, tc.file, true); err != nil || !bytes.Equal(got, tc.want) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 }

@@ -80,15 +80,19 @@ func readBzImage(r io.ReaderAt, size int64) (release string, err error) {
 	if le16(xloadFlagsOff)&1 == 0 {
 		return "", &NotKernelError{"", "is a 32-bit x86 kernel", "an x86-64 one is needed"}
 	}
+	if need := setupEnd(head) + le32(payloadOff) + le32(payloadLenOff); size < need {
+		return "", &NotKernelError{"", fmt.Sprintf("is cut short: %d bytes of %d", size, need), "copy or build it again"}
+	}
+	return readRelease(r, le16(kernelVersionOff)+0x200, setupEnd(head))
+}
+
+// setupEnd is where a bzImage's setup code ends, and the rest begins.
+func setupEnd(head []byte) int64 {
 	sects := int64(head[setupSectsOff])
 	if sects == 0 {
 		sects = 4
 	}
-	setupEnd := (sects + 1) * sectorBytes
-	if need := setupEnd + le32(payloadOff) + le32(payloadLenOff); size < need {
-		return "", &NotKernelError{"", fmt.Sprintf("is cut short: %d bytes of %d", size, need), "copy or build it again"}
-	}
-	return readRelease(r, le16(kernelVersionOff)+0x200, setupEnd)
+	return (sects + 1) * sectorBytes
 }
 
 // readRelease reads the version banner at off, which must lie in the setup
