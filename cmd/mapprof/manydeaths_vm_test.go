@@ -52,13 +52,14 @@ func sendMadeUp(number string) error {
 	}
 	defer os.RemoveAll(dir)
 	port := &madeUpPort{w: os.NewFile(4, "channel"), hash: sha256.New()}
+	began := time.Now()
 	port.send(wire.FrameHello, []byte(`{"release":"`+madeUpRelease+`","version":"#1"}`))
 	port.send(wire.FrameStarted)
 	if err := (&madeUpTrial{port: port, tally: analyze.NewTally(), profile: profile.NewBuilder()}).run(n, dir); err != nil {
 		return err
 	}
 	port.send(wire.FrameEvent, []byte{byte(len(guest.EventReply))}, []byte(guest.EventReply), []byte("{}"))
-	port.send(wire.FrameDone, []byte("{}"))
+	port.send(wire.FrameDone, fmt.Appendf(nil, `{"clock_ns":%d}`, time.Since(began)))
 	if port.err != nil {
 		return port.err
 	}
