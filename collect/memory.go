@@ -21,17 +21,13 @@ type footprint struct {
 }
 
 func newFootprint(layout probes.Layout, cpus int) footprint {
-	sizes := map[string]uint64{}
-	size := func(name string) uint64 {
-		n, ok := sizes[name]
-		if !ok {
-			n = layout.Size(name)
-			sizes[name] = n
-		}
-		return n
+	sizes := map[string]uint64{} // layout would keep the kernel's types in memory
+	for _, name := range mapmemory.Structs {
+		sizes[name] = layout.Size(name)
 	}
 	return footprint{kernel: mapmemory.Kernel{
-		CPUs: uint64(cpus), PageSize: uint64(os.Getpagesize()), Struct: size, Locks: layout.Elements("bpf_htab", "map_locked"),
+		CPUs: uint64(cpus), PageSize: uint64(os.Getpagesize()), Locks: layout.Elements("bpf_htab", "map_locked"),
+		Struct: func(name string) uint64 { return sizes[name] },
 	}}
 }
 

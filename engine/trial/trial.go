@@ -189,7 +189,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 			err = errors.Join(err, p.CloseTelling(m.onceASecond(StageDetach)))
 		}()
 	}
-	f.tidy()
+	f.tidy(nil)
 	s := newSink(m, deaths)
 	s.foreign = f.owners != nil
 	if _, ok := instance.(workloads.Concluded); ok {
@@ -203,7 +203,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	f.tidy()
+	f.tidy(p)
 	if err := p.Start(); err != nil {
 		return err
 	}

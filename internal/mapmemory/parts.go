@@ -21,6 +21,14 @@ type Map struct {
 	ExtraElements bool
 }
 
+// Structs are the structs whose sizes the formulas ask for.
+var Structs = []string{
+	"bpf_arena", "bpf_array", "bpf_bloom_filter", "bpf_cpu_map", "bpf_dtab", "bpf_htab",
+	"bpf_local_storage_map", "bpf_local_storage_map_bucket", "bpf_queue_stack", "bpf_ringbuf_map",
+	"bpf_shtab", "bpf_shtab_bucket", "bpf_stab", "bpf_stack_map", "bucket", "hlist_head", "htab_elem",
+	"lpm_trie", "lpm_trie_node", "reuseport_array", "stack_map_bucket", "xsk_map",
+}
+
 // Kernel is what it depends on of a kernel.
 type Kernel struct {
 	CPUs, PageSize uint64
