@@ -22,13 +22,10 @@ type Run struct {
 	Profile *pprof.Profile
 }
 
-// Align returns copies of two profiles that cancel out where they are
-// the same. Only samples of scenarios that Compare would match are kept. Where
-// a scenario has other numbers of trials on the two sides, the base's samples
-// of it count as if it had the candidate's.
-//
-// Offsets in functions and the labels that name the scenario and the kernel
-// are dropped: they differ between builds.
+// Align returns copies of two profiles that are under the same frames where they are
+// the same, see GroupSides. Only samples of scenarios that Compare would match are
+// kept. Where a scenario has other numbers of trials on the two sides, the base's
+// samples of it count as if it had the candidate's.
 func Align(base, candidate Run) (b, c *pprof.Profile, err error) {
 	if !slices.EqualFunc(base.Profile.SampleType, candidate.Profile.SampleType, func(a, b *pprof.ValueType) bool { return a.Type == b.Type && a.Unit == b.Unit }) {
 		return nil, nil, errors.New("compare profiles: they have different sample types (made by different versions of mapprof?)")
@@ -57,7 +54,9 @@ func Align(base, candidate Run) (b, c *pprof.Profile, err error) {
 	for _, u := range found.Unmatched {
 		notes = append(notes, "left out: "+safetext.Text(u))
 	}
-	b, c = scaledCopy(base.Profile, inBase), scaledCopy(candidate.Profile, inCandidate)
+	bs, cs, grouped := GroupSides([]*pprof.Profile{scaledCopy(base.Profile, inBase)}, []*pprof.Profile{scaledCopy(candidate.Profile, inCandidate)})
+	notes = append(notes, grouped...)
+	b, c = bs[0], cs[0]
 	b.Comments, c.Comments = notes, slices.Clone(notes)
 	return b, c, nil
 }
@@ -77,20 +76,22 @@ func scaledCopy(p *pprof.Profile, factors map[string]float64) *pprof.Profile {
 		}
 		return !ok
 	})
-	for _, l := range p.Location {
-		l.Address = 0
-	}
-	p.RemoveLabel("scenario")
-	p.RemoveLabel("kernel")
 	return p
 }
 
 // Diff returns candidate − base of what Align keeps: negative
 // where the candidate is cheaper. The sources are left as they are.
+//
+// The labels that name the scenario and the kernel are dropped: with them nothing
+// would cancel out between two kernels.
 func Diff(base, candidate Run) (*pprof.Profile, error) {
 	b, c, err := Align(base, candidate)
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range []*pprof.Profile{b, c} {
+		p.RemoveLabel("scenario")
+		p.RemoveLabel(groupKernel.label)
 	}
 	b.Scale(-1)
 	diff, err := Merge([]*pprof.Profile{c, b})

@@ -5,8 +5,11 @@ package profile
 import (
 	"bytes"
 	"compress/gzip"
+	"maps"
 	"runtime"
 	"testing"
+
+	pprof "github.com/google/pprof/profile"
 )
 
 func FuzzReadProfile(f *testing.F) {
@@ -33,6 +36,10 @@ func FuzzReadProfile(f *testing.F) {
 		if err == nil {
 			if err := p.CheckValid(); err != nil {
 				t.Errorf("accepted an invalid profile: %v", err)
+			}
+			b, c, _ := GroupSides([]*pprof.Profile{p}, []*pprof.Profile{Harmless(p)})
+			if want := totals(p, nil); !maps.Equal(totals(b[0], nil), want) || len(b[0].Sample) != len(c[0].Sample) {
+				t.Errorf("grouped it adds up to %v, not to %v", totals(b[0], nil), want)
 			}
 		}
 		_, _ = Read(bytes.NewReader(raw))

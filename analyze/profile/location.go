@@ -20,6 +20,8 @@ const (
 // the phase.
 const PhaseFrame = "[phase] "
 
+const unknownFunction = "[unknown]"
+
 // maxFrames bounds a stack: the kernel's own limit is 127.
 const maxFrames = 512
 
@@ -102,7 +104,7 @@ func (l *locations) stack(id string, stacks map[string][]results.Frame) []*pprof
 		}
 		name := safetext.Name(f.Function)
 		if name == "" {
-			name = "[unknown]"
+			name = unknownFunction
 		}
 		out = append(out, l.location(results.Frame{Function: name, Offset: f.Offset}, mapping))
 	}

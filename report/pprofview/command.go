@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +72,7 @@ type flagSet struct {
 	extra    []string
 	bases    []*string
 	profiles map[string]*pprof.Profile
+	raw      *bool
 	helped   bool
 	err      error
 }
@@ -78,7 +80,8 @@ type flagSet struct {
 func newFlagSet(args []string, ui *terminal, help string) *flagSet {
 	fs := flag.NewFlagSet("pprof", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	return &flagSet{FlagSet: fs, args: args, ui: ui, help: help, profiles: map[string]*pprof.Profile{}}
+	raw := fs.Bool("raw_stacks", false, "") // the help tells of it
+	return &flagSet{FlagSet: fs, args: args, ui: ui, help: help, raw: raw, profiles: map[string]*pprof.Profile{}}
 }
 
 // StringList is a flag that may be repeated.
@@ -130,11 +133,11 @@ func (f *flagSet) Parse(usage func()) []string {
 		f.err = &UsageError{errors.New("pprof: no run directory given (mapprof pprof DIR -top)")}
 		return nil
 	}
-	wanted := sources
+	var bases []string
 	for _, b := range f.bases {
-		wanted = append(wanted[:len(wanted):len(wanted)], *b)
+		bases = append(bases, *b)
 	}
-	for _, src := range wanted {
+	for _, src := range slices.Concat(sources, bases) {
 		if f.profiles[src] != nil {
 			continue
 		}
@@ -145,7 +148,35 @@ func (f *flagSet) Parse(usage func()) []string {
 		}
 		f.profiles[src] = p
 	}
+	if !*f.raw {
+		f.group(sources, bases)
+	}
 	return sources
+}
+
+// group replaces the profiles by ones for the eye. One that is on both sides is the
+// same on each.
+func (f *flagSet) group(sources, bases []string) {
+	of := func(names []string) (ps []*pprof.Profile) {
+		for _, name := range names {
+			ps = append(ps, f.profiles[name])
+		}
+		return ps
+	}
+	if len(bases) == 0 {
+		for _, src := range sources {
+			f.profiles[src] = profile.Group(f.profiles[src])
+		}
+		return
+	}
+	b, c, notes := profile.GroupSides(of(bases), of(sources))
+	c[0].Comments = append(c[0].Comments, notes...)
+	for i, src := range bases {
+		f.profiles[src] = b[i]
+	}
+	for i, src := range sources {
+		f.profiles[src] = c[i]
+	}
 }
 
 // Fetch implements driver.Fetcher. It returns no URL: pprof would save a copy

@@ -284,7 +284,7 @@ func (s *Server) pprofOne(w http.ResponseWriter, r *http.Request) {
 		if l.Profile == nil {
 			return nil, nil
 		}
-		return pprofview.Views(profile.Harmless(l.Profile), nil)
+		return pprofview.Views(profile.Group(profile.Harmless(l.Profile)), nil)
 	})
 	switch {
 	case err != nil:
