@@ -315,6 +315,16 @@ func TestFlameAddsUp(t *testing.T) {
 			t.Errorf("no frame of phase %s", phase)
 		}
 	}
+	// Of time the strategy comes first, of memory the outer map; entries are folded.
+	for _, s := range f.Stacks {
+		second := f.Frames[s.Frames[1]]
+		if s.total[0] > 0 && !strings.HasPrefix(second, "[strategy] ") || s.total[1] > 0 && !strings.HasPrefix(second, "[outer map] ") || s.total == (flameValues{}) {
+			t.Errorf("%q follows the kernel in a stack of %v", second, s.total)
+		}
+	}
+	if !slices.Contains(f.Frames, "bpf(2)") || slices.Contains(f.Frames, "do_syscall_64") {
+		t.Errorf("frames %q", f.Frames)
+	}
 	if html := NewFlame(nil).Draw(); html != "" {
 		t.Errorf("of nothing: %s", html)
 	}

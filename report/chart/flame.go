@@ -32,8 +32,8 @@ type flameValues [3]int64
 
 var flameTypes = [3]string{results.PhaseLimbo, profile.SampleLimboByteSeconds, profile.SampleDeaths}
 
-// Flame is the profiles of all shown runs: stacks from the outermost frame
-// to the phase, each with its values by entry.
+// Flame is the profiles of all shown runs: stacks as profile.Group has them, from the
+// outermost frame to the phase, each with its values by entry.
 type Flame struct {
 	Frames []string      `json:"frames"`
 	Stacks []flameStack  `json:"stacks"`
@@ -76,7 +76,7 @@ func NewFlame(entries []*model.Entry) *Flame {
 		if !ok {
 			continue
 		}
-		for _, s := range l.Profile.Sample {
+		for _, s := range profile.Group(l.Profile).Sample {
 			label := s.Label["scenario"]
 			if len(label) != 1 {
 				continue
@@ -88,12 +88,30 @@ func NewFlame(entries []*model.Entry) *Flame {
 			f.add(frames, stacks, stackOf(s), who, flameValues{s.Value[ix[0]], s.Value[ix[1]], s.Value[ix[2]]})
 		}
 	}
-	slices.SortStableFunc(f.Stacks, func(a, b flameStack) int { return cmp.Compare(b.total[0], a.total[0]) })
+	f.sort()
 	if n := len(f.Stacks); n > maxFlameStacks {
 		f.Dropped = n - maxFlameStacks
 		f.Stacks = f.Stacks[:maxFlameStacks]
 	}
 	return f
+}
+
+// sort puts the stacks first that have the largest share of any value: those of time
+// have none of memory.
+func (f *Flame) sort() {
+	var all [3]float64
+	for _, s := range f.Stacks {
+		for i, v := range s.total {
+			all[i] += float64(v)
+		}
+	}
+	share := func(s flameStack) (most float64) {
+		for i, v := range s.total {
+			most = max(most, float64(v)/max(1, all[i]))
+		}
+		return most
+	}
+	slices.SortStableFunc(f.Stacks, func(a, b flameStack) int { return cmp.Compare(share(b), share(a)) })
 }
 
 func flameIndexes(p *pprof.Profile) (ix [3]int, ok bool) {
@@ -240,7 +258,7 @@ func flameClass(name string) string {
 		}
 	}
 	switch {
-	case strings.HasPrefix(name, "all:"):
+	case strings.HasPrefix(name, "all:"), profile.IsGroupFrame(name):
 		return "fl-root"
 	case strings.HasSuffix(name, "]"):
 		return "fl-mod"

@@ -151,7 +151,7 @@ func (p *page) charts(entries []*model.Entry) {
 	if p.Flame = flame.Draw(); p.Flame != "" {
 		p.Data.Flame = flame
 		if flame.Dropped > 0 {
-			p.FlameNote = fmt.Sprintf("The %d stacks with the least limbo time are left out.", flame.Dropped)
+			p.FlameNote = fmt.Sprintf("The %d smallest stacks are left out.", flame.Dropped)
 		}
 	}
 }

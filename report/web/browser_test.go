@@ -10,9 +10,11 @@ package web
 
 import (
 	"bytes"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,8 +65,8 @@ func TestBrowserPages(t *testing.T) {
 	if n := eval[int](b, `document.querySelectorAll("#flame .fr.hit").length`); n == 0 {
 		t.Error("nothing found in the flame graph")
 	}
-	eval[bool](b, `document.querySelector('#flame .fr[data-name="__sys_bpf"]').dispatchEvent(new MouseEvent("click", {bubbles: true}))`)
-	if w := eval[string](b, `document.querySelector('#flame .fr[data-name="__sys_bpf"]').getAttribute("width")`); w != "100%" {
+	eval[bool](b, `document.querySelector('#flame .fr[data-name="bpf(2)"]').dispatchEvent(new MouseEvent("click", {bubbles: true}))`)
+	if w := eval[string](b, `document.querySelector('#flame .fr[data-name="bpf(2)"]').getAttribute("width")`); w != "100%" {
 		t.Errorf("a frame that was clicked is %s wide", w)
 	}
 
@@ -97,8 +99,55 @@ func TestBrowserPages(t *testing.T) {
 	b.screenshot("web-compare")
 	b.accessible("a comparison")
 	b.do(chromedp.Click(linkTo("Diff in pprof")), chromedp.WaitVisible(css("#stack-chart")))
-	b.phaseFrame("[phase] rcu_gp")
+	b.phaseFrame("[phase] tasks_trace_gp")
 	b.screenshot("web-pprof-diff")
+	// A strategy's part of it: pprof's pivot.
+	b.do(chromedp.Navigate(b.location()+"&p="+url.QueryEscape(`^\[strategy\] rcu$`)), chromedp.WaitVisible(css("#stack-chart")))
+	b.phaseFrame("[phase] rcu_gp")
+}
+
+// TestBrowserDiffOfKernels opens pprof's difference of an update on two kernels, of
+// which one inlines a frame: each phase is there once, and its delta is told.
+func TestBrowserDiffOfKernels(t *testing.T) {
+	root := t.TempDir()
+	for i, kernel := range fixture.TwoKernels {
+		fixture.Churn{Kernels: []string{kernel}, Strategies: []string{"tasks-trace"}, Deaths: 300, Slow: []float64{1, 0.2}[i]}.Write(t, filepath.Join(root, kernel))
+	}
+	server := newTestServer(t, root)
+	base := startWeb(t, root)
+	b := openBrowser(t, base)
+	diff := base + "/diff/" + idOf(t, server, fixture.TwoKernels[0]) + "/" + idOf(t, server, fixture.TwoKernels[1]) + "/pprof/flamegraph?si="
+	b.do(chromedp.Navigate(diff+"tasks_trace_gp&f=bpf_fd_array_map_update_elem"), chromedp.WaitVisible(css("#stack-chart")))
+	b.phaseFrame("[phase] tasks_trace_gp")
+	b.screenshot("web-pprof-diff-kernels")
+	boxes := b.boxes()
+	var path []string
+	for _, box := range boxes {
+		path = append(path, box.Name)
+		// What is smaller is marked so, and told as from → to.
+		if !box.Smaller || box.Larger || !strings.HasPrefix(box.Title, "-") || !strings.Contains(box.Title, "🠆") {
+			t.Errorf("%+v isn't smaller", box)
+		}
+	}
+	want := []string{"root", "[strategy] tasks-trace", "[outer map] array-of-maps", "bpf(2)", "bpf_fd_array_map_update_elem", "bpf_map_put", "[phase] tasks_trace_gp"}
+	if !slices.Equal(path, want) {
+		t.Errorf("the path is %q, want %q", path, want)
+	}
+	// Of everything: one path for each of the three callers, none beside another.
+	b.do(chromedp.Navigate(diff+"limbo"), chromedp.WaitVisible(css("#stack-chart")))
+	b.phaseFrame("[phase] tasks_trace_gp")
+	n := 0
+	for _, box := range b.boxes() {
+		if box.Name == "[phase] tasks_trace_gp" {
+			n++
+			if !box.Smaller || box.Larger {
+				t.Errorf("%+v isn't smaller", box)
+			}
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d frames of tasks_trace_gp for three callers", n)
+	}
 }
 
 // TestBrowserWatches checks that a run appears in a list that is open.

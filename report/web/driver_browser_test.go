@@ -317,3 +317,21 @@ func (b *tab) phaseFrame(name string) {
 	result(b, chromedp.Poll[bool](`[...document.querySelectorAll("#stack-chart div")].some(d => d.textContent.startsWith("`+name+`"))`,
 		chromedp.WithPollingTimeout(20*time.Second)))
 }
+
+// box is a frame of pprof's flame graph of a difference.
+type box struct {
+	Name, Title     string
+	Smaller, Larger bool
+}
+
+// boxes are all frames of pprof's flame graph, from the root on. Their titles come with
+// the mouse.
+func (b *tab) boxes() []box {
+	b.t.Helper()
+	return eval[[]box](b, `[...document.querySelectorAll("#stack-chart .boxbg")].map((d) => {
+		d.dispatchEvent(new MouseEvent("mouseenter"));
+		const [name, delta] = [d.title.split(" │ ").pop(), d.title];
+		d.dispatchEvent(new MouseEvent("mouseleave"));
+		return {Name: name, Title: delta, Smaller: !!d.querySelector(".negative"), Larger: !!d.querySelector(".positive")};
+	})`)
+}

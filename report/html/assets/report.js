@@ -154,7 +154,7 @@ const ROW = 22;
 const frameClass = (name, phases) => {
   const phase = name.startsWith("[phase] ") ? name.slice(8) : "";
   if (phases.includes(phase)) return "ph-" + phase;
-  if (name.startsWith("all:")) return "fl-root";
+  if (/^(all:|\[[a-z ]+\] )/.test(name)) return "fl-root";
   if (name.endsWith("]")) return "fl-mod";
   return /bpf|map/.test(name) ? "fl-bpf" : "fl-k";
 };
@@ -162,7 +162,8 @@ const frameClass = (name, phases) => {
 const flame = (data, phases) => {
   const host = $("#flame");
   if (!host) return;
-  const kinds = [["limbo time", duration], ["memory × time", (v) => bytes(v) + "·s"], ["deaths", String]];
+  const dropped = "all: who dropped the last reference";
+  const kinds = [["limbo time", duration, dropped], ["memory × time", (v) => bytes(v) + "·s", "all: who held the memory"], ["deaths", String, dropped]];
   const who = el("select", { id: "flame-who" }, el("option", { value: "", textContent: "all scenarios" }),
     ...data.entries.map((e, i) => el("option", { value: String(i), textContent: e.label })));
   const what = el("select", { id: "flame-what" }, ...kinds.map((k, i) => el("option", { value: String(i), textContent: k[0] })));
@@ -177,8 +178,8 @@ const flame = (data, phases) => {
   let zoom = null, svg = null;
 
   const tree = () => {
-    const root = { name: "all: who dropped the last reference", value: 0, kids: new Map() };
     const kind = +what.value;
+    const root = { name: kinds[kind][2], value: 0, kids: new Map() };
     for (const s of data.stacks) {
       let v = 0;
       if (who.value === "") for (const k in s.v) v += s.v[k][kind];
