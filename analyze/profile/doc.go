@@ -5,7 +5,8 @@
 //
 // In: deaths or timed lookups, symbolised stacks, and what the labels say. Out:
 // a profile of google/pprof's package of the same name (imported as pprof
-// here), its file, sums and differences of profiles. Totals are exact integers,
+// here), its file, sums and differences of profiles. The file has the kernel's own
+// stacks; Group and GroupSides fold them for the eye, when they are shown. Totals are exact integers,
 // so the order of deaths changes nothing. A profile that is read is a
 // stranger's: its size is bounded, and what Open returns can be given to pprof.
 //

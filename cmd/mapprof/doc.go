@@ -88,7 +88,8 @@
 //	mapprof web DIR --http 127.0.0.1:8080 --no-browser
 //
 // Pprof shows the profile of a run: who dropped the last references, with phases
-// as leaf frames. Its flags are those of go tool pprof.
+// as leaf frames, and kernel, strategy and outer map as the outermost ones. Its flags
+// are those of go tool pprof, and -raw_stacks for the stacks as the file has them.
 //
 //	mapprof pprof DIR -top
 //	mapprof pprof AFTER -diff_base=BEFORE -top

@@ -26,6 +26,12 @@ another one. Without a format it asks for commands.
   mapprof pprof DIR -top -tagfocus=strategy=rcu  only that strategy's deaths
   mapprof pprof DIR -tags                        what there is to choose from
   mapprof pprof NEW -diff_base=OLD -top          what got longer
+  mapprof pprof DIR -traces -raw_stacks          the stacks as they are in the file
+
+Stacks begin with frames of kernel, strategy, container and outer map; of memory
+container, outer map and creator come first. How the kernel was entered is one
+frame, bpf(2). Between two kernels there is no frame of the kernel, and none of a
+function that one of them has inlined. -raw_stacks shows none of that.
 
 Every sample ends in a frame [phase] NAME. A death and its limbo_bytes are
 counted at the phase that lasted longest.`,

@@ -48,11 +48,16 @@ func TestPprofProcess(*testing.T) {
 // writeRun writes a run of n deaths with one stack, each gpNS in rcu_gp.
 func writeRun(t *testing.T, name string, n int, gpNS int64) string {
 	t.Helper()
+	return writeRunOf(t, name, "6.12.117", n, gpNS)
+}
+
+func writeRunOf(t *testing.T, name, kernel string, n int, gpNS int64) string {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
 	run := &results.Run{
 		Tool: results.Tool{Name: "mapprof"}, Started: time.Unix(1000, 0), Ended: time.Unix(1005, 0),
-		Targets: []results.Target{{Kind: "vm", Kernel: results.Kernel{Release: "6.12.117"}}},
-		Scenarios: []results.Scenario{{ID: "a", Kernel: "6.12.117", Strategy: results.Strategy{Requested: "rcu"},
+		Targets: []results.Target{{Kind: "vm", Kernel: results.Kernel{Release: kernel}}},
+		Scenarios: []results.Scenario{{ID: "a", Kernel: kernel, Strategy: results.Strategy{Requested: "rcu"},
 			Trials: []results.Trial{{Phases: map[string]results.Stats{results.PhaseLimbo: {N: uint64(n)}}}}}},
 	}
 	stacks := map[string][]results.Frame{"x": {{Function: "bpf_map_free_id"}, {Function: "bpf_map_put"}, {Function: "bpf_map_update_value"}}}
@@ -118,7 +123,7 @@ func strangersProfile(t *testing.T) (path, secret string) {
 
 func TestPprof(t *testing.T) {
 	a, b := writeRun(t, "a", 300, 15_000_000), writeRun(t, "b", 200, 45_000_000)
-	noProfile := writeRun(t, "c", 1, 1)
+	other, noProfile := writeRunOf(t, "e", "6.1.192", 200, 45_000_000), writeRun(t, "c", 1, 1)
 	if err := os.Remove(filepath.Join(noProfile, results.ProfileFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +143,14 @@ func TestPprof(t *testing.T) {
 		code   int
 		stdout []string
 		stderr string
+		absent string // of the standard output
 	}{
 		{name: "top", args: []string{a, "-top"}, stdout: []string{"Type: limbo", "4.50s total", "[phase] rcu_gp", "bpf_map_update_value"}},
+		{name: "groups", args: []string{a, "-traces"}, stdout: []string{"[kernel] 6.12.117", "[strategy] rcu"}},
+		{name: "raw stacks", args: []string{a, "-raw_stacks", "-traces"}, stdout: []string{"[phase] rcu_gp", "bpf_map_update_value"}, absent: "[strategy]"},
+		{name: "diff of kernels", args: []string{a, "-diff_base=" + other, "-traces", "-sample_index=rcu_gp"}, absent: "[kernel] ",
+			stdout: []string{"[strategy] rcu", "stacks are without the kernel, which differs: 6.12.117 against 6.1.192", "kernel:  6.1.192"}},
+		{name: "diff of one kernel", args: []string{a, "-diff_base=" + b, "-traces"}, stdout: []string{"[kernel] 6.12.117"}, absent: "stacks are without"},
 		{name: "flags before", args: []string{"-top", "-nodefraction", "0", a}, stdout: []string{"[phase] enqueue"}},
 		{name: "deaths", args: []string{"-top", a, "-sample_index=deaths"}, stdout: []string{"Type: deaths", "of 300 total", "300   100%"}},
 		{name: "two runs", args: []string{a, b, "-top", "-sample_index=deaths"}, stdout: []string{"of 500 total"}},
@@ -186,6 +197,9 @@ func TestPprof(t *testing.T) {
 			}
 			if all := stdout.String() + stderr.String(); strings.ContainsAny(all, "\x1b\u009b\a") || strings.Contains(all, secret) {
 				t.Errorf("a stranger's profile has an effect: %q", all)
+			}
+			if c.absent != "" && strings.Contains(stdout.String(), c.absent) {
+				t.Errorf("%q in\n%s", c.absent, stdout.String())
 			}
 			for _, want := range c.stdout {
 				if !strings.Contains(stdout.String(), want) {
