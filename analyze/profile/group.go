@@ -25,6 +25,17 @@ var (
 	groupCreator   = group{"creator", "[creator] "}
 )
 
+// cgroupPrefix begins the frame of what is in no container: the label is a path then.
+const cgroupPrefix = "[cgroup] "
+
+// frame is the frame of a label's value.
+func (g group) frame(value string) frame {
+	if g == groupContainer && strings.HasPrefix(value, "/") {
+		return frame{cgroupPrefix + value, mappingOwn}
+	}
+	return frame{g.prefix + value, mappingOwn}
+}
+
 // reading is an order of groups, the outermost first, that suits some sample types.
 type reading struct {
 	ofMemory bool
@@ -39,7 +50,7 @@ var readings = []reading{
 
 // IsGroupFrame says whether a frame is one of the outermost ones that Group adds.
 func IsGroupFrame(name string) bool {
-	return slices.ContainsFunc([]group{groupKernel, groupStrategy, groupContainer, groupOuter, groupCreator},
+	return strings.HasPrefix(name, cgroupPrefix) || slices.ContainsFunc([]group{groupKernel, groupStrategy, groupContainer, groupOuter, groupCreator},
 		func(g group) bool { return strings.HasPrefix(name, g.prefix) })
 }
 
@@ -153,7 +164,7 @@ func (g grouping) groups(s *pprof.Sample, r reading) []frame {
 	var out []frame
 	for _, of := range r.groups {
 		if v := labelOf(s, of.label); v != "" && (g.kernel || of != groupKernel) {
-			out = append(out, frame{of.prefix + v, mappingOwn})
+			out = append(out, of.frame(v))
 		}
 	}
 	return out

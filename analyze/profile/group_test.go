@@ -75,11 +75,12 @@ func TestFoldedByRole(t *testing.T) {
 
 // TestGroupReadings: of time the strategy comes before the maps, of memory who holds it.
 func TestGroupReadings(t *testing.T) {
-	p := build(t, []results.Death{{
+	d := results.Death{
 		Scenario: "churn-tt", Path: "tasks-trace", MapType: "Array", Outer: "ArrayOfMaps", MemBytes: 1 << 30, Stack: "module",
 		PutNS: 1000, EnqueueNS: 1000, TasksTraceEndNS: 3_000_001_000, FreeNS: 3_000_001_000, FreedNS: 3_000_001_000,
-		Owner: &results.Owner{OuterName: "agent_outer", Creator: "agent", Container: "c0ffee"},
-	}})
+		Owner: &results.Owner{OuterName: "agent_outer", Creator: "agent", Container: "c0ffee", Cgroup: "/docker/c0ffee"},
+	}
+	p := build(t, []results.Death{d})
 	const stack = "bpf_prog_drop < helper_in_module < bpf_map_put < bpf_map_free_id < [phase] tasks_trace_gp"
 	time := "[kernel] 6.12.117 < [strategy] tasks-trace < [container] c0ffee < [outer map] agent_outer < " + stack
 	memory := "[kernel] 6.12.117 < [container] c0ffee < [outer map] agent_outer < [creator] agent < [strategy] tasks-trace < " + stack
@@ -93,6 +94,11 @@ func TestGroupReadings(t *testing.T) {
 		if got := paths(grouped, sampleType); !maps.Equal(got, want) {
 			t.Errorf("%s: %v\nwant %v", sampleType, got, want)
 		}
+	}
+	d.Owner = &results.Owner{OuterName: "agent_outer", Cgroup: "/system.slice"}
+	inCgroup := strings.Replace(time, "[container] c0ffee", "[cgroup] /system.slice", 1)
+	if got := paths(Group(build(t, []results.Death{d})), results.PhaseLimbo); got[inCgroup] != 3e9 {
+		t.Errorf("without a container: %v\nwant %s", got, inCgroup)
 	}
 	if again := Group(grouped); again.String() != grouped.String() {
 		t.Errorf("grouped twice it is\n%v\nnot\n%v", again, grouped)
