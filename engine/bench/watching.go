@@ -15,6 +15,7 @@ import (
 
 	"github.com/mapprof/mapprof/engine/trial"
 	"github.com/mapprof/mapprof/internal/median"
+	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
 	"github.com/spf13/pflag"
@@ -36,6 +37,8 @@ type watchedChurn struct {
 	Required bool
 	// Recorded: it is a program of its own, under what a recording attaches.
 	Recorded bool
+	// ByProgram: one more round with probes says where their time goes.
+	ByProgram bool
 }
 
 // watchedChurns are in the order of the table.
@@ -56,12 +59,14 @@ type watchedRound struct {
 	Ops, DurationNS   uint64
 	MedianNS          int64
 	Puts, Freed, Lost uint64 // Lost: those that did not end too
+	Programs          []probes.ProgramRuns
 }
 
 // watchedResult has the rounds of one workload in the order in which they
 // took turns.
 type watchedResult struct {
 	Without, With []watchedRound
+	ByProgram     *watchedRound
 }
 
 // measureWatching runs in the guest.
@@ -79,7 +84,9 @@ func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) 
 				if c.Recorded {
 					run = recordedRun
 				}
-				r, err := run(ctx, &c, without)
+				counted := c
+				counted.ByProgram = false
+				r, err := run(ctx, &counted, without)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", c.Name, err)
 				}
@@ -90,6 +97,14 @@ func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) 
 				}
 			}
 		}
+		if c.ByProgram && !c.Recorded {
+			say(env, c.Name+": by program")
+			r, err := watchedRun(ctx, &c, false)
+			if err != nil {
+				return nil, fmt.Errorf("%s, by program: %w", c.Name, err)
+			}
+			out[i].ByProgram = &r
+		}
 	}
 	return out, nil
 }
@@ -97,13 +112,13 @@ func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) 
 func watchedRun(ctx context.Context, c *watchedChurn, without bool) (watchedRound, error) {
 	// What the run before left behind, maps and programs, is freed first.
 	time.Sleep(500 * time.Millisecond)
-	t, err := measure(ctx, &trial.Job{Workload: "churn", Strategy: c.Strategy, Params: c.Params, Options: trial.Options{NoProbes: without}})
+	t, err := measure(ctx, &trial.Job{Workload: "churn", Strategy: c.Strategy, Params: c.Params, CountRuns: c.ByProgram, Options: trial.Options{NoProbes: without}})
 	if err != nil {
 		return watchedRound{}, err
 	}
 	o := t.Outcome
 	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Duration.Nanoseconds()), MedianNS: t.OpStats().P50NS,
-		Puts: o.Puts, Freed: o.Freed, Lost: o.Lost + o.InFlight}
+		Puts: o.Puts, Freed: o.Freed, Lost: o.Lost + o.InFlight, Programs: t.Runs}
 	if !without && (o.Puts != t.Result.LastPuts || o.Puts != o.Freed+o.Lost+o.InFlight) {
 		return r, fmt.Errorf("%d last references dropped, %d puts = %d freed + %d in flight + %d lost does not balance",
 			t.Result.LastPuts, o.Puts, o.Freed, o.InFlight, o.Lost)
@@ -201,12 +216,14 @@ func shortTime(ns int64) string {
 type watching struct {
 	rounds int
 	only   string
+	by     bool
 	churns []watchedChurn
 }
 
 // AddFlags implements Benchmark.
 func (w *watching) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&w.rounds, "rounds", 10, "rounds of each workload, each with probes and without")
+	fs.BoolVar(&w.by, "by-program", false, "say for each probe how often it runs for a death, and how long (not under record)")
 	fs.StringVar(&w.only, "only", "", "leave out the workloads whose name doesn't contain this")
 }
 
@@ -216,6 +233,9 @@ func (w *watching) Check() error {
 		return errors.New("--rounds must be from 1 to 1000")
 	}
 	w.churns = slices.DeleteFunc(watchedChurns(w.rounds), func(c watchedChurn) bool { return !strings.Contains(c.Name, w.only) })
+	for i := range w.churns {
+		w.churns[i].ByProgram = w.by
+	}
 	if len(w.churns) == 0 {
 		return fmt.Errorf("--only %q leaves no workload", w.only)
 	}
@@ -235,6 +255,7 @@ func (w *watching) Run(ctx context.Context, on Machines) (string, error) {
 			return err
 		}
 		wrong = append(wrong, writeWatching(&text, outcome, w.churns, measured))
+		writeByProgram(&text, w.churns, measured)
 		return nil
 	})
 	return text.String(), errors.Join(append(wrong, err)...)

@@ -29,6 +29,8 @@ type Job struct {
 	// KeepEvents keeps every single death and wait in the Measurement, for who
 	// looks at a few.
 	KeepEvents bool `json:"keep_events,omitempty"`
+	// CountRuns keeps in the Measurement how often each probe ran, and for how long.
+	CountRuns bool `json:"count_runs,omitempty"`
 	Options
 }
 

@@ -41,6 +41,7 @@ type Measurement struct {
 	Deaths   []results.Death
 	Waits    []collect.Wait
 	Probes   []probes.Attachment
+	Runs     []probes.ProgramRuns // where the job asks for them
 	Warnings []string
 	sums     *sums
 	lookups  []timedLookups
@@ -208,6 +209,13 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		return err
 	}
 	m.startup.WatchingNS = time.Since(m.Began).Nanoseconds()
+	if m.Job.CountRuns {
+		counting, err := probes.CountRuns()
+		if err != nil {
+			return err
+		}
+		defer counting.Close()
+	}
 	every := readEvery
 	if others, ok := instance.(workloads.Foreign); ok {
 		if after := others.StuckAfter(); after > 0 {
@@ -217,6 +225,13 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	}
 	if err := m.run(ctx, instance, &follower{sink: s, collector: c, live: f.owners != nil, every: every}); err != nil {
 		return err
+	}
+	if m.Job.CountRuns {
+		defer func() {
+			var none error
+			m.Runs, none = p.Runs()
+			err = errors.Join(err, none)
+		}()
 	}
 	if err := p.Stop(); err != nil {
 		return err
