@@ -143,11 +143,12 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
 	}
 	p := &Probes{coll: coll, types: types, programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
+	preempted := mayPreempt()
 	for _, h := range p.hooks(&cfg) {
 		if cfg.ended() {
 			return nil, p.attachments, errors.Join(ErrEnded, p.Close())
 		}
-		if cfg.Once {
+		if cfg.Once || h.tasksOnly && !preempted {
 			h.copies = 1
 		}
 		a := p.attach(spec, h, cfg.Mechanisms)

@@ -33,6 +33,9 @@ type hook struct {
 	// there are maps to free, and under preempt=full any of them may be
 	// preempted: of 10,000 deaths two copies lost up to 11.
 	copies int
+	// tasksOnly: no interrupt calls the function. So there copies are of no use where
+	// no task is preempted, and one is attached.
+	tasksOnly bool
 	// Names of the BPF programs, by mechanism.
 	fentry, fexit, kprobe, kretprobe string
 }
@@ -44,7 +47,7 @@ type hook struct {
 // around call_srcu since 7.0; bpf_map_free_mult_rcu_gp is gone since 7.1, and
 // bpf_map_free_rcu_gp is inlined into it up to 6.6 or so.
 var hooks = []hook{
-	{stage: StageFree, function: "bpf_map_free_deferred", copies: 4, required: true, fentry: "fe_free", fexit: "fx_free", kprobe: "kp_free", kretprobe: "krp_free"},
+	{stage: StageFree, function: "bpf_map_free_deferred", copies: 4, tasksOnly: true, required: true, fentry: "fe_free", fexit: "fx_free", kprobe: "kp_free", kretprobe: "krp_free"},
 	{stage: StageCallback, function: "bpf_map_free_mult_rcu_gp", copies: 2, fentry: "fe_cb_mult", kprobe: "kp_cb_mult"},
 	{stage: StageCallback, function: "bpf_map_free_rcu_gp", copies: 2, fentry: "fe_cb_rcu", kprobe: "kp_cb_rcu"},
 	{stage: StageEnqueue, function: "call_rcu", copies: 2, fentry: "fe_call_rcu", kprobe: "kp_call_rcu"},
