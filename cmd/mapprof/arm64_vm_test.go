@@ -17,6 +17,7 @@ import (
 // TestVMArm64: deaths on an arm64 kernel, each strategy on its path. The guest's
 // mapprof is one that the go tool built.
 func TestVMArm64(t *testing.T) {
+	t.Parallel()
 	run := runVM(t, "--workload", "churn", "--strategy", "rcu,tasks-trace", "--arch", "arm64", "--kernel", "6.12", "--count", "60")
 	target := run.Targets[0]
 	if target.Arch != "arm64" || !strings.HasSuffix(target.Kernel.Release, "arm64") || target.Accel != "tcg" {
@@ -41,6 +42,7 @@ func TestVMArm64(t *testing.T) {
 // TestVMArm64Local: on an arm64 machine, which a guest is here, the local target has all
 // deaths, and a recording from outside has the same ones and the waits of their outer map.
 func TestVMArm64Local(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "mapprof-arm64")
 	build := exec.Command("go", "build", "-o", binary, ".")

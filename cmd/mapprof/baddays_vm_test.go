@@ -25,16 +25,16 @@ import (
 
 // TestVMSignals sends SIGINT and SIGTERM at every stage.
 func TestVMSignals(t *testing.T) {
-	ownCache(t)
+	t.Parallel()
 	bin := builtMapprof(t)
-	var text strings.Builder
-	for _, tt := range []struct {
+	type stage struct {
 		when   string // a line of progress
 		after  time.Duration
 		signal unix.Signal
 		twice  bool
 		args   string
-	}{
+	}
+	stages := []stage{
 		{when: "trial 0: boot", signal: unix.SIGINT},
 		{when: "trial 0: boot", signal: unix.SIGTERM},
 		{when: "trial 0: set up", signal: unix.SIGINT},
@@ -47,12 +47,14 @@ func TestVMSignals(t *testing.T) {
 		{when: "trial 0: drain", signal: unix.SIGTERM, args: "--count 5"},
 		{when: "trial 1: boot", signal: unix.SIGINT, args: "--count 5"},
 		{when: "trial 1: measure", signal: unix.SIGTERM, args: "--count 5 --rate 4"},
-	} {
+	}
+	signalled := func(t *testing.T, tt stage) string {
 		args := tt.args
 		if args == "" {
 			args = "--count 100000"
 		}
-		v := startVictim(t, bin, append([]string{"--strategy", "tasks-trace", "--trials", "2"}, strings.Fields(args)...)...)
+		cache := ownCache(t)
+		v := startVictim(t, bin, cache, append([]string{"--strategy", "tasks-trace", "--trials", "2"}, strings.Fields(args)...)...)
 		v.reaches(t, tt.when)
 		time.Sleep(tt.after)
 		qemu := v.children(t)
@@ -69,20 +71,29 @@ func TestVMSignals(t *testing.T) {
 		}
 		code := v.ends(t)
 		gone(t, qemu)
-		if left := scratchLeft(t); len(left) > 0 {
+		if left := scratchLeft(t, cache); len(left) > 0 {
 			t.Errorf("%s, %s: left behind: %v", tt.when, how, left)
 		}
-		fmt.Fprintf(&text, "%s, %s %s\n  exit %d, left: %s\n  %s\n", tt.when, how, tt.args, code, left(t, v.parent), v.message())
+		return fmt.Sprintf("%s, %s %s\n  exit %d, left: %s\n  %s\n", tt.when, how, tt.args, code, left(t, v.parent), v.message())
 	}
-	checkGolden(t, "signals.golden", text.String())
+	texts := make([]string, len(stages))
+	t.Run("all", func(t *testing.T) {
+		for i, tt := range stages {
+			t.Run(fmt.Sprintf("%s, %s", tt.when, tt.signal), func(t *testing.T) {
+				t.Parallel()
+				texts[i] = signalled(t, tt)
+			})
+		}
+	})
+	checkGolden(t, "signals.golden", strings.Join(texts, ""))
 }
 
 // TestVMKilled kills mapprof, and QEMU under it, with SIGKILL.
 func TestVMKilled(t *testing.T) {
-	ownCache(t)
+	t.Parallel()
 	bin := builtMapprof(t)
 	t.Run("mapprof", func(t *testing.T) {
-		v := startVictim(t, bin, "--count", "100000")
+		v := startVictim(t, bin, ownCache(t), "--count", "100000")
 		v.reaches(t, "measure")
 		qemu := v.children(t)
 		if len(qemu) != 1 {
@@ -98,7 +109,7 @@ func TestVMKilled(t *testing.T) {
 		// A process that is killed can't clean up; the next one does.
 		next := exec.CommandContext(t.Context(), bin, "run", "--kernel", "6.12", "--count", "5", "-o", v.dir())
 		var stderr strings.Builder
-		next.Stderr = &stderr
+		next.Stderr, next.Env = &stderr, withCache(v.cache)
 		if err := next.Run(); err != nil {
 			t.Errorf("%v\n%s", err, &stderr)
 		}
@@ -106,7 +117,7 @@ func TestVMKilled(t *testing.T) {
 		checkGolden(t, "mapprof-killed.golden", text.String())
 	})
 	t.Run("qemu", func(t *testing.T) {
-		v := startVictim(t, bin, "--count", "100000")
+		v := startVictim(t, bin, ownCache(t), "--count", "100000")
 		v.reaches(t, "measure")
 		qemu := v.children(t)
 		if len(qemu) != 1 {
@@ -117,7 +128,7 @@ func TestVMKilled(t *testing.T) {
 		}
 		code := v.ends(t)
 		gone(t, qemu)
-		if left := scratchLeft(t); len(left) > 0 {
+		if left := scratchLeft(t, v.cache); len(left) > 0 {
 			t.Errorf("left in the cache: %v", left)
 		}
 		checkGolden(t, "qemu-killed.golden", fmt.Sprintf("exit %d, left: %s\n%s\n", code, left(t, v.parent), v.message()))
@@ -126,9 +137,9 @@ func TestVMKilled(t *testing.T) {
 
 // TestVMTwoAtOnce runs two on one cache.
 func TestVMTwoAtOnce(t *testing.T) {
-	ownCache(t)
-	bin := builtMapprof(t)
-	a, b := startVictim(t, bin, "--count", "20"), startVictim(t, bin, "--count", "20")
+	t.Parallel()
+	cache, bin := ownCache(t), builtMapprof(t)
+	a, b := startVictim(t, bin, cache, "--count", "20"), startVictim(t, bin, cache, "--count", "20")
 	var text strings.Builder
 	for _, v := range []*victim{a, b} {
 		fmt.Fprintf(&text, "exit %d, left: %s\n%s\n", v.ends(t), left(t, v.parent), v.message())
@@ -139,17 +150,17 @@ func TestVMTwoAtOnce(t *testing.T) {
 		checkContract(t, d)
 	}
 	checkGolden(t, "two-at-once.golden", text.String())
-	if left := scratchLeft(t); len(left) > 0 {
+	if left := scratchLeft(t, cache); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
 
 // TestVMFullDisk gives the run directory a file system of 32 KiB.
 func TestVMFullDisk(t *testing.T) {
-	ownCache(t)
-	parent := t.TempDir()
+	t.Parallel()
+	cache, parent := ownCache(t), t.TempDir()
 	mount(t, parent, "size=32k")
-	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--strategy", "immediate", "--count", "3000", "-o", filepath.Join(parent, "run"))
+	code, stdout, stderr := mapprofIn(t, parent, withCache(cache), "run", "--kernel", "6.12", "--strategy", "immediate", "--count", "3000", "-o", filepath.Join(parent, "run"))
 	checkGolden(t, "full-disk.golden", fmt.Sprintf("exit %d\n%s\n", code, masked(messageOf(stderr), parent, "PARENT")))
 	if stdout != "" {
 		t.Errorf("printed %s", stdout)
@@ -157,7 +168,7 @@ func TestVMFullDisk(t *testing.T) {
 	if left, _ := os.ReadDir(parent); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if left := scratchLeft(t); len(left) > 0 {
+	if left := scratchLeft(t, cache); len(left) > 0 {
 		t.Errorf("left in the cache: %v", left)
 	}
 }
@@ -184,6 +195,7 @@ func mount(t *testing.T, dir, options string) {
 
 // TestVMBootParameters runs what changes grace periods most on one kernel.
 func TestVMBootParameters(t *testing.T) {
+	t.Parallel()
 	parameters := []string{"rcupdate.rcu_expedited=1", "rcu_nocbs=all", "preempt=none", "preempt=full", "nosmp"}
 	texts := make([]string, len(parameters))
 	t.Run("all", func(t *testing.T) {
@@ -271,6 +283,7 @@ func init() {
 // TestVMPending ends a run whose deaths can't have ended: they are counted, and
 // shown as what they are.
 func TestVMPending(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "10", "--strategy", "tasks-trace", "--drain-timeout", "100ms",
 		"--append", guestMainArg+"held-reader", "-o", dir)

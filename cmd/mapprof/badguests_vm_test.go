@@ -119,11 +119,11 @@ func frame(kind byte, size int, payload []byte) []byte {
 // TestVMBadGuests are guests that don't do what they should, under the program
 // as it is: a message with a hint, the exit code, and nothing left behind.
 func TestVMBadGuests(t *testing.T) {
-	ownCache(t)
+	cache := ownCache(t)
+	t.Setenv("MAPPROF_CACHE", cache)
 	defer func(l wire.Limits) { guestLimits = l }(guestLimits)
 	guestLimits.TotalBytes = 512 << 10 // the default would take half an hour
-	var text strings.Builder
-	for _, args := range []string{
+	all := []string{
 		"--append " + guestMainArg + "panic",
 		"--append " + guestMainArg + "hang --timeout 6s",
 		"--append " + guestMainArg + "out-of-memory --memory 256MiB",
@@ -139,10 +139,12 @@ func TestVMBadGuests(t *testing.T) {
 		"--inner-entries 200000000 --memory 512MiB",
 		"--memory 64MiB",
 		"--memory 900TiB",
-	} {
+	}
+	bad := func(t *testing.T, args string) string {
+		var text strings.Builder
 		parent, console := t.TempDir(), filepath.Join(t.TempDir(), "console")
 		code, stdout, stderr := badRun(t, parent, console, strings.Fields(args))
-		message := masked(messageOf(stderr), os.Getenv("MAPPROF_CACHE"), "CACHE")
+		message := masked(messageOf(stderr), cache, "CACHE")
 		fmt.Fprintf(&text, "$ mapprof run %s\n[exit %d] %s\n", args, code, message)
 		if _, tail, ok := strings.Cut(stderr, "\nthe end of the guest's console:\n  "); ok && strings.Contains(args, "=hang") {
 			// On a busy host a kernel may have complained about its clock before it was
@@ -166,11 +168,21 @@ func TestVMBadGuests(t *testing.T) {
 		if (stdout != "") != (code == exitOK) {
 			t.Errorf("%s: exit %d, printed %q", args, code, stdout)
 		}
-		if scratch := scratchLeft(t); len(scratch) > 0 {
-			t.Errorf("%s: left in the cache: %v", args, scratch)
-		}
+		return text.String()
 	}
-	checkGolden(t, "bad-guests.golden", text.String())
+	texts := make([]string, len(all))
+	t.Run("all", func(t *testing.T) {
+		for i, args := range all {
+			t.Run(strings.NewReplacer("--", "", guestMainArg, "").Replace(args), func(t *testing.T) {
+				t.Parallel()
+				texts[i] = bad(t, args)
+			})
+		}
+	})
+	if scratch := scratchLeft(t, cache); len(scratch) > 0 {
+		t.Errorf("left in the cache: %v", scratch)
+	}
+	checkGolden(t, "bad-guests.golden", strings.Join(texts, ""))
 }
 
 // badRun runs with these arguments. Where --timeout was over before a slow

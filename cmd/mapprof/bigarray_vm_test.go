@@ -23,6 +23,7 @@ import (
 // (Past 4 GiB it takes minutes: that is mapprof run --workload bigarray
 // --memory 10GiB.)
 func TestVMBigArray(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		kernel, sizes string
 		bytes         float64
@@ -127,6 +128,7 @@ func checkCreate(t *testing.T, s *results.Scenario) {
 // A path that reads wrapped elements of a real array fails the run, with a line
 // that says what it found.
 func TestVMBigArrayPlantedFault(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "-v", "--workload", "bigarray", "--size", "32MiB", "--path", "syscall,inlined", "--count", "20480",
 		"--inject-wrap", "16MiB", "--kernel", "6.12", "-o", dir)
@@ -176,6 +178,7 @@ func init() {
 // TestVMBigArrayPreempted: where create's thread changes its CPU in the middle
 // of a call for many pages, that call counts.
 func TestVMBigArrayPreempted(t *testing.T) {
+	t.Parallel()
 	run := runVM(t, "--workload", "bigarray", "--size", "48MiB", "--value-size", "12MiB", "--path", "mmap", "--count", "20480", "--kernel", "7.2",
 		"--append", guestMainArg+"busy")
 	checkCreate(t, &run.Scenarios[0])

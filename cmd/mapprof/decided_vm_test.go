@@ -6,6 +6,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,13 +18,14 @@ import (
 // names it says pass, of two kernels whose updates are unlike regression, and both
 // before as many trials as are allowed. The kernels' boots took turns.
 func TestVMUntilDecided(t *testing.T) {
+	t.Parallel()
 	k, err := kernels.Resolve(t.Context(), "6.12", kernels.Options{Offline: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(t.TempDir())
+	dir := t.TempDir()
 	for _, name := range []string{"a.bzImage", "b.bzImage"} {
-		if err := os.Symlink(k.Path, name); err != nil {
+		if err := os.Symlink(k.Path, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,13 +38,13 @@ func TestVMUntilDecided(t *testing.T) {
 		{"ab", "7.2", "6.12", exitRegression}, // an update waits for a whole grace period
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel() // the deterministic clock doesn't mind
-			code, _, stderr := mapprof(t, "run", "--workload", "churn", "--count", "30", "--clock", "icount", "--kernel", c.baseline, "--kernel", c.candidate,
+			t.Parallel()
+			code, _, stderr := mapprofIn(t, dir, nil, "run", "--workload", "churn", "--count", "30", "--clock", "icount", "--kernel", c.baseline, "--kernel", c.candidate,
 				"--until-decided", "--max-trials", "12", "--baseline-kernel", c.baseline, "-o", c.name)
 			if code != exitOK {
 				t.Fatalf("exit %d\n%s", code, stderr)
 			}
-			d, err := results.Open(c.name)
+			d, err := results.Open(filepath.Join(dir, c.name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +61,7 @@ func TestVMUntilDecided(t *testing.T) {
 					t.Errorf("turn %d has trials %d and %d", i, a.Trials[i].Index, b.Trials[i].Index)
 				}
 			}
-			code, stdout, stderr := mapprof(t, "gate", c.name, "--by", "kernel", "--baseline-kernel", c.baseline)
+			code, stdout, stderr := mapprofIn(t, dir, nil, "gate", c.name, "--by", "kernel", "--baseline-kernel", c.baseline)
 			if t.Logf("%d turns\n%s", len(a.Trials), stdout); code != c.want || !strings.Contains(stdout+stderr, "3 looks were planned") {
 				t.Errorf("exit %d, want %d\n%s%s", code, c.want, stdout, stderr)
 			}

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,8 +28,8 @@ func TestVMReadme(t *testing.T) {
 	if block == nil {
 		t.Fatal("README.md shows no run")
 	}
-	t.Chdir(t.TempDir())
-	code, stdout, stderr := mapprof(t, strings.Fields(block[1])...)
+	t.Parallel()
+	code, stdout, stderr := mapprofIn(t, t.TempDir(), nil, strings.Fields(block[1])...)
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s", code, stderr)
 	}
@@ -40,6 +41,7 @@ func TestVMReadme(t *testing.T) {
 // TestVMDocsCI goes through docs/ci.md: every line of its shell blocks in
 // order, in one directory. Both kernels are 6.12, so that the gate must pass.
 func TestVMDocsCI(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(packageDir, "..", "..", "docs", "ci.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -49,21 +51,22 @@ func TestVMDocsCI(t *testing.T) {
 		t.Fatal(err)
 	}
 	policy := docPolicy(t)
-	t.Chdir(t.TempDir())
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
 	for _, name := range []string{"before.bzImage", "after.bzImage"} {
-		if err := os.Symlink(k.Path, name); err != nil {
+		if err := os.Symlink(k.Path, in(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile("gate.yaml", policy, 0o644); err != nil {
+	if err := os.WriteFile(in("gate.yaml"), policy, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	// The runs of many nights are those that the commands before make.
-	if err := os.Mkdir("nightly", 0o755); err != nil {
+	if err := os.Mkdir(in("nightly"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"before", "both", "after"} {
-		if err := os.Symlink(filepath.Join("..", name), filepath.Join("nightly", name)); err != nil {
+		if err := os.Symlink(filepath.Join("..", name), in(filepath.Join("nightly", name))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,14 +79,14 @@ func TestVMDocsCI(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
 		for line := range strings.Lines(block[1]) {
 			line = strings.TrimSpace(line)
-			args := expanded(t, strings.Fields(shorter.Replace(line)))
+			args := expanded(t, dir, strings.Fields(shorter.Replace(line)))
 			if len(args) == 0 {
 				continue
 			}
 			if strings.HasPrefix(line, "mapprof run ") && strings.Contains(line, "--clock icount") {
 				ran++
 				wg.Go(func() {
-					if code, _, stderr := mapprof(t, args[1:]...); code != exitOK {
+					if code, _, stderr := mapprofIn(t, dir, nil, args[1:]...); code != exitOK {
 						t.Errorf("%s: exit %d\n%s", line, code, stderr)
 					}
 				})
@@ -98,13 +101,15 @@ func TestVMDocsCI(t *testing.T) {
 			case strings.Contains(line, " --until-decided ") || strings.HasPrefix(line, "mapprof gate decided "): // 20 boots; see TestVMUntilDecided
 			case args[0] == "mapprof":
 				ran++
-				if code, stdout, stderr := mapprof(t, args[1:]...); code != want[line] {
+				if code, stdout, stderr := mapprofIn(t, dir, nil, args[1:]...); code != want[line] {
 					t.Fatalf("%s: exit %d\n%s%s", line, code, stdout, stderr)
 				}
 			case args[0] == "benchstat": // not installed everywhere; see TestBenchstatReadsExport
 			case args[0] == "go":
 				ran++
-				if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
+				cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+				cmd.Dir = dir
+				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("%s: %v\n%s", line, err, out)
 				}
 			default:
@@ -118,14 +123,14 @@ func TestVMDocsCI(t *testing.T) {
 	}
 	// What the commands leave is not empty.
 	for _, name := range []string{"diff.pb.gz", "gate.xml", "before.txt", "after.txt", "after.hlog", "after.om", "after.prom", "after.csv", "both/run.json"} {
-		if info, err := os.Stat(name); err != nil || info.Size() == 0 {
+		if info, err := os.Stat(in(name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s is missing or empty: %v", name, err)
 		}
 	}
 }
 
-// expanded replaces patterns of paths, as a shell does.
-func expanded(t *testing.T, args []string) []string {
+// expanded replaces patterns of paths in a directory, as a shell does there.
+func expanded(t *testing.T, dir string, args []string) []string {
 	t.Helper()
 	var out []string
 	for _, a := range args {
@@ -133,7 +138,7 @@ func expanded(t *testing.T, args []string) []string {
 			out = append(out, a)
 			continue
 		}
-		paths, err := filepath.Glob(a)
+		paths, err := fs.Glob(os.DirFS(dir), strings.TrimPrefix(a, "./"))
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s is %q: %v", a, paths, err)
 		}
@@ -162,9 +167,9 @@ func TestVMDocsAgents(t *testing.T) {
 	if block == nil {
 		t.Fatal("docs/agents.md shows no recording")
 	}
+	t.Parallel()
 	agent := builtAgent(t)
-	t.Chdir(filepath.Dir(agent))
-	code, stdout, stderr := mapprof(t, strings.Fields(block[1])...)
+	code, stdout, stderr := mapprofIn(t, filepath.Dir(agent), nil, strings.Fields(block[1])...)
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s", code, stderr)
 	}

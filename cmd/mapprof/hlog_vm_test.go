@@ -118,6 +118,7 @@ func checkHlog(t *testing.T, d *results.Dir, path string) {
 // TestVMHistogramIntervals: trials that take turns, by the wall clock and by one that
 // has another pace; an exported log is the same.
 func TestVMHistogramIntervals(t *testing.T) {
+	t.Parallel()
 	for _, args := range []string{
 		"--strategy rcu,tasks-trace --count 30 --trials 2",
 		"--clock icount --workload lookup --path helper,syscall --count 20000 --trials 2",

@@ -31,6 +31,7 @@ func TestVMHoldReader(t *testing.T) {
 
 // TestVMHoldReaderInRun is the flag as a user gives it.
 func TestVMHoldReaderInRun(t *testing.T) {
+	t.Parallel()
 	run := runVM(t, "--kernel", "6.12", "--strategy", "rcu", "--count", "10", "--hold-reader", "rcu=40ms")
 	s := run.Scenarios[0]
 	held := (40 * time.Millisecond).Nanoseconds()
@@ -49,6 +50,7 @@ func TestVMHoldReaderInRun(t *testing.T) {
 
 // TestVMNoProbes: operations are timed, nothing else is claimed.
 func TestVMNoProbes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir() + "/run"
 	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "30", "--no-probes", "-o", dir)
 	if code != exitOK {

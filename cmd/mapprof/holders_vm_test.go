@@ -17,6 +17,7 @@ import (
 // for; none lets go early; and the last put of a program's map is by the program's free,
 // whose wait is told apart. 40,000 references are more than a 16-bit limit had.
 func TestVMHolders(t *testing.T) {
+	t.Parallel()
 	const count, after = 2, 20 * time.Millisecond
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--kernel", "6.12", "--workload", "holders",

@@ -17,6 +17,7 @@ import (
 // array takes the template's: it reads past a smaller map, and doesn't find the end of
 // a larger one. From 7.1 on the kernel refuses such a map.
 func TestVMInnerEntriesOnEveryKernel(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--workload", "lookup", "--inner-entries-differ", "--path", "syscall", "--count", "20000",
 		"--kernel", "5.10", "--kernel", "6.1", "--kernel", "6.12", "--kernel", "7.2", "-o", dir)

@@ -83,10 +83,10 @@ func journalHolds(t *testing.T, dir string, atLeast *results.Trial) *results.Run
 // TestVMRecordIsKilled: when the recording mapprof, or its guest's QEMU, is killed, what
 // there was at the end of the last interval is left, and read as a partial run.
 func TestVMRecordIsKilled(t *testing.T) {
-	ownCache(t)
-	bin, agent := builtMapprof(t), builtAgent(t)
+	t.Parallel()
+	cache, bin, agent := ownCache(t), builtMapprof(t), builtAgent(t)
 	record := func() *victim {
-		return startCommand(t, bin, "record", "--offline", "--interval", "1s", "--", agent, "-count", "1000000", "-pause", "2ms")
+		return startCommand(t, bin, cache, "record", "--offline", "--interval", "1s", "--", agent, "-count", "1000000", "-pause", "2ms")
 	}
 	v := record()
 	had := intervalsOf(t, v, 2)
@@ -107,7 +107,7 @@ func TestVMRecordIsKilled(t *testing.T) {
 	if entries, err := os.ReadDir(v.parent); err != nil || len(entries) != 1 || entries[0].Name() != "run" {
 		t.Errorf("left: %v, %v", entries, err)
 	}
-	if left := scratchLeft(t); len(left) != 1 {
+	if left := scratchLeft(t, cache); len(left) != 1 {
 		t.Errorf("scratch: %v", left)
 	}
 	out, stderr := mapprofOK(t, exitOK, "report", v.dir())

@@ -311,6 +311,7 @@ func bpfObjects() ([]string, error) {
 
 // TestVMLocalBadDays: what the program says and what it leaves behind.
 func TestVMLocalBadDays(t *testing.T) {
+	t.Parallel()
 	all := vmtest.Call[[]localResult](t, vmtest.VM(t, "6.12"), localGuest, task.None{})
 	var text strings.Builder
 	for _, r := range all {

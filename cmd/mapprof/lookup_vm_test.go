@@ -57,6 +57,7 @@ func TestVMLookup(t *testing.T) {
 // of all batches is what the shortest one is, and the probe adds the same on
 // every path.
 func TestVMLookupInstructions(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--workload", "lookup", "--path", "syscall,helper,inlined,batch", "--kernel", "6.12",
 		"--clock", "icount", "--count", "40000", "-o", dir)
@@ -115,6 +116,7 @@ func TestVMLookupAlone(t *testing.T) {
 // buckets for a few elements: one costs several times what it does in a full map,
 // which the cost of the whole call explains. (3964 and 740 instructions on 6.12.118.)
 func TestVMLookupFilled(t *testing.T) {
+	t.Parallel()
 	figures := func(filled string) (call, element results.Metric) {
 		dir := filepath.Join(t.TempDir(), "run")
 		code, stdout, stderr := mapprof(t, "run", "--workload", "lookup", "--map", "lru-hash", "--path", "batch", "--filled", filled, "--kernel", "6.12",
@@ -150,6 +152,7 @@ func TestVMLookupFilled(t *testing.T) {
 // What can't be is refused in one line, before anything boots. (Some of it
 // only where the kernel is there.)
 func TestVMBadSizes(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		args, want string
 	}{

@@ -300,4 +300,7 @@ func flatOver(t *testing.T, counts ...int) {
 
 // TestVMHostMemory: what mapprof takes of memory on the host doesn't grow with the
 // number of deaths. The guest is made up, all that takes what it sends is not.
-func TestVMHostMemory(t *testing.T) { flatOver(t, 10_000, 100_000, 1_000_000) }
+func TestVMHostMemory(t *testing.T) {
+	t.Parallel()
+	flatOver(t, 10_000, 100_000, 1_000_000)
+}

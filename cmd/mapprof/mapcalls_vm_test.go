@@ -30,6 +30,7 @@ var callWaits = map[string]map[string]float64{
 // (37ba5b59d6ad, c26f2a890139) no lookup does, and a batch that writes waits once, also one
 // that is refused. No other map waits. 5.10 has no batches for maps of maps.
 func TestVMMapCallsOnEveryKernel(t *testing.T) {
+	t.Parallel()
 	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")

@@ -208,6 +208,7 @@ func containersOf(t *testing.T, r *privilegeResult) {
 // program's maps what root would, and is told which others what is missing needs. Without
 // one of the first two, it is told which.
 func TestVMPrivileges(t *testing.T) {
+	t.Parallel()
 	const record = "record --target local --all"
 	const help = " (give it CAP_BPF and CAP_PERFMON, as root has them; or try "
 	all := privileged(t, "6.12",

@@ -19,6 +19,7 @@ import (
 // last put names a trampoline that is younger than the symbols that were read; and an
 // unload waits for a grace period of its own.
 func TestVMPrograms(t *testing.T) {
+	t.Parallel()
 	const count = 3
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--kernel", "6.12", "--workload", "programs", "--count", "3", "-o", dir)

@@ -71,6 +71,7 @@ func sumOf(owners []results.OwnerSum, fits func(*results.OwnerSum) bool) (n uint
 // which of its three containers it was, out of which outer map the map came, and which
 // sleepable program keeps the maps of one of them in memory, where kernels do that.
 func TestVMRecordOnEveryKernel(t *testing.T) {
+	t.Parallel()
 	agent := builtAgent(t)
 	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) { recordContainers(t, agent, kernel) })
@@ -129,6 +130,7 @@ func checkContainers(t *testing.T, run *results.Run, tr *results.Trial) {
 // TestVMRecordUnloaded: a sleepable program is named for the maps that were dropped
 // while it was loaded, and not for those after it.
 func TestVMRecordUnloaded(t *testing.T) {
+	t.Parallel()
 	_, tr := recorded(t, []string{"--kernel", "6.12"}, builtAgent(t), "-count", "20", "-sleepable", "sleeper", "-unload", "12")
 	named := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return len(o.PinnedBy) == 1 && o.Path == "tasks-trace" })
 	free := sumOf(tr.Owners, func(o *results.OwnerSum) bool {
@@ -142,6 +144,7 @@ func TestVMRecordUnloaded(t *testing.T) {
 // TestVMRecordRaces: two CPUs drop the last two references of maps at once. Where no
 // put is the last one to see, the death begins at its enqueue, and is not lost.
 func TestVMRecordRaces(t *testing.T) {
+	t.Parallel()
 	const maps = 4000
 	_, tr := recorded(t, []string{"--kernel", "6.12", "--map-name", "rac*"}, builtAgent(t), "-race", "4000")
 	if tr.Freed != maps || tr.PutsUnseen == 0 {
@@ -156,6 +159,7 @@ func TestVMRecordRaces(t *testing.T) {
 // TestVMRecordOwnedMaps: where the table of whose each map is has no room, that is
 // counted, and no death is lost for it.
 func TestVMRecordOwnedMaps(t *testing.T) {
+	t.Parallel()
 	_, tr := recorded(t, []string{"--kernel", "6.12", "--owned-maps", "500"}, builtAgent(t), "-live", "2000", "-count", "20")
 	known := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.Creator == "agent" })
 	if tr.Loss["owners_full"] < 1000 || tr.Freed < 2000 || known == 0 || known > 1000 {
@@ -166,6 +170,7 @@ func TestVMRecordOwnedMaps(t *testing.T) {
 // TestVMRecordKernels: a recording of two kernels ends with a comparison, and the gate
 // takes two recordings as it takes runs.
 func TestVMRecordKernels(t *testing.T) {
+	t.Parallel()
 	agent, dirs := builtAgent(t), []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")}
 	for _, dir := range dirs {
 		out, stderr := mapprofOK(t, 7, "record", "--offline", "--kernel", "6.12", "--kernel", "7.2", "--propagate-exit", "-o", dir, "--", agent, "-exit", "7")
@@ -189,12 +194,13 @@ func TestVMRecordKernels(t *testing.T) {
 // TestVMRecordEnds: a recording that is told to end is whole, and the program ends
 // with it.
 func TestVMRecordEnds(t *testing.T) {
+	t.Parallel()
 	agent := builtAgent(t)
 	_, tr := recorded(t, []string{"--kernel", "6.12", "--duration", "2s"}, agent, "-count", "5", "-hold", "10m")
 	if tr.Command == nil || !tr.Command.Stopped || tr.Partial {
 		t.Errorf("after --duration: %+v, partial %v", tr.Command, tr.Partial)
 	}
-	v := startCommand(t, builtMapprof(t), "record", "--offline", "--", agent, "-count", "5", "-hold", "10m")
+	v := startCommand(t, builtMapprof(t), "", "record", "--offline", "--", agent, "-count", "5", "-hold", "10m")
 	v.reaches(t, "trial 0: measure")
 	time.Sleep(2 * time.Second) // some deaths
 	qemu, told := v.children(t), time.Now()
@@ -218,6 +224,7 @@ func TestVMRecordEnds(t *testing.T) {
 // TestVMRecordBpftrace records a program that none of us wrote, with the libraries that
 // it needs: Debian's bpftrace, whose maps have the names that its script gave them.
 func TestVMRecordBpftrace(t *testing.T) {
+	t.Parallel()
 	run, tr := recorded(t, []string{"--kernel", "6.12"}, "bpftrace", "-e", `BEGIN { @seen[1] = 1; @sizes = hist(3); exit(); }`)
 	if n := sumOf(tr.Owners, func(o *results.OwnerSum) bool { return o.Creator == "bpftrace" }); n < 2 || tr.Command.ExitCode != 0 {
 		t.Errorf("%d deaths of its maps, exit code %d: %+v", n, tr.Command.ExitCode, tr.Owners)
@@ -230,6 +237,7 @@ func TestVMRecordBpftrace(t *testing.T) {
 // TestVMRecordLocal records on the local target: a mapprof in a guest watches an agent
 // there, as root would on a machine of its own, while another one watches both.
 func TestVMRecordLocal(t *testing.T) {
+	t.Parallel()
 	agent, bin := builtAgent(t), builtMapprof(t)
 	dir := filepath.Join(t.TempDir(), "run")
 	_, stderr := mapprofOK(t, exitOK, "record", "--offline", "--kernel", "6.12", "--memory", "2GiB", "--file", agent, "-o", dir, "--",
@@ -257,6 +265,7 @@ func TestVMRecordLocal(t *testing.T) {
 // there is, and the map that nobody holds. With 10,000 maps it takes the memory that it
 // may, and lists no more than it may.
 func TestVMRecordLiveMaps(t *testing.T) {
+	t.Parallel()
 	const many = 10000
 	dir := filepath.Join(t.TempDir(), "run")
 	// The guest's mapprof is what users have, without the tests.
@@ -336,6 +345,7 @@ func liveNamed(l *inventory.Maps, name string) *inventory.Map {
 // with the grace period that it waits for and the reader that holds that up. It is in
 // the run as stuck, and a death as any other.
 func TestVMRecordStuck(t *testing.T) {
+	t.Parallel()
 	const hold, after = 6 * time.Second, time.Second
 	bin := builtMapprof(t)
 	dir := filepath.Join(t.TempDir(), "run")
@@ -365,6 +375,7 @@ func TestVMRecordStuck(t *testing.T) {
 // TestVMRecordStuckFree: of a map that is held up in its free the worker is told, with
 // what it waits in.
 func TestVMRecordStuckFree(t *testing.T) {
+	t.Parallel()
 	const hold, after = 3 * time.Second, time.Second
 	_, tr := recorded(t, []string{"--kernel", "6.12", "--stuck-after", after.String()}, builtAgent(t), "-blocked-free", hold.String())
 	i := slices.IndexFunc(tr.Stuck, func(s results.Stuck) bool { return s.MapName == "blocked" })

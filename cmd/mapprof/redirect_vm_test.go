@@ -22,6 +22,7 @@ var redirectKernels = []struct {
 // redirects runs the workload on each kernel. The maps that say where frames go die, of
 // which there are none by a device's index.
 func redirects(t *testing.T, to string, bulk float64, maps uint64) {
+	t.Parallel()
 	const bursts, frames = 25, 64
 	dir := filepath.Join(t.TempDir(), "run")
 	args := []string{"run", "--target", "vm", "--workload", "redirect", "--to", to, "--bursts", strconv.Itoa(bursts), "-o", dir}

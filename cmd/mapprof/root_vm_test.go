@@ -43,6 +43,7 @@ func written(t *testing.T, name, text string) string {
 // restarts are nine such deaths. The recording ends when systemd switches the machine
 // off, and has what died on the way.
 func TestVMRecordSystemd(t *testing.T) {
+	t.Parallel()
 	filtered := written(t, "filtered.service", `[Unit]
 DefaultDependencies=no
 StartLimitIntervalSec=0
@@ -81,6 +82,7 @@ ExecStart=/usr/bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do systemctl restart fi
 // TestVMRecordInitCrashes: when the init ends, its kernel panics. What had been recorded
 // up to the last interval is left, as a partial run.
 func TestVMRecordInitCrashes(t *testing.T) {
+	t.Parallel()
 	const count = 300
 	dir := filepath.Join(t.TempDir(), "run")
 	_, stderr := mapprofOK(t, exitFailure, "record", "--offline", "--kernel", "6.12", "--root", systemdRoot(t), "--init", "--interval", "1s",
@@ -97,6 +99,7 @@ func TestVMRecordInitCrashes(t *testing.T) {
 // TestVMRecordInit: with --init a command is PID 1, its output is shown, the guest has
 // the root's files with their attributes, and modules are loaded.
 func TestVMRecordInit(t *testing.T) {
+	t.Parallel()
 	root := systemdRoot(t)
 	const list = `find usr/bin etc ! -type d -printf '%p %M %n %U:%G %s %l\n' | LC_ALL=C sort`
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", list)

@@ -122,6 +122,7 @@ func strategy(t *testing.T, run *results.Run, name string) *results.Scenario {
 
 // TestVMChurnOnEveryKernel is the main job on the matrix of kernels.
 func TestVMChurnOnEveryKernel(t *testing.T) {
+	t.Parallel()
 	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) {
 			run := runVM(t, "--kernel", kernel, "--count", "100", "--strategy", "rcu,tasks-trace,immediate,sync")
@@ -200,6 +201,7 @@ func checkKernel(t *testing.T, kernel string, rcu *results.Scenario, ratio float
 // TestVMChurnParameters drives every outer and inner map, operation, batch,
 // open loop and readers once.
 func TestVMChurnParameters(t *testing.T) {
+	t.Parallel()
 	for i, args := range []string{
 		"--outer hash-of-maps --inner hash --op delete --slots 4",
 		"--outer hash-of-maps-noprealloc --inner percpu-array --slots 4 --batch 4 --inner-value-size 64",
@@ -240,6 +242,7 @@ func TestVMChurnParameters(t *testing.T) {
 // TestVMLargeOuterMap: an outer map is filled without a grace period for each slot,
 // by threads and by batches, and no further than asked.
 func TestVMLargeOuterMap(t *testing.T) {
+	t.Parallel()
 	const slots, used, batch, ops = 8192, 4096, 1024, 8
 	for _, tt := range []struct {
 		kernel, args string
@@ -268,6 +271,7 @@ func TestVMLargeOuterMap(t *testing.T) {
 // TestVMTrialsTakeTurns looks at the order, the profile and the doctor of a
 // run with two strategies and two trials.
 func TestVMTrialsTakeTurns(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--kernel", "6.12", "--count", "20", "--trials", "2", "--strategy", "rcu,tasks-trace", "-o", dir)
 	if code != exitOK {
@@ -300,6 +304,7 @@ func TestVMTrialsTakeTurns(t *testing.T) {
 }
 
 func TestVMDoctor(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := mapprof(t, "doctor", "--kernel", "6.12", "--kernel", "5.10", "--format", "json")
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s", code, stderr)

@@ -12,6 +12,7 @@ import (
 // TestVMSeeds: where a kernel fails a proof the exit code says so, and the table is
 // whole.
 func TestVMSeeds(t *testing.T) {
+	t.Parallel()
 	code, stdout, stderr := mapprof(t, "seeds", "--target", "vm", "--kernel", "6.12", "--commit", "134fede4eecf,25763b3c86")
 	if code != exitFailure || !strings.Contains(stderr, "1 of the table's cells fell short") {
 		t.Errorf("exit %d\n%s", code, stderr)

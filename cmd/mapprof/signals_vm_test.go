@@ -126,6 +126,7 @@ func signalled(c *signalCase) (r signalResult, err error) {
 // TestVMLocalSignals: at whatever stage a signal comes, no program stays attached, and a
 // recording leaves a whole directory. One that is attaching attaches no more.
 func TestVMLocalSignals(t *testing.T) {
+	t.Parallel()
 	cases := signalCases()
 	all := vmtest.Call[[]signalResult](t, vmtest.VM(t, "6.12"), signalsGuest, cases)
 	// As long as it takes this guest to attach, which is all that a busy host changes.

@@ -37,6 +37,7 @@ func special(t *testing.T, kernel string, args ...string) (*results.Scenario, st
 // by pointers since 6.4. The free drops it, and takes longer then, in instructions. A
 // list can't be in a percpu array, and an inner map's types must be the outer map's object.
 func TestVMSpecialLocalOnEveryKernel(t *testing.T) {
+	t.Parallel()
 	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) {
 			if kernel == "5.10" || kernel == "6.1" {
@@ -79,6 +80,7 @@ func TestVMSpecialLocalOnEveryKernel(t *testing.T) {
 // the worker that frees the map does again. That is so where the map is still in an outer
 // map, too: there is no user any more.
 func TestVMSpecialElements(t *testing.T) {
+	t.Parallel()
 	for _, kernel := range []string{"6.12", "7.2"} {
 		for _, args := range [][]string{{"--field", "timer", "--as-inner"}, {"--field", "workqueue"}} {
 			s, stderr := special(t, kernel, args...)

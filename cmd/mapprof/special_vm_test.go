@@ -15,6 +15,7 @@ import (
 // close(2) that lets go of it, once for each map. That takes longer than to close a map
 // without. The references that kptrs hold are dropped by the free, which takes longer then.
 func TestVMSpecial(t *testing.T) {
+	t.Parallel()
 	closing, freeing := map[string]float64{}, map[string]int64{}
 	for _, field := range []string{"none", "timer", "workqueue", "kptr-ref"} {
 		dir := filepath.Join(t.TempDir(), "run")

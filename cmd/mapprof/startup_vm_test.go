@@ -61,6 +61,7 @@ func init() {
 // host changes nothing: a second is 10^9 of them, one a nanosecond. Half of what it takes
 // is the kernel's, which writes its symbols as text.
 func TestVMStartup(t *testing.T) {
+	t.Parallel()
 	const many, second = 10000, 1e9
 	vm := vmtest.VM(t, "6.12", func(m *target.Machine) { m.Clock = results.ClockICount })
 	r := vmtest.Call[startupResult](t, vm, startupGuest, many)

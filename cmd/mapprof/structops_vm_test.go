@@ -15,6 +15,7 @@ import (
 // kernel. On 6.12 its free waits for RCU and RCU-tasks, and on 5.10, which lacks that
 // change, for none.
 func TestVMStructOps(t *testing.T) {
+	t.Parallel()
 	const count = 20
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--kernel", "5.10", "--kernel", "6.12", "--workload", "structops", "-o", dir)

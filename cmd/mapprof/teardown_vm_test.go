@@ -18,6 +18,7 @@ import (
 // that was taken out while it was held waits everywhere. An update that fails waits up
 // to 6.7 only.
 func TestVMTeardownOnEveryKernel(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--workload", "teardown", "--inner-count", "1000",
 		"--kernel", "5.10", "--kernel", "6.1", "--kernel", "6.12", "--kernel", "7.2", "-o", dir)
@@ -92,6 +93,7 @@ func keptPaths(t *testing.T, d *results.Dir) map[string]string {
 
 // TestVMTeardownHash: those of a hash of maps never wait.
 func TestVMTeardownHash(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--workload", "teardown", "--outer", "hash-of-maps", "--kernel", "5.10", "-o", dir)
 	if code != exitOK {

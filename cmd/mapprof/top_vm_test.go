@@ -25,6 +25,7 @@ done; }`
 // TestVMTop: in a guest, top counts every death of a program that isn't mapprof's, and
 // says out of which outer map the maps came, and what pinned them.
 func TestVMTop(t *testing.T) {
+	t.Parallel()
 	agent, bin := builtAgent(t), builtMapprof(t)
 	_, stderr := mapprofOK(t, exitOK, "record", "--offline", "--kernel", "6.12", "--memory", "2GiB", "--file", agent, "--file", bin,
 		"--env", "MAPPROF="+bin, "--env", "AGENT="+agent, "-o", filepath.Join(t.TempDir(), "run"), "--", "sh", "-c", topScript)

@@ -16,6 +16,7 @@ import (
 // map has its entries rounded up to a power of two. And a read of jiffies takes a tenth of
 // one of ktime at most.
 func TestVMUnprivileged(t *testing.T) {
+	t.Parallel()
 	run := func(args ...string) results.Scenario {
 		dir := filepath.Join(t.TempDir(), "run")
 		code, stdout, stderr := mapprof(t, append([]string{"run", "--target", "vm", "--kernel", "6.12", "--clock", "icount", "-o", dir}, args...)...)

@@ -6,6 +6,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -27,22 +28,24 @@ import (
 type victim struct {
 	cmd    *exec.Cmd
 	parent string // of the run directory
+	cache  string // empty: the real one
 	lines  chan string
 	done   chan struct{}
 	mu     sync.Mutex
 	stderr strings.Builder
 }
 
-func startVictim(t *testing.T, bin string, args ...string) *victim {
+func startVictim(t *testing.T, bin, cache string, args ...string) *victim {
 	t.Helper()
-	return startCommand(t, bin, "run", args...)
+	return startCommand(t, bin, cache, "run", args...)
 }
 
 // startCommand starts another command than run likewise.
-func startCommand(t *testing.T, bin, command string, args ...string) *victim {
+func startCommand(t *testing.T, bin, cache, command string, args ...string) *victim {
 	t.Helper()
-	v := &victim{parent: t.TempDir(), lines: make(chan string, 1000), done: make(chan struct{})}
+	v := &victim{parent: t.TempDir(), cache: cache, lines: make(chan string, 1000), done: make(chan struct{})}
 	v.cmd = exec.CommandContext(t.Context(), bin, append([]string{command, "--kernel", "6.12", "-o", v.dir()}, args...)...)
+	v.cmd.Env = withCache(cache)
 	stderr, err := v.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -181,33 +184,25 @@ func (v *victim) everything(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := slices.Concat(beside, scratchLeft(t), pinned)
+	all := slices.Concat(beside, scratchLeft(t, v.cache), pinned)
 	for i, name := range all {
-		all[i] = masked(name, v.parent, "PARENT", os.Getenv("MAPPROF_CACHE"), "CACHE")
+		all[i] = masked(name, v.parent, "PARENT", v.cache, "CACHE")
 	}
 	return all
 }
 
-// scratchLeft are the scratch directories of runs in the cache.
-func scratchLeft(t *testing.T) []string {
+// scratchLeft are the scratch directories of runs in a cache.
+func scratchLeft(t *testing.T, cache string) []string {
 	t.Helper()
-	base := os.Getenv("MAPPROF_CACHE")
-	if base == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		base = filepath.Join(cache, "mapprof")
-	}
-	found, err := filepath.Glob(filepath.Join(base, "scratch", "run-*"))
+	found, err := filepath.Glob(filepath.Join(cache, "scratch", "run-*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return found
 }
 
-// ownCache gives the test a cache of its own, with the kernels of the real one.
-func ownCache(t *testing.T) {
+// ownCache is a cache of the test's own, with the kernels of the real one.
+func ownCache(t *testing.T) string {
 	t.Helper()
 	real := os.Getenv("MAPPROF_CACHE")
 	if real == "" {
@@ -223,5 +218,27 @@ func ownCache(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("MAPPROF_CACHE", own)
+	return own
+}
+
+// withCache is this process's environment with another cache; empty: with its own.
+func withCache(cache string) []string {
+	if cache == "" {
+		return os.Environ()
+	}
+	return append(os.Environ(), "MAPPROF_CACHE="+cache)
+}
+
+// mapprofIn runs the program in a process of its own, in a directory and with an
+// environment, so that tests that need other ones go side by side.
+func mapprofIn(t *testing.T, dir string, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "mapprof", args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }

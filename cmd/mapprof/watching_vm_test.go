@@ -14,6 +14,7 @@ import (
 // TestVMThroughputUnderRecord: a program that churns keeps 0.97 of its throughput while a
 // recording watches it, in instructions. The command itself fails where it does not.
 func TestVMThroughputUnderRecord(t *testing.T) {
+	t.Parallel()
 	// The program that churns is the guest's mapprof, so it is built without the tests.
 	cmd := exec.CommandContext(t.Context(), builtMapprof(t), "bench", "watching", "--offline", "--clock", "icount", "--rounds", "1", "--only", "record")
 	out, err := cmd.CombinedOutput()

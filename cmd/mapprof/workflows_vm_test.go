@@ -22,6 +22,7 @@ import (
 // uses, step by step in a clean directory. The tree is a stand-in for the kernel's, whose
 // build is a copy of 6.12. It gates one strategy, to take less time.
 func TestVMWorkflow(t *testing.T) {
+	t.Parallel()
 	var flow struct {
 		Jobs map[string]struct {
 			Steps []struct {
