@@ -11,71 +11,25 @@ import (
 	"strings"
 	"time"
 
+	"pault.ag/go/debian/version"
+
 	"github.com/mapprof/mapprof/target/machine"
 )
 
 // CompareVersions orders two package versions as dpkg does
 // (deb-version(7)): epoch, then upstream version, then revision.
 func CompareVersions(a, b string) int {
-	ae, au, ar := splitDebianVersion(a)
-	be, bu, br := splitDebianVersion(b)
-	return cmp.Or(compareVersionPart(ae, be), compareVersionPart(au, bu), compareVersionPart(ar, br))
+	return cmp.Compare(version.Compare(debianVersion(a), debianVersion(b)), 0)
 }
 
-// splitDebianVersion takes [epoch:]upstream[-revision] apart.
-func splitDebianVersion(v string) (epoch, upstream, revision string) {
-	upstream = v
-	if e, rest, ok := strings.Cut(v, ":"); ok {
-		epoch, upstream = e, rest
+// debianVersion takes [epoch:]upstream[-revision] apart. What is no version is all
+// upstream: the names of files in the cache are anybody's.
+func debianVersion(s string) version.Version {
+	v, err := version.Parse(s)
+	if err != nil {
+		return version.Version{Version: s}
 	}
-	if i := strings.LastIndexByte(upstream, '-'); i >= 0 {
-		upstream, revision = upstream[:i], upstream[i+1:]
-	}
-	return epoch, upstream, revision
-}
-
-// compareVersionPart compares by turns a run of non-digits, in which '~'
-// sorts before the end and letters before the rest, and a number.
-func compareVersionPart(a, b string) int {
-	for a != "" || b != "" {
-		for (a != "" && !isDigit(a[0])) || (b != "" && !isDigit(b[0])) {
-			if c := cmp.Compare(versionRank(a), versionRank(b)); c != 0 {
-				return c
-			}
-			// Equal ranks: the same non-digit on both sides, or neither
-			// side has one, which the loop's condition excludes.
-			a, b = a[1:], b[1:]
-		}
-		var an, bn string
-		an, a = cutNumber(a)
-		bn, b = cutNumber(b)
-		if c := cmp.Or(cmp.Compare(len(an), len(bn)), cmp.Compare(an, bn)); c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
-// versionRank is the weight of s's first byte among non-digits.
-func versionRank(s string) int {
-	switch {
-	case s == "" || isDigit(s[0]):
-		return 0
-	case s[0] == '~':
-		return -1
-	case s[0] >= 'A' && s[0] <= 'Z' || s[0] >= 'a' && s[0] <= 'z':
-		return int(s[0])
-	}
-	return int(s[0]) + 256
-}
-
-// cutNumber splits s after its leading digits and drops leading zeros.
-func cutNumber(s string) (number, rest string) {
-	i := 0
-	for i < len(s) && isDigit(s[i]) {
-		i++
-	}
-	return strings.TrimLeft(s[:i], "0"), s[i:]
+	return v
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
@@ -95,9 +49,8 @@ var (
 
 // upstreamOf returns the kernel's own version in a package version:
 // "6.12.117" of "6.12.117-1~deb12u1".
-func upstreamOf(version string) string {
-	_, upstream, _ := splitDebianVersion(version)
-	m := upstreamRE.FindStringSubmatch(upstream)
+func upstreamOf(of string) string {
+	m := upstreamRE.FindStringSubmatch(debianVersion(of).Version)
 	if m == nil {
 		return ""
 	}
@@ -105,9 +58,8 @@ func upstreamOf(version string) string {
 }
 
 // SeriesOf returns "6.12" of "6.12.117-1~deb12u1"; "" if it has none.
-func SeriesOf(version string) string {
-	_, upstream, _ := splitDebianVersion(version)
-	m := upstreamRE.FindStringSubmatch(upstream)
+func SeriesOf(of string) string {
+	m := upstreamRE.FindStringSubmatch(debianVersion(of).Version)
 	if m == nil {
 		return ""
 	}
