@@ -19,6 +19,7 @@ import (
 func TestVMHoldReader(t *testing.T) {
 	for _, kernel := range []string{"6.12", "7.2"} {
 		t.Run(kernel, func(t *testing.T) {
+			t.Parallel() // both sleep nearly always
 			code, stdout, stderr := mapprof(t, "bench", "hold", "--kernel", kernel,
 				"--rcu", "10ms,60ms", "--tasks-trace", "80ms,300ms")
 			t.Logf("\n%s", stdout)

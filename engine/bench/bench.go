@@ -22,6 +22,7 @@ import (
 const (
 	taskHold      = "bench-hold"
 	taskWatching  = "bench-watching"
+	taskNothing   = "bench-nothing"
 	taskProbeCost = "bench-probe-cost"
 )
 
@@ -30,6 +31,7 @@ func Handlers() task.Handlers {
 	return task.Handlers{
 		taskHold:      task.Handle(measureHolds),
 		taskWatching:  task.Handle(measureWatching),
+		taskNothing:   task.Handle(doNothing),
 		taskProbeCost: task.Handle(measureProbeCosts),
 	}
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/mapprof/mapprof/internal/median"
 	"github.com/mapprof/mapprof/results"
+	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/task"
 	"github.com/spf13/pflag"
 )
 
@@ -66,26 +68,42 @@ func (o *overhead) Check() error {
 	return nil
 }
 
+// bareBoot is the wall time of a boot of the same image, with the same mapprof as its
+// init, that does nothing and is powered off.
+func bareBoot(ctx context.Context, on *Machines, t target.Target, kernel string) (time.Duration, error) {
+	begin := time.Now()
+	_, _, err := call[task.None](ctx, on, t, kernel, taskNothing, task.None{})
+	return time.Since(begin), err
+}
+
+func doNothing(context.Context, *task.Env, task.None) (task.None, error) { return task.None{}, nil }
+
 // Run implements Benchmark.
 func (o *overhead) Run(ctx context.Context, on Machines) (string, error) {
 	var text strings.Builder
 	var wrong []error
-	for _, kernel := range on.Kernels {
-		took := make([]time.Duration, 0, o.runs)
-		for range o.runs {
-			d, err := runOverhead(ctx, kernel, on.Machine.Accel)
+	err := on.each(ctx, func(t *target.VM, kernel string) error {
+		var runs, boots []time.Duration
+		for range o.runs { // in turns: a machine that slows down slows both
+			run, err := runOverhead(ctx, kernel, on.Machine.Accel)
 			if err != nil {
-				return text.String(), err
+				return err
 			}
-			took = append(took, d)
+			boot, err := bareBoot(ctx, &on, t, kernel)
+			if err != nil {
+				return err
+			}
+			runs, boots = append(runs, run), append(boots, boot)
 		}
-		slices.Sort(took)
-		middle := time.Duration(median.Of(took))
+		middle := median.Of(runs)
 		fmt.Fprintf(&text, "mapprof run less its workload, %s, %s, %d runs: min %.1f s, median %.1f s, max %.1f s (limit %.0f s)\n",
-			kernel, on.Machine.Accel, o.runs, took[0].Seconds(), middle.Seconds(), took[len(took)-1].Seconds(), o.limit.Seconds())
-		if middle > o.limit {
+			kernel, on.Machine.Accel, o.runs, slices.Min(runs).Seconds(), time.Duration(middle).Seconds(), slices.Max(runs).Seconds(), o.limit.Seconds())
+		fmt.Fprintf(&text, "the same image's boot to power-off, in turns with them: min %.1f s, median %.1f s, max %.1f s; ratio %.2f\n",
+			slices.Min(boots).Seconds(), time.Duration(median.Of(boots)).Seconds(), slices.Max(boots).Seconds(), middle/median.Of(boots))
+		if time.Duration(middle) > o.limit {
 			wrong = append(wrong, fmt.Errorf("%s: the median is over the limit of %v", kernel, o.limit))
 		}
-	}
-	return text.String() + "\n", errors.Join(wrong...)
+		return nil
+	})
+	return text.String() + "\n", errors.Join(append(wrong, err)...)
 }
