@@ -121,8 +121,8 @@ func strategy(t *testing.T, run *results.Run, name string) *results.Scenario {
 }
 
 // TestVMChurnOnEveryKernel is the main job on the matrix of kernels.
+// Not beside others: on a busy host 7.2 preempts tasks inside a probe now and then.
 func TestVMChurnOnEveryKernel(t *testing.T) {
-	t.Parallel()
 	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) {
 			run := runVM(t, "--kernel", kernel, "--count", "100", "--strategy", "rcu,tasks-trace,immediate,sync")
