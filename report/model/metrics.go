@@ -92,6 +92,9 @@ func MetricName(name string, m results.Metric) string {
 		if strings.HasSuffix(name, probedSuffix) {
 			return name + " (probed)"
 		}
+		if strings.Contains(m.How, "batches of ") {
+			return name + " (batch means)" // whose p99 is not that of single operations
+		}
 		return name + " (per op)"
 	}
 	return name + " (" + safetext.Name(m.Unit) + ")"
