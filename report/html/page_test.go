@@ -163,30 +163,39 @@ func dataOf(t *testing.T, page string) pageData {
 	return data
 }
 
-// TestLargeReport holds a report of 4 kernels × 4 strategies × 100,000 deaths
-// to 2 seconds and 2 MB.
+// TestLargeReport holds a report of 4 kernels × 4 strategies × 100,000 deaths to 2 MB,
+// and to a small multiple of the time that a hundredth of the deaths takes: it is made
+// of what their figures are, not of them.
 func TestLargeReport(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes 1,600,000 deaths")
 	}
-	dir := filepath.Join(t.TempDir(), "run")
-	fixture.Churn{Kernels: fixture.FourKernels, Strategies: fixture.FourStrategies, Deaths: 100_000, NoDeaths: true}.Write(t, dir)
-	start := time.Now()
-	l, err := model.Load(dir)
-	if err != nil {
-		t.Fatal(err)
+	var took [2]time.Duration
+	for i, deaths := range []int{1_000, 100_000} {
+		dir := filepath.Join(t.TempDir(), "run")
+		fixture.Churn{Kernels: fixture.FourKernels, Strategies: fixture.FourStrategies, Deaths: deaths, NoDeaths: true}.Write(t, dir)
+		var page string
+		for range 3 { // the least of them: others have the CPU, too
+			start := time.Now()
+			l, err := model.Load(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page = renderHTML(t, l)
+			if d := time.Since(start); took[i] == 0 || d < took[i] {
+				took[i] = d
+			}
+			if len(l.Run.Scenarios) != 16 || model.Deaths(&l.Run.Scenarios[0]) != uint64(deaths) {
+				t.Fatal("that wasn't the run")
+			}
+		}
+		t.Logf("%d deaths: %d bytes in %v", 16*deaths, len(page), took[i])
+		if len(page) >= 2_000_000 {
+			t.Errorf("the report has %d bytes", len(page))
+		}
 	}
-	page := renderHTML(t, l)
-	took := time.Since(start)
-	t.Logf("%d bytes in %v", len(page), took)
-	if len(page) >= 2_000_000 {
-		t.Errorf("the report has %d bytes", len(page))
-	}
-	if took >= 2*time.Second {
-		t.Errorf("the report took %v", took)
-	}
-	if len(l.Run.Scenarios) != 16 || model.Deaths(&l.Run.Scenarios[0]) != 100_000 {
-		t.Error("that wasn't the run")
+	if took[1] > 5*took[0] {
+		t.Errorf("the report took %v, with a hundredth of the deaths %v", took[1], took[0])
 	}
 }
 
