@@ -25,7 +25,7 @@ VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestV
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build man churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,10 @@ build: ## bin/mapprof, static
 
 man: build ## man pages, in bin/man
 	$(BIN) man bin/man
+
+reference: build ## docs/reference: commands, phases and metrics
+	rm -rf docs/reference
+	$(BIN) man --format markdown docs/reference
 
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)

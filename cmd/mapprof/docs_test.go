@@ -308,7 +308,7 @@ func madeUpArguments(t *testing.T, args []string) {
 		case slices.Contains(runs, a):
 			saveRun(t, a, 1, nil)
 		case args[0] == "record" && strings.HasPrefix(a, "./"): // a program
-			if err := os.WriteFile(a, []byte("#!/bin/true\n"), 0o755); err != nil {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(a), 0o755), os.WriteFile(a, []byte("#!/bin/true\n"), 0o755)); err != nil {
 				t.Fatal(err)
 			}
 		case strings.HasSuffix(a, "bzImage"):

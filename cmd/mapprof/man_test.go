@@ -77,3 +77,36 @@ func TestManPages(t *testing.T) {
 		t.Errorf("without a directory: exit %d: %s", exits2, stderr)
 	}
 }
+
+// TestReferenceIsFresh: docs/reference is what "mapprof man --format markdown" writes (make
+// reference): a page for each command, and one of phases and metrics.
+func TestReferenceIsFresh(t *testing.T) {
+	dir, kept := filepath.Join(t.TempDir(), "reference"), filepath.Join(packageDir, "..", "..", "docs", "reference")
+	mapprofOK(t, exitOK, "man", "--format", "markdown", dir)
+	names := map[string]bool{}
+	for _, where := range []string{dir, kept} {
+		files, err := os.ReadDir(where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			names[f.Name()] = true
+		}
+	}
+	for name := range names {
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Errorf("docs/reference/%s is of no command (make reference)", name)
+			continue
+		}
+		got, err := os.ReadFile(filepath.Join(kept, name))
+		if err != nil || string(got) != string(want) {
+			t.Errorf("docs/reference/%s is stale (make reference): %v", name, err)
+		}
+	}
+	visible(newRootCmd(), func(c *cobra.Command) {
+		if name := strings.ReplaceAll(c.CommandPath(), " ", "_") + ".md"; c.Name() != "help" && !names[name] {
+			t.Errorf("docs/reference has no %s", name)
+		}
+	})
+}

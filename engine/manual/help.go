@@ -4,6 +4,7 @@ package manual
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,13 +18,15 @@ import (
 // Command returns mapprof help. mistake makes an error the user's.
 func Command(mistake func(error) error) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "help [COMMAND | WORKLOAD | PHASE]",
-		Short: "Tell about a command, a workload or a phase",
-		Long: `Tell about a command, a workload with its flags, or a phase of a map's death.
+		Use:   "help [COMMAND | WORKLOAD | PHASE | METRIC]",
+		Short: "Tell about a command, a workload, a phase or a metric",
+		Long: `Tell about a command, a workload with its flags and metrics, a phase of a map's death,
+or a metric: its unit and range, where in the kernel it comes from, and which kernels have it.
 
   mapprof help run
   mapprof help churn
-  mapprof help tasks_trace_gp`,
+  mapprof help tasks_trace_gp
+  mapprof help create.zeroing`,
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			offered := names(cmd.Root())
 			if len(args) > 0 {
@@ -68,7 +71,13 @@ func names(root *cobra.Command) []string {
 	for _, d := range workloads.All() {
 		all = append(all, d.Name)
 	}
-	return append(all, results.AllPhases()...)
+	all = append(all, results.AllPhases()...)
+	for i := range metrics {
+		if m := &metrics[i]; !placeholder.MatchString(m.name) && !slices.Contains(all, m.name) {
+			all = append(all, m.name)
+		}
+	}
+	return all
 }
 
 // topics lists what there is help on beside commands.
@@ -77,19 +86,23 @@ func topics(width int) string {
 	for _, p := range results.Phases() {
 		phases = append(phases, [2]string{p.Name, p.Noun})
 	}
-	return "\nWorkloads:\n" + cli.Terms(width, workloads.Summaries()...) + "\nPhases:\n" + cli.Terms(width, phases...)
+	return "\nWorkloads:\n" + cli.Terms(width, workloads.Summaries()...) + "\nPhases:\n" + cli.Terms(width, phases...) +
+		"\n" + cli.Wrap("Metrics are listed by \"mapprof help WORKLOAD\", each workload's own.", width, 0) + "\n"
 }
 
-// Topic tells about a workload or a phase in lines of at most width.
+// Topic tells about a workload, a phase or a metric in lines of at most width.
 func Topic(name string, width int) (text string, ok bool) {
 	if p, ok := results.PhaseNamed(name); ok {
 		return phase(p, width), true
 	}
 	d, err := workloads.Find(name)
-	if err != nil || d.Hidden {
-		return "", false
+	if err == nil && !d.Hidden {
+		return workload(d, width), true
 	}
-	return workload(d, width), true
+	if found := metricsNamed(name); len(found) > 0 {
+		return aboutMetrics(found, width), true
+	}
+	return "", false
 }
 
 func workload(d workloads.Description, width int) string {
@@ -104,6 +117,14 @@ func workload(d workloads.Description, width int) string {
 	}
 	b.WriteString(cli.Terms(width, terms...))
 	fmt.Fprintf(&b, "\nFlags:\n%s", cli.FlagUsages(workloads.FlagsOf(d), width))
+	if list := metricsOf(d.Name); len(list) > 0 {
+		b.WriteString("\nMetrics:\n")
+		terms = nil
+		for i := range list {
+			terms = append(terms, [2]string{list[i].name, list[i].sentence})
+		}
+		b.WriteString(cli.Terms(width, terms...))
+	}
 	fmt.Fprintf(&b, "\n%s\n", cli.Wrap("\"mapprof run --help\" tells the flags that every workload has: where it runs, how often, and what is printed.", width, 0))
 	return b.String()
 }
@@ -118,29 +139,9 @@ var kinds = map[results.PhaseKind]string{
 func phase(p results.Phase, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", cli.Wrap(p.Name+": "+p.Sentence+".", width, 0))
-	terms := [][2]string{
-		{"from", p.From}, {"to", p.To}, {"is", kinds[p.Kind]},
-		{"unit", "nanoseconds in files and in profiles; tables scale them (µs, ms, s)"},
-		{"seen by", seenBy(p)},
-	}
-	if len(p.SeenBy) > 0 {
-		terms = append(terms, [2]string{"kernels", "those on which these probes attach: mapprof doctor --kernel KERNEL says whether, by which kernel function, and why not"})
-	}
-	b.WriteString(cli.Terms(width, terms...))
+	b.WriteString(cli.Terms(width, phaseTerms(p)...))
 	if p.SampleType != "" {
 		fmt.Fprintf(&b, "\n  mapprof pprof DIR -top -sample_index=%s\n", p.SampleType)
 	}
 	return b.String()
-}
-
-// seenBy says which probes make a phase visible.
-func seenBy(p results.Phase) string {
-	if len(p.SeenBy) == 0 {
-		return "no probe: the workload times it in user space"
-	}
-	var groups []string
-	for _, g := range p.SeenBy {
-		groups = append(groups, strings.Join(g, " or "))
-	}
-	return "the probes of: " + strings.Join(groups, "; and of ")
 }

@@ -20,13 +20,21 @@ const manWidth = 72
 
 // ManCommand returns mapprof man, which packagers call.
 func ManCommand() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use:    "man DIR",
-		Short:  "Write a man page for each command",
+		Short:  "Write a man page for each command, or the reference as Markdown",
 		Hidden: true,
 		Args:   cli.SomeArgs("a directory", "man/"),
-		RunE:   func(cmd *cobra.Command, args []string) error { return WriteMan(cmd.Root(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format == "markdown" {
+				return WriteReference(cmd.Root(), args[0])
+			}
+			return WriteMan(cmd.Root(), args[0])
+		},
 	}
+	cli.AddFormat(cmd.Flags(), &format, "man", "markdown")
+	return cmd
 }
 
 // WriteMan writes a man page for the command and each below it into a directory, which
