@@ -25,7 +25,7 @@ VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestV
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench clean
+.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench setup-site site clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -38,6 +38,12 @@ setup-test:
 
 setup-bench:
 	@.ci/setup bench
+
+setup-site:
+	@.ci/setup site
+
+site: setup-site ## the site of docs/, in bin/site; a link to nowhere fails it
+	.ci/site
 
 build: ## bin/mapprof, static
 	$(GO) build -trimpath -ldflags="-s -w $$(.ci/version)" -o $(BIN) ./cmd/mapprof
