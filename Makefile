@@ -25,7 +25,7 @@ VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestV
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench setup-site site clean
+.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench setup-site site session clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -44,6 +44,12 @@ setup-site:
 
 site: setup-site ## the site of docs/, in bin/site; a link to nowhere fails it
 	.ci/site
+
+session: KERNELS = $(KERNEL)
+session: KERNELS_ARM64 =
+session: setup-site kernels ## record README.md's run in a terminal anew, and draw it
+	PATH="$(CURDIR)/bin:$$PATH" TERM=xterm-256color asciinema rec -q --overwrite --env TERM --cols 100 --rows 44 -c "mapprof run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)" docs/img/session.cast
+	$(GO) test ./internal/session -update
 
 build: ## bin/mapprof, static
 	$(GO) build -trimpath -ldflags="-s -w $$(.ci/version)" -o $(BIN) ./cmd/mapprof
