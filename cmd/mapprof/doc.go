@@ -151,5 +151,6 @@
 //	deaths.jsonl.zst  every death, one line each; absent with --no-deaths
 //	JOURNAL           marks a recording that has not ended
 //
-// Package github.com/mapprof/mapprof/results reads them.
+// Package github.com/mapprof/mapprof/results reads them; docs/run.schema.json beside it is
+// the JSON Schema of run.json.
 package main

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/mapprof/mapprof/internal/golden"
 	"github.com/mapprof/mapprof/results"
 )
@@ -90,6 +92,26 @@ func tutorialSkeleton(s string) string {
 	return skeleton(strings.NewReplacer("+", "", "−", "").Replace(s))
 }
 
+// checkSchema holds a run to the schema that others read it by.
+func checkSchema(t *testing.T, file string) {
+	t.Helper()
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(packageDir, "..", "..", "docs", "run.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(run); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+}
+
 // checkCulprit: the report of a release and its page blame what is wrong with it, and
 // nothing else. The run itself has it, too.
 func checkCulprit(t *testing.T, release, printed, dir string) {
@@ -114,6 +136,7 @@ func checkCulprit(t *testing.T, release, printed, dir string) {
 			t.Errorf("%s: its %s blames backends, which nothing pins", release, name)
 		}
 	}
+	checkSchema(t, filepath.Join(dir, results.RunFile))
 	d, err := results.Open(dir)
 	if err != nil {
 		t.Fatal(err)
