@@ -43,7 +43,7 @@ var metrics = []metric{
 	{name: "limbo/byte_seconds_per_death", unit: "byte-seconds", sentence: "the same, by the deaths", source: "limbo/byte_seconds divided by the deaths"},
 	{name: "hold", workload: "churn", unit: nsUnit, sentence: "how long the reader of --hold-reader stayed after the operation had begun to wait", source: "the reader's own clock; no death of it waits for less"},
 
-	{name: "lookup.PATH", workload: "lookup", unit: nsPerOp, sentence: "one lookup by that path", source: "bpf(2) for syscall and batch; a loop in BPF less an empty one for helper, inlined and percpu-helper"},
+	{name: "lookup.PATH", workload: "lookup", unit: nsPerOp, sentence: "one lookup by that path", source: "bpf(2) for syscall and batch; a loop in BPF less an empty one for helper, inlined and percpu-helper (07343110b293, 5.19)"},
 	{name: "lookup.PATH.call", workload: "lookup", unit: nsUnit, sentence: "one whole call of that path", source: "around bpf(2), BPF_MAP_LOOKUP_BATCH"},
 	{name: "lookup.PATH.function", workload: "lookup", unit: nsPerOp, sentence: "the kernel's function that looks up, as its probes see it", source: "fentry to fexit of the map's map_lookup_elem, such as array_map_lookup_elem"},
 	{name: "probe.PATH", workload: "lookup", unit: nsPerOp, signed: true, sentence: "what the probe adds to one lookup", source: "with it less without it, in turns; it is taken off nothing"},
