@@ -440,6 +440,6 @@ func tablesReachWeb(t *testing.T, root string) {
 	must(t, "the page's filters", page, `<option value="hazard">hazard</option>`)
 	must(t, "one strategy's page", get("/run/"+ids[0][1]+"?strategy=hazard"), " while a hazard pointer guards it")
 	must(t, "pprof's view", get("/run/"+ids[0][1]+"/pprof/top?si=handover_time"), "[phase] handover", "limbo_byte_seconds")
-	must(t, "the page of two runs", get("/compare?run="+ids[0][1]+"&run="+ids[1][1]), "lock_wait/p50", "handover/p50", `<rect class="ph-handover"`)
+	must(t, "the page of two runs", get("/compare?run="+ids[0][1]+"&run="+ids[1][1]+"&base="+ids[1][1]), "lock_wait/p50", "handover/p50", `<rect class="ph-handover"`)
 	must(t, "the timeline", get("/run/"+ids[0][1]+"/trace.json"), `"name":"handover"`)
 }

@@ -97,13 +97,10 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 		Targets: targetsOf(runs, entries), Runs: runInfos(runs),
 		History: historyOf(runs),
 	}
-	for i, l := range runs {
-		if i > 0 {
-			p.Title += " against "
-		}
-		p.Title += l.Name
+	for _, l := range runs {
 		p.Hidden += len(l.Run.Scenarios)
 	}
+	p.Title = titleOf(runs)
 	p.Hidden -= len(entries)
 	p.Tool = safetext.Text(strings.TrimSpace(runs[0].Run.Tool.Name + " " + runs[0].Run.Tool.Version))
 	for _, c := range p.Comparisons {
@@ -124,6 +121,18 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 	p.Measurements = model.MeasurementsOf(scenarios)
 	p.charts(entries)
 	return p, nil
+}
+
+// titleOf names the runs; the first is what the others are compared with.
+func titleOf(runs []*model.Loaded) string {
+	var others []string
+	for _, l := range runs[1:] {
+		others = append(others, l.Name)
+	}
+	if len(others) == 0 {
+		return runs[0].Name
+	}
+	return strings.Join(others, ", ") + " against " + runs[0].Name
 }
 
 func (p *page) charts(entries []*model.Entry) {

@@ -88,9 +88,17 @@ func TestBrowserPages(t *testing.T) {
 	if got := eval[string](b, "document.querySelector('h1').textContent"); got != "after against before" {
 		t.Errorf("the comparison is of %q", got)
 	}
-	b.choose("#f-base", idOf(t, newTestServer(t, root), "before"))
+	ids := newTestServer(t, root)
+	if at := b.location(); !strings.HasSuffix(at, "base="+idOf(t, ids, "before")) && !strings.Contains(at, "base="+idOf(t, ids, "before")+"&") {
+		t.Errorf("the older run isn't the base by the address %s", at)
+	}
+	b.choose("#f-base", idOf(t, ids, "after"))
 	if got := eval[string](b, "document.querySelector('h1').textContent"); got != "before against after" {
 		t.Errorf("with another base the comparison is of %q", got)
+	}
+	b.do(chromedp.Click(linkTo("Swap sides")), chromedp.WaitVisible(linkTo("Swap sides")))
+	if got := eval[string](b, "document.querySelector('h1').textContent"); got != "after against before" {
+		t.Errorf("with the sides swapped the comparison is of %q", got)
 	}
 	if n := eval[int](b, `[...document.querySelectorAll("#compare .delta")].filter(d => d.textContent.startsWith("−")).length`); n == 0 {
 		t.Error("grace periods got shorter, and no delta is negative")

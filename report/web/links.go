@@ -30,6 +30,10 @@ func liveLinksOf(at *url.URL, runs []*model.Loaded, found []*foundRun, f model.F
 			keep.Add("run", r.ID)
 			l.Keep = append(l.Keep, html.Fact{Name: "run", Value: r.ID})
 		}
+		keep.Set("base", found[0].ID)
+	}
+	if len(found) == 2 {
+		l.Actions = append(l.Actions, html.Link{Text: "Swap sides", Href: withBase(at, found[1].ID)})
 	}
 	l.ClearHref = at.Path
 	if len(keep) > 0 {
@@ -80,6 +84,9 @@ func liveLinksOf(at *url.URL, runs []*model.Loaded, found []*foundRun, f model.F
 	return l
 }
 
+// maxDiffs is how many of pprof's differences a page has buttons for.
+const maxDiffs = 4
+
 // addActions adds what can be done with the runs: pprof's views, files to save,
 // and of several runs each.
 func addActions(l *html.LiveLinks, runs []*model.Loaded, found []*foundRun, f model.Filter) {
@@ -101,10 +108,12 @@ func addActions(l *html.LiveLinks, runs []*model.Loaded, found []*foundRun, f mo
 			html.Link{Text: "run.json", Href: base + "/run.json", Download: fileName(found[0], "run.json")})
 		return
 	}
+	diffs := 0
 	for i, r := range found[1:] {
-		if runs[0].Profile == nil || runs[i+1].Profile == nil || len(l.Actions) == 4 {
+		if runs[0].Profile == nil || runs[i+1].Profile == nil || diffs == maxDiffs {
 			continue
 		}
+		diffs++
 		base := "/diff/" + url.PathEscape(found[0].ID) + "/" + url.PathEscape(r.ID) + "/pprof/"
 		text := "Diff in pprof"
 		if len(found) > 2 {

@@ -29,9 +29,6 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-// maxCompared is how many runs one page shows.
-const maxCompared = 16
-
 // Server serves the runs under some directories: a list that keeps itself up to
 // date, a page for each run and for several, and pprof's own views of each and
 // of the difference of two. It only reads.
@@ -141,37 +138,6 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.page(w, r, []*model.Loaded{l}, []*foundRun{f})
-}
-
-// compare shows several runs, of which the first, or the one named base, is
-// what the others are compared with.
-func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
-	ids := r.URL.Query()["run"]
-	if base := r.URL.Query().Get("base"); slices.Contains(ids, base) {
-		ids = append([]string{base}, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == base })...)
-	}
-	var runs []*model.Loaded
-	var found []*foundRun
-	for i, id := range ids {
-		if slices.Contains(ids[:i], id) {
-			continue
-		}
-		if len(runs) == maxCompared {
-			served.Note(http.StatusBadRequest, "Too many runs", fmt.Sprintf("One page compares up to %d runs.", maxCompared)).ServeHTTP(w, r)
-			return
-		}
-		l, f, err := s.store.load(id)
-		if err != nil {
-			fail(w, r, err)
-			return
-		}
-		runs, found = append(runs, l), append(found, f)
-	}
-	if len(runs) == 0 {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return
-	}
-	s.page(w, r, runs, found)
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, runs []*model.Loaded, found []*foundRun) {
@@ -327,7 +293,7 @@ func (s *Server) pprofDiff(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pprofview.Serve(w, r, views, "/"+r.PathValue("view"),
-		"/compare?run="+url.QueryEscape(bf.ID)+"&run="+url.QueryEscape(f.ID), l.Name+" against "+base.Name)
+		"/compare?run="+url.QueryEscape(bf.ID)+"&run="+url.QueryEscape(f.ID)+"&base="+url.QueryEscape(bf.ID), l.Name+" against "+base.Name)
 }
 
 func noProfile(w http.ResponseWriter, r *http.Request, l *model.Loaded) {

@@ -97,8 +97,10 @@ func TestPages(t *testing.T) {
 		{"/run/" + before + "/trace.json", 200, `"traceEvents"`},
 		{"/run/" + before + "/report.html", 200, "sha256-"},
 		{"/run/" + before + "/nothing", 404, ""},
-		{"/compare?run=" + before + "&run=" + after, 200, "Diff in pprof"},
-		{"/compare?run=" + before + "&run=" + after + "&base=" + after, 200, "sub/after against before"},
+		{"/compare?run=" + before + "&run=" + after, 303, ""},
+		{"/compare?run=" + before + "&run=" + after + "&base=" + before, 200, "Diff in pprof"},
+		{"/compare?run=" + before + "&run=" + after + "&base=" + before, 200, "<h1>sub/after against before</h1>"},
+		{"/compare?run=" + before + "&run=" + after + "&base=" + after, 200, "<h1>before against sub/after</h1>"},
 		{"/compare?run=" + before + "&run=xyz", 404, "No such run"},
 		{"/compare", 303, ""},
 		{"/", 200, `formaction="/history"`},
@@ -373,7 +375,7 @@ func TestEvilNames(t *testing.T) {
 	q := url.QueryEscape(fixture.EvilName)
 	for _, path := range []string{
 		"/", "/?kernel=" + q, "/run/" + a, "/run/" + a + "?scenario=" + q + "&kernel=" + q + "&strategy=" + q + "&map=" + q + "&facet=" + q,
-		"/compare?run=" + a + "&run=" + b, "/run/" + a + "/report.html",
+		"/compare?run=" + a + "&run=" + b + "&base=" + a, "/run/" + a + "/report.html",
 		"/run/" + a + "/pprof/flamegraph?si=limbo", "/run/" + a + "/pprof/top", "/run/" + a + "/pprof/peek", "/run/" + a + "/pprof/graph",
 		"/run/" + a + "/pprof/flamegraph?f=" + q, "/run/" + a + "/pprof/flamegraph?si=" + q,
 		"/diff/" + a + "/" + b + "/pprof/flamegraph", "/diff/" + a + "/" + b + "/pprof/top",

@@ -341,7 +341,7 @@ const runs = () => {
   const update = () => {
     const n = picked().length;
     button.disabled = n < 2;
-    hint.textContent = n === 0 ? "Tick two runs or more to compare them." : n === 1 ? "One more." : n + " runs: the first is the base.";
+    hint.textContent = n === 0 ? "Tick two runs or more to compare them." : n === 1 ? "One more." : n + " runs: the oldest is the base.";
   };
   form.addEventListener("change", update);
   update();
