@@ -44,6 +44,7 @@ type LiveLinks struct {
 type Link struct {
 	Text, Href, Download string
 	Main                 bool
+	Keep                 bool // what the page's script has in the address
 }
 
 // Choice is one drop-down list.

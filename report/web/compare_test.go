@@ -50,7 +50,7 @@ func TestBase(t *testing.T) {
 		if code != 200 || !strings.Contains(body, "<h1>"+c.title+"</h1>") {
 			t.Errorf("%s: %d, want %s: %.300s", c.runs, code, c.title, body)
 		}
-		swap := regexp.MustCompile(`href="([^"]*)">Swap sides<`).FindStringSubmatch(body)
+		swap := regexp.MustCompile(`href="([^"]*)"[^>]*>Swap sides<`).FindStringSubmatch(body)
 		if len(fields) != 3 {
 			if swap != nil {
 				t.Errorf("%s: there are no two sides to swap", c.runs)

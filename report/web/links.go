@@ -33,7 +33,7 @@ func liveLinksOf(at *url.URL, runs []*model.Loaded, found []*foundRun, f model.F
 		keep.Set("base", found[0].ID)
 	}
 	if len(found) == 2 {
-		l.Actions = append(l.Actions, html.Link{Text: "Swap sides", Href: withBase(at, found[1].ID)})
+		l.Actions = append(l.Actions, html.Link{Text: "Swap sides", Href: withBase(at, found[1].ID), Keep: true})
 	}
 	l.ClearHref = at.Path
 	if len(keep) > 0 {

@@ -74,6 +74,18 @@ const tooltip = (plot, yText, xText) => {
   };
 };
 
+// What part of their x axis charts show, by their group, unless it is the whole.
+const zooms = new Map();
+const groupOf = (plot) => plot.id.replace(/-\d+$/, "");
+const zoomOf = (plot) => {
+  const z = zooms.get(groupOf(plot));
+  return z && z[0] < plot.x[1] && z[1] > plot.x[0] ? z : null;
+};
+const describePlot = (plot, box, xText) => {
+  const z = zoomOf(plot);
+  box.setAttribute("aria-label", plot.title + (z ? ", from " + xText(z[0]) + " to " + xText(z[1]) : "") + " (drag to zoom, double click to reset)");
+};
+
 const makePlot = (plot, box, width) => {
   const bytesKind = plot.kind === "bytes";
   const yText = bytesKind ? bytes : duration;
@@ -97,7 +109,7 @@ const makePlot = (plot, box, width) => {
   const pad = (lo, hi) => [lo, hi];
   return new uPlot({
     width, height: plot.height + 36, padding: [10, 8, 0, 0], legend: { show: false },
-    cursor: { sync: { key: plot.kind + plot.id.replace(/-\d+$/, "") }, drag: { x: true, y: false, uni: 10 }, points: { size: 7 }, y: false },
+    cursor: { sync: { key: plot.kind + groupOf(plot) }, drag: { x: true, y: false, uni: 10 }, points: { size: 7 }, y: false },
     scales: {
       x: { time: false, range: (u, lo, hi) => lo === data[0][0] && hi === data[0][data[0].length - 1] ? pad(plot.x[0], plot.x[1]) : pad(lo, hi) },
       y: { distr: plot.logY ? 3 : 1, range: () => pad(plot.y[0] || (plot.logY ? 1 : 0), plot.y[1]) },
@@ -108,6 +120,14 @@ const makePlot = (plot, box, width) => {
       dash: / d1\b/.test(l.color) ? [6, 3] : / d2\b/.test(l.color) ? [2, 3] : undefined,
       paths: plot.step ? uPlot.paths.stepped({ align: 1 }) : undefined,
     }))],
+    hooks: { setScale: [(u, key) => {
+      if (key !== "x") return;
+      const { min, max } = u.scales.x;
+      if (min <= plot.x[0] && max >= plot.x[1]) zooms.delete(groupOf(plot));
+      else zooms.set(groupOf(plot), [min, max]);
+      describePlot(plot, box, xText);
+      address.changed();
+    }] },
     plugins: [tooltip(plot, yText, xText)],
   }, data, box);
 };
@@ -115,6 +135,10 @@ const makePlot = (plot, box, width) => {
 const charts = (plots) => {
   if (typeof uPlot !== "function" || typeof ResizeObserver !== "function") return;
   const made = new Map();
+  const zoom = ({ u, data }) => {
+    const xs = u.data[0], z = zoomOf(data) || [xs[0], xs[xs.length - 1]];
+    u.setScale("x", { min: z[0], max: z[1] });
+  };
   const show = (box, width) => {
     const plot = made.get(box);
     if (plot.u && plot.width === width) return;
@@ -123,8 +147,8 @@ const charts = (plots) => {
     box.append(plot.live);
     box.classList.add("on");
     plot.live.setAttribute("role", "img");
-    plot.live.setAttribute("aria-label", plot.data.title + " (drag to zoom, double click to reset)");
     plot.u = makePlot(plot.data, plot.live, width);
+    zoom(plot);
   };
   const watch = new ResizeObserver((entries) => {
     for (const e of entries) {
@@ -138,6 +162,16 @@ const charts = (plots) => {
     made.set(box, { data, live: el("div", { className: "live" }) });
     watch.observe(box);
   }
+  address.add((name) => name.startsWith("x-"), (to) => {
+    for (const [group, [lo, hi]] of zooms) to.set("x-" + group, lo.toPrecision(6) + "~" + hi.toPrecision(6));
+  }, (from) => {
+    zooms.clear();
+    for (const data of plots) {
+      const [lo, hi] = (from.get("x-" + groupOf(data)) || "").split("~").map(Number);
+      if (lo < hi && Number.isFinite(hi - lo)) zooms.set(groupOf(data), [lo, hi]);
+    }
+    for (const plot of made.values()) if (plot.u) zoom(plot);
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     for (const [box, plot] of made) {
       if (!plot.u) continue;
@@ -262,11 +296,14 @@ const flame = (data, phases) => {
     zoom = n.up ? n : null;
     draw(root);
     if (n.at) n.at.focus({ preventScroll: true });
+    address.changed();
   };
-  const again = () => {
-    // Stay at the same frames where they still exist.
+  const pathOf = (n) => {
     const path = [];
-    for (let n = zoom; n && n.up; n = n.up) path.unshift(n.name);
+    for (; n && n.up; n = n.up) path.unshift(n.name);
+    return path;
+  };
+  const again = (path) => {
     root = tree();
     let at = root;
     for (const name of path) {
@@ -307,15 +344,54 @@ const flame = (data, phases) => {
     else if (e.key === "Escape") { go(root); return; }
     if (to && to.at) { e.preventDefault(); g.setAttribute("tabindex", "-1"); to.at.setAttribute("tabindex", "0"); to.at.focus(); }
   });
-  who.addEventListener("change", again);
-  what.addEventListener("change", again);
-  find.addEventListener("input", () => { info.textContent = ""; mark(); });
+  // Stay at the same frames where they still exist.
+  const other = () => { again(pathOf(zoom)); address.changed(); };
+  who.addEventListener("change", other);
+  what.addEventListener("change", other);
+  find.addEventListener("input", () => { info.textContent = ""; mark(); address.changed(true); });
   reset.addEventListener("click", () => go(root));
-  again();
+  const option = (select, text) => Math.max(0, [...select.options].findIndex((o) => o.text === text));
+  address.add((name) => name.startsWith("flame"), (to) => {
+    if (who.selectedIndex > 0) to.set("flame", who.selectedOptions[0].text);
+    if (what.selectedIndex > 0) to.set("flame-of", what.selectedOptions[0].text);
+    if (find.value) to.set("flame-find", find.value);
+    for (const name of pathOf(zoom)) to.append("flame-at", name);
+  }, (from) => {
+    who.selectedIndex = option(who, from.get("flame"));
+    what.selectedIndex = option(what, from.get("flame-of"));
+    find.value = from.get("flame-find") || "";
+    again(from.getAll("flame-at"));
+  });
 };
 
-// --- paper: what is folded away can't be opened there
+// --- tabs
+for (const name of new Set($$(".tabs > input[type=radio]").map((i) => i.name))) {
+  const tabs = $$(".tabs > input[type=radio]").filter((i) => i.name === name);
+  const first = tabs.find((i) => i.defaultChecked) || tabs[0];
+  for (const tab of tabs) tab.addEventListener("change", () => address.changed());
+  address.add(name, (to) => {
+    const tab = tabs.find((i) => i.checked);
+    if (tab && tab !== first) to.set(name, tab.value);
+  }, (from) => { (tabs.find((i) => i.value === from.get(name)) || first).checked = true; });
+}
+
+// --- what is folded away
+const folds = [];
+for (const section of $$("section[id]")) {
+  $$("details", section).forEach((d, i) => folds.push({ d, name: section.id + "." + i, open: d.open }));
+}
+let printing = false;
+for (const { d } of folds) d.addEventListener("toggle", () => { if (!printing) address.changed(); });
+address.add((name) => name === "open" || name === "shut", (to) => {
+  for (const f of folds) if (f.d.open !== f.open) to.append(f.d.open ? "open" : "shut", f.name);
+}, (from) => {
+  const open = new Set(from.getAll("open")), shut = new Set(from.getAll("shut"));
+  for (const f of folds) f.d.open = open.has(f.name) || f.open && !shut.has(f.name);
+});
+// On paper nothing can be opened.
+addEventListener("afterprint", () => { printing = false; });
 addEventListener("beforeprint", () => {
+  printing = true;
   for (const d of $$("details:not([open])")) {
     d.open = true;
     addEventListener("afterprint", () => { d.open = false; }, { once: true });
@@ -325,11 +401,21 @@ addEventListener("beforeprint", () => {
 // --- filters
 for (const form of $$("form.filters")) {
   form.classList.add("auto");
-  form.addEventListener("change", () => {
+  const go = (e) => {
+    e.preventDefault();
+    const to = new URLSearchParams();
     // A choice that says nothing needs no place in the address.
-    for (const s of $$("select", form)) if (s.value === "") s.disabled = true;
-    form.submit();
-  });
+    for (const [name, value] of new FormData(form)) if (value !== "") to.append(name, value);
+    const q = String(address.keep(to));
+    location.assign((form.getAttribute("action") || location.pathname) + (q && "?" + q));
+  };
+  form.addEventListener("change", go);
+  form.addEventListener("submit", go);
+  // A page that is shown again as it was left has a choice that led away from it.
+  addEventListener("pageshow", (e) => { if (e.persisted) form.reset(); });
+}
+for (const a of $$("a[data-keep]")) {
+  a.addEventListener("click", () => { a.search = "?" + address.keep(new URLSearchParams(a.search)); });
 }
 
 // --- the list of runs
@@ -343,8 +429,12 @@ const runs = () => {
     button.disabled = n < 2;
     hint.textContent = n === 0 ? "Tick two runs or more to compare them." : n === 1 ? "One more." : n + " runs: the oldest is the base.";
   };
-  form.addEventListener("change", update);
-  update();
+  form.addEventListener("change", () => { update(); address.changed(true); });
+  address.add("run", (to) => { for (const id of picked()) to.append("run", id); }, (from) => {
+    const ids = new Set(from.getAll("run"));
+    for (const box of $$("input[name=run]", table)) box.checked = ids.has(box.value);
+    update();
+  });
   let known = table.dataset.version;
   const poll = async () => {
     try {
@@ -377,4 +467,5 @@ if (source) {
   if (data.flame) flame(data.flame, data.phases || []);
 }
 runs();
+address.ready();
 })();
