@@ -40,6 +40,9 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, withBase(r.URL, oldest(chosen).ID), http.StatusSeeOther)
 		return
 	}
+	if s.fresh(w, r, stampsOf(chosen)...) {
+		return
+	}
 	var runs []*model.Loaded
 	var found []*foundRun
 	for _, id := range ids {

@@ -25,7 +25,7 @@ import (
 const (
 	maxScanDepth = 4 // directories below one that was given
 	maxRuns      = 2000
-	maxCached    = 8
+	maxCached    = maxCompared
 )
 
 // foundRun is a run directory that was found, as the list shows it.

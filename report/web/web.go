@@ -29,11 +29,15 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
+// maxViews is how many runs' and differences' pprof pages are kept.
+const maxViews = 8
+
 // Server serves the runs under some directories: a list that keeps itself up to
 // date, a page for each run and for several, and pprof's own views of each and
 // of the difference of two. It only reads.
 type Server struct {
 	store *runStore
+	epoch string
 	mu    sync.Mutex
 	pprof []cachedViews // the last used last
 }
@@ -50,7 +54,7 @@ func New(dirs []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{store: store}, nil
+	return &Server{store: store, epoch: newEpoch()}, nil
 }
 
 // Serve answers on ln until ctx ends, and then finishes what it is at. name is
@@ -81,10 +85,10 @@ func (s *Server) Handler(allowed func(host string) bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET /version", s.version)
-	mux.HandleFunc("GET /assets/{name}", serveAsset)
+	mux.HandleFunc("GET /assets/{name}", s.asset)
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { // of pprof's pages
 		r.SetPathValue("name", "icon.svg")
-		serveAsset(w, r)
+		s.asset(w, r)
 	})
 	mux.HandleFunc("GET /run/{id}", s.run)
 	mux.HandleFunc("GET /run/{id}/report.html", s.download)
@@ -97,8 +101,10 @@ func (s *Server) Handler(allowed func(host string) bool) http.Handler {
 	return guard(mux, allowed)
 }
 
-// fail answers with an error's text.
+// fail answers with an error's text. It may be gone the next time.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
+	w.Header().Del("Etag")
+	w.Header().Set("Cache-Control", "no-store")
 	var schema *results.SchemaError
 	var corrupt *results.CorruptError
 	switch {
@@ -115,10 +121,13 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-func serveAsset(w http.ResponseWriter, r *http.Request) {
+func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 	body, contentType, ok := html.ServedAsset(r.PathValue("name"))
 	if !ok {
 		http.NotFound(w, r)
+		return
+	}
+	if s.fresh(w, r) {
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
@@ -132,6 +141,10 @@ func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request) {
+	f, err := s.store.find(r.PathValue("id"))
+	if err == nil && s.fresh(w, r, stampsOf([]*foundRun{f})...) {
+		return
+	}
 	l, f, err := s.store.load(r.PathValue("id"))
 	if err != nil {
 		fail(w, r, err)
@@ -315,7 +328,7 @@ func (s *Server) views(key string, start func() (map[string]http.Handler, error)
 		return nil, err
 	}
 	s.pprof = append(s.pprof, cachedViews{key, v})
-	if len(s.pprof) > maxCached {
+	if len(s.pprof) > maxViews {
 		s.pprof = slices.Delete(s.pprof, 0, 1)
 	}
 	return v, nil

@@ -26,7 +26,7 @@ import (
 func anyHost(string) bool { return true }
 
 // get asks a server, without following redirects.
-func get(t *testing.T, h http.Handler, target string, edit ...func(*http.Request)) (int, http.Header, string) {
+func get(t testing.TB, h http.Handler, target string, edit ...func(*http.Request)) (int, http.Header, string) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:8080/", nil)
 	path, query, _ := strings.Cut(target, "?")
