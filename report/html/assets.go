@@ -20,7 +20,7 @@ var assets embed.FS
 // The script of every page, and what of its style no table says. uPlot comes
 // with its licence, which goes into a page that has uPlot in it.
 var (
-	pageScript = "/*\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js") + "\n" + asset("address.js") + asset("report.js")
+	pageScript = "/*\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js") + "\n" + asset("address.js") + asset("report.js") + asset("keys.js")
 	fixedStyle = asset("uplot/uPlot.min.css") + "\n" + asset("report.css")
 )
 

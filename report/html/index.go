@@ -12,6 +12,7 @@ type Index struct {
 	Runs    []IndexRow
 	Version string
 	Selects []Choice
+	Find    string // what is looked for
 	Hidden  int // runs that the filter leaves out
 	Total   int
 	Roots   []string

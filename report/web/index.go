@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/html"
@@ -18,7 +19,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	found, version := s.store.list()
 	q := r.URL.Query()
 	kernel, strategy, mapType := q.Get("kernel"), q.Get("strategy"), q.Get("map")
-	p := html.Index{Version: version, Total: len(found)}
+	p := html.Index{Version: version, Total: len(found), Find: safetext.Name(q.Get("find"))}
 	for _, root := range s.store.roots {
 		p.Roots = append(p.Roots, safetext.Text(root))
 	}
@@ -26,7 +27,7 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	for _, f := range found {
 		kernels, strategies, types = append(kernels, f.Kernels...), append(strategies, f.Strategies...), append(types, f.MapTypes...)
 		fits := func(list []string, want string) bool { return want == "" || slices.Contains(list, want) }
-		if !fits(f.Kernels, kernel) || !fits(f.Strategies, strategy) || !fits(f.MapTypes, mapType) {
+		if !fits(f.Kernels, kernel) || !fits(f.Strategies, strategy) || !fits(f.MapTypes, mapType) || !f.has(p.Find) {
 			p.Hidden++
 			continue
 		}
@@ -48,6 +49,19 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(buf.Bytes())
+}
+
+// has tells whether each word of a text is part of a name that the list has of
+// the run, in small letters or large ones.
+func (f *foundRun) has(text string) bool {
+	names := slices.Concat([]string{f.Name}, f.Workloads, f.Kernels, f.Strategies, f.MapTypes)
+	all := strings.ToLower(strings.Join(names, "\n"))
+	for word := range strings.FieldsSeq(strings.ToLower(text)) {
+		if !strings.Contains(all, word) {
+			return false
+		}
+	}
+	return true
 }
 
 func indexRowOf(f *foundRun) html.IndexRow {

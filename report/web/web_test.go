@@ -85,6 +85,9 @@ func TestPages(t *testing.T) {
 	}{
 		{"/", 200, "sub/after"},
 		{"/?strategy=rcu", 200, "before"},
+		{"/?find=AFTER+Churn", 200, "1 of 2 runs are filtered out"},
+		{"/?find=after+before", 200, "2 of 2 runs are filtered out"},
+		{"/?find=%22%3E%3Cscript%3Ealert(1)", 200, `value="&#34;&gt;&lt;script&gt;alert(1)"`},
 		{"/?kernel=6.6", 200, "2 of 2 runs are filtered out"},
 		{"/version", 200, ""},
 		{"/run/" + before, 200, "a freed map stays in memory"},
