@@ -137,6 +137,8 @@
 //	MAPPROF_CACHE        folder of kernel images (default: mapprof in the user's
 //	                     cache folder)
 //	MAPPROF_QEMU         the QEMU program to boot with
+//	XDG_STATE_HOME       where web keeps notes on runs, in mapprof/notes.json (default:
+//	                     ~/.local/state, elsewhere the folder of settings)
 //	NO_COLOR             if set and not empty, output has no colours
 //	GITHUB_STEP_SUMMARY  the file that gate appends its verdict to, as Markdown
 //

@@ -27,8 +27,10 @@ itself. Ctrl-C ends it.
   mapprof web
   mapprof web DIR... --http 127.0.0.1:8080 --no-browser
 
-It only reads, and only what is in the directories. It listens on loopback
-unless told otherwise; there is no password.`,
+The directories are only read. A label, a note and a star of a run are kept apart
+from them, in mapprof/notes.json of $XDG_STATE_HOME, by the SHA-256 of its
+run.json. It listens on loopback unless told otherwise; there is
+no password, and elsewhere nobody can change a note.`,
 		ValidArgsFunction: completeDirs,
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			host, _, err := net.SplitHostPort(addr)
@@ -44,6 +46,7 @@ unless told otherwise; there is no password.`,
 			if err != nil {
 				return err
 			}
+			server.KeepNotes(web.NotesFile())
 			// ":8080" would be all of the machine's addresses.
 			if host == "" {
 				addr = "127.0.0.1" + addr

@@ -9,13 +9,14 @@ import (
 
 // Index is the list of runs.
 type Index struct {
-	Runs    []IndexRow
-	Version string
-	Selects []Choice
-	Find    string // what is looked for
-	Hidden  int // runs that the filter leaves out
-	Total   int
-	Roots   []string
+	Runs         []IndexRow
+	Version      string
+	Selects      []Choice
+	Find         string // what is looked for
+	Hidden       int    // runs that the filter leaves out
+	Total        int
+	Roots        []string
+	NotesProblem string
 }
 
 // IndexRow is a run, or why there is none.
@@ -28,6 +29,8 @@ type IndexRow struct {
 	Deaths                         string
 	Trials                         int
 	Tags                           []Status
+	Note                           RunNote
+	StarHref                       string // empty: this run can't have one
 }
 
 // WriteIndex writes the list of runs.

@@ -32,12 +32,15 @@ func WriteNote(w io.Writer, title, text string) error {
 
 // LiveLinks are what a page has more of when a server is behind it.
 type LiveLinks struct {
-	Actions   []Link
-	Pprof     []Link
-	Keep      []Fact // form fields that a choice keeps
-	Selects   []Choice
-	Filtered  bool
-	ClearHref string
+	Actions      []Link
+	Pprof        []Link
+	Keep         []Fact // form fields that a choice keeps
+	Selects      []Choice
+	Note         *NoteForm // of a page of one run
+	Notes        []RunNote // of several
+	NotesProblem string
+	Filtered     bool
+	ClearHref    string
 }
 
 // Link leads to another page, or to a file where it has a name to save it as.

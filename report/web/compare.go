@@ -40,7 +40,7 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, withBase(r.URL, oldest(chosen).ID), http.StatusSeeOther)
 		return
 	}
-	if s.fresh(w, r, stampsOf(chosen)...) {
+	if s.fresh(w, r, s.stateOf(chosen)...) {
 		return
 	}
 	var runs []*model.Loaded

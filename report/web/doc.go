@@ -5,9 +5,10 @@
 // two.
 //
 // In: directories to look for runs in, and requests. Out: the pages of package
-// html, and files to save. It only reads, only below those directories and
-// only regular files; it answers only to names that it goes by. It knows
-// neither commands nor terminals: whoever starts it says where it listens.
+// html, and files to save. Below those directories it only reads, and only regular
+// files; it answers only to names that it goes by. Notes on runs go into a file
+// elsewhere, and only its own pages on loopback may write one. It knows neither
+// commands nor terminals: whoever starts it says where it listens.
 //
 // A stranger's profile is made harmless before package pprofview gets it.
 package web

@@ -252,11 +252,16 @@ func (b *tab) accessible(what string) {
 // startWeb serves a directory until the test ends.
 func startWeb(t *testing.T, root string) string {
 	t.Helper()
+	return serveWeb(t, newTestServer(t, root))
+}
+
+// serveWeb starts a server until the test ends.
+func serveWeb(t *testing.T, web *Server) string {
+	t.Helper()
 	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := newTestServer(t, root)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- web.Serve(ctx, ln, "127.0.0.1") }()

@@ -32,11 +32,18 @@ func (s *Server) fresh(w http.ResponseWriter, r *http.Request, state ...string) 
 	return false
 }
 
-// stampsOf is the state of runs.
-func stampsOf(runs []*foundRun) []string {
-	out := make([]string, len(runs))
-	for i, f := range runs {
-		out[i] = f.ID + " " + f.Name + " " + f.stamp
+// stateOf is the state of runs and of the notes on them.
+func (s *Server) stateOf(runs []*foundRun) []string {
+	_, notes, problem := s.notes()
+	out := []string{notes, problem, s.book.locked}
+	for _, f := range runs {
+		out = append(out, f.ID+" "+f.Name+" "+f.stamp)
 	}
 	return out
+}
+
+// versionOf names the state of the list of runs and of the notes on them.
+func versionOf(runs, notes string) string {
+	sum := sha256.Sum256([]byte(runs + "\n" + notes))
+	return hex.EncodeToString(sum[:8])
 }

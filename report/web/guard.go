@@ -13,16 +13,18 @@ import (
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guard lets through what only reads, and only what is asked of a name that
-// this server goes by: a page from elsewhere can make a name of its own lead
-// here, and would read the answers as its own.
-func guard(next http.Handler, allowed func(host string) bool) http.Handler {
+// guard lets through only what is asked of a name that this server goes by: a
+// page from elsewhere can make a name of its own lead here, and would read the
+// answers as its own. All of it only reads, but for what the patterns that begin
+// with POST name, which only a page of this server may ask for.
+func guard(next *http.ServeMux, allowed func(host string) bool) http.Handler {
+	foreign := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", pagePolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // with none, a form's origin wouldn't be told either
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
@@ -30,7 +32,16 @@ func guard(next http.Handler, allowed func(host string) bool) http.Handler {
 			http.Error(w, "this host name isn't served (use the address that mapprof web printed)", http.StatusForbidden)
 			return
 		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		_, pattern := next.Handler(r)
+		switch {
+		case r.Method == http.MethodGet, r.Method == http.MethodHead:
+		case r.Method == http.MethodPost && strings.HasPrefix(pattern, "POST "):
+			// A browser always says where a form is from.
+			if foreign.Check(r) != nil || r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+				http.Error(w, "only a page of this server may change a note", http.StatusForbidden)
+				return
+			}
+		default:
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "this server only reads", http.StatusMethodNotAllowed)
 			return

@@ -24,6 +24,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 		return f.Err != "" || len(ids) > 0 && !slices.Contains(ids, f.ID)
 	})
 	chosen = chosen[:min(maxHistory, len(chosen))]
+	notes, _, _ := s.notes()
 	h, err := history.Of(func() (history.Input, bool, error) {
 		if len(chosen) == 0 {
 			return history.Input{}, false, nil
@@ -34,7 +35,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return history.Input{}, false, err
 		}
-		return history.Input{Name: f.Name, Run: run}, true, nil
+		return history.Input{Name: f.Name, Label: notes[f.digest].Label, Run: run}, true, nil
 	}, history.Options{})
 	if err != nil {
 		fail(w, r, err)

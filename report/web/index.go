@@ -18,25 +18,33 @@ import (
 func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	found, version := s.store.list()
 	q := r.URL.Query()
-	kernel, strategy, mapType := q.Get("kernel"), q.Get("strategy"), q.Get("map")
-	p := html.Index{Version: version, Total: len(found), Find: safetext.Name(q.Get("find"))}
+	kernel, strategy, mapType, star := q.Get("kernel"), q.Get("strategy"), q.Get("map"), q.Get("star")
+	notes, state, problem := s.notes()
+	p := html.Index{Version: versionOf(version, state), NotesProblem: problem, Total: len(found), Find: safetext.Name(q.Get("find"))}
 	for _, root := range s.store.roots {
 		p.Roots = append(p.Roots, safetext.Text(root))
 	}
-	var kernels, strategies, types []string
+	var kernels, strategies, types, stars []string
 	for _, f := range found {
+		n := runNote(f, notes)
+		if n.Star {
+			stars = []string{starred, unstarred}
+		}
 		kernels, strategies, types = append(kernels, f.Kernels...), append(strategies, f.Strategies...), append(types, f.MapTypes...)
 		fits := func(list []string, want string) bool { return want == "" || slices.Contains(list, want) }
-		if !fits(f.Kernels, kernel) || !fits(f.Strategies, strategy) || !fits(f.MapTypes, mapType) || !f.has(p.Find) {
+		if !fits(f.Kernels, kernel) || !fits(f.Strategies, strategy) || !fits(f.MapTypes, mapType) ||
+			!fits([]string{map[bool]string{true: starred, false: unstarred}[n.Star]}, star) || !f.has(p.Find, n) {
 			p.Hidden++
 			continue
 		}
-		p.Runs = append(p.Runs, indexRowOf(f))
+		row := indexRowOf(f)
+		row.Note, row.StarHref = n, s.starHref(f, r.URL)
+		p.Runs = append(p.Runs, row)
 	}
 	for _, c := range []struct {
 		name, label, selected string
 		values                []string
-	}{{"kernel", "Kernel", kernel, kernels}, {"strategy", "Strategy", strategy, strategies}, {"map", "Map type", mapType, types}} {
+	}{{"kernel", "Kernel", kernel, kernels}, {"strategy", "Strategy", strategy, strategies}, {"map", "Map type", mapType, types}, {"star", "Star", star, stars}} {
 		slices.Sort(c.values)
 		if ch, ok := newChoice(c.name, c.label, "all", c.selected, slices.Compact(c.values)); ok {
 			p.Selects = append(p.Selects, ch)
@@ -51,10 +59,16 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(buf.Bytes())
 }
 
-// has tells whether each word of a text is part of a name that the list has of
-// the run, in small letters or large ones.
-func (f *foundRun) has(text string) bool {
-	names := slices.Concat([]string{f.Name}, f.Workloads, f.Kernels, f.Strategies, f.MapTypes)
+// Runs by whether they have a star.
+const (
+	starred   = "with"
+	unstarred = "without"
+)
+
+// has tells whether each word of a text is part of what the list says of the run,
+// in small letters or large ones.
+func (f *foundRun) has(text string, n html.RunNote) bool {
+	names := slices.Concat([]string{f.Name, n.Label, n.Text}, f.Workloads, f.Kernels, f.Strategies, f.MapTypes)
 	all := strings.ToLower(strings.Join(names, "\n"))
 	for word := range strings.FieldsSeq(strings.ToLower(text)) {
 		if !strings.Contains(all, word) {

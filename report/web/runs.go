@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/internal/shownpath"
 	"github.com/mapprof/mapprof/report/model"
@@ -46,8 +48,9 @@ type foundRun struct {
 	Bad        []string
 	Warnings   int
 
-	path  string
-	stamp string
+	path   string
+	stamp  string
+	digest string // SHA-256 of run.json, which notes are kept by; empty: it grows
 }
 
 // runStore finds the runs under some directories, and loads them. It follows
@@ -187,6 +190,9 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 		return f
 	}
 	f.Started, f.Warnings = r.Started, len(r.Warnings)
+	if !r.Journal {
+		f.digest = digestOf(filepath.Join(dir, results.RunFile))
+	}
 	add := func(list *[]string, v string) {
 		if v != "" && !slices.Contains(*list, v) {
 			*list = append(*list, v)
@@ -228,6 +234,20 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 		f.Bad = append(f.Bad, "no balance")
 	}
 	return f
+}
+
+// digestOf is a file's SHA-256; empty: it can't be read any more.
+func digestOf(path string) string {
+	file, err := regularfile.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // onlyRegular refuses a run of which a file is no regular one.

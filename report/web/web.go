@@ -34,10 +34,11 @@ const maxViews = 8
 
 // Server serves the runs under some directories: a list that keeps itself up to
 // date, a page for each run and for several, and pprof's own views of each and
-// of the difference of two. It only reads.
+// of the difference of two. Of the runs it only reads.
 type Server struct {
 	store *runStore
 	epoch string
+	book  notebook
 	mu    sync.Mutex
 	pprof []cachedViews // the last used last
 }
@@ -61,6 +62,7 @@ func New(dirs []string) (*Server, error) {
 // the host part of the address that was asked for: where it isn't loopback,
 // requests for that name are answered too.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, name string) error {
+	s.lockNotes(ln.Addr())
 	server := served.Server(s.Handler(allowedHosts(ln.Addr(), name)))
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
@@ -91,6 +93,7 @@ func (s *Server) Handler(allowed func(host string) bool) http.Handler {
 		s.asset(w, r)
 	})
 	mux.HandleFunc("GET /run/{id}", s.run)
+	mux.HandleFunc("POST /run/{id}/note", s.note)
 	mux.HandleFunc("GET /run/{id}/report.html", s.download)
 	mux.HandleFunc("GET /run/{id}/run.json", s.json)
 	mux.HandleFunc("GET /run/{id}/trace.json", s.trace)
@@ -136,13 +139,14 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) version(w http.ResponseWriter, _ *http.Request) {
 	_, version := s.store.list()
+	_, notes, _ := s.notes()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintln(w, version)
+	fmt.Fprintln(w, versionOf(version, notes))
 }
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 	f, err := s.store.find(r.PathValue("id"))
-	if err == nil && s.fresh(w, r, stampsOf([]*foundRun{f})...) {
+	if err == nil && s.fresh(w, r, s.stateOf([]*foundRun{f})...) {
 		return
 	}
 	l, f, err := s.store.load(r.PathValue("id"))
@@ -160,8 +164,10 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, runs []*model.Load
 	if facetBy != model.FacetKernel && facetBy != model.FacetStrategy {
 		facetBy = ""
 	}
+	links := liveLinksOf(r.URL, runs, found, f, facetBy)
+	s.addNotes(links, r.URL, found)
 	var buf bytes.Buffer
-	if err := html.WriteLive(&buf, runs, f, facetBy, liveLinksOf(r.URL, runs, found, f, facetBy)); err != nil {
+	if err := html.WriteLive(&buf, runs, f, facetBy, links); err != nil {
 		fail(w, r, err)
 		return
 	}

@@ -418,6 +418,15 @@ for (const a of $$("a[data-keep]")) {
   a.addEventListener("click", () => { a.search = "?" + address.keep(new URLSearchParams(a.search)); });
 }
 
+// --- notes
+for (const form of $$("form.noteform")) {
+  form.addEventListener("submit", () => {
+    form.closest("details").open = false; // as it is when the note is kept
+    const q = String(address.keep(new URLSearchParams(location.search)));
+    form.elements.back.value = location.pathname + (q && "?" + q);
+  });
+}
+
 // --- the list of runs
 const runs = () => {
   const table = $("#runs");
