@@ -138,6 +138,8 @@ type Options struct {
 	// Threshold is the smallest relative change that counts; 0: as in a
 	// comparison, by the clock.
 	Threshold float64
+	// Figure is the only one that the history is of; empty: it is of all.
+	Figure string
 	// KeepOrder leaves the runs in the order that they are given in; otherwise
 	// the time of their start decides.
 	KeepOrder bool
@@ -223,6 +225,9 @@ func (b *builder) add(in Input) error {
 		}
 		clock := in.Run.Targets[s.TargetIx].Clock
 		for _, f := range figures {
+			if b.options.Figure != "" && f.Name != b.options.Figure {
+				continue
+			}
 			b.figure(key, f, Value{Run: ix, Trials: len(f.Values), Median: median.Of(f.Values)}, clock)
 		}
 	}

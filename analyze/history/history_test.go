@@ -127,6 +127,11 @@ func TestOptions(t *testing.T) {
 	}
 	in[0], in[19] = in[19], in[0]
 	in[0].Label = "first"
+	for _, sc := range mustHistory(t, in, Options{Figure: "limbo/p50"}).Scenarios {
+		if len(sc.Series) != 1 || sc.Series[0].Figure != "limbo/p50" {
+			t.Errorf("the history of one figure has %d series of %s", len(sc.Series), sc.Name)
+		}
+	}
 	h := mustHistory(t, in, Options{KeepOrder: true})
 	if h.Runs[0].Text() != "first" || h.Runs[0].Name != "run-19" {
 		t.Errorf("first is %+v", h.Runs[0])

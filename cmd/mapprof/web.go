@@ -20,8 +20,8 @@ func newWebCmd() *cobra.Command {
 		Use:   "web [DIR...]",
 		Short: "Look at runs in a browser, with pprof's views built in",
 		Long: `Serve the runs under some directories (default mapprof-runs) as web pages:
-choose, filter and compare runs, see their history, and open pprof's own views
-of each and of the difference of two. A run that is made meanwhile appears by
+choose, filter and compare runs, see their history or one figure's trend, and open
+pprof's own views of each and of the difference of two. A run that is made meanwhile appears by
 itself. Ctrl-C ends it.
 
   mapprof web

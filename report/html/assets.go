@@ -74,7 +74,7 @@ var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMa
 	"phaseText":  model.PhaseText,
 	"phaseClass": model.PhaseClass,
 	"phaseSpan":  phaseSpan,
-}).ParseFS(assets, "assets/page.html", "assets/parts.html", "assets/index.html", "assets/history.html"))
+}).ParseFS(assets, "assets/page.html", "assets/parts.html", "assets/index.html", "assets/history.html", "assets/trend.html"))
 
 // phaseSpan says what a phase lies between.
 func phaseSpan(name string) string {

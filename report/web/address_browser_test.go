@@ -33,7 +33,7 @@ const shown = `JSON.stringify({
 func (b *tab) chosenNow() (at, state string) {
 	b.t.Helper()
 	eval[bool](b, `new Promise(done => {
-		const drawn = () => [...document.querySelectorAll(".plot")].every(p => !p.offsetParent || p.matches(".on:has(.u-wrap)"));
+		const drawn = () => [...document.querySelectorAll(".plot[id]")].every(p => !p.offsetParent || p.matches(".on:has(.u-wrap)"));
 		const wait = () => drawn() ? setTimeout(() => done(true), 50) : requestAnimationFrame(wait);
 		requestAnimationFrame(wait);
 	})`)

@@ -253,7 +253,7 @@ func TestBrowserEvil(t *testing.T) {
 	base := startWeb(t, root)
 	b := openBrowser(t, base)
 	_, graphviz := exec.LookPath("dot")
-	for _, path := range []string{"/", "/run/" + x, "/compare?run=" + x + "&run=" + y, "/run/" + x + "/pprof/flamegraph?si=limbo", "/run/" + x + "/pprof/top",
+	for _, path := range []string{"/", "/run/" + x, "/compare?run=" + x + "&run=" + y, "/history", "/trend", "/run/" + x + "/pprof/flamegraph?si=limbo", "/run/" + x + "/pprof/top",
 		"/run/" + x + "/pprof/peek", "/run/" + x + "/pprof/graph", "/diff/" + x + "/" + y + "/pprof/flamegraph"} {
 		if strings.HasSuffix(path, "graph") && !strings.Contains(path, "flame") && graphviz != nil {
 			// Without graphviz the answer is an error page, which the log repeats.

@@ -4,52 +4,202 @@ package web
 
 import (
 	"bytes"
+	"cmp"
+	"maps"
 	"net/http"
+	"net/url"
+	"path"
 	"slices"
+	"strings"
 
+	"github.com/mapprof/mapprof/analyze/compare"
 	"github.com/mapprof/mapprof/analyze/history"
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/report/html"
 	"github.com/mapprof/mapprof/results"
 )
 
-// maxHistory is how many runs one history shows.
-const maxHistory = 200
+const (
+	// maxHistory is how many runs one history shows.
+	maxHistory = 200
+	// maxHistories is how many histories are kept.
+	maxHistories = 4
+	// firstFigure is what a trend is of where nothing was chosen.
+	firstFigure = results.PhaseLimbo + "/p50"
+)
+
+// madeHistory is a history with the names of all figures of its runs.
+type madeHistory struct {
+	key     string
+	history *history.History
+	figures []string
+}
+
+// chosenRuns are those runs that can be read and that an address names, or else
+// all; and of a directory only, where it names one. The oldest is the first, and
+// left of those that are older still are no part.
+func chosenRuns(found []*foundRun, q url.Values) (chosen []*foundRun, left int) {
+	ids, dir := q["run"], q.Get("dir")
+	chosen = slices.DeleteFunc(slices.Clone(found), func(f *foundRun) bool {
+		return f.Err != "" || len(ids) > 0 && !slices.Contains(ids, f.ID) || dir != "" && f.dir() != dir
+	})
+	left = max(0, len(chosen)-maxHistory)
+	chosen = chosen[:len(chosen)-left]
+	slices.Reverse(chosen)
+	return chosen, left
+}
+
+// dir is the directory that a run is in, relative to the one that was given.
+func (f *foundRun) dir() string { return path.Dir(strings.ReplaceAll(f.Name, "\\", "/")) }
+
+// historyOf makes the history of runs, the oldest first, or has it from the last
+// time. It is of one figure, or of all.
+func (s *Server) historyOf(chosen []*foundRun, figure string) (*madeHistory, error) {
+	key := strings.Join(append(s.stateOf(chosen), figure), "\n")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.histories {
+		if m.key == key {
+			s.histories = append(slices.Delete(s.histories, i, i+1), m)
+			return m, nil
+		}
+	}
+	notes, _, _ := s.notes()
+	names, next := map[string]bool{}, 0
+	h, err := history.Of(func() (history.Input, bool, error) {
+		if next == len(chosen) {
+			return history.Input{}, false, nil
+		}
+		f := chosen[next]
+		next++
+		run, err := results.ReadRun(f.path)
+		if err != nil {
+			return history.Input{}, false, f.problem(err)
+		}
+		for i := range run.Scenarios {
+			figures, err := compare.FiguresOf(&run.Scenarios[i])
+			if err != nil {
+				return history.Input{}, false, err
+			}
+			for _, f := range figures {
+				names[f.Name] = true
+			}
+		}
+		return history.Input{Name: f.Name, Label: notes[f.digest].Label, Run: run}, true, nil
+	}, history.Options{Figure: figure, KeepOrder: true})
+	if err != nil {
+		return nil, err
+	}
+	m := &madeHistory{key: key, history: h, figures: slices.SortedFunc(maps.Keys(names), compare.Order)}
+	s.histories = append(s.histories, m)
+	if len(s.histories) > maxHistories {
+		s.histories = slices.Delete(s.histories, 0, 1)
+	}
+	return m, nil
+}
 
 // history shows the course of the runs that were chosen, or else of the newest
 // ones that can be read.
 func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 	found, _ := s.store.list()
-	ids := r.URL.Query()["run"]
-	chosen := slices.DeleteFunc(found, func(f *foundRun) bool {
-		return f.Err != "" || len(ids) > 0 && !slices.Contains(ids, f.ID)
-	})
-	chosen = chosen[:min(maxHistory, len(chosen))]
-	notes, _, _ := s.notes()
-	h, err := history.Of(func() (history.Input, bool, error) {
-		if len(chosen) == 0 {
-			return history.Input{}, false, nil
-		}
-		f := chosen[0]
-		chosen = chosen[1:]
-		run, err := results.ReadRun(f.path)
-		if err != nil {
-			return history.Input{}, false, err
-		}
-		return history.Input{Name: f.Name, Label: notes[f.digest].Label, Run: run}, true, nil
-	}, history.Options{})
+	chosen, _ := chosenRuns(found, r.URL.Query())
+	if len(chosen) == 0 {
+		fail(w, r, errNoRun)
+		return
+	}
+	if s.fresh(w, r, s.stateOf(chosen)...) {
+		return
+	}
+	m, err := s.historyOf(chosen, "")
 	if err != nil {
 		fail(w, r, err)
 		return
 	}
-	if len(h.Runs) == 0 {
-		fail(w, r, errNoRun)
-		return
-	}
 	var buf bytes.Buffer
-	if err := html.WriteLiveHistory(&buf, h); err != nil {
+	if err := html.WriteLiveHistory(&buf, m.history); err != nil {
 		fail(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = w.Write(buf.Bytes())
+}
+
+// trend shows one figure over the runs of a directory, or over those that were
+// chosen.
+func (s *Server) trend(w http.ResponseWriter, r *http.Request) {
+	found, version := s.store.list()
+	q := r.URL.Query()
+	chosen, left := chosenRuns(found, q)
+	if len(chosen) == 0 {
+		fail(w, r, errNoRun)
+		return
+	}
+	if s.fresh(w, r, append(s.stateOf(chosen), version)...) {
+		return
+	}
+	figure := cmp.Or(q.Get("metric"), firstFigure)
+	m, err := s.historyOf(chosen, figure)
+	if err == nil && q.Get("metric") == "" && len(m.figures) > 0 && !slices.Contains(m.figures, figure) {
+		figure = m.figures[0]
+		m, err = s.historyOf(chosen, figure)
+	}
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	page := html.Trend{Figure: safetext.Name(figure), Scenario: q.Get("scenario"), History: m.history, Left: left, AllHref: "/history"}
+	_, _, page.Problem = s.notes()
+	for _, f := range chosen {
+		page.Hrefs = append(page.Hrefs, "/run/"+url.PathEscape(f.ID))
+	}
+	keep := url.Values{}
+	for _, id := range q["run"] {
+		keep.Add("run", id)
+		page.Keep = append(page.Keep, html.Fact{Name: "run", Value: id})
+	}
+	if dir := q.Get("dir"); dir != "" {
+		keep.Set("dir", dir)
+	}
+	if len(keep) > 0 {
+		page.AllHref += "?" + keep.Encode()
+	}
+	page.Selects = trendChoices(found, m, figure, q)
+	var buf bytes.Buffer
+	if err := html.WriteTrend(&buf, &page); err != nil {
+		fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(buf.Bytes())
+}
+
+// trendChoices are a figure, a scenario that has it, and a directory.
+func trendChoices(found []*foundRun, m *madeHistory, figure string, q url.Values) []html.Choice {
+	figures := html.Choice{Name: "metric", Label: "Figure"}
+	for _, name := range m.figures {
+		figures.Options = append(figures.Options, html.Option{Value: name, Text: safetext.Name(name), Selected: name == figure})
+	}
+	if !slices.Contains(m.figures, figure) {
+		figures.Options = append(figures.Options, html.Option{Value: figure, Text: safetext.Name(figure), Selected: true})
+	}
+	out := []html.Choice{figures}
+	var scenarios, dirs []string
+	for _, sc := range m.history.Scenarios {
+		if len(sc.Series) > 0 {
+			scenarios = append(scenarios, sc.Name)
+		}
+	}
+	for _, f := range found {
+		dirs = append(dirs, f.dir())
+	}
+	slices.Sort(dirs)
+	for _, c := range []struct {
+		name, label string
+		values      []string
+	}{{"scenario", "Scenario", scenarios}, {"dir", "Directory", slices.Compact(dirs)}} {
+		if choice, ok := newChoice(c.name, c.label, "all", q.Get(c.name), c.values); ok {
+			out = append(out, choice)
+		}
+	}
+	return out
 }

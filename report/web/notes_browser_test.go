@@ -54,3 +54,30 @@ func TestBrowserNotes(t *testing.T) {
 		b.fitsPhone(path + " with a note")
 	}
 }
+
+// TestBrowserTrend chooses a figure, and goes back.
+func TestBrowserTrend(t *testing.T) {
+	root := t.TempDir()
+	nightly(t, root)
+	base := startWeb(t, root)
+	b := openBrowser(t, base)
+	b.do(chromedp.Navigate(base), chromedp.WaitVisible(css("#runs")), chromedp.Click(css(`button[formaction="/trend"]`)), chromedp.WaitVisible(css("#trend")))
+	b.choose("#f-dir", "nightly")
+	first, _ := b.chosenNow()
+	b.choose("#f-metric", "queue/p50")
+	if got := eval[string](b, `document.querySelector("h1").textContent + document.querySelectorAll("#trend svg.area").length`); got != "queue/p50 over the runs2" {
+		t.Errorf("the page is %q", got)
+	}
+	b.back(first)
+	if got := eval[string](b, `document.querySelector("h1").textContent + document.querySelector("#f-metric").value`); got != "limbo/p50 over the runslimbo/p50" {
+		t.Errorf("back is %q", got)
+	}
+	for _, dark := range []bool{false, true} {
+		b.dark(dark)
+		for _, path := range []string{"/trend?dir=nightly", "/history"} {
+			b.do(chromedp.Navigate(base+path), chromedp.WaitVisible(css("svg.area")))
+			b.accessible(path)
+			b.screenshot("web" + strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(path))
+		}
+	}
+}

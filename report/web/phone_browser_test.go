@@ -117,5 +117,5 @@ func TestBrowserPhone(t *testing.T) {
 
 // phonePages are all sorts of pages that there are.
 func phonePages(x, y string) []string {
-	return []string{"/", "/run/" + x, "/compare?run=" + x + "&run=" + y + "&base=" + x, "/history", "/run/0000"} // the last is not found
+	return []string{"/", "/run/" + x, "/compare?run=" + x + "&run=" + y + "&base=" + x, "/history", "/trend", "/run/0000"} // the last is not found
 }

@@ -36,11 +36,12 @@ const maxViews = 8
 // date, a page for each run and for several, and pprof's own views of each and
 // of the difference of two. Of the runs it only reads.
 type Server struct {
-	store *runStore
-	epoch string
-	book  notebook
-	mu    sync.Mutex
-	pprof []cachedViews // the last used last
+	store     *runStore
+	epoch     string
+	book      notebook
+	mu        sync.Mutex
+	pprof     []cachedViews  // the last used last
+	histories []*madeHistory // likewise
 }
 
 type cachedViews struct {
@@ -100,6 +101,7 @@ func (s *Server) Handler(allowed func(host string) bool) http.Handler {
 	mux.HandleFunc("GET /run/{id}/pprof/{view...}", s.pprofOne)
 	mux.HandleFunc("GET /compare", s.compare)
 	mux.HandleFunc("GET /history", s.history)
+	mux.HandleFunc("GET /trend", s.trend)
 	mux.HandleFunc("GET /diff/{base}/{id}/pprof/{view...}", s.pprofDiff)
 	return guard(mux, allowed)
 }

@@ -378,7 +378,7 @@ func TestEvilNames(t *testing.T) {
 	q := url.QueryEscape(fixture.EvilName)
 	for _, path := range []string{
 		"/", "/?kernel=" + q, "/run/" + a, "/run/" + a + "?scenario=" + q + "&kernel=" + q + "&strategy=" + q + "&map=" + q + "&facet=" + q,
-		"/compare?run=" + a + "&run=" + b + "&base=" + a, "/run/" + a + "/report.html",
+		"/compare?run=" + a + "&run=" + b + "&base=" + a, "/history", "/trend", "/trend?metric=" + q + "&scenario=" + q, "/run/" + a + "/report.html",
 		"/run/" + a + "/pprof/flamegraph?si=limbo", "/run/" + a + "/pprof/top", "/run/" + a + "/pprof/peek", "/run/" + a + "/pprof/graph",
 		"/run/" + a + "/pprof/flamegraph?f=" + q, "/run/" + a + "/pprof/flamegraph?si=" + q,
 		"/diff/" + a + "/" + b + "/pprof/flamegraph", "/diff/" + a + "/" + b + "/pprof/top",
