@@ -259,6 +259,10 @@ func TestBrowserEvil(t *testing.T) {
 			// Without graphviz the answer is an error page, which the log repeats.
 			b.expected = func(text string) bool { return strings.Contains(text, "status of 501") }
 		}
+		if path == "/history" || path == "/trend" {
+			// The run's figures contradict each other: the answer says so, with their names.
+			b.expected = func(text string) bool { return strings.Contains(text, "status of 500") }
+		}
 		b.do(chromedp.Navigate(base+path), chromedp.WaitReady(css("body")))
 		if n := eval[int](b, `document.querySelectorAll("img, script:not([src]):not([type='application/json']):not([nonce])").length`); n != 0 {
 			t.Errorf("%s: %d elements that a name made", path, n)

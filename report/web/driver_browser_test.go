@@ -302,6 +302,7 @@ func (b *tab) location() string { return result(b, chromedp.Location()) }
 // choose picks from a list that loads another page.
 func (b *tab) choose(list, value string) {
 	b.t.Helper()
+	b.chosenNow() // an address that changes meanwhile would be taken for the other page
 	ctx, cancel := context.WithTimeout(b.ctx, 40*time.Second)
 	defer cancel()
 	resp, err := chromedp.RunResponse(ctx, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`{
@@ -310,7 +311,7 @@ func (b *tab) choose(list, value string) {
 		if (s.value !== %[2]q) throw new Error("no such choice");
 		s.dispatchEvent(new Event("change", {bubbles: true}));
 	}`, list, value)))
-	if err != nil || resp.Status != 200 {
+	if err != nil || resp == nil || resp.Status != 200 {
 		b.t.Fatalf("choose %s in %s: %v %v", value, list, resp, err)
 	}
 	b.do(chromedp.WaitVisible(css("#main")))
