@@ -26,6 +26,7 @@ import (
 // Of the agent's releases it reads the culprit off the report: each has its own, and not
 // another's.
 func TestVMTutorial(t *testing.T) {
+	t.Parallel()
 	page := filepath.Join(packageDir, "..", "..", "docs", "tutorial.md")
 	data, err := os.ReadFile(page)
 	if err != nil {
@@ -37,7 +38,6 @@ func TestVMTutorial(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("CGO_ENABLED", "0")
 	recordings := map[string]string{} // what record printed, by release
 	block := regexp.MustCompile("(?s)```console\n(.*?)```")
 	ran := 0
@@ -76,6 +76,7 @@ func inShell(t *testing.T, dir, command string) string {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), "bash", "-o", "pipefail", "-c", command)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("$ %s\n%v\n%s%s", command, err, &stdout, &stderr)
 	}
