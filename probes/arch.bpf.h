@@ -4,7 +4,8 @@
 
 /*
  * What differs between architectures, but for the registers of bpf_tracing.h: the
- * registers that a thread enters the kernel with, and the number of bpf(2).
+ * registers that a thread enters the kernel with, the number of bpf(2), and, where a return
+ * address on the stack is plain, where text begins.
  */
 #if defined(__TARGET_ARCH_x86)
 
@@ -16,6 +17,8 @@ struct pt_regs___entry {
 #define ENTRY_NR   orig_ax
 #define ENTRY_ARG1 di
 #define NR_BPF     321
+
+#define TEXT_BEGIN 0xffffffff80000000 /* of the kernel, modules and programs */
 
 #elif defined(__TARGET_ARCH_arm64)
 

@@ -42,6 +42,9 @@ type Config struct {
 	// Once attaches every program once, even where more copies would see what
 	// the first misses.
 	Once bool
+	// UnwindAlways finds every stack by unwinding it, where a part of the stack would
+	// do to find one again.
+	UnwindAlways bool
 	// Mechanisms to try, in order; default fentry, then kprobe.
 	Mechanisms []string
 	// Owners, if any, asks to keep whose each map is. WatchPrefix and WaitTGID are
@@ -202,10 +205,14 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	var unwindAlways uint32
+	if cfg.UnwindAlways {
+		unwindAlways = 1
+	}
 	return errors.Join(
 		set(lifecycleVarWatchName, watch), set(lifecycleVarWatchNameLen, watchLen),
 		set(lifecycleVarOwnName, own), set(lifecycleVarOwnNameLen, ownLen),
-		set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, perCPUOffset()),
+		set(lifecycleVarUnwindAlways, unwindAlways), set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, perCPUOffset()),
 		configureOwners(spec, cfg))
 }
 

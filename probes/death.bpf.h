@@ -94,13 +94,6 @@ struct {
 } mpf_events SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
-	__uint(max_entries, 4096);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, 127 * sizeof(__u64));
-} mpf_stacks SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, COUNTERS);
 	__type(key, __u32);
@@ -158,10 +151,18 @@ static __always_inline int watched(const char *name, int counting)
 	return 1;
 }
 
+#include "stack.bpf.h"
 #include "owner.bpf.h"
 
+/* How a program is called, which is where its ctx lies. */
+enum call {
+	CALL_FENTRY, /* on the stack, right below the call's return address */
+	CALL_OTHER,  /* elsewhere */
+};
+
 /* What a death begins with, but for the time of the put. */
-static __always_inline void begin(void *ctx, struct bpf_map *map, struct death_event *life)
+static __always_inline void begin(void *ctx, enum call call, struct bpf_map *map,
+				  struct death_event *life)
 {
 	life->kind = EVENT_DEATH;
 	life->map_type = BPF_CORE_READ(map, map_type);
@@ -176,7 +177,8 @@ static __always_inline void begin(void *ctx, struct bpf_map *map, struct death_e
 	life->elements = elements_of(map, life->map_type, life->map_flags);
 	life->cpu_put = bpf_get_smp_processor_id();
 	bpf_get_current_comm(life->comm, sizeof(life->comm));
-	life->stack_id = bpf_get_stackid(ctx, &mpf_stacks, 0);
+	life->stack_id =
+		call == CALL_FENTRY ? stack_of_call(ctx) : bpf_get_stackid(ctx, &mpf_stacks, 0);
 	if (life->stack_id == -17 /* EEXIST */)
 		count(COUNTER_STACK_COLLISION);
 	else if (life->stack_id < 0)
@@ -188,7 +190,7 @@ static __always_inline void begin(void *ctx, struct bpf_map *map, struct death_e
  * bpf_map_put_with_uref() calls bpf_map_put()) move the time forward, to what
  * is nearest to the decrement.
  */
-static __always_inline int on_put(void *ctx, struct bpf_map *map)
+static __always_inline int on_put(void *ctx, enum call call, struct bpf_map *map)
 {
 	struct death_event life = {};
 	__u64 key = (__u64)map;
@@ -209,7 +211,7 @@ static __always_inline int on_put(void *ctx, struct bpf_map *map)
 		return 0;
 	if (watch_owners && !owner_puts(map, life.map_id))
 		return 0;
-	begin(ctx, map, &life);
+	begin(ctx, call, map, &life);
 
 	if (old && old->confirmed)
 		count(COUNTER_STALE);
@@ -257,7 +259,7 @@ static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_ma
 	if (!owner_puts(map, life.map_id))
 		return 0;
 	owner_unseen(map);
-	begin(ctx, map, &life);
+	begin(ctx, CALL_OTHER, map, &life);
 	life.put_ns = bpf_ktime_get_ns();
 	if (bpf_map_update_elem(&mpf_inflight, &key, &life, BPF_ANY)) {
 		count(COUNTER_INFLIGHT_FULL); /* its free will count a lost death */

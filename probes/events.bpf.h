@@ -158,6 +158,7 @@ enum counter {
 	COUNTER_OWNERS_FULL,         /* a map found no room in the table of owners */
 	COUNTER_PROG_RINGBUF_FULL,   /* a sleepable program found no room in the ring buffer */
 	COUNTER_CGROUP_RINGBUF_FULL, /* a cgroup's path found none */
+	COUNTER_STACK_GUESS,         /* a stack was taken for another, as a check found */
 	COUNTERS,
 };
 

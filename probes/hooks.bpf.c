@@ -42,13 +42,13 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 SEC("fentry/bpf_map_put")
 int fe_put(__u64 *ctx)
 {
-	return on_put(ctx, (void *)ctx[0]);
+	return on_put(ctx, CALL_FENTRY, (void *)ctx[0]);
 }
 
 SEC("fentry/bpf_map_put_with_uref")
 int fe_put_uref(__u64 *ctx)
 {
-	return on_put(ctx, (void *)ctx[0]);
+	return on_put(ctx, CALL_FENTRY, (void *)ctx[0]);
 }
 
 SEC("fentry/bpf_map_release")
@@ -56,7 +56,7 @@ int fe_release(__u64 *ctx)
 {
 	struct file *file = (void *)ctx[1];
 
-	return on_put(ctx, BPF_CORE_READ(file, private_data));
+	return on_put(ctx, CALL_FENTRY, BPF_CORE_READ(file, private_data));
 }
 
 /*
@@ -283,13 +283,13 @@ int fe_outer_hash_delete(__u64 *ctx)
 SEC("kprobe/bpf_map_put")
 int kp_put(struct pt_regs *ctx)
 {
-	return on_put(ctx, (void *)PT_REGS_PARM1(ctx));
+	return on_put(ctx, CALL_OTHER, (void *)PT_REGS_PARM1(ctx));
 }
 
 SEC("kprobe/bpf_map_put_with_uref")
 int kp_put_uref(struct pt_regs *ctx)
 {
-	return on_put(ctx, (void *)PT_REGS_PARM1(ctx));
+	return on_put(ctx, CALL_OTHER, (void *)PT_REGS_PARM1(ctx));
 }
 
 SEC("kprobe/bpf_map_release")
@@ -298,7 +298,7 @@ int kp_release(struct pt_regs *ctx)
 	/* Apart, or CO-RE would relocate the register's name too. */
 	struct file *file = (void *)PT_REGS_PARM2(ctx);
 
-	return on_put(ctx, BPF_CORE_READ(file, private_data));
+	return on_put(ctx, CALL_OTHER, BPF_CORE_READ(file, private_data));
 }
 
 SEC("kprobe/queue_work_on")

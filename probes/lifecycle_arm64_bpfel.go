@@ -45,7 +45,8 @@ const (
 	lifecycleCounterCOUNTER_OWNERS_FULL         lifecycleCounter = 18
 	lifecycleCounterCOUNTER_PROG_RINGBUF_FULL   lifecycleCounter = 19
 	lifecycleCounterCOUNTER_CGROUP_RINGBUF_FULL lifecycleCounter = 20
-	lifecycleCounterCOUNTERS                    lifecycleCounter = 21
+	lifecycleCounterCOUNTER_STACK_GUESS         lifecycleCounter = 21
+	lifecycleCounterCOUNTERS                    lifecycleCounter = 22
 )
 
 type lifecycleDeathEvent struct {
@@ -277,6 +278,7 @@ const (
 	lifecycleVarUnusedStageKind     = "unused_stage_kind"
 	lifecycleVarUnusedWaitEvent     = "unused_wait_event"
 	lifecycleVarUnusedWatchState    = "unused_watch_state"
+	lifecycleVarUnwindAlways        = "unwind_always"
 	lifecycleVarWaitTgid            = "wait_tgid"
 	lifecycleVarWatchName           = "watch_name"
 	lifecycleVarWatchNameLen        = "watch_name_len"
@@ -426,6 +428,7 @@ type lifecycleVariableSpecs struct {
 	UnusedStageKind   *ebpf.VariableSpec `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent   *ebpf.VariableSpec `ebpf:"unused_wait_event"`
 	UnusedWatchState  *ebpf.VariableSpec `ebpf:"unused_watch_state"`
+	UnwindAlways      *ebpf.VariableSpec `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.VariableSpec `ebpf:"wait_tgid"`
 	WatchName         *ebpf.VariableSpec `ebpf:"watch_name"`
 	WatchNameLen      *ebpf.VariableSpec `ebpf:"watch_name_len"`
@@ -503,6 +506,7 @@ type lifecycleVariables struct {
 	UnusedStageKind   *ebpf.Variable `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent   *ebpf.Variable `ebpf:"unused_wait_event"`
 	UnusedWatchState  *ebpf.Variable `ebpf:"unused_watch_state"`
+	UnwindAlways      *ebpf.Variable `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.Variable `ebpf:"wait_tgid"`
 	WatchName         *ebpf.Variable `ebpf:"watch_name"`
 	WatchNameLen      *ebpf.Variable `ebpf:"watch_name_len"`

@@ -45,7 +45,8 @@ const (
 	lifecycleCounterCOUNTER_OWNERS_FULL         lifecycleCounter = 18
 	lifecycleCounterCOUNTER_PROG_RINGBUF_FULL   lifecycleCounter = 19
 	lifecycleCounterCOUNTER_CGROUP_RINGBUF_FULL lifecycleCounter = 20
-	lifecycleCounterCOUNTERS                    lifecycleCounter = 21
+	lifecycleCounterCOUNTER_STACK_GUESS         lifecycleCounter = 21
+	lifecycleCounterCOUNTERS                    lifecycleCounter = 22
 )
 
 type lifecycleDeathEvent struct {
@@ -256,8 +257,11 @@ const (
 	lifecycleProgKrpSync            = "krp_sync"
 	lifecycleProgKrpSyncExp         = "krp_sync_exp"
 	lifecycleProgKrpWaitGp          = "krp_wait_gp"
+	lifecycleVarChecks              = "checks"
 	lifecycleVarFreesMapsAt         = "frees_maps_at"
 	lifecycleVarGpStartNs           = "gp_start_ns"
+	lifecycleVarGuessedWrong        = "guessed_wrong"
+	lifecycleVarKnownStacks         = "known_stacks"
 	lifecycleVarOwnName             = "own_name"
 	lifecycleVarOwnNameLen          = "own_name_len"
 	lifecycleVarOwnTgid             = "own_tgid"
@@ -277,6 +281,7 @@ const (
 	lifecycleVarUnusedStageKind     = "unused_stage_kind"
 	lifecycleVarUnusedWaitEvent     = "unused_wait_event"
 	lifecycleVarUnusedWatchState    = "unused_watch_state"
+	lifecycleVarUnwindAlways        = "unwind_always"
 	lifecycleVarWaitTgid            = "wait_tgid"
 	lifecycleVarWatchName           = "watch_name"
 	lifecycleVarWatchNameLen        = "watch_name_len"
@@ -405,8 +410,11 @@ type lifecycleMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleVariableSpecs struct {
+	Checks            *ebpf.VariableSpec `ebpf:"checks"`
 	FreesMapsAt       *ebpf.VariableSpec `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.VariableSpec `ebpf:"gp_start_ns"`
+	GuessedWrong      *ebpf.VariableSpec `ebpf:"guessed_wrong"`
+	KnownStacks       *ebpf.VariableSpec `ebpf:"known_stacks"`
 	OwnName           *ebpf.VariableSpec `ebpf:"own_name"`
 	OwnNameLen        *ebpf.VariableSpec `ebpf:"own_name_len"`
 	OwnTgid           *ebpf.VariableSpec `ebpf:"own_tgid"`
@@ -426,6 +434,7 @@ type lifecycleVariableSpecs struct {
 	UnusedStageKind   *ebpf.VariableSpec `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent   *ebpf.VariableSpec `ebpf:"unused_wait_event"`
 	UnusedWatchState  *ebpf.VariableSpec `ebpf:"unused_watch_state"`
+	UnwindAlways      *ebpf.VariableSpec `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.VariableSpec `ebpf:"wait_tgid"`
 	WatchName         *ebpf.VariableSpec `ebpf:"watch_name"`
 	WatchNameLen      *ebpf.VariableSpec `ebpf:"watch_name_len"`
@@ -482,8 +491,11 @@ func (m *lifecycleMaps) Close() error {
 //
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecycleVariables struct {
+	Checks            *ebpf.Variable `ebpf:"checks"`
 	FreesMapsAt       *ebpf.Variable `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.Variable `ebpf:"gp_start_ns"`
+	GuessedWrong      *ebpf.Variable `ebpf:"guessed_wrong"`
+	KnownStacks       *ebpf.Variable `ebpf:"known_stacks"`
 	OwnName           *ebpf.Variable `ebpf:"own_name"`
 	OwnNameLen        *ebpf.Variable `ebpf:"own_name_len"`
 	OwnTgid           *ebpf.Variable `ebpf:"own_tgid"`
@@ -503,6 +515,7 @@ type lifecycleVariables struct {
 	UnusedStageKind   *ebpf.Variable `ebpf:"unused_stage_kind"`
 	UnusedWaitEvent   *ebpf.Variable `ebpf:"unused_wait_event"`
 	UnusedWatchState  *ebpf.Variable `ebpf:"unused_watch_state"`
+	UnwindAlways      *ebpf.Variable `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.Variable `ebpf:"wait_tgid"`
 	WatchName         *ebpf.Variable `ebpf:"watch_name"`
 	WatchNameLen      *ebpf.Variable `ebpf:"watch_name_len"`

@@ -8,10 +8,6 @@
  * by death.bpf.h.
  */
 
-enum bpf_func_id___task_pt_regs {
-	BPF_FUNC_task_pt_regs___exists = 175,
-};
-
 /* Maps that this process created are the tracer's own. */
 const volatile __u32 own_tgid = 0;
 /* Its children count as in the tree; 0: none is asked for. */
@@ -226,19 +222,11 @@ static __always_inline int is_map_change(__u64 command)
  */
 static __always_inline int waits_count(__u32 tgid)
 {
-	struct task_struct *task;
 	struct pt_regs___entry *regs;
 
 	if (wait_tgid != WAITS_OF_ALL)
 		return wait_tgid && wait_tgid == tgid;
-	if (bpf_core_enum_value_exists(enum bpf_func_id___task_pt_regs,
-				       BPF_FUNC_task_pt_regs___exists)) {
-		regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
-	} else {
-		task = (void *)bpf_get_current_task();
-		regs = BPF_CORE_READ(task, stack) + (16 << 10) -
-		       bpf_core_type_size(struct pt_regs___entry);
-	}
+	regs = entry_regs();
 	return BPF_CORE_READ(regs, ENTRY_NR) == NR_BPF &&
 	       is_map_change(BPF_CORE_READ(regs, ENTRY_ARG1));
 }

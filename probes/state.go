@@ -90,6 +90,7 @@ var (
 		lifecycleCounterCOUNTER_CGROUP_RINGBUF_FULL: "cgroup_ringbuf_full",
 		lifecycleCounterCOUNTER_STACK_COLLISION:     "stack_collision",
 		lifecycleCounterCOUNTER_STACK_ERROR:         "stack_error",
+		lifecycleCounterCOUNTER_STACK_GUESS:         "stack_guess",
 	}
 )
 

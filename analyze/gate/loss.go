@@ -18,7 +18,7 @@ var (
 	stageLosses = []string{"unmatched_callback", "callback_unseen"}
 	// Nothing that is compared lacks these: attempts of which a death has
 	// several, upper bounds, stacks, the system's grace periods.
-	harmlessLosses = []string{"recursion_misses", "inflight_full", "inflight_busy", "gp_ringbuf_full", "stack_collision", "stack_error"}
+	harmlessLosses = []string{"recursion_misses", "inflight_full", "inflight_busy", "gp_ringbuf_full", "stack_collision", "stack_error", "stack_guess"}
 )
 
 const lookupLoss = "lookup_" // begins the kinds of the probes on lookups

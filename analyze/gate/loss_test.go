@@ -19,7 +19,7 @@ func TestTooMuchLost(t *testing.T) {
 		"at the limit": {results.Trial{Puts: 1000, Lost: 1, Loss: map[string]uint64{"ringbuf_full": 1}}, nil},
 		"above it": {results.Trial{Puts: 1000, Lost: 2, Loss: map[string]uint64{"ringbuf_full": 1, "stale": 1}},
 			[]string{"lost 2 of 1000 deaths (ringbuf_full 1, stale 1), above the limit of 0.1 %"}},
-		"no figure lacks these": {results.Trial{Puts: 10, Loss: map[string]uint64{"recursion_misses": 343, "inflight_full": 448, "gp_ringbuf_full": 5}}, nil},
+		"no figure lacks these": {results.Trial{Puts: 10, Loss: map[string]uint64{"recursion_misses": 343, "inflight_full": 448, "gp_ringbuf_full": 5, "stack_guess": 1}}, nil},
 		"one lookup of many": {results.Trial{Loss: map[string]uint64{"lookup_recursion_misses": 1},
 			Metrics: map[string]results.Metric{"lookup.syscall.function": {N: 100000}, "lookup.syscall": {N: 6250}}}, nil},
 		"one lookup of some": {results.Trial{Loss: map[string]uint64{"lookup_start_unseen": 1},
