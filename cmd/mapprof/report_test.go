@@ -70,7 +70,7 @@ func TestReportCommand(t *testing.T) {
 		{[]string{"report", dir, filepath.Join(root, "b")}, exitOK, "p99", ""},
 		{[]string{"report", dir, "-o", out}, exitOK, "", ""},
 		{[]string{"report", dir, "-o", "-"}, exitOK, "<!DOCTYPE html>", ""},
-		{[]string{"report", dir, filepath.Join(root, "b"), "-o", "-"}, exitOK, "a against b", ""},
+		{[]string{"report", dir, filepath.Join(root, "b"), "-o", "-"}, exitOK, "b against a", ""},
 		{[]string{"report", dir, "-o", ""}, exitUsage, "", "-o needs a file name"},
 		{[]string{"report", dir, "-o", filepath.Join(root, "no", "dir.html")}, exitFailure, "", "no such file or directory"},
 		{[]string{"report"}, exitUsage, "", "mapprof report needs a run directory (mapprof report DIR)"},

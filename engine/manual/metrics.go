@@ -96,6 +96,7 @@ var metrics = []metric{
 	{name: "programs.verify.call.PROGRAM", workload: "programs", unit: nsUnit, sentence: "one of these", source: "fentry to fexit of do_check_common"},
 	{name: "programs.verify.longest.PROGRAM", workload: "programs", unit: nsUnit, sentence: "the longest of each load", source: "fentry to fexit of do_check_common"},
 	{name: "programs.attach.ROLE", workload: "programs", unit: nsUnit, sentence: "making the link of a program", source: "around bpf(2), BPF_LINK_CREATE or BPF_RAW_TRACEPOINT_OPEN, which waits for RCU-tasks where a trampoline changes"},
+	{name: "programs.detach.kernel", workload: "programs", unit: nsUnit, sentence: "dropping the only link to a function of the kernel", source: "around close(2); up to 6.19 ftrace_shutdown() waits for RCU-tasks, since 7.0 all trampolines share one ftrace_ops (424f6a361096)"},
 	{name: "programs.free.ROLE", workload: "programs", unit: nsUnit, sentence: "from the close(2) of a program's only descriptor to the begin of its free", source: "the entry of bpf_prog_free_deferred"},
 
 	{name: "redirect.frame.live", workload: "redirect", unit: "ns/frame", since: "5.18", sentence: "one redirected frame of BPF_PROG_TEST_RUN with live frames", source: "the duration that the kernel measures, in which devices receive, too"},

@@ -173,6 +173,11 @@ func extensions(s *results.Scenario) string {
 	return text
 }
 
+// attaching is what the only program on a function of the kernel waits for.
+func attaching(s *results.Scenario) string {
+	return "attach " + nanoseconds(s, "programs.attach.kernel") + ", detach " + nanoseconds(s, "programs.detach.kernel")
+}
+
 // verifying is the verifier's calls for functions of either kind.
 func verifying(s *results.Scenario) string {
 	var texts []string

@@ -72,6 +72,8 @@ var rows = []row{
 		on: []string{"5.10", "6.1", "6.12", "6.18", "6.19", "7.2"}},
 	{commits: "c27cea4416a3", since: "7.0", what: "tasks-trace RCU is built on SRCU, and implies an RCU grace period", scenarios: []string{churnArray}, figures: paths, proof: sleepersAreWaitedFor,
 		on: []string{"5.10", "6.1", "6.12", "6.19", "7.0", "7.2"}},
+	{commits: "424f6a361096", since: "7.0", what: "all fentry programs on functions of the kernel share one ftrace_ops, which is not removed with each", scenarios: []string{withPrograms}, figures: attaching,
+		on: []string{"5.10", "6.1", "6.12", "6.19", "7.0", "7.2"}},
 	{commits: "593980175389", since: "7.1", what: "a percpu array of another max_entries is refused as inner map", scenarios: []string{innerEntries}, figures: addressing,
 		on: []string{"5.10", "6.1", "6.12", "6.18", "7.0", "7.1", "7.2"}},
 }

@@ -86,7 +86,8 @@ func TestConclude(t *testing.T) {
 		cfg: &Workload{Globals: 1}, tid: 7,
 		loads:   []load{{"globals", 100, 200}, {"statics", 300, 400}},
 		unloads: []unload{{"fentry", 5, 1000}, {"fentry", 6, 2000}},
-		attach:  map[string][]float64{"fentry": {9}},
+		attach:  map[string][]float64{"fentry": {9}, "kernel": {11}},
+		detach:  []float64{12},
 		calls: map[string]workloads.Calls{
 			"verify": {Function: "do_check_common", List: []workloads.Call{
 				{TID: 7, BeginNS: 110, EndNS: 120}, {TID: 7, BeginNS: 130, EndNS: 170}, {TID: 8, BeginNS: 110, EndNS: 190},
@@ -100,7 +101,7 @@ func TestConclude(t *testing.T) {
 	for name, want := range map[string][]float64{
 		"programs.load.globals": {100}, "programs.verify.calls.globals": {2}, "programs.verify.call.globals": {10, 40}, "programs.verify.longest.globals": {40},
 		"programs.load.statics": {100}, "programs.verify.calls.statics": {1}, "programs.verify.call.statics": {80}, "programs.verify.longest.statics": {80},
-		"programs.attach.fentry": {9}, "programs.free.fentry": {100}, "programs.free.target": nil,
+		"programs.attach.fentry": {9}, "programs.attach.kernel": {11}, "programs.detach.kernel": {12}, "programs.free.fentry": {100}, "programs.free.target": nil,
 	} {
 		if got := r.Metrics[name].Values; !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)

@@ -53,6 +53,7 @@ type instance struct {
 	loads   []load
 	unloads []unload
 	attach  map[string][]float64
+	detach  []float64 // from a function of the kernel
 	calls   map[string]workloads.Calls
 }
 
@@ -173,7 +174,7 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 				i.result.Interrupted = true
 				return nil
 			}
-			if err := errors.Join(i.verify(), i.turn(n == 0)); err != nil {
+			if err := errors.Join(i.verify(), i.turn(n == 0), i.onKernel()); err != nil {
 				return err
 			}
 			progress(i.result.Ops, i.cfg.Deaths())
@@ -372,6 +373,8 @@ func (i *instance) found(text string) {
 func (i *instance) Conclude(deaths []workloads.Death, r *workloads.Result) {
 	i.verified(r)
 	i.lateStacks(deaths, r)
+	r.Add("programs.attach."+kernelFunction, "ns", "bpf(2) that makes the link to a function of the kernel", i.attach[kernelFunction])
+	r.Add("programs.detach."+kernelFunction, "ns", "close(2) of that link", i.detach)
 	free := i.calls["free"]
 	for _, role := range []string{roles[caller], roles[tracer], roles[extension], roles[tracerExt]} {
 		r.Add("programs.attach."+role, "ns", "bpf(2) that makes the link", i.attach[role])
