@@ -3,6 +3,7 @@
 package term
 
 import (
+	"fmt"
 	"sort"
 	"strings"
 
@@ -80,9 +81,9 @@ func limboHeadline(g *model.Group) string {
 	last := list[len(list)-1]
 	switch {
 	case len(list) == 2 && last.p50 > 0:
-		text += ": " + model.FormatRatio(float64(list[0].p50)/float64(last.p50))
+		text += ": " + ratioText(list[0].p50, last.p50, list[0].n, last.n, "")
 	case len(list) > 2 && last.p50 > 0:
-		text += ": " + model.FormatRatio(float64(list[0].p50)/float64(last.p50)) + " from first to last"
+		text += ": " + ratioText(list[0].p50, last.p50, list[0].n, last.n, " from first to last")
 	case len(list) == 1 && len(g.Scenarios) == 1:
 		if phase, share := model.LongestPhase(g.Scenarios[0].Phases); phase != "" {
 			text += ", " + model.FormatShare(share) + " of it in " + phase
@@ -94,6 +95,15 @@ func limboHeadline(g *model.Group) string {
 		}
 	}
 	return text
+}
+
+// ratioText is how much one median is of another, and of how many deaths they are.
+func ratioText(a, b int64, n, of uint64, between string) string {
+	text := model.FormatRatio(float64(a)/float64(b)) + between
+	if n == of {
+		return text + " " + model.NoBreak(fmt.Sprintf("(n = %d each)", n))
+	}
+	return text + " " + model.NoBreak(fmt.Sprintf("(n = %d and %d)", n, of))
 }
 
 // costHeadline says in one sentence what a lookup costs, the cheapest path
