@@ -85,7 +85,7 @@ kernels: build
 	$(call fetch,$(KERNELS_ARM64),arm64)
 
 vmtest: kernels ## tests that boot kernels under QEMU
-	@for p in $(VMPACKAGES); do .ci/quiet $(GO) test -tags vm -run VM -timeout 60m -v $$p || exit 1; done
+	@for p in $(VMPACKAGES); do .ci/quiet $(GO) test -tags vm -run VM -parallel 3 -timeout 60m -v $$p || exit 1; done
 
 vmtest-kernel: KERNELS = $(KERNEL)
 vmtest-kernel: KERNELS_ARM64 =
