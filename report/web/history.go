@@ -5,6 +5,8 @@ package web
 import (
 	"bytes"
 	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -24,14 +26,17 @@ const (
 	maxHistory = 200
 	// maxHistories is how many histories are kept.
 	maxHistories = 4
+	// maxProblems is of how many runs that are left out a history says why.
+	maxProblems = 10
 	// firstFigure is what a trend is of where nothing was chosen.
 	firstFigure = results.PhaseLimbo + "/p50"
 )
 
-// madeHistory is a history with the names of all figures of its runs.
+// madeHistory is a history with its runs, and the names of all their figures.
 type madeHistory struct {
 	key     string
 	history *history.History
+	runs    []*foundRun
 	figures []string
 }
 
@@ -53,7 +58,8 @@ func chosenRuns(found []*foundRun, q url.Values) (chosen []*foundRun, left int) 
 func (f *foundRun) dir() string { return path.Dir(strings.ReplaceAll(f.Name, "\\", "/")) }
 
 // historyOf makes the history of runs, the oldest first, or has it from the last
-// time. It is of one figure, or of all.
+// time. It is of one figure, or of all. Runs that can't be read, or whose figures
+// contradict each other, are left out of it with a warning; it fails if none is left.
 func (s *Server) historyOf(chosen []*foundRun, figure string) (*madeHistory, error) {
 	key := strings.Join(append(s.stateOf(chosen), figure), "\n")
 	s.mu.Lock()
@@ -65,37 +71,58 @@ func (s *Server) historyOf(chosen []*foundRun, figure string) (*madeHistory, err
 		}
 	}
 	notes, _, _ := s.notes()
-	names, next := map[string]bool{}, 0
-	h, err := history.Of(func() (history.Input, bool, error) {
-		if next == len(chosen) {
-			return history.Input{}, false, nil
-		}
-		f := chosen[next]
-		next++
-		run, err := results.ReadRun(f.path)
-		if err != nil {
-			return history.Input{}, false, f.problem(err)
-		}
-		for i := range run.Scenarios {
-			figures, err := compare.FiguresOf(&run.Scenarios[i])
-			if err != nil {
-				return history.Input{}, false, err
+	m, names, next := &madeHistory{key: key}, map[string]bool{}, 0
+	var problems []error
+	var err error
+	m.history, err = history.Of(func() (history.Input, bool, error) {
+		for next < len(chosen) {
+			f := chosen[next]
+			next++
+			run, err := figuresOf(f, names)
+			if err == nil {
+				m.runs = append(m.runs, f)
+				return history.Input{Name: f.Name, Label: notes[f.digest].Label, Run: run}, true, nil
 			}
-			for _, f := range figures {
-				names[f.Name] = true
-			}
+			problems = append(problems, err)
 		}
-		return history.Input{Name: f.Name, Label: notes[f.digest].Label, Run: run}, true, nil
+		return history.Input{}, false, nil
 	}, history.Options{Figure: figure, KeepOrder: true})
+	if err == nil && len(m.runs) == 0 {
+		err = errors.Join(problems[:min(1, len(problems))]...)
+	}
 	if err != nil {
 		return nil, err
 	}
-	m := &madeHistory{key: key, history: h, figures: slices.SortedFunc(maps.Keys(names), compare.Order)}
+	for _, p := range problems[:min(maxProblems, len(problems))] {
+		m.history.Warnings = append(m.history.Warnings, "left out: "+p.Error())
+	}
+	if more := len(problems) - maxProblems; more > 0 {
+		m.history.Warnings = append(m.history.Warnings, fmt.Sprintf("left out: %d more runs", more))
+	}
+	m.figures = slices.SortedFunc(maps.Keys(names), compare.Order)
 	s.histories = append(s.histories, m)
 	if len(s.histories) > maxHistories {
 		s.histories = slices.Delete(s.histories, 0, 1)
 	}
 	return m, nil
+}
+
+// figuresOf reads a run, and adds the names of its figures.
+func figuresOf(f *foundRun, names map[string]bool) (*results.Run, error) {
+	run, err := results.ReadRun(f.path)
+	if err != nil {
+		return nil, f.problem(err)
+	}
+	for i := range run.Scenarios {
+		figures, err := compare.FiguresOf(&run.Scenarios[i])
+		if err != nil {
+			return nil, fmt.Errorf("run %s: %w", safetext.Name(f.Name), err)
+		}
+		for _, f := range figures {
+			names[f.Name] = true
+		}
+	}
+	return run, nil
 }
 
 // history shows the course of the runs that were chosen, or else of the newest
@@ -149,7 +176,7 @@ func (s *Server) trend(w http.ResponseWriter, r *http.Request) {
 	}
 	page := html.Trend{Figure: safetext.Name(figure), Scenario: q.Get("scenario"), History: m.history, Left: left, AllHref: "/history"}
 	_, _, page.Problem = s.notes()
-	for _, f := range chosen {
+	for _, f := range m.runs {
 		page.Hrefs = append(page.Hrefs, "/run/"+url.PathEscape(f.ID))
 	}
 	keep := url.Values{}

@@ -141,3 +141,33 @@ func TestTrendNotMadeAgain(t *testing.T) {
 		t.Errorf("of %d runs %d are shown and %d left out", len(many), len(chosen), left)
 	}
 }
+
+// TestContradictoryRun: one run whose figures contradict each other is left out of a
+// history and a trend, which say so; the other runs keep their addresses.
+func TestContradictoryRun(t *testing.T) {
+	root := t.TempDir()
+	nightly(t, root)
+	fixture.Evil(t, filepath.Join(root, "evil"))
+	web := newTestServer(t, root)
+	h := web.Handler(anyHost)
+	for _, path := range []string{"/history", "/trend"} {
+		code, _, body := get(t, h, path)
+		if code != 200 || strings.Count(body, "left out: run evil: ") != 1 || strings.Contains(body, "<img") {
+			t.Errorf("%s: %d, %d times left out", path, code, strings.Count(body, "left out: "))
+		}
+	}
+	_, _, body := get(t, h, "/trend")
+	rows := regexp.MustCompile(`<tr><th scope="row"><a href="/run/([0-9a-f]+)">([^<]*)</a>`).FindAllStringSubmatch(body, -1)
+	for _, row := range rows {
+		if id := idOf(t, web, row[2]); id != row[1] {
+			t.Errorf("%s leads to %s, want %s", row[2], row[1], id)
+		}
+	}
+	if len(rows) < 14 {
+		t.Errorf("%d rows", len(rows))
+	}
+	// Where no run is left, its contradiction is the answer.
+	if code, _, body := get(t, h, "/trend?run="+idOf(t, web, "evil")); code != 500 || !strings.Contains(body, "run evil") {
+		t.Errorf("%d %.200s", code, body)
+	}
+}
