@@ -18,7 +18,6 @@ import (
 // at once and beside something else that is always busy, one of them with its trials
 // at once, too. The figures must be equal all the same.
 func TestVMDeterministicClock(t *testing.T) {
-	t.Parallel()
 	defer keepHostBusy()()
 	var runs [4]*results.Run
 	t.Run("at once", func(t *testing.T) {
