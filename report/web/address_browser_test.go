@@ -97,7 +97,7 @@ func TestBrowserAddress(t *testing.T) {
 			click("#target summary"),
 			pick("#flame-who", "2"),
 			pick("#flame-what", "1"),
-			script(`document.querySelector('#flame .fr[data-name="__sys_bpf"]').dispatchEvent(new MouseEvent("click", {bubbles: true}))`),
+			script(`document.querySelector('#flame .fr[data-name="bpf(2)"]').dispatchEvent(new MouseEvent("click", {bubbles: true}))`),
 		}},
 		{"/compare?run=" + before + "&run=" + after, []func(){
 			click(`label[for="bars-share"]`),

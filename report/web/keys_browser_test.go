@@ -34,9 +34,14 @@ func (b *tab) focus() string {
 	}`)
 }
 
+// wantFocus waits for it: a dialog tells that it was closed a moment later.
 func (b *tab) wantFocus(after, want string) {
 	b.t.Helper()
-	if got := b.focus(); got != want {
+	got := b.focus()
+	for end := time.Now().Add(2 * time.Second); got != want && time.Now().Before(end); got = b.focus() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got != want {
 		b.t.Errorf("after %q the focus is on %q, want %q", after, got, want)
 	}
 }

@@ -59,7 +59,7 @@ const show = (e) => {
 const move = (by) => {
   const all = stops(), from = document.activeElement;
   let to;
-  if (!from || from === document.body) {
+  if (!from || from === document.body || help.contains(from)) {
     // From what is in sight.
     const top = document.querySelector(".top").getBoundingClientRect().bottom;
     to = by > 0 ? all.find((e) => e.getBoundingClientRect().bottom > top) : all.findLast((e) => e.getBoundingClientRect().top < top);
