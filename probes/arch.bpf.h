@@ -18,7 +18,7 @@ struct pt_regs___entry {
 #define ENTRY_ARG1 di
 #define NR_BPF     321
 
-#define TEXT_BEGIN 0xffffffff80000000 /* of the kernel, modules and programs */
+#define TEXT_SHIFT 31 /* The kernel maps its text in the last 1 << 31 bytes (mm.rst). */
 
 #elif defined(__TARGET_ARCH_arm64)
 
