@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 )
 
 // An arm64 Image (Documentation/arch/arm64/booting.rst in the kernel) begins with a
@@ -126,27 +125,4 @@ func findBanner(r io.Reader) (release string, total int64, err error) {
 		kept := buf[max(0, len(buf)-128):] // a banner may lie across
 		buf = buf[:copy(buf, kept)]
 	}
-}
-
-// Unpack writes the image in f to w, which is empty, as QEMU is given it: of its own,
-// some builds unpack none, and none everything. For an emulated machine a bzImage is
-// unpacked too, where its kernel can be booted that way: its own code would take a
-// second for it. Nothing then moves the kernel about in memory (KASLR).
-func Unpack(w, f *os.File, emulated bool) error {
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if emulated {
-		if ok, err := unpackVmlinux(w, f, st.Size()); ok || err != nil {
-			return err
-		}
-	}
-	image, done, err := unpackedImage(f, st.Size())
-	if err != nil {
-		return namedImage(err, f.Name())
-	}
-	defer done()
-	_, err = io.Copy(w, image)
-	return err
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/mapprof/mapprof/target/machine"
 )
@@ -93,6 +94,29 @@ func setupEnd(head []byte) int64 {
 		sects = 4
 	}
 	return (sects + 1) * sectorBytes
+}
+
+// Unpack writes the image in f to w, which is empty, as QEMU is given it: of its own,
+// some builds unpack none, and none everything. For an emulated machine a bzImage is
+// unpacked too, where its kernel can be booted that way: its own code would take a
+// second for it. Nothing then moves the kernel about in memory (KASLR).
+func Unpack(w, f *os.File, emulated bool) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if emulated {
+		if ok, err := unpackVmlinux(w, f, st.Size()); ok || err != nil {
+			return err
+		}
+	}
+	image, done, err := unpackedImage(f, st.Size())
+	if err != nil {
+		return namedImage(err, f.Name())
+	}
+	defer done()
+	_, err = io.Copy(w, image)
+	return err
 }
 
 // readRelease reads the version banner at off, which must lie in the setup

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -64,22 +63,22 @@ func packedVmlinux(r io.ReaderAt, begin, n int64) (out io.Reader, done func()) {
 	if _, err := r.ReadAt(magic[:], begin); err != nil || n < 8 {
 		return nil, nil
 	}
-	payload := io.NewSectionReader(r, begin, n-4)
+	payload, suffix := io.NewSectionReader(r, begin, n-4), ""
 	switch {
 	case bytes.Equal(magic[:], []byte("\x28\xb5\x2f\xfd")):
-		d, err := zstd.NewReader(payload, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(debMaxWindow))
-		if err != nil {
-			return nil, nil
-		}
-		return d, d.Close
+		suffix = ".zst"
+	case bytes.HasPrefix(magic[:], []byte("\x1f\x8b")):
+		suffix = ".gz"
 	case bytes.Equal(magic[:], []byte("\x02\x21\x4c\x18")): // LZ4's first format
 		return lz4.NewReader(payload), func() {}
-	case bytes.HasPrefix(magic[:], []byte("\x1f\x8b")):
-		if out, done, err := decompress(".gz", payload); err == nil {
-			return out, done
-		}
+	default:
+		return nil, nil
 	}
-	return nil, nil
+	out, done, err := decompress(suffix, payload)
+	if err != nil {
+		return nil, nil
+	}
+	return out, done
 }
 
 // hasPVHEntry tells whether r is an x86-64 kernel that says where it begins under the
