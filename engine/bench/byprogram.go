@@ -14,11 +14,11 @@ import (
 func writeByProgram(w *strings.Builder, churns []watchedChurn, measured []watchedResult) {
 	for i, c := range churns {
 		r := measured[i].ByProgram
-		if r == nil || len(r.Programs) == 0 || r.Freed == 0 {
+		if r == nil || r.Freed == 0 {
 			continue
 		}
 		deaths := float64(r.Freed)
-		fmt.Fprintf(w, "%s, by program: one round of %d deaths with BPF's statistics on, whose two readings of the clock a run are a part of each figure:\n\n", c.Name, r.Freed)
+		fmt.Fprintf(w, "%s, by program: one round of %d deaths with BPF's statistics on. Of the two readings of the clock that these take a run, one is in each figure:\n\n", c.Name, r.Freed)
 		w.WriteString("| program | copies | runs a death | ns a run | ns a death |\n|---|---:|---:|---:|---:|\n")
 		var runs, ns uint64
 		for _, p := range r.Programs {

@@ -23,7 +23,7 @@ import (
 )
 
 // runOverhead is the wall time of one mapprof run, less its measured part.
-func runOverhead(ctx context.Context, kernel, accel string) (time.Duration, error) {
+func runOverhead(ctx context.Context, on *Machines, kernel string) (time.Duration, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
@@ -34,8 +34,15 @@ func runOverhead(ctx context.Context, kernel, accel string) (time.Duration, erro
 	}
 	defer os.RemoveAll(tmp)
 	dir := filepath.Join(tmp, "run")
+	args := []string{"run", "--kernel", kernel, "--accel", on.Machine.Accel, "--count", "100", "-o", dir}
+	if on.Arch != "" {
+		args = append(args, "--arch", on.Arch)
+	}
+	if on.Offline {
+		args = append(args, "--offline")
+	}
 	begin := time.Now()
-	out, err := exec.CommandContext(ctx, self, "run", "--kernel", kernel, "--accel", accel, "--count", "100", "-o", dir).CombinedOutput()
+	out, err := exec.CommandContext(ctx, self, args...).CombinedOutput()
 	wall := time.Since(begin)
 	if err != nil {
 		return 0, fmt.Errorf("mapprof run: %w\n%s", err, out)
@@ -85,7 +92,7 @@ func (o *overhead) Run(ctx context.Context, on Machines) (string, error) {
 	err := on.each(ctx, func(t *target.VM, kernel string) error {
 		var runs, boots []time.Duration
 		for range o.runs { // in turns: a machine that slows down slows both
-			run, err := runOverhead(ctx, kernel, on.Machine.Accel)
+			run, err := runOverhead(ctx, &on, kernel)
 			if err != nil {
 				return err
 			}

@@ -80,13 +80,13 @@ func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) 
 				slices.Reverse(order) // A B B A: neither is always the first
 			}
 			for _, without := range order {
-				run := watchedRun
+				var r watchedRound
+				var err error
 				if c.Recorded {
-					run = recordedRun
+					r, err = recordedRun(ctx, &c, without)
+				} else {
+					r, err = watchedRun(ctx, &c, trial.Job{Options: trial.Options{NoProbes: without}})
 				}
-				counted := c
-				counted.ByProgram = false
-				r, err := run(ctx, &counted, without)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", c.Name, err)
 				}
@@ -97,9 +97,9 @@ func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) 
 				}
 			}
 		}
-		if c.ByProgram && !c.Recorded {
+		if c.ByProgram {
 			say(env, c.Name+": by program")
-			r, err := watchedRun(ctx, &c, false)
+			r, err := watchedRun(ctx, &c, trial.Job{CountRuns: true})
 			if err != nil {
 				return nil, fmt.Errorf("%s, by program: %w", c.Name, err)
 			}
@@ -109,17 +109,19 @@ func measureWatching(ctx context.Context, env *task.Env, churns []watchedChurn) 
 	return out, nil
 }
 
-func watchedRun(ctx context.Context, c *watchedChurn, without bool) (watchedRound, error) {
+// watchedRun does a job, of which the workload is added.
+func watchedRun(ctx context.Context, c *watchedChurn, job trial.Job) (watchedRound, error) {
 	// What the run before left behind, maps and programs, is freed first.
 	time.Sleep(500 * time.Millisecond)
-	t, err := measure(ctx, &trial.Job{Workload: "churn", Strategy: c.Strategy, Params: c.Params, CountRuns: c.ByProgram, Options: trial.Options{NoProbes: without}})
+	job.Workload, job.Strategy, job.Params = "churn", c.Strategy, c.Params
+	t, err := measure(ctx, &job)
 	if err != nil {
 		return watchedRound{}, err
 	}
 	o := t.Outcome
 	r := watchedRound{Ops: t.Result.Ops, DurationNS: uint64(t.Duration.Nanoseconds()), MedianNS: t.OpStats().P50NS,
 		Puts: o.Puts, Freed: o.Freed, Lost: o.Lost + o.InFlight, Programs: t.Runs}
-	if !without && (o.Puts != t.Result.LastPuts || o.Puts != o.Freed+o.Lost+o.InFlight) {
+	if !job.NoProbes && (o.Puts != t.Result.LastPuts || o.Puts != o.Freed+o.Lost+o.InFlight) {
 		return r, fmt.Errorf("%d last references dropped, %d puts = %d freed + %d in flight + %d lost does not balance",
 			t.Result.LastPuts, o.Puts, o.Freed, o.InFlight, o.Lost)
 	}
@@ -234,7 +236,7 @@ func (w *watching) Check() error {
 	}
 	w.churns = slices.DeleteFunc(watchedChurns(w.rounds), func(c watchedChurn) bool { return !strings.Contains(c.Name, w.only) })
 	for i := range w.churns {
-		w.churns[i].ByProgram = w.by
+		w.churns[i].ByProgram = w.by && !w.churns[i].Recorded
 	}
 	if len(w.churns) == 0 {
 		return fmt.Errorf("--only %q leaves no workload", w.only)
