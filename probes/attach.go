@@ -170,6 +170,16 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	return p, p.attachments, nil
 }
 
+// ForgetTypes lets go of the kernel's decoded BTF, which a recording would otherwise
+// have in memory for days. Who asks for a type afterwards has it decoded again. inv may
+// be nil.
+func (p *Probes) ForgetTypes(inv *Inventory) {
+	p.types = btf.NewCache()
+	if inv != nil {
+		inv.types = p.types
+	}
+}
+
 var (
 	errNoFunction = errors.New("no such function in this kernel")
 	errNoKprobes  = errors.New("no kprobes in this kernel, neither as a PMU nor in tracefs")

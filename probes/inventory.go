@@ -94,16 +94,6 @@ func NewInventory(symbols [len(InventorySymbols)]uint64) (_ *Inventory, err erro
 	return inv, nil
 }
 
-// ForgetTypes lets go of the kernel's decoded BTF, which a recording would otherwise
-// have in memory for days. Who asks for a type afterwards has it decoded again. inv may
-// be nil.
-func (p *Probes) ForgetTypes(inv *Inventory) {
-	p.types = btf.NewCache()
-	if inv != nil {
-		inv.types = p.types
-	}
-}
-
 // hasFunction tells whether a kernel has a function.
 func hasFunction(kernel *btf.Spec, name string) bool {
 	var f *btf.Func

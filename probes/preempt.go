@@ -14,7 +14,8 @@ import (
 // mayPreempt tells whether this kernel may preempt a task inside a BPF program, as far
 // as can be known: a kernel that is built for it says so in its version
 // (init/version.c, UTS_VERSION), and one that decides when it boots (PREEMPT_DYNAMIC)
-// has the decision in debugfs.
+// has the decision in debugfs. Who changes it later has calls missed that are counted, as
+// recursion misses.
 func mayPreempt() bool {
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {

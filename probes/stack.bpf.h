@@ -8,7 +8,7 @@
  * To unwind a stack by ORC takes 6000 instructions on x86, more than all else that a
  * death costs, and most deaths of a program come the same way. So an id is found again by
  * a key of a part of the stack: its innermost return addresses and the system call. That
- * is a guess. One of CHECKED_OF deaths is unwound all the same, and the first guess that
+ * is a guess. One of CHECKED_OF such deaths is unwound all the same, and the first guess that
  * was wrong is counted (COUNTER_STACK_GUESS) and is the last.
  */
 #include "arch.bpf.h"

@@ -50,8 +50,9 @@ var readings = []reading{
 
 // IsGroupFrame says whether a frame is one of the outermost ones that Group adds.
 func IsGroupFrame(name string) bool {
-	return strings.HasPrefix(name, cgroupPrefix) || slices.ContainsFunc([]group{groupKernel, groupStrategy, groupContainer, groupOuter, groupCreator},
-		func(g group) bool { return strings.HasPrefix(name, g.prefix) })
+	return strings.HasPrefix(name, cgroupPrefix) || slices.ContainsFunc(readings, func(r reading) bool {
+		return slices.ContainsFunc(r.groups, func(g group) bool { return strings.HasPrefix(name, g.prefix) })
+	})
 }
 
 // Group returns a copy of a profile for the eye: below frames of kernel, strategy and

@@ -73,7 +73,7 @@ func names(root *cobra.Command) []string {
 	}
 	all = append(all, results.AllPhases()...)
 	for i := range metrics {
-		if m := &metrics[i]; !placeholder.MatchString(m.name) && !slices.Contains(all, m.name) {
+		if m := &metrics[i]; !capitals.MatchString(m.name) && !slices.Contains(all, m.name) {
 			all = append(all, m.name)
 		}
 	}

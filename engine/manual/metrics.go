@@ -128,11 +128,11 @@ var parts = map[string]string{
 	"STATE": "(before|held|limbo|after)", "STREAM": "(sent|arrived)", "CAUSE": "(full|exists|none)",
 }
 
-var placeholder = regexp.MustCompile(`[A-Z]+`)
+var capitals = regexp.MustCompile(`[A-Z]+`)
 
 // matches tells whether a figure of that name is one of these.
 func (m *metric) matches(name string) bool {
-	pattern := placeholder.ReplaceAllStringFunc(regexp.QuoteMeta(m.name), func(word string) string {
+	pattern := capitals.ReplaceAllStringFunc(regexp.QuoteMeta(m.name), func(word string) string {
 		if p, ok := parts[word]; ok {
 			return p
 		}

@@ -108,7 +108,7 @@ func TestMetricsOfSources(t *testing.T) {
 		all := strings.Join(append(append(texts, shared...), hold.MetricName), "\n")
 		for _, m := range list {
 			for _, part := range strings.FieldsFunc(m.name, func(r rune) bool { return r == '.' || r == '-' }) {
-				if !placeholder.MatchString(part) && !strings.Contains(all, part) {
+				if !capitals.MatchString(part) && !strings.Contains(all, part) {
 					t.Errorf("%s: its source has no %s, which %s has", d.Name, part, m.name)
 				}
 			}
@@ -163,7 +163,7 @@ func TestEachMetric(t *testing.T) {
 		if _, err := workloads.Find(m.workload); err != nil && m.workload != "" {
 			t.Error(err)
 		}
-		example := placeholder.ReplaceAllStringFunc(m.name, func(word string) string {
+		example := capitals.ReplaceAllStringFunc(m.name, func(word string) string {
 			return map[string]string{"STATE": "limbo", "STREAM": "sent", "CAUSE": "full"}[word] + map[bool]string{true: "", false: "helper"}[parts[word] != ""]
 		})
 		text, ok := Topic(example, 1000)

@@ -112,15 +112,11 @@ func sparingly(instance workloads.Instance) (ended func()) {
 const recordGCPercent = 30
 
 // tidy gives back what a step of a recording's begin took: the kernel's types, then its
-// symbols, which would add up. p has no more use for types; nil: it has.
-func (f *foreign) tidy(p *probes.Probes) {
-	if f.owners == nil {
-		return
+// symbols, which would add up.
+func (f *foreign) tidy() {
+	if f.owners != nil {
+		debug.FreeOSMemory()
 	}
-	if p != nil {
-		p.ForgetTypes(f.inventory)
-	}
-	debug.FreeOSMemory()
 }
 
 // exclude tells the probes which maps are mapprof's own.

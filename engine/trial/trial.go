@@ -190,7 +190,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 			err = errors.Join(err, p.CloseTelling(m.onceASecond(StageDetach)))
 		}()
 	}
-	f.tidy(nil)
+	f.tidy()
 	s := newSink(m, deaths)
 	s.foreign = f.owners != nil
 	if _, ok := instance.(workloads.Concluded); ok {
@@ -204,7 +204,10 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	f.tidy(p)
+	if f.owners != nil { // one that times lookups has use for the types
+		p.ForgetTypes(f.inventory)
+	}
+	f.tidy()
 	if err := p.Start(); err != nil {
 		return err
 	}
@@ -226,13 +229,6 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	if err := m.run(ctx, instance, &follower{sink: s, collector: c, live: f.owners != nil, every: every}); err != nil {
 		return err
 	}
-	if m.Job.CountRuns {
-		defer func() {
-			var none error
-			m.Runs, none = p.Runs()
-			err = errors.Join(err, none)
-		}()
-	}
 	if err := p.Stop(); err != nil {
 		return err
 	}
@@ -252,6 +248,9 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		m.Result.LastPuts = m.Outcome.Puts // nobody else knows
 	}
 	m.Deaths, m.Waits = s.deaths, s.waits
+	if err == nil && m.Job.CountRuns {
+		m.Runs, err = p.Runs()
+	}
 	if err == nil {
 		m.conclude(instance)
 	}
