@@ -63,7 +63,8 @@ func packedVmlinux(r io.ReaderAt, begin, n int64) (out io.Reader, done func()) {
 	if _, err := r.ReadAt(magic[:], begin); err != nil || n < 8 {
 		return nil, nil
 	}
-	payload, suffix := io.NewSectionReader(r, begin, n-4), ""
+	payload := io.NewSectionReader(r, begin, n-4)
+	var suffix string
 	switch {
 	case bytes.Equal(magic[:], []byte("\x28\xb5\x2f\xfd")):
 		suffix = ".zst"
