@@ -86,7 +86,7 @@ func TestVMRecordInitCrashes(t *testing.T) {
 	const count = 300
 	dir := filepath.Join(t.TempDir(), "run")
 	_, stderr := mapprofOK(t, exitFailure, "record", "--offline", "--kernel", "6.12", "--root", systemdRoot(t), "--init", "--interval", "1s",
-		"--file", builtAgent(t)+":/agent", "-o", dir, "--", "sh", "-c", fmt.Sprintf("/agent -count %d -pause 2ms; sleep 3; exit 3", count))
+		"--file", builtAgent(t)+":/agent", "-o", dir, "--", "sh", "-c", fmt.Sprintf("/agent -count %d -pause 2ms; sleep 10; exit 3", count))
 	if !strings.Contains(stderr, "Attempted to kill init") {
 		t.Errorf("it isn't told what happened:\n%.2000s", stderr)
 	}

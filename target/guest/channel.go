@@ -68,6 +68,20 @@ func (c *Channel) WriteFrame(t wire.FrameType, parts ...[]byte) error {
 	}
 }
 
+// Hold makes the guest's init keep a descriptor open for as long as the machine is on,
+// whatever becomes of the job.
+func (c *Channel) Hold(fd int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := unix.Sendmsg(c.fd, []byte{holdMessage}, unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL); err != nil {
+		return fmt.Errorf("hand a descriptor to the guest's init: %w", err)
+	}
+	return nil
+}
+
+// holdMessage is the type of a message with a descriptor; it is no frame's.
+const holdMessage = 0
+
 // Send sends an event, which the host hands to Job.Event: kind is 1 to 32 of
 // [a-z0-9._-], payload under 64 KiB.
 func (c *Channel) Send(kind string, payload []byte) error {

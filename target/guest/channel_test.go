@@ -158,3 +158,27 @@ func TestChannelUnreadableFile(t *testing.T) {
 		t.Errorf("stored %q", r.Stored)
 	}
 }
+
+// TestHold: a descriptor that a job handed over outlives its own copies and the channel.
+func TestHold(t *testing.T) {
+	sp, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	c := &Channel{fd: sp[1]}
+	if err := errors.Join(c.Hold(pipe[1]), unix.Close(pipe[1]), c.Done(), c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := new(initProcess).relay(sp[0]); !errors.Is(err, errJobDone) {
+		t.Errorf("the job's messages ended with %v", err)
+	}
+	fds := []unix.PollFd{{Fd: int32(pipe[0]), Events: unix.POLLIN}}
+	if _, err := unix.Poll(fds, 0); err != nil || fds[0].Revents != 0 {
+		t.Errorf("the pipe has no writer any more: %v, events %#x", err, fds[0].Revents)
+	}
+}

@@ -315,7 +315,11 @@ func (g *initProcess) follow(p jobProcess) (status syscall.WaitStatus, err error
 	// The job's children may hold both ends open; nothing of theirs counts.
 	// No timer guards what follows, the host's does: with -icount an idle
 	// guest's seconds pass at once while the host still reads.
-	_ = unix.Kill(-1, unix.SIGKILL)
+	everyone := -1
+	if g.successor >= 0 { // PID 1 may end when its children do, and the kernel panics
+		everyone = -p.pid
+	}
+	_ = unix.Kill(everyone, unix.SIGKILL)
 	return status, <-relayEnd
 }
 
@@ -352,9 +356,10 @@ var errJobDone = errors.New("the job is done")
 // relay passes the job's messages on as frames: one byte of type, payload.
 func (g *initProcess) relay(fd int) error {
 	defer unix.Close(fd)
-	buf := make([]byte, 1+wire.MaxPayload)
+	buf, rights := make([]byte, 1+wire.MaxPayload), make([]byte, unix.CmsgSpace(4))
 	for {
-		n, _, flags, _, err := unix.Recvmsg(fd, buf, nil, 0)
+		// A descriptor that comes along stays open: nobody closes it.
+		n, _, flags, _, err := unix.Recvmsg(fd, buf, rights, unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -366,6 +371,9 @@ func (g *initProcess) relay(fd int) error {
 			return fmt.Errorf("pass on the job's results: a message of more than %d bytes", wire.MaxPayload)
 		}
 		t := wire.FrameType(buf[0])
+		if t == holdMessage {
+			continue
+		}
 		if t == wire.FrameDone {
 			if err := g.flush(); err != nil {
 				return err

@@ -44,7 +44,7 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 		return err
 	}
 	defer ch.Close()
-	become, err := successorStarter()
+	become, err := successorStarter(ch.Hold)
 	if err != nil {
 		return err
 	}

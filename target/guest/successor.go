@@ -25,7 +25,9 @@ import (
 //
 // The machine must not go off before the job's results have left. Before it executes
 // the program, PID 1 installs a seccomp filter that every process of the program
-// inherits: reboot(2) waits for the job's answer.
+// inherits: reboot(2) waits for the job's answer. The job hands the filter's descriptor
+// to the keeper, too: were it closed with the job, reboot(2) would fail before the keeper
+// has reported the end, and an init that ends then makes the kernel panic.
 
 const (
 	// survivorName is argv[0] of the keeper and of the job: systemd leaves a process
@@ -189,8 +191,8 @@ func filterReboot() (listener int, err error) {
 }
 
 // successorStarter returns how the job makes a program PID 1; nil: it can't. It gives
-// the job a /tmp of its own.
-func successorStarter() (func(file string, args, env []string, output io.Writer) (<-chan string, error), error) {
+// the job a /tmp of its own. The filter's descriptor is handed to hold.
+func successorStarter(hold func(fd int) error) (func(file string, args, env []string, output io.Writer) (<-chan string, error), error) {
 	value := os.Getenv(successorFD)
 	if value == "" {
 		return nil, nil
@@ -206,6 +208,9 @@ func successorStarter() (func(file string, args, env []string, output io.Writer)
 	return func(file string, args, env []string, output io.Writer) (<-chan string, error) {
 		defer unix.Close(socket)
 		listener, err := start(socket, successor{File: file, Args: args, Env: initEnv(env)}, output)
+		if err == nil {
+			err = hold(listener)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("run %s as PID 1: %w", file, err)
 		}
