@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -30,6 +31,9 @@ func saveMadeUp(t *testing.T, dir string, factor float64, change func(*results.R
 	run := synthetic.Seeded(3, 0.0001, factor, results.ClockICount, uint64(1000*factor))
 	run.Started = time.Unix(madeUp.Add(1), 0)
 	run.Ended = run.Started.Add(time.Second)
+	for i := range run.Scenarios[0].Trials {
+		run.Scenarios[0].Trials[i].Expedited = 0 // updates wait for ticks
+	}
 	change(run)
 	w, err := results.Create(dir)
 	if err != nil {
@@ -161,5 +165,35 @@ func TestSelfTestMinutes(t *testing.T) {
 				t.Errorf("%q, %d at a time: %d groups of pairs, want %d, in %v of %v", c.workloads, c.jobs, groups, want, at, c.time)
 			}
 		})
+	}
+}
+
+// TestSelfTestExpedited: where a run says that updates are expedited, it is made again at
+// a rate, and so are all that are held against it.
+func TestSelfTestExpedited(t *testing.T) {
+	rates := map[string]string{} // by directory
+	s := &SelfTest{Workloads: []string{"tasks-trace", "lookup"}, Pairs: 2, Trials: 3, Synthetic: 1, Jobs: 1, Policy: gate.DefaultPolicy(), Dir: t.TempDir(),
+		OnPair: func(int, string) {}, OnWrongVerdict: func(string, *gate.Verdict) {},
+		Run: func(_ context.Context, r Run) error {
+			rates[filepath.Base(r.Dir)] = r.Params["rate"]
+			saveMadeUp(t, r.Dir, 1, func(run *results.Run) {
+				run.Scenarios[0].ID, run.Scenarios[0].Workload = r.Workload, r.Workload
+				run.Scenarios[0].Trials[0].Expedited = 1
+			})
+			return nil
+		}}
+	if _, err := s.Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const closed, open = "", expeditedRate
+	want := map[string]string{
+		"tasks-trace-pair1-baseline": closed, "tasks-trace-pair1-baseline-at-rate": open,
+		"tasks-trace-pair1-candidate0": open, "tasks-trace-pair1-candidate1": open,
+		"tasks-trace-pair2-baseline": open, "tasks-trace-pair2-candidate0": open, "tasks-trace-pair2-candidate1": open,
+		"lookup-pair1-baseline": closed, "lookup-pair1-candidate0": closed, "lookup-pair1-candidate1": closed,
+		"lookup-pair2-baseline": closed, "lookup-pair2-candidate0": closed, "lookup-pair2-candidate1": closed,
+	}
+	if !maps.Equal(rates, want) {
+		t.Errorf("runs at the rates %v, want %v", rates, want)
 	}
 }

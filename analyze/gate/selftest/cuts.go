@@ -94,6 +94,9 @@ func CutsOf(data []byte, p gate.Policy) ([]CutKind, error) {
 			}
 		}
 	}
+	if len(slower.Cuts) == 0 {
+		slower.Note = "no closed loop whose operations are timed"
+	}
 	metrics.Note = "each phase and metric, from one trial, from all; of either side"
 	for i := range kinds {
 		if kinds[i].Want == "" {
