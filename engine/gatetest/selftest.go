@@ -316,9 +316,13 @@ func (s *SelfTest) baseline(ctx context.Context, w *selfTestWorkload, pair int, 
 
 // make makes one real run.
 func (s *SelfTest) make(ctx context.Context, w *selfTestWorkload, seed uint64, dir, strategy string, planted map[string]string) error {
-	params := w.params(s.Count)
+	count, rate := s.Count, ""
 	if w.workload == "churn" && s.expedited.Load() {
-		params["rate"] = expeditedRate
+		count, rate = 2*s.Count, expeditedRate
+	}
+	params := w.params(count)
+	if rate != "" {
+		params["rate"] = rate
 	}
 	maps.Copy(params, planted)
 	return s.Run(ctx, Run{Workload: w.workload, Strategy: strategy, Params: params, Planted: planted, Trials: s.Trials, Seed: seed, Dir: dir})
@@ -385,7 +389,11 @@ func (s *SelfTest) resample() (rates []selftest.Rate, err error) {
 		if s.unchanged[w.name] == nil {
 			continue
 		}
-		for _, change := range []float64{0, plantedChange} {
+		changes := []float64{0}
+		if least := selftest.LeastSeen(s.unchanged[w.name], s.Policy); least > 0 {
+			changes = append(changes, least)
+		}
+		for _, change := range changes {
 			r, err := selftest.ResampledRate(s.unchanged[w.name], s.Synthetic, s.Trials, change, s.Policy, 3)
 			if err != nil {
 				return rates, err

@@ -117,6 +117,27 @@ func ResampledRate(pool *results.Run, pairs, trials int, change float64, p gate.
 	return rate, nil
 }
 
+// LeastSeen is twice the tightest limit that blocks, relative to its figure in the pool:
+// a change of all figures by as much must be seen. 0: none of them has a limit.
+func LeastSeen(pool *results.Run, p gate.Policy) float64 {
+	run := *pool
+	run.Started = time.Time{} // it may be held against itself
+	run.Scenarios = slices.Clone(pool.Scenarios)
+	for i := range run.Scenarios {
+		replaceTrials(&run.Scenarios[i], compare.WholeTrials(&pool.Scenarios[i]), 1)
+	}
+	least := 0.0
+	for _, c := range gate.Judge(compare.Input{Run: &run}, compare.Input{Run: &run}, nil, p).Checks {
+		if c.Action != gate.ActionBlock || c.Base.Median == 0 {
+			continue
+		}
+		if limit := c.Margin.Value / math.Abs(c.Base.Median); least == 0 || limit < least {
+			least = limit
+		}
+	}
+	return 2 * least
+}
+
 // replaceTrials gives a scenario other trials, and numbers and counts them anew. What a
 // gate doesn't read, its phases over all trials, it no longer has.
 func replaceTrials(s *results.Scenario, trials []results.Trial, factor float64) {

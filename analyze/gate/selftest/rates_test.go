@@ -3,6 +3,7 @@
 package selftest
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +93,32 @@ func TestResampleGateRate(t *testing.T) {
 	}
 	if _, err := ResampledRate(pool, 50, 5, 0, p, 1); err == nil {
 		t.Error("8 trials make pairs of 5 against 5")
+	}
+}
+
+// TestLeastSeen: what must be seen follows from the policy's limits.
+func TestLeastSeen(t *testing.T) {
+	pool := synthetic.Seeded(6, 0.0001, 1, results.ClockICount, 1)
+	if got := LeastSeen(pool, gate.DefaultPolicy()); math.Abs(got-0.01) > 1e-9 {
+		t.Errorf("by default %g", got)
+	}
+	p := gate.DefaultPolicy()
+	p.Rules = []gate.Rule{{Metrics: []string{"**"}, Relative: 0.03, Action: gate.ActionBlock}}
+	if err := p.Check(); err != nil {
+		t.Fatal(err)
+	}
+	got := LeastSeen(pool, p)
+	if math.Abs(got-0.06) > 1e-9 {
+		t.Errorf("with limits of 3 %% %g", got)
+	}
+	for change, want := range map[float64]string{0: gate.VerdictPass, 0.02: gate.VerdictPass, got: gate.VerdictRegression} {
+		r, err := ResampledRate(pool, 20, 3, change, p, 1)
+		if n := map[string]int{gate.VerdictPass: r.Pass, gate.VerdictRegression: r.Regression}[want]; err != nil || n != 20 {
+			t.Errorf("a change of %g: %+v, want %s: %v", change, r, want, err)
+		}
+	}
+	p.Rules[0].Action = gate.ActionAdvise
+	if got := LeastSeen(pool, p); got != 0 {
+		t.Errorf("without a limit %g", got)
 	}
 }
