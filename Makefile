@@ -14,6 +14,7 @@ GO       ?= go
 KERNEL   ?= 6.12
 KERNELS  ?= 5.10 6.1 6.12 7.2
 KERNELS_ARM64 ?= 6.12
+SOAK     ?= Soak
 CLANG    := clang-14
 LINT     := v2.15.0
 BIN      := bin/mapprof
@@ -92,8 +93,8 @@ vmtest-kernel: KERNELS_ARM64 =
 vmtest-kernel: kernels ## of those, the ones for every kernel, on $(KERNEL) alone
 	@for p in $(VMEVERY); do MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(GO) test -tags vm -run 'VM.*OnEveryKernel$$' -timeout 60m -v $$p || exit 1; done
 
-soak: kernels ## long tests in VMs: at the limits of memory, for hours
-	.ci/quiet $(GO) test -tags vm,soak -run Soak -timeout 10h -v $(sort $(dir $(shell grep -rl --include='*_soak_test.go' '^//go:build vm && soak' .)))
+soak: kernels ## long tests in VMs, or the one that SOAK names: at the limits of memory, for hours
+	.ci/quiet $(GO) test -tags vm,soak -run '$(SOAK)' -timeout 10h -v $(sort $(dir $(shell grep -rl --include='*_soak_test.go' '^//go:build vm && soak' .)))
 
 selftest: kernels ## the gate proves itself: unchanged passes, planted fails, incomplete is inconclusive
 	$(BIN) gate --self-test --offline --kernel $(KERNEL)

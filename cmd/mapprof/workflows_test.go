@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,5 +140,36 @@ func TestOtherExamples(t *testing.T) {
 	}
 	if calls != 5 {
 		t.Errorf("%d calls of mapprof in the examples", calls)
+	}
+}
+
+// TestSoakWorkflow: the weekly workflow runs every long test that there is.
+func TestSoakWorkflow(t *testing.T) {
+	var want []string
+	files, err := filepath.Glob(filepath.Join(packageDir, "*_soak_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no long tests", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func (TestVMSoak\w+)\(`).FindAllStringSubmatch(string(data), -1) {
+			want = append(want, m[1])
+		}
+	}
+	workflow, err := os.ReadFile(filepath.Join(packageDir, "..", "..", ".github", "workflows", "soak.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range regexp.MustCompile(`(?m)^ +- soak SOAK=(\w+)$`).FindAllStringSubmatch(string(workflow), -1) {
+		got = append(got, m[1])
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the workflow runs %v, there are %v", got, want)
 	}
 }
