@@ -168,7 +168,8 @@ func TestTrimTracer(t *testing.T) {
 
 // testKernel has two CPUs and structs of round sizes.
 var testKernel = mapmemory.Kernel{CPUs: 2, PageSize: 4096, Locks: 8, Struct: func(name string) uint64 {
-	return map[string]uint64{"bpf_array": 320, "bpf_htab": 640, "bucket": 16, "htab_elem": 48, "bpf_dtab": 384, "hlist_head": 8}[name]
+	return map[string]uint64{"bpf_array": 320, "bpf_htab": 640, "bucket": 16, "htab_elem": 48, "bpf_dtab": 384, "hlist_head": 8,
+		"bpf_struct_ops_map": 576, "bpf_struct_ops_value": 64}[name]
 }}
 
 func TestFootprintFollowsTheKernelsFormulas(t *testing.T) {
@@ -190,6 +191,7 @@ func TestFootprintFollowsTheKernelsFormulas(t *testing.T) {
 		{"pages charged for elements that aren't there", probes.DeathEvent{MapType: results.MapTypeHash, MapFlags: mapmemory.FlagNoPrealloc, KeySize: 4, ValueSize: 8, MaxEntries: 1, Elements: 1, MemoryPages: 1 << 20}, 640 + 16 + 4*4*8 + 64 + 8},
 		{"lru", probes.DeathEvent{MapType: results.MapTypeLRUHash, KeySize: 4, ValueSize: 8, MaxEntries: 10}, 640 + 16*16 + 4*4*8 + 64*10},
 		{"devmap", probes.DeathEvent{MapType: results.MapTypeDevmap, MaxEntries: 10}, 384 + 80},
+		{"struct_ops", probes.DeathEvent{MapType: results.MapTypeStructOps, KeySize: 4, ValueSize: 256, MaxEntries: 1}, 576 + 256 - 64 + 256 + 4096},
 		{"charged pages win", probes.DeathEvent{MapType: results.MapTypeArray, MemoryPages: 3}, 3 * 4096},
 		{"unknown type", probes.DeathEvent{MapType: 99, MaxEntries: 1 << 31}, 0},
 	} {

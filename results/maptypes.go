@@ -32,6 +32,7 @@ const (
 	MapTypeStack              = 23
 	MapTypeSkStorage          = 24
 	MapTypeDevmapHash         = 25
+	MapTypeStructOps          = 26
 	MapTypeRingBuf            = 27
 	MapTypeInodeStorage       = 28
 	MapTypeTaskStorage        = 29

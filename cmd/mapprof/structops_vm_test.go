@@ -30,13 +30,16 @@ func TestVMStructOps(t *testing.T) {
 		t.Fatalf("%d scenarios", n)
 	}
 	for n, want := range []struct {
-		path  string
-		waits uint64
-	}{{"immediate", 0}, {"sync+sync-tasks", count}} {
+		path         string
+		waits, bytes uint64 // one page was charged; the struct, its value twice, a page of trampolines
+	}{{"immediate", 0, 4096}, {"sync+sync-tasks", count, 2*256 + 4096}} {
 		s := &d.Run.Scenarios[n]
 		tr := &s.Trials[0]
 		if tr.Puts != count || tr.Freed != count || tr.Lost != 0 || s.Strategy.Paths[want.path] != count {
 			t.Errorf("%s: %d puts, %d freed, %d lost, by %v\n%s", s.Kernel, tr.Puts, tr.Freed, tr.Lost, s.Strategy.Paths, stdout)
+		}
+		if tr.Limbo.PeakBytes < want.bytes || tr.Limbo.PeakBytes > count*2*4096 {
+			t.Errorf("%s: at most %d bytes in limbo", s.Kernel, tr.Limbo.PeakBytes)
 		}
 		wait, free, limbo := s.Phases[results.PhaseFreeWait], s.Phases[results.PhaseFree], s.Phases[results.PhaseLimbo]
 		if wait.N != want.waits || free.N != count {

@@ -25,7 +25,8 @@ type Map struct {
 var Structs = []string{
 	"bpf_arena", "bpf_array", "bpf_bloom_filter", "bpf_cpu_map", "bpf_dtab", "bpf_htab",
 	"bpf_local_storage_map", "bpf_local_storage_map_bucket", "bpf_queue_stack", "bpf_ringbuf_map",
-	"bpf_shtab", "bpf_shtab_bucket", "bpf_stab", "bpf_stack_map", "bucket", "hlist_head", "htab_elem",
+	"bpf_shtab", "bpf_shtab_bucket", "bpf_stab", "bpf_stack_map", "bpf_struct_ops_map",
+	"bpf_struct_ops_value", "bucket", "hlist_head", "htab_elem",
 	"lpm_trie", "lpm_trie_node", "reuseport_array", "stack_map_bucket", "xsk_map",
 }
 
@@ -60,7 +61,7 @@ const (
 
 // AppendParts appends the allocations of a map, with the formulas of the kernel's
 // map_mem_usage callbacks (90a5527d7686, 6.4), and the struct of an LPM trie and of
-// an arena, which these leave out. It appends nothing for a type without a formula.
+// an arena, which these leave out. A struct_ops map's trampolines are one page, as there. It appends nothing for a type without a formula.
 // Not counted, as there: sockets and programs in a map, storage of single sockets,
 // inodes, tasks and cgroups, an arena's pages, and free elements that
 // bpf_mem_alloc has in store.
@@ -111,6 +112,11 @@ func AppendParts(parts []Part, m Map, k Kernel) []Part {
 	case results.MapTypeSkStorage, results.MapTypeInodeStorage, results.MapTypeTaskStorage, results.MapTypeCgrpStorage:
 		buckets := roundUpPow2(max(2, k.CPUs))
 		return append(one(k.Struct("bpf_local_storage_map")), Part{Count: 1, Bytes: buckets * k.Struct("bpf_local_storage_map_bucket")})
+	case results.MapTypeStructOps:
+		// The value is there twice, once behind the struct: user space's and the kernel's.
+		// Not counted: the tables of its programs, one or two pointers each.
+		return append(one(k.Struct("bpf_struct_ops_map")+uint64(m.Value)-min(uint64(m.Value), k.Struct("bpf_struct_ops_value"))),
+			Part{Count: 1, Bytes: uint64(m.Value)}, Part{Count: 1, Bytes: k.PageSize}) // of trampolines
 	case results.MapTypeArena:
 		return one(k.Struct("bpf_arena"))
 	}
