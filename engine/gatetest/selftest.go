@@ -390,7 +390,7 @@ func (s *SelfTest) resample() (rates []selftest.Rate, err error) {
 			continue
 		}
 		changes := []float64{0}
-		if least := selftest.LeastSeen(s.unchanged[w.name], s.Policy); least > 0 {
+		if least := selftest.LeastSeen(s.unchanged[w.name], s.Trials, s.Policy, 3); least > 0 {
 			changes = append(changes, least)
 		}
 		for _, change := range changes {

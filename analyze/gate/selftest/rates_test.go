@@ -3,7 +3,6 @@
 package selftest
 
 import (
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -96,29 +95,30 @@ func TestResampleGateRate(t *testing.T) {
 	}
 }
 
-// TestLeastSeen: what must be seen follows from the policy's limits.
+// TestLeastSeen: what must be shown follows from the policy's limits and from how figures
+// scatter, and is seen.
 func TestLeastSeen(t *testing.T) {
-	pool := synthetic.Seeded(6, 0.0001, 1, results.ClockICount, 1)
-	if got := LeastSeen(pool, gate.DefaultPolicy()); math.Abs(got-0.01) > 1e-9 {
-		t.Errorf("by default %g", got)
-	}
-	p := gate.DefaultPolicy()
-	p.Rules = []gate.Rule{{Metrics: []string{"**"}, Relative: 0.03, Action: gate.ActionBlock}}
-	if err := p.Check(); err != nil {
-		t.Fatal(err)
-	}
-	got := LeastSeen(pool, p)
-	if math.Abs(got-0.06) > 1e-9 {
-		t.Errorf("with limits of 3 %% %g", got)
-	}
-	for change, want := range map[float64]string{0: gate.VerdictPass, 0.02: gate.VerdictPass, got: gate.VerdictRegression} {
-		r, err := ResampledRate(pool, 20, 3, change, p, 1)
-		if n := map[string]int{gate.VerdictPass: r.Pass, gate.VerdictRegression: r.Regression}[want]; err != nil || n != 20 {
-			t.Errorf("a change of %g: %+v, want %s: %v", change, r, want, err)
+	const trials = 3
+	wide := "version: 1\nrules:\n- {metrics: [\"**\"], relative: 3%, action: block}\n"
+	for _, c := range []struct {
+		spread, from, to float64
+		policy           gate.Policy
+	}{
+		{0.0001, 0.01, 0.0101, gate.DefaultPolicy()},
+		{0.0001, 0.06, 0.0601, readPolicy(t, wide)},
+		{0.002, 0.011, 0.04, gate.DefaultPolicy()},
+	} {
+		pool := synthetic.Seeded(2*trials, c.spread, 1, results.ClockICount, 1)
+		least := LeastSeen(pool, trials, c.policy, 1)
+		if least < c.from-1e-9 || least > c.to {
+			t.Errorf("scattering by %g %g, want %g to %g", c.spread, least, c.from, c.to)
+		}
+		if r, err := ResampledRate(pool, 50, trials, least, c.policy, 2); err != nil || r.Regression != 50 {
+			t.Errorf("scattering by %g, a change of %g: %+v, %v", c.spread, least, r, err)
 		}
 	}
-	p.Rules[0].Action = gate.ActionAdvise
-	if got := LeastSeen(pool, p); got != 0 {
-		t.Errorf("without a limit %g", got)
+	none := strings.Replace(wide, "block", "advise", 1)
+	if got := LeastSeen(synthetic.Seeded(2*trials, 0, 1, results.ClockICount, 1), trials, readPolicy(t, none), 1); got != 0 {
+		t.Errorf("without a limit that blocks %g", got)
 	}
 }
