@@ -23,6 +23,7 @@
 #include <linux/bpf.h>
 #include <linux/bpf_perf_event.h>
 #include <linux/ptrace.h>
+#include <stdbool.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
@@ -48,9 +49,18 @@ struct {
 
 #define VOLATILE(x) (*(volatile typeof(x) *)&(x))
 
+/* The compiler would keep an address over a call, in a register to be saved. */
+#define ADDRESS(x)                                                                                 \
+	({                                                                                         \
+		typeof(x) _address;                                                                \
+		asm volatile("%0 = %1 ll" : "=r"(_address) : "i"(x));                              \
+		_address;                                                                          \
+	})
+
 static __always_inline struct lookup_cpu *this_cpu(void)
 {
-	struct lookup_cpu *c = &lookup_cpus[bpf_get_smp_processor_id() & cpu_mask];
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct lookup_cpu *c = ADDRESS(&lookup_cpus[0]) + (cpu & *ADDRESS(&cpu_mask));
 
 	/* The compiler would compute it again for every use. */
 	asm volatile("" : "+r"(c));
@@ -60,10 +70,7 @@ static __always_inline struct lookup_cpu *this_cpu(void)
 /* Where there is one CPU its number need not be asked. */
 static __always_inline struct lookup_cpu *only_cpu(void)
 {
-	struct lookup_cpu *c = lookup_cpus;
-
-	asm volatile("" : "+r"(c));
-	return c;
+	return ADDRESS(&lookup_cpus[0]);
 }
 
 /* A value that has more than one in its bucket. */
@@ -113,8 +120,7 @@ static __always_inline void record_long(struct lookup_cpu *c, __u64 ns)
 
 static __always_inline void record(struct lookup_cpu *c, __u64 ns)
 {
-	if (ns < HIST_SUB) {
-		c->count++;
+	if (__builtin_expect(ns < HIST_SUB, 1)) {
 		/* c->counts[ns]++; the compiler would share it with that of
 		 * record_long(), and jump there. */
 		asm volatile("r1 = *(u64 *)(%0 + %1)\n"
@@ -152,7 +158,8 @@ static __always_inline int on_entry(__u64 *ctx, struct lookup_cpu *(*cpu)(void))
 	return 0;
 }
 
-static __always_inline int on_exit(struct lookup_cpu *(*cpu)(void))
+/* Tells whether the call was timed. */
+static __always_inline bool on_exit(struct lookup_cpu *(*cpu)(void))
 {
 	__u64 now = bpf_ktime_get_ns();
 	struct lookup_cpu *c = cpu();
@@ -163,10 +170,10 @@ static __always_inline int on_exit(struct lookup_cpu *(*cpu)(void))
 	/* A start counts once. A time is no frame's address. */
 	VOLATILE(c->owner) = start;
 	record(c, now - start);
-	return 0;
+	return true;
 other:
 	c->unmatched++;
-	return 0;
+	return false;
 }
 
 SEC("fentry/array_map_lookup_elem")
@@ -178,7 +185,8 @@ int lookup_entry(__u64 *ctx)
 SEC("fexit/array_map_lookup_elem")
 int lookup_exit(__u64 *ctx)
 {
-	return on_exit(this_cpu);
+	on_exit(this_cpu);
+	return 0;
 }
 
 SEC("fentry/array_map_lookup_elem")
@@ -190,7 +198,113 @@ int lookup_entry_up(__u64 *ctx)
 SEC("fexit/array_map_lookup_elem")
 int lookup_exit_up(__u64 *ctx)
 {
-	return on_exit(only_cpu);
+	on_exit(only_cpu);
+	return 0;
+}
+
+/*
+ * One call in some is timed, and the others cost as little as can be: a count on
+ * entry, a look at the owner on exit. All calls of the function are counted, for
+ * whichever map: each has the same chance, and a choice that falls on another
+ * map's is a choice all the same. The gap to the next one is random, so that no
+ * caller's period fits it, and drawn before the call, so that no duration
+ * changes it.
+ */
+static __always_inline __u64 draw_gap(struct lookup_cpu *c)
+{
+	__u64 x = c->random, gap;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	c->random = x;
+	/* From 1 to spread, each as often. */
+	gap = (((x >> 32) * c->spread) >> 32) + 1;
+	c->drawn += gap;
+	return gap;
+}
+
+static __always_inline int on_sampled_entry(__u64 *ctx, struct lookup_cpu *(*cpu)(void))
+{
+	struct lookup_cpu *c = cpu();
+	__u64 now;
+
+	if (__builtin_expect(--c->left, 1))
+		return 0;
+	c->left = draw_gap(c);
+	if ((void *)ctx[0] != &mpf_watched) {
+		c->excluded++;
+		return 0;
+	}
+	c->sampled++;
+	now = bpf_ktime_get_ns();
+	c = cpu();
+	own(c);
+	VOLATILE(c->start_ns) = now;
+	return 0;
+}
+
+/* The owner is looked at before the time is taken: most calls have none. */
+static __always_inline int on_sampled_exit(struct lookup_cpu *(*cpu)(void))
+{
+	__u64 owner = VOLATILE(cpu()->owner);
+
+	asm goto("if %0 != r10 goto %l[other]" : : "r"(owner) : : other);
+	on_exit(cpu);
+other:
+	return 0;
+}
+
+SEC("fentry/array_map_lookup_elem")
+int sampled_entry(__u64 *ctx)
+{
+	return on_sampled_entry(ctx, this_cpu);
+}
+
+SEC("fexit/array_map_lookup_elem")
+int sampled_exit(__u64 *ctx)
+{
+	return on_sampled_exit(this_cpu);
+}
+
+SEC("fentry/array_map_lookup_elem")
+int sampled_entry_up(__u64 *ctx)
+{
+	return on_sampled_entry(ctx, only_cpu);
+}
+
+SEC("fexit/array_map_lookup_elem")
+int sampled_exit_up(__u64 *ctx)
+{
+	return on_sampled_exit(only_cpu);
+}
+
+/*
+ * The same in one program, with the start in a cookie of the call's own that
+ * begins as 0 (7.0, eeee4239dbb1): no owner. Both kfuncs are inlined, and cost
+ * more than the owner does all the same.
+ */
+extern __u64 *bpf_session_cookie(void *ctx) __ksym;
+extern bool bpf_session_is_return(void *ctx) __ksym;
+
+SEC("fsession/array_map_lookup_elem")
+int lookup_session(__u64 *ctx)
+{
+	__u64 *start, now, began;
+
+	if ((void *)ctx[0] != &mpf_watched) {
+		if (!bpf_session_is_return(ctx))
+			only_cpu()->excluded++;
+		return 0;
+	}
+	start = bpf_session_cookie(ctx);
+	now = bpf_ktime_get_ns();
+	began = VOLATILE(*start);
+	if (!began)
+		*start = now;
+	else
+		record(only_cpu(), now - began);
+	return 0;
 }
 
 /*
@@ -248,16 +362,13 @@ int pages_exit(__u64 *ctx)
 {
 	struct lookup_cpu *c;
 	__u32 pages = ctx[1];
-	__u64 before;
 
 	if ((__u32)bpf_get_current_pid_tgid() != pages_tid) {
 		this_cpu()->unmatched++;
 		return 0;
 	}
 	c = only_cpu();
-	before = c->count;
-	on_exit(only_cpu);
-	if (c->count != before)
+	if (on_exit(only_cpu))
 		c->pages += pages_by_order ? 1ULL << (pages & 31) : pages;
 	return 0;
 }
@@ -338,6 +449,27 @@ int empty_entry(__u64 *ctx)
 
 SEC("fexit/array_map_lookup_elem")
 int empty_exit(__u64 *ctx)
+{
+	return 0;
+}
+
+/* What two clock reads add to it. */
+SEC("fentry/array_map_lookup_elem")
+int clock_entry(__u64 *ctx)
+{
+	bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("fexit/array_map_lookup_elem")
+int clock_exit(__u64 *ctx)
+{
+	bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("fsession/array_map_lookup_elem")
+int empty_session(__u64 *ctx)
 {
 	return 0;
 }

@@ -28,8 +28,13 @@ type LookupConfig struct {
 	// calling thread's calls count, while Watch runs. Map is nil.
 	Pages Pages
 	// Empty attaches programs that do nothing: the floor of what any pair
-	// of probes costs.
-	Empty bool
+	// of probes costs. With Clock they read the clock, as any that time do.
+	Empty, Clock bool
+	// Session attaches one program for entry and exit, BPF_TRACE_FSESSION,
+	// for one CPU. It is for measuring: the pair costs less.
+	Session bool
+	// Sample has one call in so many timed, a power of two; 0 and 1: each.
+	Sample uint64
 	// Stacks also counts the calls by their callers' stacks.
 	Stacks bool
 	// ManyCPUs attaches the programs for several CPUs even where there is
@@ -70,23 +75,7 @@ func AttachLookup(cfg LookupConfig) (*LookupProbe, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, exit := lookupProgLookupEntry, lookupProgLookupExit
-	switch {
-	case cfg.Empty:
-		entry, exit = lookupProgEmptyEntry, lookupProgEmptyExit
-	case cfg.Pages != NoPages:
-		entry, exit = lookupProgPagesEntry, lookupProgPagesExit
-	case cpus == 1 && !cfg.ManyCPUs:
-		entry, exit = lookupProgLookupEntryUp, lookupProgLookupExitUp
-	}
-	// The exit first: an entry alone would leave starts behind. Not where
-	// Map's calls alone have any, and none comes meanwhile: then other maps'
-	// calls, which only the entry tells apart, would end unmatched. What is
-	// attached last runs first: the stack before the time is taken.
-	names := []string{exit, entry}
-	if cfg.Map != nil {
-		names = []string{entry, exit}
-	}
+	names := programNames(cfg, cpus)
 	if cfg.Stacks {
 		names = append(names, lookupProgCallerEntry)
 	}
@@ -95,6 +84,39 @@ func AttachLookup(cfg LookupConfig) (*LookupProbe, error) {
 		return nil, errors.Join(&UnsupportedError{Function: cfg.Function, Err: shorten(err)}, p.Close())
 	}
 	return p, nil
+}
+
+// programNames lists the programs that cfg asks for, in the order in which they
+// are attached.
+func programNames(cfg LookupConfig, cpus int) []string {
+	entry, exit := lookupProgLookupEntry, lookupProgLookupExit
+	sampled, up := cfg.Sample > 1, cpus == 1 && !cfg.ManyCPUs
+	switch {
+	case cfg.Empty && cfg.Session:
+		return []string{lookupProgEmptySession}
+	case cfg.Session:
+		return []string{lookupProgLookupSession}
+	case cfg.Empty && cfg.Clock:
+		entry, exit = lookupProgClockEntry, lookupProgClockExit
+	case cfg.Empty:
+		entry, exit = lookupProgEmptyEntry, lookupProgEmptyExit
+	case cfg.Pages != NoPages:
+		entry, exit = lookupProgPagesEntry, lookupProgPagesExit
+	case sampled && up:
+		entry, exit = lookupProgSampledEntryUp, lookupProgSampledExitUp
+	case sampled:
+		entry, exit = lookupProgSampledEntry, lookupProgSampledExit
+	case up:
+		entry, exit = lookupProgLookupEntryUp, lookupProgLookupExitUp
+	}
+	// The exit first: an entry alone would leave starts behind. Not where
+	// Map's calls alone have any, and none comes meanwhile: then other maps'
+	// calls, which only the entry tells apart, would end unmatched. What is
+	// attached last runs first: the stack before the time is taken.
+	if cfg.Map != nil {
+		return []string{entry, exit}
+	}
+	return []string{exit, entry}
 }
 
 // Attach attaches the programs, unless they are. It loads them for it, with the
@@ -114,6 +136,11 @@ func (p *LookupProbe) Attach() error {
 		for name := range coll.Maps {
 			if name != lookupRodata {
 				p.maps[name] = coll.DetachMap(name)
+			}
+		}
+		if p.cfg.Sample > 1 {
+			if err := beginSampling(p.maps[lookupBSS], p.cfg.Sample); err != nil {
+				return err
 			}
 		}
 	}
@@ -209,7 +236,7 @@ func loadLookupPrograms(cfg LookupConfig, opts ebpf.CollectionOptions, names ...
 		spec.Variables[lookupVarPagesByOrder].Set(byOrder)); err != nil {
 		return nil, err
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
+	coll, err := loadWithSessions(spec, opts, cfg.Function)
 	if errors.Is(err, unix.E2BIG) && n > 128 {
 		// The limit fell with kernel 63b8ce77b15e.
 		return nil, fmt.Errorf("%w (%d CPUs need a %d MiB value, and this kernel allows 4)", err, n, bss.ValueSize>>20)

@@ -28,36 +28,49 @@ type lookupLookupCpu struct {
 	Pages     uint64
 	Stack     uint64
 	Frame     uint64
+	Left      uint64
+	Spread    uint64
+	Random    uint64
+	Drawn     uint64
+	Sampled   uint64
 	Counts    [3840]uint64
-	Unused    [243]uint64
+	Unused    [238]uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	lookupMapMpfCallers     = "mpf_callers"
-	lookupMapMpfCalls       = "mpf_calls"
-	lookupMapMpfSamples     = "mpf_samples"
-	lookupMapMpfWatched     = "mpf_watched"
-	lookupProgCallerEntry   = "caller_entry"
-	lookupProgEmptyEntry    = "empty_entry"
-	lookupProgEmptyExit     = "empty_exit"
-	lookupProgLookupEntry   = "lookup_entry"
-	lookupProgLookupEntryUp = "lookup_entry_up"
-	lookupProgLookupExit    = "lookup_exit"
-	lookupProgLookupExitUp  = "lookup_exit_up"
-	lookupProgPagesEntry    = "pages_entry"
-	lookupProgPagesExit     = "pages_exit"
-	lookupProgRecordBatch   = "record_batch"
-	lookupProgSample        = "sample"
-	lookupVarCpuMask        = "cpu_mask"
-	lookupVarLookupCpus     = "lookup_cpus"
-	lookupVarPagesByOrder   = "pages_by_order"
-	lookupVarPagesTid       = "pages_tid"
-	lookupVarPagesWatched   = "pages_watched"
-	lookupVarRecordN        = "record_n"
-	lookupVarRecordValues   = "record_values"
+	lookupMapMpfCallers      = "mpf_callers"
+	lookupMapMpfCalls        = "mpf_calls"
+	lookupMapMpfSamples      = "mpf_samples"
+	lookupMapMpfWatched      = "mpf_watched"
+	lookupProgCallerEntry    = "caller_entry"
+	lookupProgClockEntry     = "clock_entry"
+	lookupProgClockExit      = "clock_exit"
+	lookupProgEmptyEntry     = "empty_entry"
+	lookupProgEmptyExit      = "empty_exit"
+	lookupProgEmptySession   = "empty_session"
+	lookupProgLookupEntry    = "lookup_entry"
+	lookupProgLookupEntryUp  = "lookup_entry_up"
+	lookupProgLookupExit     = "lookup_exit"
+	lookupProgLookupExitUp   = "lookup_exit_up"
+	lookupProgLookupSession  = "lookup_session"
+	lookupProgPagesEntry     = "pages_entry"
+	lookupProgPagesExit      = "pages_exit"
+	lookupProgRecordBatch    = "record_batch"
+	lookupProgSample         = "sample"
+	lookupProgSampledEntry   = "sampled_entry"
+	lookupProgSampledEntryUp = "sampled_entry_up"
+	lookupProgSampledExit    = "sampled_exit"
+	lookupProgSampledExitUp  = "sampled_exit_up"
+	lookupVarCpuMask         = "cpu_mask"
+	lookupVarLookupCpus      = "lookup_cpus"
+	lookupVarPagesByOrder    = "pages_by_order"
+	lookupVarPagesTid        = "pages_tid"
+	lookupVarPagesWatched    = "pages_watched"
+	lookupVarRecordN         = "record_n"
+	lookupVarRecordValues    = "record_values"
 )
 
 // loadLookup returns the embedded CollectionSpec for lookup.
@@ -102,17 +115,25 @@ type lookupSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type lookupProgramSpecs struct {
-	CallerEntry   *ebpf.ProgramSpec `ebpf:"caller_entry"`
-	EmptyEntry    *ebpf.ProgramSpec `ebpf:"empty_entry"`
-	EmptyExit     *ebpf.ProgramSpec `ebpf:"empty_exit"`
-	LookupEntry   *ebpf.ProgramSpec `ebpf:"lookup_entry"`
-	LookupEntryUp *ebpf.ProgramSpec `ebpf:"lookup_entry_up"`
-	LookupExit    *ebpf.ProgramSpec `ebpf:"lookup_exit"`
-	LookupExitUp  *ebpf.ProgramSpec `ebpf:"lookup_exit_up"`
-	PagesEntry    *ebpf.ProgramSpec `ebpf:"pages_entry"`
-	PagesExit     *ebpf.ProgramSpec `ebpf:"pages_exit"`
-	RecordBatch   *ebpf.ProgramSpec `ebpf:"record_batch"`
-	Sample        *ebpf.ProgramSpec `ebpf:"sample"`
+	CallerEntry    *ebpf.ProgramSpec `ebpf:"caller_entry"`
+	ClockEntry     *ebpf.ProgramSpec `ebpf:"clock_entry"`
+	ClockExit      *ebpf.ProgramSpec `ebpf:"clock_exit"`
+	EmptyEntry     *ebpf.ProgramSpec `ebpf:"empty_entry"`
+	EmptyExit      *ebpf.ProgramSpec `ebpf:"empty_exit"`
+	EmptySession   *ebpf.ProgramSpec `ebpf:"empty_session"`
+	LookupEntry    *ebpf.ProgramSpec `ebpf:"lookup_entry"`
+	LookupEntryUp  *ebpf.ProgramSpec `ebpf:"lookup_entry_up"`
+	LookupExit     *ebpf.ProgramSpec `ebpf:"lookup_exit"`
+	LookupExitUp   *ebpf.ProgramSpec `ebpf:"lookup_exit_up"`
+	LookupSession  *ebpf.ProgramSpec `ebpf:"lookup_session"`
+	PagesEntry     *ebpf.ProgramSpec `ebpf:"pages_entry"`
+	PagesExit      *ebpf.ProgramSpec `ebpf:"pages_exit"`
+	RecordBatch    *ebpf.ProgramSpec `ebpf:"record_batch"`
+	Sample         *ebpf.ProgramSpec `ebpf:"sample"`
+	SampledEntry   *ebpf.ProgramSpec `ebpf:"sampled_entry"`
+	SampledEntryUp *ebpf.ProgramSpec `ebpf:"sampled_entry_up"`
+	SampledExit    *ebpf.ProgramSpec `ebpf:"sampled_exit"`
+	SampledExitUp  *ebpf.ProgramSpec `ebpf:"sampled_exit_up"`
 }
 
 // lookupMapSpecs contains maps before they are loaded into the kernel.
@@ -190,32 +211,48 @@ type lookupVariables struct {
 //
 // It can be passed to loadLookupObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lookupPrograms struct {
-	CallerEntry   *ebpf.Program `ebpf:"caller_entry"`
-	EmptyEntry    *ebpf.Program `ebpf:"empty_entry"`
-	EmptyExit     *ebpf.Program `ebpf:"empty_exit"`
-	LookupEntry   *ebpf.Program `ebpf:"lookup_entry"`
-	LookupEntryUp *ebpf.Program `ebpf:"lookup_entry_up"`
-	LookupExit    *ebpf.Program `ebpf:"lookup_exit"`
-	LookupExitUp  *ebpf.Program `ebpf:"lookup_exit_up"`
-	PagesEntry    *ebpf.Program `ebpf:"pages_entry"`
-	PagesExit     *ebpf.Program `ebpf:"pages_exit"`
-	RecordBatch   *ebpf.Program `ebpf:"record_batch"`
-	Sample        *ebpf.Program `ebpf:"sample"`
+	CallerEntry    *ebpf.Program `ebpf:"caller_entry"`
+	ClockEntry     *ebpf.Program `ebpf:"clock_entry"`
+	ClockExit      *ebpf.Program `ebpf:"clock_exit"`
+	EmptyEntry     *ebpf.Program `ebpf:"empty_entry"`
+	EmptyExit      *ebpf.Program `ebpf:"empty_exit"`
+	EmptySession   *ebpf.Program `ebpf:"empty_session"`
+	LookupEntry    *ebpf.Program `ebpf:"lookup_entry"`
+	LookupEntryUp  *ebpf.Program `ebpf:"lookup_entry_up"`
+	LookupExit     *ebpf.Program `ebpf:"lookup_exit"`
+	LookupExitUp   *ebpf.Program `ebpf:"lookup_exit_up"`
+	LookupSession  *ebpf.Program `ebpf:"lookup_session"`
+	PagesEntry     *ebpf.Program `ebpf:"pages_entry"`
+	PagesExit      *ebpf.Program `ebpf:"pages_exit"`
+	RecordBatch    *ebpf.Program `ebpf:"record_batch"`
+	Sample         *ebpf.Program `ebpf:"sample"`
+	SampledEntry   *ebpf.Program `ebpf:"sampled_entry"`
+	SampledEntryUp *ebpf.Program `ebpf:"sampled_entry_up"`
+	SampledExit    *ebpf.Program `ebpf:"sampled_exit"`
+	SampledExitUp  *ebpf.Program `ebpf:"sampled_exit_up"`
 }
 
 func (p *lookupPrograms) Close() error {
 	return _LookupClose(
 		p.CallerEntry,
+		p.ClockEntry,
+		p.ClockExit,
 		p.EmptyEntry,
 		p.EmptyExit,
+		p.EmptySession,
 		p.LookupEntry,
 		p.LookupEntryUp,
 		p.LookupExit,
 		p.LookupExitUp,
+		p.LookupSession,
 		p.PagesEntry,
 		p.PagesExit,
 		p.RecordBatch,
 		p.Sample,
+		p.SampledEntry,
+		p.SampledEntryUp,
+		p.SampledExit,
+		p.SampledExitUp,
 	)
 }
 

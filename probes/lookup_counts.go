@@ -34,13 +34,18 @@ type LookupCounts struct {
 	Count, Overflow uint64
 	SumNS           uint64
 	MinNS, MaxNS    uint64
-	// Excluded are calls for other maps. Unmatched are calls that ended
+	// Sample is how many calls one was timed of, on average; 1: each. Seen is
+	// how many there were of the function, for whichever map; 0: not counted.
+	Sample, Seen uint64
+	// Excluded are calls for other maps, of those that were to be timed. Unmatched are calls that ended
 	// without a start, the excluded ones among them.
 	Excluded, Unmatched uint64
 	// Pages is how many the timed calls were for, with LookupConfig.Pages.
 	Pages uint64
 	// Missed by kind: calls that were not timed.
 	Missed map[string]uint64
+
+	sampled uint64 // calls that were chosen
 }
 
 // Counts reads what was counted. A call that is under way meanwhile may be in
@@ -49,6 +54,11 @@ func (p *LookupProbe) Counts() (LookupCounts, error) {
 	c, err := readLookupCounts(p.maps[lookupBSS])
 	if err != nil {
 		return c, err
+	}
+	if p.cfg.Sample > 1 {
+		c.Sample = p.cfg.Sample
+		// No exit counts the calls that were not chosen.
+		c.Missed["start_unseen"] = c.sampled - min(c.sampled, c.Count+c.Missed["time_went_back"])
 	}
 	for _, prog := range p.progs {
 		stats, err := prog.Stats()
@@ -69,7 +79,7 @@ func readLookupCounts(m *ebpf.Map) (LookupCounts, error) {
 	if len(raw) == 0 || len(raw)%size != 0 {
 		return LookupCounts{}, fmt.Errorf("read lookup histogram: %d bytes are no multiple of %d", len(raw), size)
 	}
-	c := LookupCounts{MinNS: math.MaxUint64, Missed: map[string]uint64{}}
+	c := LookupCounts{Sample: 1, MinNS: math.MaxUint64, Missed: map[string]uint64{}}
 	for ; len(raw) > 0; raw = raw[size:] {
 		var cpu lookupLookupCpu
 		if _, err := binary.Decode(raw[:size], binary.NativeEndian, &cpu); err != nil {
@@ -92,10 +102,13 @@ func (c *LookupCounts) add(cpu *lookupLookupCpu) {
 	for i, n := range cpu.Counts {
 		c.Buckets[i] += int64(n)
 		if ns := uint64(i); ns < lookupExactBelow && n > 0 {
+			c.Count += n
 			c.SumNS += ns * n
 			c.MinNS, c.MaxNS = min(c.MinNS, ns), max(c.MaxNS, ns)
 		}
 	}
+	c.Seen += cpu.Drawn - cpu.Left
+	c.sampled += cpu.Sampled
 	if cpu.MaxNs > 0 {
 		c.SumNS += cpu.SumNs
 		c.MinNS, c.MaxNS = min(c.MinNS, cpu.MinNs), max(c.MaxNS, cpu.MaxNs)
@@ -108,7 +121,8 @@ func (c *LookupCounts) add(cpu *lookupLookupCpu) {
 	c.Missed["time_went_back"] += cpu.WentBack
 }
 
-// Check holds the buckets against the count that was kept apart from them.
+// Check holds the buckets against the count, which was kept apart from those that
+// are wider than a nanosecond.
 func (c *LookupCounts) Check() error {
 	total := c.Overflow
 	for _, n := range c.Buckets {

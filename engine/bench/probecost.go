@@ -92,16 +92,16 @@ func (p *probeCosts) findBpftrace(ctx context.Context, t *target.VM, files map[s
 // probeCostTable writes the costs as Markdown.
 func probeCostTable(costs []probeCost, out target.Outcome) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Instructions per `BPF_MAP_LOOKUP_ELEM` of an array, from Go, with probes on `%s`: median and p99 of n calls, all in one boot of %s (QEMU %s, TCG, `-icount`, 1 CPU).\n\n",
+	fmt.Fprintf(&b, "Instructions per `BPF_MAP_LOOKUP_ELEM` of an array, from Go, with probes on `%s`: median, p99 and mean of n calls (the mean without those that an interrupt came into), all in one boot of %s (QEMU %s, TCG, `-icount`, 1 CPU).\n\n",
 		benchFunction, out.Release, out.QEMU)
-	b.WriteString("| attached | n | instructions | p99 | added |\n|---|---:|---:|---:|---:|\n")
-	base := costs[0].Median
+	b.WriteString("| attached | n | instructions | p99 | mean | added | added, mean |\n|---|---:|---:|---:|---:|---:|---:|\n")
+	base := costs[0]
 	for _, c := range costs {
-		added := ""
+		added, addedMean := "", ""
 		if !strings.HasPrefix(c.Attached, benchNothing) {
-			added = fmt.Sprint(c.Median - base)
+			added, addedMean = fmt.Sprint(c.Median-base.Median), fmt.Sprintf("%.1f", c.Mean-base.Mean)
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %s |\n", c.Attached, c.N, c.Median, c.P99, added)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.1f | %s | %s |\n", c.Attached, c.N, c.Median, c.P99, c.Mean, added, addedMean)
 	}
 	return b.String()
 }
