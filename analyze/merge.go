@@ -161,10 +161,11 @@ func mergeMetrics(ms []results.Metric) results.Metric {
 	if len(ms) == 1 {
 		return out
 	}
-	out.N, out.Mean = 0, 0
+	out.N, out.Seen, out.Mean = 0, 0, 0
 	out.P50, out.P90, out.P99 = 0, 0, 0
 	var p50, p90, p99 []float64
 	for _, m := range ms {
+		out.Seen += m.Seen
 		if m.N == 0 {
 			continue
 		}

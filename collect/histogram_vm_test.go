@@ -19,7 +19,10 @@ import (
 	"github.com/mapprof/mapprof/target/task"
 )
 
-const histogramTask = "lookup-histogram"
+const (
+	histogramTask = "lookup-histogram"
+	gapsTask      = "lookup-gaps"
+)
 
 // histogramValues are the edges of every bucket, and a million random values
 // of every magnitude.
@@ -92,5 +95,25 @@ func TestVMLookupHistogramOnEveryKernel(t *testing.T) {
 				t.Errorf("the guest checked %d values, want %d", checked, want)
 			}
 		})
+	}
+}
+
+// drawnGaps are the gaps between sampled calls, as BPF and as Go draw them.
+type drawnGaps struct{ InBPF, InGo []uint64 }
+
+func drawGaps(_ context.Context, _ *task.Env, n uint64) (d drawnGaps, err error) {
+	d.InBPF, d.InGo, err = probes.DrawGaps(n, 12345)
+	return d, err
+}
+
+// TestVMLookupGaps holds the gaps that BPF draws against those whose fairness is tested
+// without a kernel.
+func TestVMLookupGaps(t *testing.T) {
+	t.Parallel()
+	for _, n := range []uint64{2, 16, 1 << 16} {
+		d := vmtest.Call[drawnGaps](t, vmtest.VM(t, "6.12"), gapsTask, n)
+		if len(d.InBPF) == 0 || !slices.Equal(d.InBPF, d.InGo) {
+			t.Errorf("one in %d: %v in BPF, %v in Go", n, d.InBPF[:min(8, len(d.InBPF))], d.InGo[:min(8, len(d.InGo))])
+		}
 	}
 }

@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 		lossTask:      task.Handle(provokeLosses),
 		footprintTask: task.Handle(footprints),
 		histogramTask: task.Handle(checkLookupHistogram),
+		gapsTask:      task.Handle(drawGaps),
 		symbolsTask:   task.Handle(findSymbols),
 	})
 }

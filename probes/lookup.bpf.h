@@ -35,7 +35,7 @@ struct lookup_cpu {
 	__u64 frame;     /* on it, unless an interrupt's */
 	__u64 left;      /* where calls are sampled: until the next one is, that one too */
 	__u64 spread;    /* twice the mean gap, less one */
-	__u64 random;    /* state of the generator, never 0 */
+	__u64 random;    /* state of the generator */
 	__u64 drawn;     /* sum of all gaps: less what is left, the calls that were seen */
 	__u64 sampled;   /* calls for the map whose start was kept */
 	__u64 counts[HIST_COUNTS];

@@ -48,6 +48,7 @@ const (
 	lookupProgCallerEntry    = "caller_entry"
 	lookupProgClockEntry     = "clock_entry"
 	lookupProgClockExit      = "clock_exit"
+	lookupProgDrawBatch      = "draw_batch"
 	lookupProgEmptyEntry     = "empty_entry"
 	lookupProgEmptyExit      = "empty_exit"
 	lookupProgEmptySession   = "empty_session"
@@ -118,6 +119,7 @@ type lookupProgramSpecs struct {
 	CallerEntry    *ebpf.ProgramSpec `ebpf:"caller_entry"`
 	ClockEntry     *ebpf.ProgramSpec `ebpf:"clock_entry"`
 	ClockExit      *ebpf.ProgramSpec `ebpf:"clock_exit"`
+	DrawBatch      *ebpf.ProgramSpec `ebpf:"draw_batch"`
 	EmptyEntry     *ebpf.ProgramSpec `ebpf:"empty_entry"`
 	EmptyExit      *ebpf.ProgramSpec `ebpf:"empty_exit"`
 	EmptySession   *ebpf.ProgramSpec `ebpf:"empty_session"`
@@ -214,6 +216,7 @@ type lookupPrograms struct {
 	CallerEntry    *ebpf.Program `ebpf:"caller_entry"`
 	ClockEntry     *ebpf.Program `ebpf:"clock_entry"`
 	ClockExit      *ebpf.Program `ebpf:"clock_exit"`
+	DrawBatch      *ebpf.Program `ebpf:"draw_batch"`
 	EmptyEntry     *ebpf.Program `ebpf:"empty_entry"`
 	EmptyExit      *ebpf.Program `ebpf:"empty_exit"`
 	EmptySession   *ebpf.Program `ebpf:"empty_session"`
@@ -237,6 +240,7 @@ func (p *lookupPrograms) Close() error {
 		p.CallerEntry,
 		p.ClockEntry,
 		p.ClockExit,
+		p.DrawBatch,
 		p.EmptyEntry,
 		p.EmptyExit,
 		p.EmptySession,

@@ -39,3 +39,28 @@ func RecordLookups(values []uint64) (_ LookupCounts, err error) {
 	}
 	return readLookupCounts(coll.Maps[lookupBSS])
 }
+
+// DrawGaps has the gaps between sampled calls drawn in BPF, and the same in Go.
+func DrawGaps(n, seed uint64) (inBPF, inGo []uint64, err error) {
+	coll, err := loadLookupPrograms(LookupConfig{}, ebpf.CollectionOptions{}, lookupProgDrawBatch)
+	if err != nil {
+		return nil, nil, shorten(err)
+	}
+	defer coll.Close()
+	g := newGaps(n, seed)
+	batch := [recordBatch]uint64{g.random, g.spread}
+	values := coll.Variables[lookupVarRecordValues]
+	if err := values.Set(batch); err != nil {
+		return nil, nil, fmt.Errorf("give the generator's state to the program: %w", err)
+	}
+	if _, err := coll.Programs[lookupProgDrawBatch].Run(&ebpf.RunOptions{Data: make([]byte, 64)}); err != nil {
+		return nil, nil, fmt.Errorf("run program: %w", err)
+	}
+	if err := values.Get(&batch); err != nil {
+		return nil, nil, fmt.Errorf("read gaps: %w", err)
+	}
+	for range batch {
+		inGo = append(inGo, g.draw())
+	}
+	return batch[:], inGo, nil
+}

@@ -14,20 +14,15 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// MaxSample is the most that LookupConfig.Sample may be.
-const MaxSample = 1 << 16
-
 // A gaps draws how many calls on the next one is timed, as draw_gap of
-// lookup.bpf.c does: from 1 to spread, each as often, by a xorshift generator.
+// lookup.bpf.c does: from 1 to spread, each as often, by a linear congruential generator.
 type gaps struct{ random, spread uint64 }
 
 // newGaps draws gaps with a mean of n.
-func newGaps(n, seed uint64) gaps { return gaps{random: seed | 1, spread: 2*n - 1} }
+func newGaps(n, seed uint64) gaps { return gaps{random: seed, spread: 2*n - 1} }
 
 func (g *gaps) draw() uint64 {
-	g.random ^= g.random << 13
-	g.random ^= g.random >> 7
-	g.random ^= g.random << 17
+	g.random = g.random*6364136223846793005 + 1
 	return (g.random>>32)*g.spread>>32 + 1
 }
 

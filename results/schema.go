@@ -303,6 +303,11 @@ type Metric struct {
 	// its buckets are at most, as a fraction of the value (1/128 at two
 	// significant digits). All other figures are exact.
 	BucketWidth float64 `json:"bucket_width,omitempty"`
+	// Sample is set where one call in so many was timed, a power of two, and
+	// Seen to how many calls there were: N of them were timed. Calls for other
+	// maps are among those seen.
+	Sample uint64 `json:"sample,omitempty"`
+	Seen   uint64 `json:"seen,omitempty"`
 }
 
 // Limbo is the memory that freed maps still hold.

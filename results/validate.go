@@ -252,6 +252,9 @@ func (m Metric) check() error {
 	if m.BucketWidth >= 1 {
 		return &FieldError{"bucket_width", fmt.Sprintf("%v of a value", m.BucketWidth)}
 	}
+	if m.Sample&(m.Sample-1) != 0 || m.Sample > 0 && m.Seen < m.N {
+		return &FieldError{"sample", fmt.Sprintf("one in %d, and %d of %d", m.Sample, m.N, m.Seen)}
+	}
 	if m.N == 0 {
 		return noFigures(m.P50 == 0 && m.P90 == 0 && m.P99 == 0 && m.Min == 0 && m.Max == 0 && m.Mean == 0)
 	}

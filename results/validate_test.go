@@ -258,6 +258,8 @@ func TestRunsThatContradictThemselves(t *testing.T) {
 		{"scenarios[0].trials[0].metrics.m.mean", metric(func(m *Metric) { m.Mean = 3 })},
 		{"scenarios[0].trials[0].metrics.m.min", metric(func(m *Metric) { m.Min = -1 })},
 		{"", metric(func(m *Metric) { m.Min, m.Difference = -1, true })},
+		{"scenarios[0].trials[0].metrics.m.sample", metric(func(m *Metric) { m.Sample, m.Seen = 3, 1<<20 })},
+		{"scenarios[0].trials[0].metrics.m.sample", metric(func(m *Metric) { m.Sample, m.Seen = 16, m.N-1 })},
 		{"scenarios[0].trials[0].metrics.m.bucket_width", metric(func(m *Metric) { m.BucketWidth = 1 })},
 		{"scenarios[0].trials[0].metrics.m.n", metric(func(m *Metric) { m.N = 0 })},
 		{"scenarios[0].trials[0].grace_periods[0].end_ns", func(r *Run) { trial(r).GracePeriods = []GracePeriod{{StartNS: 5, EndNS: 4}} }},

@@ -9,8 +9,8 @@ type Tracer interface {
 	// Time runs f and keeps how long each call of function for m took
 	// while the probe was attached, under name. It is when f begins. f
 	// returns how many calls it has caused with it. Where the function can't
-	// be timed, f does not run.
-	Time(name, function string, m *ebpf.Map, f func(Probe) (calls uint64, err error)) error
+	// be timed, f does not run. Of sample calls one is timed, on average.
+	Time(name, function string, m *ebpf.Map, sample uint64, f func(Probe) (calls uint64, err error)) error
 	// Calls runs f and returns, under each name, the calls of a function
 	// meanwhile, by any thread: of the first one in its list that this kernel
 	// has. Where none can be timed, there are none, and a warning.

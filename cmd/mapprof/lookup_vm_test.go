@@ -5,6 +5,8 @@
 package main
 
 import (
+	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,6 +95,57 @@ func TestVMLookupInstructions(t *testing.T) {
 	}
 }
 
+// TestVMLookupSampled: one lookup in 16 tells of all what each of them tells: the
+// quantiles of the same calls, in instructions, and how many there were. The probe adds
+// little to those that are not timed.
+func TestVMLookupSampled(t *testing.T) {
+	t.Parallel()
+	const count = 100_000
+	measured := func(more ...string) *results.Scenario {
+		dir := filepath.Join(t.TempDir(), "run")
+		code, stdout, stderr := mapprof(t, append([]string{"run", "--workload", "lookup", "--map", "hash", "--path", "syscall,helper", "--pattern", "random",
+			"--kernel", "6.12", "--clock", "icount", "--count", fmt.Sprint(count), "-o", dir}, more...)...)
+		if code != exitOK {
+			t.Fatalf("exit %d\n%s", code, stderr)
+		}
+		if len(more) > 0 && !strings.Contains(stdout, "1 in 16 of ") {
+			t.Errorf("the table does not tell of the sample:\n%s", stdout)
+		}
+		d, err := results.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &d.Run.Scenarios[0]
+	}
+	each, sampled := measured(), measured("--sample", "16")
+	if each.Params["sample"] != "" || sampled.Params["sample"] != "16" {
+		t.Errorf("the parameters say a sample of %q and %q", each.Params["sample"], sampled.Params["sample"])
+	}
+	for _, path := range []string{"syscall", "helper"} {
+		a, b := each.Metrics["lookup."+path+".function"], sampled.Metrics["lookup."+path+".function"]
+		if a.Sample != 0 || a.Seen != 0 || a.N < count {
+			t.Errorf("%s: each call is timed, and %d of %d are, one in %d", path, a.N, a.Seen, a.Sample)
+		}
+		// A gap of 1 to 31, as often each, has a standard deviation of 8.9.
+		n := float64(b.Seen) / 16
+		if b.Sample != 16 || b.Seen < count || math.Abs(float64(b.N)-n) > 5*math.Sqrt(n)*8.9/16 {
+			t.Errorf("%s: %d of %d calls are timed, one in %d", path, b.N, b.Seen, b.Sample)
+		}
+		for _, q := range []struct {
+			name string
+			a, b float64
+		}{{"p50", a.P50, b.P50}, {"p90", a.P90, b.P90}, {"p99", a.P99, b.P99}, {"mean", a.Mean, b.Mean}} {
+			t.Logf("%s: %s of each call %.1f, of one in 16 %.1f", path, q.name, q.a, q.b)
+			if math.Abs(q.a-q.b) > 0.03*q.a {
+				t.Errorf("%s: %s of each call %.1f, of one in 16 %.1f", path, q.name, q.a, q.b)
+			}
+		}
+		if a, b := each.Metrics["probe."+path], sampled.Metrics["probe."+path]; b.N == 0 || b.P50 > a.P50-80 {
+			t.Errorf("%s: the probe adds %.0f instructions to each call, and %.0f with one in 16 timed", path, a.P50, b.P50)
+		}
+	}
+}
+
 // TestVMLookupAlone: a tick is all that a batch of lookups may meet. On 7.2 the
 // kernel's tests of its ciphers took half of the time: a mean of 5280 and a p99 of
 // 90,589 instructions beside a median of 2198.
@@ -168,6 +221,10 @@ func TestVMBadSizes(t *testing.T) {
 		{"--workload lookup --map lru-hash --size 8MiB --value-size 4MiB", "key and value together"},
 		{"--workload lookup --value-size -1", "is not a size"},
 		{"--workload lookup --count 3", "--count"},
+		{"--workload lookup --sample 0", "--sample must be a power of two from 1 to 65536"},
+		{"--workload lookup --sample 3", "--sample must be a power of two from 1 to 65536"},
+		{"--workload lookup --sample 131072", "--sample must be a power of two from 1 to 65536"},
+		{"--workload lookup --sample 65536 --count 50000", "leaves none of 50000 lookups"},
 	} {
 		args := append([]string{"run", "--target", "vm", "--offline", "-o", filepath.Join(t.TempDir(), "run")}, strings.Fields(tt.args)...)
 		code, _, stderr := mapprof(t, args...)

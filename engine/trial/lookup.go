@@ -51,8 +51,8 @@ const stageLookup = "lookup"
 
 // Time implements workloads.Tracer. A function that this kernel can't have
 // timed is a warning: the workload's own figures remain.
-func (t *tracer) Time(name, function string, m *ebpf.Map, f func(workloads.Probe) (calls uint64, err error)) (err error) {
-	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.stacks})
+func (t *tracer) Time(name, function string, m *ebpf.Map, sample uint64, f func(workloads.Probe) (calls uint64, err error)) (err error) {
+	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.stacks, Sample: sample})
 	attached := probes.Attachment{Stage: stageLookup, Function: function, Mechanism: probes.MechanismFentry}
 	var unsupported *probes.UnsupportedError
 	if errors.As(err, &unsupported) {
@@ -87,8 +87,12 @@ func (t *tracer) Time(name, function string, m *ebpf.Map, f func(workloads.Probe
 		missed += n
 		t.lose("lookup_"+kind, n)
 	}
-	if counts.Count+missed < calls || counts.Count > calls {
-		return fmt.Errorf("time %s: the workload called %s %d times, the probe timed %d and missed %d", name, function, calls, counts.Count, missed)
+	seen := counts.Count
+	if sample > 1 {
+		seen = counts.Seen
+	}
+	if seen+missed < calls || counts.Count > calls {
+		return fmt.Errorf("time %s: the workload called %s %d times, the probe saw %d, timed %d and missed %d", name, function, calls, seen, counts.Count, missed)
 	}
 	l := timedLookups{name: name, function: function, counts: counts, began: began, ended: ended, histogram: h}
 	if t.stacks {

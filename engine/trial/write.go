@@ -149,9 +149,14 @@ func (m *Measurement) metrics() map[string]results.Metric {
 		out[name] = sum
 	}
 	for _, l := range m.lookups {
-		out[l.name] = analyze.MetricOfHistogram(l.histogram, analyze.Exact{
+		m := analyze.MetricOfHistogram(l.histogram, analyze.Exact{
 			N: l.counts.Count, SumNS: int64(l.counts.SumNS), MinNS: int64(l.counts.MinNS), MaxNS: int64(l.counts.MaxNS),
 		}, "fentry and fexit of "+l.function+", a part of both included; compare it with other functions, not with the path")
+		if l.counts.Sample > 1 {
+			m.Sample, m.Seen = l.counts.Sample, l.counts.Seen
+			m.How += fmt.Sprintf("; one call in %d is timed, at random gaps", m.Sample)
+		}
+		out[l.name] = m
 	}
 	if len(out) == 0 {
 		return nil
@@ -169,11 +174,18 @@ func (m *Measurement) lookupCosts() []profile.LookupCost {
 			Scenario: m.Job.Scenario, Path: l.name, Function: l.function,
 			Lookups: l.counts.Count, SumNS: int64(l.counts.SumNS),
 		}
-		left := cost
+		left, all := cost, uint64(0)
+		for _, s := range l.stacks {
+			all += s.Calls
+		}
 		for _, s := range l.stacks {
 			share := cost
 			share.Stack = s.Frames
-			share.Lookups = min(s.Calls, left.Lookups)
+			calls := s.Calls
+			if l.counts.Sample > 1 { // all calls are counted by stack, and some are timed
+				calls = uint64(math.Round(float64(cost.Lookups) * float64(s.Calls) / float64(max(1, all))))
+			}
+			share.Lookups = min(calls, left.Lookups)
 			share.SumNS = int64(float64(cost.SumNS) * float64(share.Lookups) / float64(max(1, cost.Lookups)))
 			left.Lookups, left.SumNS = left.Lookups-share.Lookups, left.SumNS-share.SumNS
 			out = append(out, share)

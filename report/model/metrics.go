@@ -4,6 +4,7 @@ package model
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -90,14 +91,22 @@ func MetricName(name string, m results.Metric) string {
 		return name
 	case "ns/op":
 		if strings.HasSuffix(name, probedSuffix) {
-			return name + " (probed)"
+			return name + " (probed" + sampleText(m) + ")"
 		}
 		if strings.Contains(m.How, "batches of ") {
 			return name + " (batch means)" // whose p99 is not that of single operations
 		}
 		return name + " (per op)"
 	}
-	return name + " (" + safetext.Name(m.Unit) + ")"
+	return name + " (" + safetext.Name(m.Unit) + sampleText(m) + ")"
+}
+
+// sampleText says of how many calls the timed ones were chosen.
+func sampleText(m results.Metric) string {
+	if m.Sample <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(", 1 in %d of %d", m.Sample, m.Seen)
 }
 
 // MostMetricValues is the largest number of values that one of the metrics has.

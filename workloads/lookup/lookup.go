@@ -32,6 +32,9 @@ func init() {
 	})
 }
 
+// maxSample is the most that --sample may be.
+const maxSample = 1 << 16
+
 // Workload measures the cost of a lookup by one or more paths, without and with
 // the probe on the map's lookup function.
 type Workload struct {
@@ -42,6 +45,7 @@ type Workload struct {
 	ValueSize flagvalue.Size
 	Filled    string
 	Count     uint64
+	Sample    uint64
 	Readers   int
 	InnerFlag bool
 	// InnerEntriesDiffer has inner maps of other sizes proven first.
@@ -68,6 +72,8 @@ func (l *Workload) AddFlags(fs *pflag.FlagSet) {
 	fs.Var(&l.ValueSize, "value-size", "bytes of a value")
 	fs.StringVar(&l.Filled, "filled", "", "elements that are in a hash, of those that --size makes room for, in percent: 1% (default all)")
 	fs.Uint64Var(&l.Count, "count", 100_000, "lookups by each path")
+	fs.Uint64Var(&l.Sample, "sample", 1, "with the probe, time one lookup in so many, at random gaps: a power of two, up to 65536")
+	_ = fs.SetAnnotation("sample", workloads.OnlyGiven, nil) // it is not 1
 	fs.IntVar(&l.Readers, "readers", 0, "BPF programs that look up meanwhile")
 	fs.BoolVar(&l.InnerFlag, "inner-map-flag", true, "create inner arrays with BPF_F_INNER_MAP, where the path is helper")
 	fs.BoolVar(&l.InnerEntriesDiffer, "inner-entries-differ", false, "first prove inner maps whose max_entries is not the template's: which types the kernel takes, and that each index of an array leads to its element, or to none past the end")
@@ -107,6 +113,10 @@ func (l *Workload) Check(strategy string) error {
 		return fmt.Errorf("--path batch looks up no inner map (leave it out with --map %s)", l.Map)
 	case l.Count < mapops.MinOperations || l.Count > 1<<40:
 		return fmt.Errorf("--count must be from %d to 2^40", mapops.MinOperations)
+	case l.Sample < 1 || l.Sample > maxSample || l.Sample&(l.Sample-1) != 0:
+		return fmt.Errorf("--sample must be a power of two from 1 to %d", maxSample)
+	case l.Sample > l.Count:
+		return fmt.Errorf("--sample %d leaves none of %d lookups (use a --count above it)", l.Sample, l.Count)
 	case l.Readers < 0 || l.Readers > 1024:
 		return errors.New("--readers must be from 0 to 1024")
 	}

@@ -95,7 +95,7 @@ func (i *instance) timedPath(path string) (*mapops.ProbedPath, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &mapops.ProbedPath{Path: path, Function: i.function(path), Map: i.watched(path), Count: i.cfg.Count}
+	p := &mapops.ProbedPath{Path: path, Function: i.function(path), Map: i.watched(path), Sample: i.cfg.Sample, Count: i.cfg.Count}
 	switch path {
 	case mapops.PathSyscall:
 		m := i.m

@@ -29,6 +29,7 @@ type ProbedPath struct {
 	Loops    *LoopTurns  // where they are
 	Function string      // of the kernel, called for each of them, which a probe can time; empty: there is none
 	Map      *ebpf.Map   // whose calls of it count
+	Sample   uint64      // one call in so many is timed, a power of two; 0 and 1: each
 	Count    uint64      // of operations, without the probe and with it
 	OnBatch  func(n int) // called after each
 	// WholeCalls says that a batch is one call, whose own cost is a figure too.
@@ -52,7 +53,7 @@ func (p *ProbedPath) Measure(ctx context.Context, tracer workloads.Tracer, r *wo
 	}
 	alone := func(until uint64) error { return without.extend(ctx, until, batch, p.OnBatch) }
 	if p.Function != "" && tracer != nil && ctx.Err() == nil {
-		err = tracer.Time(p.name()+".function", p.Function, p.Map, func(probe workloads.Probe) (uint64, error) {
+		err = tracer.Time(p.name()+".function", p.Function, p.Map, max(1, p.Sample), func(probe workloads.Probe) (uint64, error) {
 			err := inTurns(ctx, probe, p.Count, alone, func(until uint64) error { return with.extend(ctx, until, probedBatch, p.OnBatch) })
 			return with.Ops, err
 		})
