@@ -44,3 +44,11 @@ func TestMergeMetricsKeepsBucketWidth(t *testing.T) {
 		t.Errorf("exact metrics: %v", got)
 	}
 }
+
+func TestMergeMetricsAddsWhatWasSeen(t *testing.T) {
+	one := results.Metric{N: 5, Sample: 16, Seen: 90}
+	none := results.Metric{Sample: 16, Seen: 7} // none of them was chosen
+	if got := mergeMetrics([]results.Metric{one, none, one}); got.N != 10 || got.Seen != 187 || got.Sample != 16 {
+		t.Errorf("%+v", got)
+	}
+}

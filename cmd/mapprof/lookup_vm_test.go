@@ -146,6 +146,33 @@ func TestVMLookupSampled(t *testing.T) {
 	}
 }
 
+// TestVMLookupSampledOnSeveralCPUs: each CPU has a gap of its own, and what they counted
+// adds up, on the oldest kernel and the newest.
+func TestVMLookupSampledOnSeveralCPUs(t *testing.T) {
+	t.Parallel()
+	const count = 40_000
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--workload", "lookup", "--path", "syscall", "--kernel", "5.10", "--kernel", "7.2",
+		"--count", fmt.Sprint(count), "--sample", "64", "-o", dir)
+	if code != exitOK {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Run.Scenarios) != 2 {
+		t.Fatalf("%d scenarios\n%s", len(d.Run.Scenarios), stdout)
+	}
+	for _, s := range d.Run.Scenarios {
+		m := s.Metrics["lookup.syscall.function"]
+		n := float64(m.Seen) / 64
+		if m.Sample != 64 || m.Seen < count || math.Abs(float64(m.N)-n) > 5*math.Sqrt(n)*0.6 || m.Min <= 0 {
+			t.Errorf("%s: %d of %d calls are timed, one in %d, min %.0f ns", s.Kernel, m.N, m.Seen, m.Sample, m.Min)
+		}
+	}
+}
+
 // TestVMLookupAlone: a tick is all that a batch of lookups may meet. On 7.2 the
 // kernel's tests of its ciphers took half of the time: a mean of 5280 and a p99 of
 // 90,589 instructions beside a median of 2198.

@@ -38,7 +38,7 @@ const (
 var ftraceFunctions = []string{"bpf_map_free_deferred", "call_rcu", "call_rcu_tasks_trace", "call_srcu"}
 
 func TestMain(m *testing.M) {
-	vmtest.Main(m, trial.Handlers().With(task.Handlers{ftraceTask: task.Handle(ftraceChurn), besideTask: task.Handle(ftraceBeside), freeWaitTask: task.Handle(freeWaitBeside)}))
+	vmtest.Main(m, trial.Handlers().With(task.Handlers{ftraceTask: task.Handle(ftraceChurn), besideTask: task.Handle(ftraceBeside), freeWaitTask: task.Handle(freeWaitBeside)}).With(Handlers()))
 }
 
 // traced is what two tracers saw of one workload.

@@ -45,7 +45,7 @@ var metrics = []metric{
 
 	{name: "lookup.PATH", workload: "lookup", unit: nsPerOp, sentence: "one lookup by that path", source: "bpf(2) for syscall and batch; a loop in BPF less an empty one for helper, inlined and percpu-helper (07343110b293, 5.19)"},
 	{name: "lookup.PATH.call", workload: "lookup", unit: nsUnit, sentence: "one whole call of that path", source: "around bpf(2), BPF_MAP_LOOKUP_BATCH"},
-	{name: "lookup.PATH.function", workload: "lookup", unit: nsPerOp, sentence: "the kernel's function that looks up, as its probes see it", source: "fentry to fexit of the map's map_lookup_elem, such as array_map_lookup_elem"},
+	{name: "lookup.PATH.function", workload: "lookup", unit: nsPerOp, sentence: "the kernel's function that looks up, as its probes see it: each call, or one in --sample", source: "fentry to fexit of the map's map_lookup_elem, such as array_map_lookup_elem; four instructions more with --sample"},
 	{name: "probe.PATH", workload: "lookup", unit: nsPerOp, signed: true, sentence: "what the probe adds to one lookup", source: "with it less without it, in turns; it is taken off nothing"},
 	{name: "code.PATH", workload: "lookup", unit: "instructions", sentence: "BPF instructions of the loop with one lookup", source: "xlated_prog_len of bpf_prog_info"},
 	{name: "code.PATH.jited", workload: "lookup", unit: byteUnit, sentence: "machine code of that loop", source: "jited_prog_len of bpf_prog_info"},

@@ -29,6 +29,14 @@ func TestOneValueIsOneFigure(t *testing.T) {
 			t.Errorf("columns of up to %d values: %q", most, got)
 		}
 	}
+	sampled := results.Metric{Unit: "ns/op", N: 6262, Sample: 16, Seen: 100_110}
+	if got, want := MetricName("lookup.helper.function", sampled), "lookup.helper.function (probed, 1 in 16 of 100110)"; got != want {
+		t.Errorf("MetricName() = %q, want %q", got, want)
+	}
+	sampled.Unit = "instructions/op"
+	if got, want := MetricName("lookup.helper.function", sampled), "lookup.helper.function (instructions/op, 1 in 16 of 100110)"; got != want {
+		t.Errorf("MetricName() = %q, want %q", got, want)
+	}
 	if got, want := MetricName("lookup.helper.function", results.Metric{Unit: "ns/op"}), "lookup.helper.function (probed)"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

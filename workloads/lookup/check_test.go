@@ -38,6 +38,12 @@ func TestCheck(t *testing.T) {
 		{"--unprivileged --map=hash-of-maps", ""},
 		{"--unprivileged --map=hash", "--unprivileged needs --map array, array-of-maps or hash-of-maps"},
 		{"--unprivileged --map=percpu-array", "--unprivileged needs --map"},
+		{"--sample=1", ""},
+		{"--sample=65536", ""},
+		{"--sample=0", "--sample must be a power of two from 1 to 65536"},
+		{"--sample=24", "--sample must be a power of two from 1 to 65536"},
+		{"--sample=131072", "--sample must be a power of two from 1 to 65536"},
+		{"--sample=32768 --count=20000", "--sample 32768 leaves none of 20000 lookups"},
 		{"--readers=-1", "--readers must be from 0 to 1024"},
 	} {
 		workloadtest.CheckArgs(t, new(Workload), tt.args, results.StrategyNone, tt.want)
