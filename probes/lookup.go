@@ -35,6 +35,8 @@ type LookupConfig struct {
 	Session bool
 	// Sample has one call in so many timed, a power of two; 0 and 1: each.
 	Sample uint64
+	// Seed is of the gaps between these, 0: a random one.
+	Seed uint64
 	// Stacks also counts the calls by their callers' stacks.
 	Stacks bool
 	// ManyCPUs attaches the programs for several CPUs even where there is
@@ -139,7 +141,7 @@ func (p *LookupProbe) Attach() error {
 			}
 		}
 		if p.cfg.Sample > 1 {
-			if err := beginSampling(p.maps[lookupBSS], p.cfg.Sample); err != nil {
+			if err := beginSampling(p.maps[lookupBSS], p.cfg.Sample, p.cfg.Seed); err != nil {
 				return err
 			}
 		}

@@ -26,12 +26,16 @@ func (g *gaps) draw() uint64 {
 	return (g.random>>32)*g.spread>>32 + 1
 }
 
-// beginSampling draws each CPU's first gap.
-func beginSampling(m *ebpf.Map, n uint64) error {
+// beginSampling draws each CPU's first gap; equal seeds but 0 give equal gaps.
+func beginSampling(m *ebpf.Map, n, seed uint64) error {
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
 	size := int(unsafe.Sizeof(lookupLookupCpu{}))
 	var raw bytes.Buffer
 	for range int(m.ValueSize()) / size {
-		g := newGaps(n, rand.Uint64())
+		g := newGaps(n, r.Uint64())
 		left := g.draw()
 		cpu := lookupLookupCpu{Left: left, Drawn: left, Random: g.random, Spread: g.spread}
 		if err := binary.Write(&raw, binary.NativeEndian, &cpu); err != nil {

@@ -22,7 +22,8 @@ import (
 // tracer implements workloads.Tracer for one trial, and collects what it timed.
 // One goroutine at a time.
 type tracer struct {
-	stacks   bool // keep the callers' stacks of lookups
+	stacks   bool   // keep the callers' stacks of lookups
+	seed     uint64 // of which lookups are timed; 0: a random one
 	probes   []probes.Attachment
 	lookups  []timedLookups
 	lost     map[string]uint64 // by the probes on lookups
@@ -52,7 +53,7 @@ const stageLookup = "lookup"
 // Time implements workloads.Tracer. A function that this kernel can't have
 // timed is a warning: the workload's own figures remain.
 func (t *tracer) Time(name, function string, m *ebpf.Map, sample uint64, f func(workloads.Probe) (calls uint64, err error)) (err error) {
-	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.stacks, Sample: sample})
+	p, err := probes.AttachLookup(probes.LookupConfig{Function: function, Map: m, Stacks: t.stacks, Sample: sample, Seed: t.seed})
 	attached := probes.Attachment{Stage: stageLookup, Function: function, Mechanism: probes.MechanismFentry}
 	var unsupported *probes.UnsupportedError
 	if errors.As(err, &unsupported) {

@@ -114,7 +114,7 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	t := &tracer{stacks: j.Stacks}
+	t := &tracer{stacks: j.Stacks, seed: uint64(j.StartPhase)} // the run's seed gave the trial its own
 	if traced, ok := instance.(workloads.Traced); ok && !j.NoProbes {
 		traced.SetTracer(t)
 	}
