@@ -128,6 +128,11 @@ func number(vs []variant) {
 // that do the same.
 func MatchRuns(inputs []Input, c *Comparison) []matched {
 	all := variantsOf(inputs)
+	pairs := make([]map[*results.Scenario]variant, len(inputs))
+	kinds := kindsOf(all)
+	for i := 1; i < len(inputs); i++ {
+		pairs[i] = counterparts(kinds, i)
+	}
 	used := map[*results.Scenario]bool{}
 	var out []matched
 	for _, base := range all {
@@ -137,7 +142,7 @@ func MatchRuns(inputs []Input, c *Comparison) []matched {
 		base.label = base.input.Name
 		g := matched{Variants: []variant{base}}
 		for i := 1; i < len(inputs); i++ {
-			v, ok := counterpart(base, all, i)
+			v, ok := pairs[i][base.Scenario]
 			if !ok {
 				c.Unmatched = append(c.Unmatched, fmt.Sprintf("%s: %s has no counterpart in %s",
 					inputs[0].Name, safetext.Name(base.Scenario.ID), inputs[i].Name))
@@ -163,77 +168,6 @@ func MatchRuns(inputs []Input, c *Comparison) []matched {
 		}
 	}
 	return out
-}
-
-// counterpart finds the scenario of another input that does what base does:
-// the same parameters where there is one, and the same kernel. Where as many
-// kernels are left on both sides, their order tells: a kernel that was changed
-// has another release.
-func counterpart(base variant, all []variant, ix int) (variant, bool) {
-	like := func(i int) []variant {
-		vs := slices.DeleteFunc(slices.Clone(all), func(v variant) bool {
-			return v.ix != i || v.Scenario.Workload != base.Scenario.Workload ||
-				v.Scenario.Strategy.Requested != base.Scenario.Strategy.Requested
-		})
-		same := slices.DeleteFunc(slices.Clone(vs), func(v variant) bool {
-			return paramsKey(v.Scenario.Params) != paramsKey(base.Scenario.Params)
-		})
-		if len(same) > 0 {
-			return same
-		}
-		return vs
-	}
-	baseAlike, otherAlike := like(0), like(ix)
-	if v, ok := ofSameKernel(base, baseAlike, otherAlike); ok {
-		return v, true
-	}
-	// By order, of those that have no counterpart.
-	var others []variant
-	taken := map[*results.Scenario]bool{}
-	for _, v := range baseAlike {
-		if w, ok := ofSameKernel(v, baseAlike, otherAlike); ok {
-			taken[w.Scenario] = true
-		} else {
-			others = append(others, v)
-		}
-	}
-	otherAlike = slices.DeleteFunc(otherAlike, func(v variant) bool { return taken[v.Scenario] })
-	at := slices.IndexFunc(others, func(v variant) bool { return v.Scenario == base.Scenario })
-	if len(others) == len(otherAlike) && at >= 0 {
-		return otherAlike[at], true
-	}
-	return variant{}, false
-}
-
-// ofSameKernel is the one of otherAlike that is of the same kernel as base, where just one
-// is on either side.
-func ofSameKernel(base variant, baseAlike, otherAlike []variant) (variant, bool) {
-	for _, same := range []func(a, b variant) bool{
-		func(a, b variant) bool {
-			return a.Scenario.Kernel == b.Scenario.Kernel && a.target.Kernel.SHA256 == b.target.Kernel.SHA256
-		},
-		func(a, b variant) bool { return a.Scenario.Kernel == b.Scenario.Kernel },
-		func(a, b variant) bool {
-			return a.target.Kernel.Requested != "" && a.target.Kernel.Requested == b.target.Kernel.Requested
-		},
-	} {
-		var hit []variant
-		for _, v := range otherAlike {
-			if same(base, v) {
-				hit = append(hit, v)
-			}
-		}
-		rivals := 0
-		for _, v := range baseAlike {
-			if len(hit) == 1 && same(v, hit[0]) {
-				rivals++
-			}
-		}
-		if len(hit) == 1 && rivals == 1 {
-			return hit[0], true
-		}
-	}
-	return variant{}, false
 }
 
 // paramsKey is equal for equal parameters. One that is empty is the same as

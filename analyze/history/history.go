@@ -212,7 +212,8 @@ func (b *builder) add(in Input) error {
 	if loss := results.LossText(in.Run.Loss); loss != "none" {
 		b.warnings = append(b.warnings, fmt.Sprintf("%s lost events, and its figures may be off: %s", run.Text(), loss))
 	}
-	for i, key := range keysOf(in.Run) {
+	keys, alike := keysOf(in.Run)
+	for i, key := range keys {
 		s := &in.Run.Scenarios[i]
 		figures, err := compare.FiguresOf(s)
 		if err != nil {
@@ -220,7 +221,7 @@ func (b *builder) add(in Input) error {
 		}
 		if b.scenarios[key] == nil {
 			b.keys = append(b.keys, key)
-			b.scenarios[key] = &Scenario{Name: nameOf(in.Run, s), Params: s.Params}
+			b.scenarios[key] = &Scenario{Name: nameOf(in.Run, s, alike[i]), Params: s.Params}
 			b.series[key] = map[string]*Series{}
 		}
 		clock := in.Run.Targets[s.TargetIx].Clock

@@ -17,17 +17,18 @@ var kernelSeries = regexp.MustCompile(`^\d+\.\d+`)
 
 // keysOf says for each scenario of a run which one of the history it is. A
 // kernel isn't part of it, as it is what changes in a history, unless the run had
-// several: then its series is, and its place among those of one series.
-func keysOf(run *results.Run) []string {
+// several: then its series is, and its place among those of one series. alike is how
+// many scenarios of the run differ in nothing but that.
+func keysOf(run *results.Run) (keys []string, alike []int) {
 	count, seen := map[string]int{}, map[string]int{}
 	plain := make([]string, len(run.Scenarios))
 	for i := range run.Scenarios {
 		plain[i] = plainKey(run, &run.Scenarios[i])
 		count[plain[i]]++
 	}
-	keys := make([]string, len(plain))
+	keys, alike = make([]string, len(plain)), make([]int, len(plain))
 	for i, key := range plain {
-		if count[key] > 1 {
+		if alike[i] = count[key]; alike[i] > 1 {
 			key += "\x00" + seriesOf(run.Scenarios[i].Kernel)
 		}
 		if seen[key]++; seen[key] > 1 {
@@ -35,7 +36,7 @@ func keysOf(run *results.Run) []string {
 		}
 		keys[i] = key
 	}
-	return keys
+	return keys, alike
 }
 
 func seriesOf(kernel string) string {
@@ -59,20 +60,14 @@ func plainKey(run *results.Run, s *results.Scenario) string {
 }
 
 // nameOf names a scenario for a person. Scenarios whose names come out equal
-// differ in their parameters or in their target's size.
-func nameOf(run *results.Run, s *results.Scenario) string {
+// differ in their parameters or in their target's size. alike is keysOf's.
+func nameOf(run *results.Run, s *results.Scenario, alike int) string {
 	t := &run.Targets[s.TargetIx]
 	name := s.Workload
 	if s.Strategy.Requested != "" {
 		name += " " + s.Strategy.Requested
 	}
-	var kernels []string
-	for i := range run.Scenarios {
-		if plainKey(run, &run.Scenarios[i]) == plainKey(run, s) {
-			kernels = append(kernels, run.Scenarios[i].Kernel)
-		}
-	}
-	if len(kernels) > 1 {
+	if alike > 1 {
 		name += " " + seriesOf(s.Kernel)
 	}
 	name += " · " + t.Kind
