@@ -74,6 +74,8 @@ func All() []Description {
 			New: func() Benchmark { return new(heldReaders) }},
 		{Name: "memory", Short: "Measure what more and more deaths take of memory", Kernels: []string{"6.12"},
 			Machine: target.Machine{MemoryBytes: target.DefaultMemory}, New: func() Benchmark { return new(memory) }},
+		{Name: "growth", Short: "Measure how the cost grows with scenarios, deaths, slots and CPUs", Kernels: []string{"6.12"},
+			Machine: target.Machine{MemoryBytes: target.DefaultMemory, Clock: results.ClockICount}, New: func() Benchmark { return new(growth) }},
 		{Name: "watching", Short: "Measure churn with probes and without, in turns", Kernels: []string{"6.12"}, Machine: target.Machine{Clock: results.ClockWall}, Accel: true, Clock: true,
 			New: func() Benchmark { return new(watching) }},
 		{Name: "matrix", Short: "Run every strategy of churn on each kernel and print one table",

@@ -133,21 +133,7 @@ func (m *memory) one(ctx context.Context, on *Machines, kernel string, count uin
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		return t, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	tick := time.NewTicker(5 * time.Millisecond) // what comes last is the most
-	defer tick.Stop()
-	for running := true; running; {
-		select {
-		case err = <-ended:
-			running = false
-		case <-tick.C:
-			t.hostPeak = max(t.hostPeak, residentPeak(cmd.Process.Pid))
-		}
-	}
+	t.hostPeak, err = runForPeak(cmd)
 	if err != nil {
 		return t, fmt.Errorf("mapprof run: %w\n%s", err, out.Bytes())
 	}
@@ -162,6 +148,26 @@ func (m *memory) one(ctx context.Context, on *Machines, kernel string, count uin
 	t.deaths, t.took, t.guestLeft = tr.Freed, time.Duration(tr.DurationNS), tr.MemAvailableMinBytes
 	t.fileBytes = d.Run.Files[results.DeathsFile].Bytes
 	return t, nil
+}
+
+// runForPeak runs a command and returns how large its process has been at most, in
+// bytes.
+func runForPeak(cmd *exec.Cmd) (peak uint64, err error) {
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(5 * time.Millisecond) // what comes last is the most
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return peak, err
+		case <-tick.C:
+			peak = max(peak, residentPeak(cmd.Process.Pid))
+		}
+	}
 }
 
 // residentPeak is the most that a process has had in memory in bytes; 0: it is not
