@@ -36,15 +36,19 @@ func binOf(ns int64) int {
 // BinStart is where a bin begins, in nanoseconds.
 func BinStart(bin int) float64 { return math.Pow(10, float64(bin)/binsPerDecade) }
 
-// maxCurves bounds the histograms that are added up at the same time: each
-// takes a quarter of a megabyte, however few bytes it has in the file.
-const maxCurves = 1024
+// Bounds on what is kept of a file: the buckets of the histograms that are being added
+// up, 256 MiB of them, and the points and bins of the curves that come of it.
+const (
+	maxBuckets = 32 << 20
+	maxPoints  = 4 << 20
+)
 
 // curvesOf adds up the trials' histograms of the phases that are drawn. What
 // run.json knows nothing of is left out before any of it is kept.
 func curvesOf(dir *results.Dir) (map[string]map[string]*Curve, error) {
 	type key struct{ scenario, phase string }
-	merged := map[key]*hdrhistogram.Histogram{}
+	merged := map[key]*packed{}
+	buckets := 0
 	counted := map[key]map[int]bool{} // the trials that have values
 	exact := map[key]results.Stats{}
 	for i := range dir.Run.Scenarios {
@@ -68,28 +72,35 @@ func curvesOf(dir *results.Dir) (map[string]map[string]*Curve, error) {
 			return err
 		}
 		k := key{scenario, phase}
-		switch sum := merged[k]; {
-		case !counted[k][trial] || h.TotalCount() == 0:
-		case sum != nil:
-			if dropped := sum.Merge(h); dropped != 0 {
+		if !counted[k][trial] || h.TotalCount() == 0 {
+			return nil
+		}
+		if sum := merged[k]; sum == nil {
+			merged[k] = pack(h)
+		} else {
+			buckets -= len(sum.counts)
+			if dropped := sum.add(h); dropped != 0 {
 				return fmt.Errorf("%s: %d values don't fit the other trials' range", h.Tag(), dropped)
 			}
-		case len(merged) == maxCurves:
-			return fmt.Errorf("%s: more than %d histograms to draw", h.Tag(), maxCurves)
-		default:
-			merged[k] = h
+		}
+		if buckets += len(merged[k].counts); buckets > maxBuckets {
+			return fmt.Errorf("%s: more than %d buckets of histograms to draw", h.Tag(), maxBuckets)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]map[string]*Curve{}
-	for k, h := range merged {
+	out, points := map[string]map[string]*Curve{}, 0
+	for k, p := range merged {
 		if out[k.scenario] == nil {
 			out[k.scenario] = map[string]*Curve{}
 		}
-		out[k.scenario][k.phase] = newCurve(h, exact[k])
+		c := newCurve(p.unpack(), exact[k])
+		if points += len(c.Bins) + len(c.Percentiles); points > maxPoints {
+			return nil, fmt.Errorf("curves of more than %d points to draw", maxPoints)
+		}
+		out[k.scenario][k.phase] = c
 	}
 	return out, nil
 }
