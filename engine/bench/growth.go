@@ -44,12 +44,18 @@ type growthRow struct {
 func (g *growth) parts() []growthPart {
 	return []growthPart{
 		{"scenarios", g.scenarios, g.ofScenarios},
+		{"deaths", g.deaths, g.ofDeaths},
+		{"slots", g.slots, g.ofSlots},
+		{"cpus", g.cpus, g.ofCPUs},
 	}
 }
 
 // AddFlags implements Benchmark.
 func (g *growth) AddFlags(fs *pflag.FlagSet) {
 	fs.UintSliceVar(&g.scenarios, "scenarios", []uint{10, 100, 1000, 10_000}, "scenarios of the runs that are read, shown, compared, gated and served")
+	fs.UintSliceVar(&g.deaths, "deaths", []uint{1000, 10_000, 100_000, 1_000_000}, "deaths of a run")
+	fs.UintSliceVar(&g.slots, "slots", []uint{1, 16, 256, 4096, 65_536}, "slots of churn's outer map, all with an inner map")
+	fs.UintSliceVar(&g.cpus, "cpus", []uint{1, 2, 4, 8}, "CPUs of a VM")
 	fs.IntVar(&g.rounds, "rounds", 3, "how often each command is run, of which the cheapest counts")
 	// What is quadratic costs ten times as much with ten times as many.
 	fs.Float64Var(&g.limit, "limit", 2, "fail if the last cost is more than this times the first")

@@ -123,6 +123,9 @@ func (m *memory) one(ctx context.Context, on *Machines, kernel string, count uin
 	dir := filepath.Join(tmp, "run")
 	args := []string{"run", "--kernel", kernel, "--strategy", m.strategy, "--count", strconv.FormatUint(uint64(count), 10),
 		"--timeout", on.Machine.Timeout.String(), "--memory", fmt.Sprintf("%dMiB", on.Machine.MemoryBytes>>20), "-o", dir}
+	if on.Machine.Clock != "" {
+		args = append(args, "--clock", on.Machine.Clock)
+	}
 	if on.Offline {
 		args = append(args, "--offline")
 	}
