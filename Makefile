@@ -26,7 +26,7 @@ VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestV
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench fuzz matrix kernels setup setup-test setup-bench setup-site site session clean
+.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench benchstat fuzz matrix kernels setup setup-test setup-bench setup-site site session clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -65,7 +65,7 @@ reference: build ## docs/reference: commands, phases and metrics
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)
 
-test: setup-test fmt-check check-generate lint unit cross fuzz-smoke vmtest selftest browsertest promtest ## all tests, those in VMs included
+test: setup-test fmt-check check-generate lint unit cross fuzz-smoke benchstat vmtest selftest browsertest promtest ## all tests, those in VMs included
 
 unit: ## tests that need no kernel
 	$(GO) vet -tags vm,browser,soak,prometheus ./...
@@ -131,9 +131,13 @@ bench: setup-bench kernels ## what mapprof itself costs, and how exact it is
 	$(BIN) bench overhead --kernel $(KERNEL)
 	$(BIN) bench probe-cost --kernel $(KERNEL) --out docs/PERFORMANCE.md
 	$(BIN) bench memory --kernel $(KERNEL) --out docs/PERFORMANCE.md
+	$(BIN) bench growth --kernel $(KERNEL) --out docs/PERFORMANCE.md
 	$(BIN) bench watching --kernel $(KERNEL)
 	$(BIN) bench watching --kernel $(KERNEL) --clock icount --rounds 4
 	$(BIN) bench hold --kernel $(KERNEL)
+
+benchstat: ## what reads runs, against $(BASE), by default where main was left: fails if it got dearer
+	@.ci/benchstat $(BASE)
 
 FUZZTIME ?= 60s
 

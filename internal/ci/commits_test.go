@@ -12,15 +12,14 @@ import (
 	"testing"
 )
 
-// repository makes one of git's with .ci/lint-commits in it. What the user has
-// configured has no say.
-func repository(t *testing.T) (git func(args ...string) string, lint func(args ...string) (int, string)) {
+// repository makes one of git's in a directory, with a script of .ci in it. What the
+// user has configured has no say.
+func repository(t *testing.T, dir, script string) (git func(args ...string) string, run func(args ...string) (int, string)) {
 	t.Helper()
-	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, ".ci"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, ".ci", "lint-commits"), []byte(read(t, ".ci", "lint-commits")), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".ci", script), []byte(read(t, ".ci", script)), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
@@ -42,12 +41,12 @@ func repository(t *testing.T) (git func(args ...string) string, lint func(args .
 	git("init", "-q", "-b", "topic")
 	return git, func(args ...string) (int, string) {
 		t.Helper()
-		return ends(t, exec.Command(filepath.Join(dir, ".ci", "lint-commits"), args...))
+		return ends(t, exec.Command(filepath.Join(dir, ".ci", script), args...))
 	}
 }
 
 func TestLintCommits(t *testing.T) {
-	git, lint := repository(t)
+	git, lint := repository(t, t.TempDir(), "lint-commits")
 	commit := func(subject string) { git("commit", "-q", "--allow-empty", "-m", subject) }
 	commit("Whatever stood here before the rule")
 	if code, out := lint(); code != 0 || !strings.Contains(out, "nothing to check") {

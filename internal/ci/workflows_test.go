@@ -188,7 +188,7 @@ func TestWorkflows(t *testing.T) {
 			}
 		}
 	}
-	for _, target := range []string{"unit", "lint", "fmt-check", "check-generate", "fuzz-smoke", "browsertest", "promtest", "cross", "vmtest", "vmtest-kernel"} {
+	for _, target := range []string{"unit", "lint", "fmt-check", "check-generate", "fuzz-smoke", "benchstat", "browsertest", "promtest", "cross", "vmtest", "vmtest-kernel"} {
 		if !run[target] {
 			t.Errorf("no workflow runs make %s", target)
 		}

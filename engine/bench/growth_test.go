@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package bench
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+func TestGrowthRow(t *testing.T) {
+	for _, c := range []struct {
+		cost  []float64
+		limit float64
+		text  string
+		wrong string
+	}{
+		{[]float64{2, 2.5, 3}, 2, "| slots: 1 → 16 → 256 | a death | 2.00 → 2.50 → 3.00 ns | 1.50 | 2 |\n", ""},
+		{[]float64{20.04, 204.4, 2044}, 2, "| slots: 1 → 16 → 256 | a death | 20.0 → 204 → 2044 ns | 102.00 | 2 |\n", "slots: a death: the last costs 102.00 times what the first does, more than 2"},
+		{[]float64{1, 2, 100}, 0, "| slots: 1 → 16 → 256 | a death | 1.00 → 2.00 → 100 ns | 100.00 | – |\n", ""},
+		{[]float64{0, 0, 0}, 2, "| slots: 1 → 16 → 256 | a death | 0.00 → 0.00 → 0.00 ns | NaN | 2 |\n", "slots: a death: the last costs NaN times what the first does, more than 2"},
+	} {
+		r := growthRow{what: "a death", sizes: []uint{1, 16, 256}, cost: c.cost, unit: "ns", limit: c.limit}
+		if got := r.text("slots"); got != c.text {
+			t.Errorf("%q, want %q", got, c.text)
+		}
+		got := ""
+		if err := r.check("slots"); err != nil {
+			got = err.Error()
+		}
+		if got != c.wrong {
+			t.Errorf("%v: %q, want %q", c.cost, got, c.wrong)
+		}
+	}
+}
+
+func TestCapped(t *testing.T) {
+	for _, c := range []struct{ sizes, want []uint }{
+		{[]uint{10, 100, 1000}, []uint{10, 100, 1000}},
+		{[]uint{10, 5000, 10_000}, []uint{10, 5000}},
+		{[]uint{10, 1000, 10_000, 20_000}, []uint{10, 1000, 5000}},
+	} {
+		if got := capped(c.sizes, 5000); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.sizes, got, c.want)
+		}
+	}
+}
+
+func TestGrowthCheck(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                       "",
+		"--scenarios 1,2":        "--scenarios needs three numbers or more",
+		"--slots 1":              "--slots needs two numbers or more that grow",
+		"--slots 16,1":           "--slots needs two numbers or more that grow",
+		"--cpus 2,2":             "--cpus needs two numbers or more that grow",
+		"--deaths 0,5":           "--deaths needs two numbers or more that grow",
+		"--only slots,scenarios": "",
+		"--only slot":            `--only "slot" is not one of scenarios, deaths, slots, cpus (did you mean slots?)`,
+		"--rounds 0":             "--rounds must be from 1 to 100",
+		"--limit NaN":            "--limit must be above 0",
+	} {
+		g := new(growth)
+		fs := pflag.NewFlagSet("growth", pflag.ContinueOnError)
+		g.AddFlags(fs)
+		if err := fs.Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := g.Check(); err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) || (want == "") != (got == "") {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+}
