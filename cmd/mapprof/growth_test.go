@@ -13,7 +13,7 @@ import (
 )
 
 // growthLine is a row of the table, with the first cost, the last, and their ratio.
-var growthLine = regexp.MustCompile(`(?m)^\| (\w+): [\d → ]+ \| (.+) \| (-?[\d.]+) → .*?(-?[\d.]+) [a-zµAK].* \| (-?[\d.]+|[+-]Inf) \| [\d.e+–]+ \|$`)
+var growthLine = regexp.MustCompile(`(?m)^\| (\w+): [\d → ]+ \| (.+) \| (-?[\d.]+) → .*?(-?[\d.]+) [a-zµKM].* \| (-?[\d.]+|[+-]Inf) \| [\d.e+–]+ \|$`)
 
 // TestGrowthOfScenarios: the command goes through all that reads runs, and fails where
 // the last scenario costs more than the limit says.

@@ -98,11 +98,18 @@ func (g *growth) Run(ctx context.Context, on Machines) (string, error) {
 	fmt.Fprintf(&text, `# How the cost grows
 
 One of many must cost what one of few does: the command fails where the last cost over
-the first is above the limit. Of scenarios a cost is that of one more
-of them, over each step: of a command as a process of its own its CPU time and its peak
-resident memory, the least of %d rounds.
+the first is above the limit.
 
-| grows | cost | | last / first | limit |
+- Scenarios: one more of them, over each step, of a command as a process of its own. The
+  CPU time and the peak resident memory are the least of %d rounds. A page shows up to
+  5000 scenarios, and a run keeps up to 65,536 histograms.
+- Deaths and slots: of one, in instructions, on the deterministic clock, by churn without a
+  grace period. Of few deaths the machine does less until the workload has ended: their
+  records wait in the ring buffer, and are decoded after it.
+- CPUs: by the wall clock, which is not held to a limit where the host has fewer. How often
+  the probes run for a death is exact. No death was lost: the command fails where one is.
+
+| grows | cost of | cost | last / first | limit |
 |---|---|---|---:|---:|
 `, g.rounds)
 	var wrong []error

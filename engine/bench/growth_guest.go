@@ -19,7 +19,8 @@ import (
 func (g *growth) ofDeaths(ctx context.Context, on *Machines) (rows []growthRow, err error) {
 	m := memory{strategy: results.StrategyImmediate}
 	for _, kernel := range on.Kernels {
-		each := growthRow{what: "churn's operation under the probes, " + kernel, sizes: g.deaths, unit: "instructions", limit: g.limit}
+		op := growthRow{what: operationRow + kernel, sizes: g.deaths, unit: "instructions", limit: g.limit}
+		each := growthRow{what: "a death, with all that the machine does, " + kernel, sizes: g.deaths, unit: "instructions", limit: g.limit}
 		host := growthRow{what: "mapprof on the host: memory", sizes: g.deaths, unit: "MiB in all", limit: flat}
 		guest := growthRow{what: "the guest: MemAvailable at least", sizes: g.deaths, unit: "MiB"}
 		for _, n := range g.deaths {
@@ -27,14 +28,17 @@ func (g *growth) ofDeaths(ctx context.Context, on *Machines) (rows []growthRow, 
 			if err != nil {
 				return nil, err
 			}
+			op.cost = append(op.cost, float64(t.medianNS))
 			each.cost = append(each.cost, float64(t.took.Nanoseconds())/float64(t.deaths))
 			host.cost = append(host.cost, float64(t.hostPeak)/(1<<20))
 			guest.cost = append(guest.cost, float64(t.guestLeft)/(1<<20))
 		}
-		rows = append(rows, each, host, guest)
+		rows = append(rows, op, each, host, guest)
 	}
 	return rows, nil
 }
+
+const operationRow = "churn's operation under the probes, median, "
 
 // growthOps are the operations of churn that a slot or CPU is measured by.
 const growthOps = 2000
@@ -60,7 +64,7 @@ func (g *growth) ofCPUs(ctx context.Context, on *Machines) ([]growthRow, error) 
 func (g *growth) ofChurn(ctx context.Context, on *Machines, sizes []uint, unit string, change func(n uint, t *target.VM, c *watchedChurn)) (rows []growthRow, err error) {
 	exact := unit == "instructions"
 	err = on.each(ctx, func(t *target.VM, kernel string) error {
-		op := growthRow{what: "churn's operation under the probes, " + kernel, sizes: sizes, unit: unit}
+		op := growthRow{what: operationRow + kernel, sizes: sizes, unit: unit}
 		probes := growthRow{what: "the probes' programs, " + kernel, sizes: sizes, unit: unit + " a death"}
 		runs := growthRow{what: "the probes' programs, " + kernel, sizes: sizes, unit: "runs a death", limit: g.limit}
 		if exact {

@@ -52,6 +52,7 @@ func (m *memory) Check() error {
 type memoryTaken struct {
 	deaths    uint64
 	took      time.Duration // of the measured part
+	medianNS  int64         // of an operation
 	guestLeft uint64        // bytes, at least
 	hostPeak  uint64        // of mapprof, without QEMU
 	fileBytes int64         // of the single deaths
@@ -149,6 +150,7 @@ func (m *memory) one(ctx context.Context, on *Machines, kernel string, count uin
 		return t, fmt.Errorf("mapprof run: %d of %d deaths, %d lost", tr.Freed, count, tr.Lost)
 	}
 	t.deaths, t.took, t.guestLeft = tr.Freed, time.Duration(tr.DurationNS), tr.MemAvailableMinBytes
+	t.medianNS = tr.Phases[results.PhaseOp].P50NS
 	t.fileBytes = d.Run.Files[results.DeathsFile].Bytes
 	return t, nil
 }
