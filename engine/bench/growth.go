@@ -100,9 +100,9 @@ func (g *growth) Run(ctx context.Context, on Machines) (string, error) {
 One of many must cost what one of few does: the command fails where the last cost over
 the first is above the limit.
 
-- Scenarios: one more of them, over each step, of a command as a process of its own. The
-  CPU time and the peak resident memory are the least of %d rounds. A page shows up to
-  5000 scenarios, and a run keeps up to 65,536 histograms.
+- Scenarios: one more of them, over each step, of a command as a process of its own: its
+  CPU time and its peak resident memory (rounds, of which the least counts: %d). A page
+  shows up to 5000 scenarios, and a run keeps up to 65,536 histograms.
 - Deaths and slots: of one, in instructions, on the deterministic clock, by churn without a
   grace period. Of few deaths the machine does less until the workload has ended: their
   records wait in the ring buffer, and are decoded after it.
