@@ -164,7 +164,7 @@ func TestSoakWorkflow(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, m := range regexp.MustCompile(`(?m)^ +- soak SOAK=(\w+)$`).FindAllStringSubmatch(string(workflow), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ +- \{test: (\w+)\}$`).FindAllStringSubmatch(string(workflow), -1) {
 		got = append(got, m[1])
 	}
 	slices.Sort(got)

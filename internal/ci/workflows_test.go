@@ -153,8 +153,8 @@ func TestWorkflows(t *testing.T) {
 	for i := 0; i < len(tested); i++ {
 		tested = append(tested, needs[tested[i]]...)
 	}
-	// A part of vmtest.
-	tested = append(tested, "vmtest-kernel")
+	// A part of vmtest, and what takes too long for it.
+	tested = append(tested, "vmtest-kernel", "soak", "fuzz")
 	run := map[string]bool{}
 	for _, w := range workflows(t) {
 		if len(w.Permissions) != 1 || w.Permissions["contents"] != "read" {
@@ -188,7 +188,7 @@ func TestWorkflows(t *testing.T) {
 			}
 		}
 	}
-	for _, target := range []string{"unit", "lint", "fmt-check", "check-generate", "fuzz-smoke", "benchstat", "browsertest", "promtest", "cross", "vmtest", "vmtest-kernel"} {
+	for _, target := range []string{"unit", "lint", "fmt-check", "check-generate", "fuzz-smoke", "benchstat", "browsertest", "promtest", "cross", "vmtest", "vmtest-kernel", "soak", "fuzz"} {
 		if !run[target] {
 			t.Errorf("no workflow runs make %s", target)
 		}

@@ -171,7 +171,7 @@ func perturbed(t results.Trial, factor float64) results.Trial {
 	for name, s := range t.Phases {
 		s.P50NS, s.P90NS, s.P99NS = scale(s.P50NS), scale(s.P90NS), scale(s.P99NS)
 		s.MinNS = int64(float64(s.MinNS) * factor)
-		s.MaxNS = max(s.P99NS, int64(float64(s.MaxNS)*factor))
+		s.MaxNS = max(s.P99NS, int64(math.Ceil(float64(s.MaxNS)*factor))) // no less than the mean of equal values
 		s.MeanNS *= factor
 		phases[name] = s
 	}

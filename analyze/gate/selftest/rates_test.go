@@ -122,3 +122,13 @@ func TestLeastSeen(t *testing.T) {
 		t.Errorf("without a limit that blocks %g", got)
 	}
 }
+
+// TestPerturbedEqual: of values that are all alike the mean stays within its bounds, where
+// a factor would round the greatest down.
+func TestPerturbedEqual(t *testing.T) {
+	one := results.Stats{N: 3, P50NS: 7, P90NS: 7, P99NS: 7, MinNS: 7, MaxNS: 7, MeanNS: 7, SumNS: 21}
+	trial := perturbed(results.Trial{Phases: map[string]results.Stats{results.PhaseFree: one}}, 1.06)
+	if s := trial.Phases[results.PhaseFree]; s.MeanNS > float64(s.MaxNS) || s.MeanNS < float64(s.MinNS) {
+		t.Errorf("%+v", s)
+	}
+}
