@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/spf13/pflag"
 )
 
@@ -25,7 +26,7 @@ func MeasuredBy(command string, flags *pflag.FlagSet, args ...string) string {
 		}
 		for _, v := range values {
 			if f.Name != "out" {
-				words = append(words, "--"+f.Name+"="+v)
+				words = append(words, "--"+f.Name+"="+safetext.ShellWord(v))
 			}
 		}
 	})

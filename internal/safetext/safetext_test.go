@@ -43,3 +43,13 @@ func TestLines(t *testing.T) {
 		}
 	}
 }
+
+func TestShellPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"a/b-1.2": "a/b-1.2", "-x": "./-x", "-x y": "'./-x y'", "it's": `'it'\''s'`, "": "''", "a$b": "'a$b'",
+	} {
+		if got := ShellPath(path); got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
+}

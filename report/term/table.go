@@ -209,7 +209,7 @@ func (p *printer) notes(run *results.Run, mismatches []string) {
 	}
 	if p.o.Dir != "" {
 		p.note("run directory", safetext.Text(p.o.Dir))
-		p.note("next", "mapprof pprof "+safetext.Text(shellQuote(p.o.Dir))+" -http=:")
+		p.note("next", "mapprof pprof "+safetext.Text(safetext.ShellPath(p.o.Dir))+" -http=:")
 	}
 }
 
@@ -274,19 +274,6 @@ func (p *printer) counts(run *results.Run) {
 		p.note("loss", "none")
 	}
 	p.note("excluded", safetext.Text(results.LossText(excluded)))
-}
-
-// shellQuote makes s one word of a command line that can be pasted.
-func shellQuote(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%,=", r)
-	}) {
-		if s[0] == '-' {
-			return "./" + s
-		}
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func (p *printer) measurements(run *results.Run) {

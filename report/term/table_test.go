@@ -121,16 +121,3 @@ func TestTwoKernelsOfOneRelease(t *testing.T) {
 		}
 	}
 }
-
-func TestShellQuote(t *testing.T) {
-	for _, c := range []struct{ got, want string }{
-		{shellQuote("a/b-1.2"), "a/b-1.2"},
-		{shellQuote("-x"), "./-x"},
-		{shellQuote("it's"), `'it'\''s'`},
-		{shellQuote(""), "''"},
-	} {
-		if c.got != c.want {
-			t.Errorf("%q, want %q", c.got, c.want)
-		}
-	}
-}
