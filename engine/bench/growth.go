@@ -28,6 +28,7 @@ type growth struct {
 type growthPart struct {
 	name    string
 	sizes   []uint
+	most    uint // that mapprof takes, or that was tried
 	measure func(ctx context.Context, on *Machines) ([]growthRow, error)
 }
 
@@ -43,10 +44,10 @@ type growthRow struct {
 // parts are in the order of the table.
 func (g *growth) parts() []growthPart {
 	return []growthPart{
-		{"scenarios", g.scenarios, g.ofScenarios},
-		{"deaths", g.deaths, g.ofDeaths},
-		{"slots", g.slots, g.ofSlots},
-		{"cpus", g.cpus, g.ofCPUs},
+		{"scenarios", g.scenarios, 10_000, g.ofScenarios},
+		{"deaths", g.deaths, 1 << 24, g.ofDeaths},
+		{"slots", g.slots, 1 << 16, g.ofSlots},
+		{"cpus", g.cpus, 255, g.ofCPUs},
 	}
 }
 
@@ -79,6 +80,9 @@ func (g *growth) Check() error {
 		names = append(names, p.name)
 		if len(p.sizes) < 2 || p.sizes[0] == 0 || !slices.IsSorted(p.sizes) || len(slices.Compact(slices.Clone(p.sizes))) != len(p.sizes) {
 			return fmt.Errorf("--%s needs two numbers or more that grow", p.name)
+		}
+		if last := p.sizes[len(p.sizes)-1]; last > p.most {
+			return fmt.Errorf("--%s must be at most %d, not %d", p.name, p.most, last)
 		}
 	}
 	if len(g.scenarios) < 3 {

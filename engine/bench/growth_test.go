@@ -60,6 +60,10 @@ func TestGrowthCheck(t *testing.T) {
 		"--deaths 0,5":           "--deaths needs two numbers or more that grow",
 		"--only slots,scenarios": "",
 		"--only slot":            `--only "slot" is not one of scenarios, deaths, slots, cpus (did you mean slots?)`,
+		"--scenarios 1,2,10001":  "--scenarios must be at most 10000, not 10001",
+		"--deaths 1,20000000":    "--deaths must be at most 16777216, not 20000000",
+		"--slots 1,65537":        "--slots must be at most 65536, not 65537",
+		"--cpus 1,256":           "--cpus must be at most 255, not 256",
 		"--rounds 0":             "--rounds must be from 1 to 100",
 		"--limit NaN":            "--limit must be above 0",
 	} {

@@ -44,6 +44,8 @@ func TestCheck(t *testing.T) {
 		{"--sample=24", "--sample must be a power of two from 1 to 65536"},
 		{"--sample=131072", "--sample must be a power of two from 1 to 65536"},
 		{"--sample=32768 --count=20000", "--sample 32768 leaves none of 20000 lookups"},
+		{"--sample=16 --path=inlined", "--sample needs a path that a probe sees"},
+		{"--sample=16 --path=inlined,helper", ""},
 		{"--readers=-1", "--readers must be from 0 to 1024"},
 	} {
 		workloadtest.CheckArgs(t, new(Workload), tt.args, results.StrategyNone, tt.want)

@@ -117,6 +117,8 @@ func (l *Workload) Check(strategy string) error {
 		return fmt.Errorf("--sample must be a power of two from 1 to %d", maxSample)
 	case l.Sample > l.Count:
 		return fmt.Errorf("--sample %d leaves none of %d lookups (use a --count above it)", l.Sample, l.Count)
+	case l.Sample > 1 && !slices.ContainsFunc(l.Paths, func(path string) bool { return l.function(path) != "" }):
+		return errors.New("--sample needs a path that a probe sees, which an inlined lookup is not")
 	case l.Readers < 0 || l.Readers > 1024:
 		return errors.New("--readers must be from 0 to 1024")
 	}

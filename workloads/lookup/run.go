@@ -36,7 +36,7 @@ func (i *instance) Run(ctx context.Context, progress func(done, total uint64)) (
 	total := uint64(0)
 	for _, path := range i.cfg.Paths {
 		total += i.cfg.Count
-		if i.tracer != nil && i.function(path) != "" {
+		if i.tracer != nil && i.cfg.function(path) != "" {
 			total += i.cfg.Count // again with the probe
 		}
 	}
@@ -95,7 +95,7 @@ func (i *instance) timedPath(path string) (*mapops.ProbedPath, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &mapops.ProbedPath{Path: path, Function: i.function(path), Map: i.watched(path), Sample: i.cfg.Sample, Count: i.cfg.Count}
+	p := &mapops.ProbedPath{Path: path, Function: i.cfg.function(path), Map: i.watched(path), Sample: i.cfg.Sample, Count: i.cfg.Count}
 	switch path {
 	case mapops.PathSyscall:
 		m := i.m
@@ -144,27 +144,27 @@ func (i *instance) watched(path string) *ebpf.Map {
 // function names the kernel's function behind a path, where there is one that
 // a probe can see: in inlined lookups there is none, and in batches of a hash
 // it is no element's.
-func (i *instance) function(path string) string {
+func (l *Workload) function(path string) string {
 	switch path {
 	case mapops.PathSyscall:
 		return map[string]string{
 			mapops.MapArray: "array_map_lookup_elem", mapops.MapPerCPUArray: "bpf_percpu_array_copy",
 			mapops.MapHash: "htab_map_lookup_elem", mapops.MapLRUHash: "htab_lru_map_lookup_elem_sys",
 			mapops.OuterArray: "bpf_fd_array_map_lookup_elem", mapops.OuterHash: "bpf_fd_htab_map_lookup_elem",
-		}[i.cfg.Map]
+		}[l.Map]
 	case mapops.PathHelper:
-		if i.cfg.nested() && !i.cfg.InnerFlag {
+		if l.nested() && !l.InnerFlag {
 			return "" // inlined all the same
 		}
 		return map[string]string{
 			mapops.MapArray: "array_map_lookup_elem", mapops.MapPerCPUArray: "percpu_array_map_lookup_elem",
 			mapops.MapHash: "htab_map_lookup_elem", mapops.MapLRUHash: "htab_lru_map_lookup_elem",
 			mapops.OuterArray: "array_map_lookup_elem", mapops.OuterHash: "array_map_lookup_elem",
-		}[i.cfg.Map]
+		}[l.Map]
 	case mapops.PathPerCPUHelper:
 		return "percpu_array_map_lookup_percpu_elem"
 	case mapops.PathBatch:
-		return map[string]string{mapops.MapArray: "array_map_lookup_elem", mapops.MapPerCPUArray: "bpf_percpu_array_copy"}[i.cfg.Map]
+		return map[string]string{mapops.MapArray: "array_map_lookup_elem", mapops.MapPerCPUArray: "bpf_percpu_array_copy"}[l.Map]
 	}
 	return ""
 }
