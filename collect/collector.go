@@ -102,11 +102,18 @@ const lingering = 4096
 
 // Start begins to read. owners, if any, complete each death, and say which are wanted.
 func Start(p *probes.Probes, sink Sink, owners *Owners) (*Collector, error) {
+	return StartWith(p, sink, owners, kallsyms.Begin())
+}
+
+// StartWith is Start, with the kernel's symbols that were begun to be read before the
+// probes were attached. It closes the reading.
+func StartWith(p *probes.Probes, sink Sink, owners *Owners, symbols *kallsyms.Reading) (*Collector, error) {
+	defer symbols.Close()
 	mem, err := kernelFootprint(p)
 	if err != nil {
 		return nil, err
 	}
-	stacks, err := newSymbolizer(p.Stack, kallsyms.Load)
+	stacks, err := newSymbolizer(p.Stack, symbols.Finish, kallsyms.Load)
 	if err != nil {
 		return nil, err
 	}

@@ -31,8 +31,9 @@ type symbolizer struct {
 // 50 s.
 const reloadShare = 50
 
-func newSymbolizer(read func(id uint32) ([]uint64, error), load func() (*kallsyms.Table, error)) (*symbolizer, error) {
-	symbols, err := load()
+// newSymbolizer takes the symbols as they are first, and load for as they are later.
+func newSymbolizer(read func(id uint32) ([]uint64, error), first, load func() (*kallsyms.Table, error)) (*symbolizer, error) {
+	symbols, err := first()
 	if err != nil {
 		return nil, fmt.Errorf("symbolize stacks: %w", err)
 	}

@@ -33,7 +33,7 @@ func TestSymbolizerReloads(t *testing.T) {
 		{0xffffffffc0000010, 0xffffffff81000010, 0xffffffffc0000310},
 		{0xffffffff81000010, 0xffffffffc0900010},
 	}
-	s, err := newSymbolizer(func(id uint32) ([]uint64, error) { return stacks[id], nil }, load)
+	s, err := newSymbolizer(func(id uint32) ([]uint64, error) { return stacks[id], nil }, load, load)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -53,6 +54,8 @@ type Config struct {
 	// Ended, when closed, ends the attaching: Attach detaches what is attached, and
 	// fails with ErrEnded. nil: nothing ends it.
 	Ended <-chan struct{} `json:"-"`
+	// Prepared is what was prepared for it; nil: it prepares itself.
+	Prepared *Prepared `json:"-"`
 }
 
 // ErrEnded says that Config.Ended was closed before all was attached.
@@ -117,6 +120,7 @@ type Probes struct {
 	types       *btf.Cache // the kernel's BTF, decoded once
 	attachments []Attachment
 	programs    map[string][]*ebpf.Program // by name; the copies
+	loading     sync.Mutex                 // one program at a time
 	links       []link.Link
 	byFunction  map[string][]link.Link
 }
@@ -128,7 +132,14 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err := mayLoad("probes"); err != nil {
 		return nil, nil, err
 	}
-	spec, err := loadLifecycle()
+	prepared := cfg.Prepared
+	switch {
+	case cfg.Owners != nil && cfg.Owners.Inventory != nil:
+		prepared = prepare(cfg.Owners.Inventory.types)
+	case prepared == nil:
+		prepared = Prepare()
+	}
+	spec, err := prepared.spec()
 	if err != nil {
 		return nil, nil, fmt.Errorf("read embedded BPF programs: %w", err)
 	}
@@ -137,24 +148,41 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	}
 	base := spec.Copy()
 	base.Programs = nil
-	types := btf.NewCache()
-	if cfg.Owners != nil && cfg.Owners.Inventory != nil {
-		types = cfg.Owners.Inventory.types
-	}
-	coll, err := ebpf.NewCollectionWithOptions(base, ebpf.CollectionOptions{Cache: types})
+	coll, err := ebpf.NewCollectionWithOptions(base, ebpf.CollectionOptions{Cache: prepared.types})
 	if err != nil {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
 	}
-	p := &Probes{coll: coll, types: types, programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
+	p := &Probes{coll: coll, types: prepared.types, programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
+	if err := p.attachAll(spec, &cfg); errors.Is(err, ErrEnded) {
+		return nil, p.attachments, errors.Join(err, p.Close())
+	} else if err != nil {
+		p.Close()
+		return nil, p.attachments, err
+	}
+	return p, p.attachments, nil
+}
+
+// attachAll attaches the hooks in their order, while the programs of those that follow
+// are loaded.
+func (p *Probes) attachAll(spec *ebpf.CollectionSpec, cfg *Config) (err error) {
+	list := slices.Clone(p.hooks(cfg))
 	preempted := mayPreempt()
-	for _, h := range p.hooks(&cfg) {
+	for i := range list {
+		if cfg.Once || list[i].tasksOnly && !preempted {
+			list[i].copies = 1
+		}
+	}
+	ahead := p.loadAhead(spec, list, cfg.Mechanisms[0])
+	defer func() {
+		if failed := ahead.end(); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
+	for i := range list {
 		if cfg.ended() {
-			return nil, p.attachments, errors.Join(ErrEnded, p.Close())
+			return ErrEnded
 		}
-		if cfg.Once || h.tasksOnly && !preempted {
-			h.copies = 1
-		}
-		a := p.attach(spec, h, cfg.Mechanisms)
+		a := p.attach(spec, list[i], cfg.Mechanisms, <-ahead.loaded)
 		p.attachments = append(p.attachments, a)
 		if a.Required && a.Mechanism == "" && err == nil {
 			err = &UnsupportedError{Function: a.Function, Err: a.Err}
@@ -163,11 +191,7 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err == nil && !p.has(StageEnqueue) {
 		err = &UnsupportedError{Function: "call_rcu", Err: errNoFunction}
 	}
-	if err != nil {
-		p.Close()
-		return nil, p.attachments, err
-	}
-	return p, p.attachments, nil
+	return err
 }
 
 // ForgetTypes lets go of the kernel's decoded BTF, which a recording would otherwise
@@ -267,37 +291,22 @@ func nameVar(s string) (name [16]int8, n uint32, err error) {
 	return name, uint32(len(s)), nil
 }
 
-// attach tries the mechanisms in turn; entry and exit go together or not.
-func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) Attachment {
+// attach tries the mechanisms in turn; entry and exit go together or not. By the first,
+// the programs are loaded.
+func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string, loaded loadedHook) Attachment {
 	a := Attachment{Stage: h.stage, Function: h.function, Required: h.required}
-	for _, mechanism := range mechanisms {
-		var links []link.Link
-		var err error
-		copies := 1
-		if mechanism == MechanismFentry {
-			copies = max(h.copies, 1)
-		}
-		programs := h.programs(mechanism)
-		if len(programs) == 0 {
+	for i, mechanism := range mechanisms {
+		if len(h.programs(mechanism)) == 0 {
 			continue
 		}
-	programs:
-		for _, name := range programs {
-			for range copies {
-				var l link.Link
-				if l, err = p.attachProgram(spec, name, h.function, mechanism); err != nil {
-					break programs
-				}
-				links = append(links, l)
-			}
+		if i > 0 {
+			loaded = p.loadHook(spec, &h, mechanism)
 		}
+		links, err := p.attachHook(&h, mechanism, loaded)
 		if err == nil {
 			p.keep(&h, links)
 			a.Mechanism, a.Err, a.Refused = mechanism, nil, a.Err
 			return a
-		}
-		for _, l := range links {
-			l.Close()
 		}
 		// The first reason is the better one: a kernel without kprobes
 		// would hide why fentry didn't do.
@@ -308,32 +317,35 @@ func (p *Probes) attach(spec *ebpf.CollectionSpec, h hook, mechanisms []string) 
 	return a
 }
 
-func (p *Probes) attachProgram(spec *ebpf.CollectionSpec, name, function, mechanism string) (link.Link, error) {
-	one := &ebpf.CollectionSpec{
-		Maps:      spec.Maps,
-		Programs:  map[string]*ebpf.ProgramSpec{name: spec.Programs[name]},
-		Types:     spec.Types,
-		ByteOrder: spec.ByteOrder,
+// attachHook attaches all programs of a hook, or none.
+func (p *Probes) attachHook(h *hook, mechanism string, loaded loadedHook) (links []link.Link, err error) {
+	if loaded.err != nil {
+		return nil, loaded.err
 	}
-	if mechanism == MechanismFentry {
-		if err := p.hasBTF(function); err != nil {
-			return nil, err
+	for _, prog := range loaded.programs {
+		l, err := attachProgram(prog, h.function, mechanism)
+		if err != nil {
+			for _, l := range links {
+				l.Close()
+			}
+			return nil, errors.Join(err, loaded.close())
 		}
+		links = append(links, l)
 	}
-	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: p.coll.Maps, Cache: p.types})
-	if err != nil {
-		return nil, shorten(err)
+	for _, prog := range loaded.programs {
+		p.programs[prog.name] = append(p.programs[prog.name], prog.Program)
 	}
-	prog := coll.DetachProgram(name)
-	coll.Close()
-	var l link.Link
+	return links, nil
+}
+
+func attachProgram(prog program, function, mechanism string) (l link.Link, err error) {
 	switch {
 	case mechanism == MechanismFentry:
-		l, err = link.AttachTracing(link.TracingOptions{Program: prog})
-	case strings.HasPrefix(name, "krp_"):
-		l, err = link.Kretprobe(function, prog, nil)
+		l, err = link.AttachTracing(link.TracingOptions{Program: prog.Program})
+	case strings.HasPrefix(prog.name, "krp_"):
+		l, err = link.Kretprobe(function, prog.Program, nil)
 	default:
-		l, err = link.Kprobe(function, prog, nil)
+		l, err = link.Kprobe(function, prog.Program, nil)
 	}
 	switch {
 	case !errors.Is(err, os.ErrNotExist):
@@ -343,10 +355,8 @@ func (p *Probes) attachProgram(spec *ebpf.CollectionSpec, name, function, mechan
 		err = errNoFunction
 	}
 	if err != nil {
-		prog.Close()
 		return nil, shorten(err)
 	}
-	p.programs[name] = append(p.programs[name], prog)
 	return l, nil
 }
 

@@ -5,15 +5,10 @@
 package kallsyms
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
-	"slices"
 	"sort"
 
 	"github.com/mapprof/mapprof/results"
@@ -36,51 +31,16 @@ type symbol struct {
 }
 
 // Load reads the running kernel's /proc/kallsyms.
-func Load() (*Table, error) {
-	f, err := os.Open("/proc/kallsyms")
-	if err != nil {
-		return nil, fmt.Errorf("read kallsyms: %w", err)
-	}
-	defer f.Close()
-	return Read(f)
-}
-
-// maxNames bounds the names of a table in bytes: a kernel has a few megabytes.
-const maxNames = 256 << 20
+func Load() (*Table, error) { return Begin().Finish() }
 
 // Read reads the text of /proc/kallsyms. Addresses that read as 0 (kptr_restrict)
 // are left out.
 func Read(r io.Reader) (*Table, error) {
-	t := &Table{modules: []string{""}}
-	modules := map[string]uint16{"": 0}
-	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 64<<10), 64<<10)
-	for sc.Scan() {
-		addr, name, module, ok := parseSymbol(sc.Bytes())
-		if !ok {
-			continue
-		}
-		m, known := modules[string(module)]
-		if !known {
-			if len(t.modules) > math.MaxUint16 {
-				return nil, errors.New("read kallsyms: too many modules")
-			}
-			m = uint16(len(t.modules))
-			t.modules = append(t.modules, string(module))
-			modules[string(module)] = m
-		}
-		if len(t.names) > maxNames {
-			return nil, errors.New("read kallsyms: too many symbols")
-		}
-		t.symbols = append(t.symbols, symbol{addr, uint32(len(t.names)), uint16(len(name)), m})
-		t.names = append(t.names, name...)
+	b := newBuilder(r)
+	if _, err := b.read(""); err != nil {
+		return nil, err
 	}
-	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("read kallsyms: %w", err)
-	}
-	slices.SortStableFunc(t.symbols, func(a, b symbol) int { return cmp.Compare(a.addr, b.addr) })
-	t.symbols, t.names = slices.Clip(t.symbols), slices.Clip(t.names)
-	return t, nil
+	return b.table(), nil
 }
 
 // Frame finds the function of an address: the last of those that begin closest

@@ -108,6 +108,12 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	if n := instance.Note(); n != "" {
 		m.Warnings = append(m.Warnings, n)
 	}
+	watched := !j.NoProbes && (instance.WatchPrefix() != "" || isForeign(instance))
+	var early *early
+	if watched && !isForeign(instance) {
+		early = begin()
+		defer early.close()
+	}
 	m.knobs = readKnobs()
 	done, err := tellHolders(instance)
 	if err != nil {
@@ -124,11 +130,11 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	switch {
 	case j.NoProbes:
 		err = m.unwatched(ctx, instance)
-	case instance.WatchPrefix() == "" && !isForeign(instance):
+	case !watched:
 		m.Outcome = &collect.Outcome{Loss: map[string]uint64{}}
 		err = m.run(ctx, instance, nil)
 	default:
-		err = m.watch(ctx, instance, deaths)
+		err = m.watch(ctx, instance, deaths, early)
 	}
 	m.Drained = time.Now()
 	if err == nil {
@@ -154,7 +160,7 @@ func (m *Measurement) onceASecond(stage string) func(done, total uint64) {
 }
 
 // watch runs the workload while the deaths of its maps are watched.
-func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, deaths *deathsFile) (err error) {
+func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, deaths *deathsFile, early *early) (err error) {
 	m.stage(StageAttach, 0, 0)
 	cfg := probes.Config{
 		WatchPrefix: instance.WatchPrefix(),
@@ -162,6 +168,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 		RingBytes:   m.Job.RingBytes,
 		InFlight:    m.Job.InFlight,
 		Mechanisms:  m.Job.Mechanisms,
+		Prepared:    early.probes(),
 	}
 	defer sparingly(instance)()
 	var p *probes.Probes
@@ -199,7 +206,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	if err := f.exclude(p); err != nil {
 		return err
 	}
-	c, err := collect.Start(p, s, f.owners)
+	c, err := collect.StartWith(p, s, f.owners, early.readSymbols())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package probes
+
+import (
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// Prepared is what Attach needs of this kernel and of this program, which takes long to
+// read: under emulation half a second.
+type Prepared struct {
+	types *btf.Cache // the kernel's BTF, decoded once
+	spec  func() (*ebpf.CollectionSpec, error)
+}
+
+// Prepare begins to read that in the background. One Attach takes it.
+func Prepare() *Prepared { return prepare(btf.NewCache()) }
+
+func prepare(types *btf.Cache) *Prepared {
+	p := &Prepared{types: types, spec: sync.OnceValues(loadLifecycle)}
+	go func() { _, _ = p.types.Kernel() }() // who asks for it waits, and has the error
+	go func() { _, _ = p.spec() }()
+	return p
+}
