@@ -16,12 +16,16 @@ import (
 // first ones; 0 where it doesn't say, and then elements that a CPU has counted by
 // itself are not known.
 func perCPUOffset() uint64 {
+	const name = "__per_cpu_offset"
+	if found, err := SymbolAddresses([]string{name}); err == nil {
+		return found[name]
+	}
 	f, err := os.Open("/proc/kallsyms")
 	if err != nil {
 		return 0
 	}
 	defer f.Close()
-	return symbolAddress(f, "__per_cpu_offset")
+	return symbolAddress(f, name)
 }
 
 // symbolAddress finds a symbol in what /proc/kallsyms holds; 0: not there, or hidden.
