@@ -143,7 +143,7 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read embedded BPF programs: %w", err)
 	}
-	if err := configure(spec, &cfg, prepared.perCPUOffset()); err != nil {
+	if err := configure(spec, &cfg, prepared.addresses()); err != nil {
 		return nil, nil, err
 	}
 	base := spec.Copy()
@@ -209,7 +209,7 @@ var (
 	errNoKprobes  = errors.New("no kprobes in this kernel, neither as a PMU nor in tracefs")
 )
 
-func configure(spec *ebpf.CollectionSpec, cfg *Config, perCPUOffset uint64) error {
+func configure(spec *ebpf.CollectionSpec, cfg *Config, at addresses) error {
 	if cfg.RingBytes == 0 {
 		cfg.RingBytes = 4 << 20
 	}
@@ -246,7 +246,7 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config, perCPUOffset uint64) erro
 	return errors.Join(
 		set(lifecycleVarWatchName, watch), set(lifecycleVarWatchNameLen, watchLen),
 		set(lifecycleVarOwnName, own), set(lifecycleVarOwnNameLen, ownLen),
-		set(lifecycleVarUnwindAlways, unwindAlways), set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, perCPUOffset),
+		set(lifecycleVarUnwindAlways, unwindAlways), set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, at.perCPUOffset), set(lifecycleVarFreesMapsAt, at.callbacks),
 		configureOwners(spec, cfg))
 }
 

@@ -51,14 +51,26 @@ struct {
 	__type(value, struct death_event);
 } mpf_inflight SEC(".maps");
 
+const volatile struct death_event no_life = {};
+
 /*
  * A death whose map is being freed. It has left mpf_inflight, since the map's
  * address may be another's before bpf_map_free_deferred() has returned.
  */
 struct freeing {
-	__u64 map;
+	__u64 map;               /* 0: the worker frees none now */
+	__u32 kept;              /* the entry stays for the worker's next death */
+	__u32 changes;           /* odd while the rest is written */
 	struct owned_death life; /* death.kind 0: its put was not recorded */
 };
+
+/*
+ * So many workers' entries are kept when a death has ended, since to insert one and
+ * delete it again costs more than all else that a free does. A worker that has gone
+ * leaves its entry; there is room for as many others.
+ */
+#define FREEING_KEPT 1024
+__u32 freeing_kept = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -115,6 +127,14 @@ const struct freeing *unused_freeing __attribute__((unused));
 const struct owned_death *unused_owned_death __attribute__((unused));
 const enum owner_flag *unused_owner_flag __attribute__((unused));
 
+/* The map that a thread frees now. */
+static __always_inline struct freeing *freed_by(__u32 tid)
+{
+	struct freeing *freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+
+	return freeing && freeing->map ? freeing : 0;
+}
+
 static __always_inline void count(__u32 counter)
 {
 	__u64 *n = bpf_map_lookup_elem(&mpf_counters, &counter);
@@ -154,22 +174,62 @@ static __always_inline int watched(const char *name, int counting)
 #include "stack.bpf.h"
 #include "owner.bpf.h"
 
-/* How a program is called, which is where its ctx lies. */
+/* How a program is called: where its ctx lies, and what the verifier knows of the map. */
 enum call {
-	CALL_FENTRY, /* on the stack, right below the call's return address */
-	CALL_OTHER,  /* elsewhere */
+	CALL_TYPED,  /* ctx is on the stack, right below the call's return address */
+	CALL_FENTRY, /* there, too, but the map is a number */
+	CALL_OTHER,  /* ctx is elsewhere, the map is a number */
 };
+
+/*
+ * A map's description, read at once: a read costs more than all of its bytes. A field
+ * that doesn't lie in there is read by itself.
+ */
+struct description {
+	__u64 words[12];
+};
+
+#define description_at(map, field)                                                                 \
+	((__u64)bpf_core_field_offset((map)->field) - bpf_core_field_offset((map)->map_type))
+
+#define DESCRIBED(description, map, field)                                                         \
+	({                                                                                         \
+		__u64 at = description_at(map, field);                                             \
+		typeof((map)->field) value;                                                        \
+		if (at <= sizeof(*(description)) - sizeof(value))                                  \
+			value = *(typeof(value) *)((void *)(description) + at);                    \
+		else                                                                               \
+			value = BPF_CORE_READ(map, field);                                         \
+		value;                                                                             \
+	})
+
+static __always_inline void describe(struct bpf_map *map, struct description *to)
+{
+	bpf_probe_read_kernel(to, sizeof(*to), __builtin_preserve_access_index(&map->map_type));
+}
+
+static __always_inline void read_name(char *name, struct bpf_map *map,
+				      const struct description *description)
+{
+	__u64 at = description_at(map, name);
+
+	if (at <= sizeof(*description) - sizeof(map->name))
+		__builtin_memcpy(name, (void *)description + at, sizeof(map->name));
+	else
+		bpf_probe_read_kernel(name, sizeof(map->name),
+				      __builtin_preserve_access_index(&map->name));
+}
 
 /* What a death begins with, but for the time of the put. */
 static __always_inline void begin(void *ctx, enum call call, struct bpf_map *map,
-				  struct death_event *life)
+				  const struct description *description, struct death_event *life)
 {
 	life->kind = EVENT_DEATH;
-	life->map_type = BPF_CORE_READ(map, map_type);
-	life->map_flags = BPF_CORE_READ(map, map_flags);
-	life->key_size = BPF_CORE_READ(map, key_size);
-	life->value_size = BPF_CORE_READ(map, value_size);
-	life->max_entries = BPF_CORE_READ(map, max_entries);
+	life->map_type = DESCRIBED(description, map, map_type);
+	life->map_flags = DESCRIBED(description, map, map_flags);
+	life->key_size = DESCRIBED(description, map, key_size);
+	life->value_size = DESCRIBED(description, map, value_size);
+	life->max_entries = DESCRIBED(description, map, max_entries);
 	if (bpf_core_field_exists(map->memory.pages))
 		life->memory_pages = BPF_CORE_READ(map, memory.pages);
 	if (life->map_type == BPF_MAP_TYPE_HASH || life->map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
@@ -178,11 +238,23 @@ static __always_inline void begin(void *ctx, enum call call, struct bpf_map *map
 	life->cpu_put = bpf_get_smp_processor_id();
 	bpf_get_current_comm(life->comm, sizeof(life->comm));
 	life->stack_id =
-		call == CALL_FENTRY ? stack_of_call(ctx) : bpf_get_stackid(ctx, &mpf_stacks, 0);
+		call == CALL_OTHER ? bpf_get_stackid(ctx, &mpf_stacks, 0) : stack_of_call(ctx);
 	if (life->stack_id == -17 /* EEXIST */)
 		count(COUNTER_STACK_COLLISION);
 	else if (life->stack_id < 0)
 		count(COUNTER_STACK_ERROR);
+}
+
+/* An empty entry for a map; 0: there is none. */
+static __always_inline struct death_event *new_life(struct bpf_map *map)
+{
+	__u64 key = (__u64)map;
+	long err = bpf_map_update_elem(&mpf_inflight, &key, (void *)&no_life, BPF_ANY);
+
+	if (!err)
+		return bpf_map_lookup_elem(&mpf_inflight, &key);
+	count(err == -7 /* E2BIG */ ? COUNTER_INFLIGHT_FULL : COUNTER_INFLIGHT_BUSY);
+	return 0;
 }
 
 /*
@@ -192,43 +264,44 @@ static __always_inline void begin(void *ctx, enum call call, struct bpf_map *map
  */
 static __always_inline int on_put(void *ctx, enum call call, struct bpf_map *map)
 {
-	struct death_event life = {};
+	struct description description;
 	__u64 key = (__u64)map;
-	struct death_event *old;
-	long err;
+	struct death_event *life;
+	__u32 id, tid;
+	char name[16];
 
-	if (ready != READY_STARTS || BPF_CORE_READ(map, refcnt.counter) != 1)
+	if (ready != READY_STARTS)
 		return 0;
-	life.map_id = BPF_CORE_READ(map, id);
-	life.tid = bpf_get_current_pid_tgid();
-	old = bpf_map_lookup_elem(&mpf_inflight, &key);
-	if (old && !old->confirmed && old->map_id == life.map_id && old->tid == life.tid) {
-		old->put_ns = bpf_ktime_get_ns();
+	if ((call == CALL_TYPED ? map->refcnt.counter : BPF_CORE_READ(map, refcnt.counter)) != 1)
+		return 0;
+	if (call != CALL_TYPED)
+		describe(map, &description);
+	id = call == CALL_TYPED ? map->id : DESCRIBED(&description, map, id);
+	tid = bpf_get_current_pid_tgid();
+	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	if (life && !life->confirmed && life->map_id == id && life->tid == tid) {
+		life->put_ns = bpf_ktime_get_ns();
 		return 0;
 	}
-	BPF_CORE_READ_INTO(&life.map_name, map, name);
-	if (!watched(life.map_name, 1))
+	if (call == CALL_TYPED)
+		describe(map, &description);
+	read_name(name, map, &description);
+	if (!watched(name, 1))
 		return 0;
-	if (watch_owners && !owner_puts(map, life.map_id))
+	if (watch_owners && !owner_puts(map, id))
 		return 0;
-	begin(ctx, call, map, &life);
-
-	if (old && old->confirmed)
+	if (life && life->confirmed)
 		count(COUNTER_STALE);
-	life.put_ns = bpf_ktime_get_ns();
-	err = bpf_map_update_elem(&mpf_inflight, &key, &life, BPF_ANY);
-	if (!err) {
-		/* The put itself comes after us: our own time is not its. */
-		old = bpf_map_lookup_elem(&mpf_inflight, &key);
-		if (old)
-			old->put_ns = bpf_ktime_get_ns();
+	/* If it is the last put and there is no room, then the free will count a lost death. */
+	life = new_life(map);
+	if (!life)
 		return 0;
-	}
-	/* If it was the last put, then the free will count a lost death. */
-	if (err == -7 /* E2BIG */)
-		count(COUNTER_INFLIGHT_FULL);
-	else
-		count(COUNTER_INFLIGHT_BUSY);
+	life->map_id = id;
+	life->tid = tid;
+	__builtin_memcpy(life->map_name, name, sizeof(name));
+	begin(ctx, call, map, &description, life);
+	/* The put itself comes after us: our own time is not its. */
+	life->put_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -248,24 +321,26 @@ static __always_inline void confirm(struct death_event *life)
 static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_map *map,
 							__u64 callback)
 {
-	struct death_event life = {};
-	__u64 key = (__u64)map;
+	struct description description;
+	struct death_event *life;
+	__u32 id;
 
 	if (!watch_owners || ready != READY_STARTS || !frees_maps(callback))
 		return 0;
-	life.map_id = BPF_CORE_READ(map, id);
-	life.tid = bpf_get_current_pid_tgid();
-	BPF_CORE_READ_INTO(&life.map_name, map, name);
-	if (!owner_puts(map, life.map_id))
+	describe(map, &description);
+	id = DESCRIBED(&description, map, id);
+	if (!owner_puts(map, id))
 		return 0;
 	owner_unseen(map);
-	begin(ctx, CALL_OTHER, map, &life);
-	life.put_ns = bpf_ktime_get_ns();
-	if (bpf_map_update_elem(&mpf_inflight, &key, &life, BPF_ANY)) {
-		count(COUNTER_INFLIGHT_FULL); /* its free will count a lost death */
+	life = new_life(map);
+	if (!life)
 		return 0;
-	}
-	return bpf_map_lookup_elem(&mpf_inflight, &key);
+	life->map_id = id;
+	life->tid = bpf_get_current_pid_tgid();
+	read_name(life->map_name, map, &description);
+	begin(ctx, CALL_OTHER, map, &description, life);
+	life->put_ns = bpf_ktime_get_ns();
+	return life;
 }
 
 static __always_inline struct bpf_map *map_of_head(void *head)
@@ -288,8 +363,11 @@ static __always_inline struct death_event *life_of_head(void *head)
 /* A wait begins. A nested call for the same head changes nothing. */
 static __always_inline int on_enqueue(void *ctx, void *head, __u64 callback, __u32 kind)
 {
-	struct death_event *life = life_of_head(head);
+	struct death_event *life;
 
+	if (is_foreign(callback))
+		return 0;
+	life = life_of_head(head);
 	if (!life && map_of_head(head))
 		life = begin_unseen(ctx, map_of_head(head), callback);
 	if (!life)
@@ -340,29 +418,38 @@ static __always_inline int on_queue(void *ctx, struct work_struct *work)
 	return 0;
 }
 
-/* The worker freed another map before, whose end was not seen. */
+/* The worker freed another map before, perhaps one whose end was not seen. */
 static __always_inline void forget(struct freeing *before)
 {
 	if (before->life.death.kind == EVENT_DEATH)
 		count(COUNTER_UNMATCHED_EXIT);
 }
 
+/* Before an entry is written, and after. */
+static __always_inline void changes(struct freeing *freeing)
+{
+	asm volatile("" ::: "memory");
+	freeing->changes++;
+	asm volatile("" ::: "memory");
+}
+
 static __always_inline int on_free_entry(void *work)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u32 tid = bpf_get_current_pid_tgid();
-	struct freeing *before, freeing = {};
+	struct freeing *freeing, none = {};
 	struct death_event *life;
 	struct bpf_map *map = 0;
 	char name[16] = {};
+	__u64 key;
 
 	map = work - bpf_core_field_offset(map->work);
-	freeing.map = (__u64)map;
-	life = bpf_map_lookup_elem(&mpf_inflight, &freeing.map);
-	before = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	key = (__u64)map;
+	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
 	if (!life) {
 		/* Perhaps it has been seen already, by the program's other copy. */
-		if (ready == READY_NOT || (before && before->map == freeing.map))
+		if (ready == READY_NOT || (freeing && freeing->map == key))
 			return 0;
 		BPF_CORE_READ_INTO(&name, map, name);
 		if (!watched(name, 0) ||
@@ -375,23 +462,38 @@ static __always_inline int on_free_entry(void *work)
 		}
 		count(COUNTER_PUTS);
 		count(COUNTER_UNMATCHED_FREE);
-		if (before)
-			forget(before);
-		/* Only so that the other copy doesn't count it again. */
-		bpf_map_update_elem(&mpf_freeing, &tid, &freeing, BPF_ANY);
-		return 0;
+	} else {
+		confirm(life);
 	}
-	confirm(life);
-	if (before)
-		forget(before);
-	freeing.life.death = *life;
-	freeing.life.death.free_ns = now;
-	freeing.life.death.cpu_free = bpf_get_smp_processor_id();
-	if (watch_owners)
-		owner_leaves(map, &freeing.life.owner);
-	if (bpf_map_update_elem(&mpf_freeing, &tid, &freeing, BPF_ANY))
-		count(COUNTER_FREEING_FULL);
-	bpf_map_delete_elem(&mpf_inflight, &freeing.map);
+	if (freeing) {
+		forget(freeing);
+	} else {
+		none.kept = freeing_kept < FREEING_KEPT;
+		if (bpf_map_update_elem(&mpf_freeing, &tid, &none, BPF_ANY)) {
+			if (life)
+				count(COUNTER_FREEING_FULL);
+		} else if (none.kept) {
+			__sync_fetch_and_add(&freeing_kept, 1);
+		}
+		freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	}
+	if (freeing) {
+		changes(freeing);
+		freeing->map = key;
+		if (life) {
+			freeing->life.death = *life;
+			freeing->life.death.free_ns = now;
+			freeing->life.death.cpu_free = bpf_get_smp_processor_id();
+			if (watch_owners)
+				owner_leaves(map, &freeing->life.owner);
+		} else {
+			/* Only so that the other copy doesn't count it again. */
+			freeing->life.death.kind = 0;
+		}
+		changes(freeing);
+	}
+	if (life)
+		bpf_map_delete_elem(&mpf_inflight, &key);
 	return 0;
 }
 
@@ -412,7 +514,7 @@ static __always_inline int on_free_exit(void)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u32 tid = bpf_get_current_pid_tgid();
-	struct freeing *freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	struct freeing *freeing = freed_by(tid);
 
 	if (!freeing)
 		return 0;
@@ -422,7 +524,14 @@ static __always_inline int on_free_exit(void)
 			       watch_owners ? sizeof(freeing->life) : sizeof(freeing->life.death),
 			       wakeup()))
 		count(COUNTER_RINGBUF_FULL);
-	bpf_map_delete_elem(&mpf_freeing, &tid);
+	if (!freeing->kept) {
+		bpf_map_delete_elem(&mpf_freeing, &tid);
+		return 0;
+	}
+	changes(freeing);
+	freeing->life.death.kind = 0;
+	freeing->map = 0;
+	changes(freeing);
 	return 0;
 }
 

@@ -42,13 +42,13 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 SEC("fentry/bpf_map_put")
 int fe_put(__u64 *ctx)
 {
-	return on_put(ctx, CALL_FENTRY, (void *)ctx[0]);
+	return on_put(ctx, CALL_TYPED, (void *)ctx[0]);
 }
 
 SEC("fentry/bpf_map_put_with_uref")
 int fe_put_uref(__u64 *ctx)
 {
-	return on_put(ctx, CALL_FENTRY, (void *)ctx[0]);
+	return on_put(ctx, CALL_TYPED, (void *)ctx[0]);
 }
 
 SEC("fentry/bpf_map_release")
@@ -56,19 +56,25 @@ int fe_release(__u64 *ctx)
 {
 	struct file *file = (void *)ctx[1];
 
-	return on_put(ctx, CALL_FENTRY, BPF_CORE_READ(file, private_data));
+	return on_put(ctx, CALL_FENTRY, file->private_data);
 }
+
+enum bpf_func_id___func_arg {
+	BPF_FUNC_get_func_arg___exists = 183,
+};
 
 /*
  * An argument that is a pointer to a function, which the verifier lets nobody load
- * (up to 6.12 at least).
+ * (up to 6.12 at least). 0 where only a slow way is left and it isn't needed.
  */
-static __always_inline __u64 arg(__u64 *at)
+static __always_inline __u64 arg(__u64 *ctx, __u32 n)
 {
 	__u64 value = 0;
 
-	if (watch_owners)
-		bpf_probe_read_kernel(&value, sizeof(value), at);
+	if (bpf_core_enum_value_exists(enum bpf_func_id___func_arg, BPF_FUNC_get_func_arg___exists))
+		bpf_get_func_arg(ctx, n, &value);
+	else if (watch_owners)
+		bpf_probe_read_kernel(&value, sizeof(value), &ctx[n]);
 	return value;
 }
 
@@ -81,13 +87,13 @@ int fe_queue(__u64 *ctx)
 SEC("fentry/call_rcu")
 int fe_call_rcu(__u64 *ctx)
 {
-	return on_enqueue(ctx, (void *)ctx[0], arg(&ctx[1]), STAGE_RCU);
+	return on_enqueue(ctx, (void *)ctx[0], arg(ctx, 1), STAGE_RCU);
 }
 
 SEC("fentry/call_rcu_tasks_trace")
 int fe_call_tt(__u64 *ctx)
 {
-	return on_enqueue(ctx, (void *)ctx[0], arg(&ctx[1]), STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)ctx[0], arg(ctx, 1), STAGE_TASKS_TRACE);
 }
 
 /*
@@ -97,7 +103,7 @@ int fe_call_tt(__u64 *ctx)
 SEC("fentry/call_srcu")
 int fe_call_srcu(__u64 *ctx)
 {
-	return on_enqueue(ctx, (void *)ctx[1], arg(&ctx[2]), STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)ctx[1], arg(ctx, 2), STAGE_TASKS_TRACE);
 }
 
 SEC("fentry/bpf_map_free_mult_rcu_gp")

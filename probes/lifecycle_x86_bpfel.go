@@ -96,9 +96,11 @@ const (
 )
 
 type lifecycleFreeing struct {
-	_    structs.HostLayout
-	Map  uint64
-	Life lifecycleOwnedDeath
+	_       structs.HostLayout
+	Map     uint64
+	Kept    uint32
+	Changes uint32
+	Life    lifecycleOwnedDeath
 }
 
 type lifecycleGpEvent struct {
@@ -258,10 +260,12 @@ const (
 	lifecycleProgKrpSyncExp         = "krp_sync_exp"
 	lifecycleProgKrpWaitGp          = "krp_wait_gp"
 	lifecycleVarChecks              = "checks"
+	lifecycleVarFreeingKept         = "freeing_kept"
 	lifecycleVarFreesMapsAt         = "frees_maps_at"
 	lifecycleVarGpStartNs           = "gp_start_ns"
 	lifecycleVarGuessedWrong        = "guessed_wrong"
 	lifecycleVarKnownStacks         = "known_stacks"
+	lifecycleVarNoLife              = "no_life"
 	lifecycleVarOwnName             = "own_name"
 	lifecycleVarOwnNameLen          = "own_name_len"
 	lifecycleVarOwnTgid             = "own_tgid"
@@ -411,10 +415,12 @@ type lifecycleMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleVariableSpecs struct {
 	Checks            *ebpf.VariableSpec `ebpf:"checks"`
+	FreeingKept       *ebpf.VariableSpec `ebpf:"freeing_kept"`
 	FreesMapsAt       *ebpf.VariableSpec `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.VariableSpec `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.VariableSpec `ebpf:"guessed_wrong"`
 	KnownStacks       *ebpf.VariableSpec `ebpf:"known_stacks"`
+	NoLife            *ebpf.VariableSpec `ebpf:"no_life"`
 	OwnName           *ebpf.VariableSpec `ebpf:"own_name"`
 	OwnNameLen        *ebpf.VariableSpec `ebpf:"own_name_len"`
 	OwnTgid           *ebpf.VariableSpec `ebpf:"own_tgid"`
@@ -492,10 +498,12 @@ func (m *lifecycleMaps) Close() error {
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecycleVariables struct {
 	Checks            *ebpf.Variable `ebpf:"checks"`
+	FreeingKept       *ebpf.Variable `ebpf:"freeing_kept"`
 	FreesMapsAt       *ebpf.Variable `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.Variable `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.Variable `ebpf:"guessed_wrong"`
 	KnownStacks       *ebpf.Variable `ebpf:"known_stacks"`
+	NoLife            *ebpf.Variable `ebpf:"no_life"`
 	OwnName           *ebpf.Variable `ebpf:"own_name"`
 	OwnNameLen        *ebpf.Variable `ebpf:"own_name_len"`
 	OwnTgid           *ebpf.Variable `ebpf:"own_tgid"`

@@ -12,7 +12,10 @@
 const volatile __u32 own_tgid = 0;
 /* Its children count as in the tree; 0: none is asked for. */
 const volatile __u32 watch_pid = 0;
-/* By these callbacks call_rcu*() and queue_work_on() are known to be for a map. */
+/*
+ * By these call_rcu*() and queue_work_on() are known to be for a map: the work's function
+ * and the two callbacks, of which a kernel has one at least. 0: not known.
+ */
 const volatile __u64 frees_maps_at[3] = {};
 
 struct {
@@ -42,6 +45,12 @@ static __always_inline int frees_maps(__u64 callback)
 {
 	return callback && (callback == frees_maps_at[0] || callback == frees_maps_at[1] ||
 			    callback == frees_maps_at[2]);
+}
+
+/* Whether a callback is known to be for something else than a map. */
+static __always_inline int is_foreign(__u64 callback)
+{
+	return callback && (frees_maps_at[1] || frees_maps_at[2]) && !frees_maps(callback);
 }
 
 /* Whether the current task is watch_pid or descends from it, by up to 16 parents. */
@@ -107,7 +116,7 @@ static __always_inline int on_create(struct bpf_map *map)
 static __always_inline __u32 id_of_freed(struct bpf_map *map)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
-	struct freeing *freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	struct freeing *freeing = freed_by(tid);
 
 	return freeing && freeing->map == (__u64)map ? freeing->life.death.map_id : 0;
 }
@@ -149,7 +158,7 @@ static __always_inline int on_outer(struct bpf_map *map)
 static __always_inline struct bpf_map *outer_under_way(void)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
-	struct freeing *freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	struct freeing *freeing = freed_by(tid);
 	__u64 *outer;
 
 	if (freeing)
@@ -201,8 +210,10 @@ static __always_inline void owner_leaves(struct bpf_map *map, struct owner *to)
 	__u64 key = (__u64)map;
 	struct owner *owner = bpf_map_lookup_elem(&mpf_owners, &key);
 
-	if (!owner)
+	if (!owner) {
+		__builtin_memset(to, 0, sizeof(*to)); /* it may hold another's */
 		return;
+	}
 	*to = *owner;
 	bpf_map_delete_elem(&mpf_owners, &key);
 }

@@ -41,8 +41,6 @@ type Owners struct {
 	PID uint32
 	// Inventory, if any, has decoded the kernel's BTF, which takes memory and time.
 	Inventory *Inventory
-	// Callbacks are the addresses of FreeCallbacks, 0 where they aren't known.
-	Callbacks [3]uint64
 }
 
 // FreeCallbacks are the functions by which a callback, or work, is known to be a
@@ -99,7 +97,7 @@ func configureOwners(spec *ebpf.CollectionSpec, cfg *Config) error {
 	var errs []error
 	for name, v := range map[string]any{
 		lifecycleVarWatchOwners: uint32(1), lifecycleVarWaitTgid: waitsOfAll, lifecycleVarOwnNameLen: uint32(0),
-		lifecycleVarOwnTgid: uint32(os.Getpid()), lifecycleVarWatchPid: o.PID, lifecycleVarFreesMapsAt: o.Callbacks,
+		lifecycleVarOwnTgid: uint32(os.Getpid()), lifecycleVarWatchPid: o.PID,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			errs = append(errs, fmt.Errorf("set %s: %w", name, err))

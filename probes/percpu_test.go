@@ -5,18 +5,18 @@
 package probes
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
 
-func TestSymbolAddress(t *testing.T) {
-	const symbols = "ffffffff81000000 T _text\nffffffff82000000 d my__per_cpu_offset\nffffffff82bcd340 D __per_cpu_offset\nffffffffc0000000 t x\t[mod]\n"
-	for name, want := range map[string]uint64{"__per_cpu_offset": 0xffffffff82bcd340, "_text": 0xffffffff81000000, "x": 0, "none": 0} {
-		if got := symbolAddress(strings.NewReader(symbols), name); got != want {
-			t.Errorf("%s: %x, want %x", name, got, want)
-		}
+func TestSymbolAddresses(t *testing.T) {
+	const symbols = "ffffffff81000000 T _text\nffffffff81000010 t _textual\nffffffff82000000 d my__per_cpu_offset\nffffffff82bcd340 D __per_cpu_offset\nffffffffc0000000 t x\t[mod]\nffffffffd0000000 t behind\n"
+	got := symbolAddresses(strings.NewReader(symbols), []string{"_text", "x", "none", "behind"}, "__per_cpu_offset")
+	if want := map[string]uint64{"__per_cpu_offset": 0xffffffff82bcd340, "_text": 0xffffffff81000000}; !maps.Equal(got, want) {
+		t.Errorf("%x, want %x", got, want)
 	}
-	if got := symbolAddress(strings.NewReader("0000000000000000 D __per_cpu_offset\n"), "__per_cpu_offset"); got != 0 {
+	if got := symbolAddresses(strings.NewReader("0000000000000000 D __per_cpu_offset\n"), nil, "__per_cpu_offset"); len(got) > 0 {
 		t.Errorf("hidden: %x", got)
 	}
 }

@@ -16,17 +16,17 @@ import (
 type Prepared struct {
 	types *btf.Cache // the kernel's BTF, decoded once
 	spec  func() (*ebpf.CollectionSpec, error)
-	// perCPUOffset is asked of kernels from 6.2 on, and read out of the symbols of those before.
-	perCPUOffset func() uint64
+	// addresses are asked of kernels from 6.2 on, and read out of the symbols of those before.
+	addresses func() addresses
 }
 
 // Prepare begins to read that in the background. One Attach takes it.
 func Prepare() *Prepared { return prepare(btf.NewCache()) }
 
 func prepare(types *btf.Cache) *Prepared {
-	p := &Prepared{types: types, spec: sync.OnceValues(loadLifecycle), perCPUOffset: sync.OnceValue(perCPUOffset)}
+	p := &Prepared{types: types, spec: sync.OnceValues(loadLifecycle), addresses: sync.OnceValue(kernelAddresses)}
 	go func() { _, _ = p.types.Kernel() }() // who asks for it waits, and has the error
 	go func() { _, _ = p.spec() }()
-	go func() { _ = p.perCPUOffset() }()
+	go func() { _ = p.addresses() }()
 	return p
 }

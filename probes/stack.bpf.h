@@ -17,6 +17,13 @@ enum bpf_func_id___task_pt_regs {
 	BPF_FUNC_task_pt_regs___exists = 175,
 };
 
+/* Whether the verifier knows entry_regs() for what it is. */
+static __always_inline int regs_are_typed(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___task_pt_regs,
+					  BPF_FUNC_task_pt_regs___exists);
+}
+
 #define STACK_BYTES (16 << 10) /* of a thread, with the registers on top */
 
 /* The registers that the current thread entered the kernel with. */
@@ -24,8 +31,7 @@ static __always_inline struct pt_regs___entry *entry_regs(void)
 {
 	struct task_struct *task;
 
-	if (bpf_core_enum_value_exists(enum bpf_func_id___task_pt_regs,
-				       BPF_FUNC_task_pt_regs___exists))
+	if (regs_are_typed())
 		return (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
 	task = (void *)bpf_get_current_task();
 	return BPF_CORE_READ(task, stack) + STACK_BYTES -
@@ -59,8 +65,7 @@ __u64 checks = 0; /* a random number, for which the deaths' own pattern doesn't 
 __u32 guessed_wrong = 0;
 
 #define KEY_ADDRESSES 4
-#define STACK_WORDS   16 /* read at once */
-#define STACK_READS   2
+#define STACK_WORDS   24
 
 /*
  * The key of the current stack; 0: there is none, since ctx isn't on the thread's own
@@ -73,33 +78,38 @@ __u32 guessed_wrong = 0;
 static __always_inline __u64 key_of_stack(void *ctx)
 {
 	struct pt_regs___entry *regs = entry_regs();
-	void *pointers[2] = {ctx, regs};
-	__u64 at[2], entered[2], words[STACK_WORDS], key;
+	__u64 words[STACK_WORDS], key, arg1, distance;
 	__u64 found = 0;
 
-	/* As numbers: the verifier lets nobody calculate with ctx. */
-	if (bpf_probe_read_kernel(at, sizeof(at), pointers) || at[1] - at[0] >= STACK_BYTES)
-		return 0;
-	/* Both at once: orig_ax follows di. */
-	if (bpf_probe_read_kernel(entered, sizeof(entered),
-				  __builtin_preserve_access_index(&regs->di)))
-		return 0;
-	key = entered[1];
-	if (key == NR_BPF) /* by its command; a close(2) is the same for any file */
-		key |= entered[0] << 32;
-	for (int i = 0; i < STACK_READS; i++) {
-		if (bpf_probe_read_kernel(words, sizeof(words), (void *)at[0]))
-			return 0;
-		at[0] += sizeof(words);
-		/* Without a branch: the verifier would follow each of them, 0.2 s a program. */
-		for (int j = 0; j < STACK_WORDS; j++) {
-			__u64 text = ((words[j] >> TEXT_SHIFT) + 1) >> (64 - TEXT_SHIFT);
-			__u64 taken = -(text & (found - KEY_ADDRESSES) >> 63);
-			__u64 next = (key ^ words[j]) * 0x9e3779b97f4a7c15 + i * STACK_WORDS + j;
+	if (regs_are_typed()) {
+		distance = (void *)regs - ctx;
+		key = regs->orig_ax;
+		arg1 = regs->di;
+	} else {
+		void *pointers[2] = {ctx, regs};
+		__u64 at[2];
 
-			key ^= (key ^ next) & taken;
-			found += text;
-		}
+		/* As numbers: the verifier lets nobody calculate with ctx and one of them. */
+		if (bpf_probe_read_kernel(at, sizeof(at), pointers))
+			return 0;
+		distance = at[1] - at[0];
+		key = BPF_CORE_READ(regs, orig_ax);
+		arg1 = BPF_CORE_READ(regs, di);
+	}
+	if (distance >= STACK_BYTES)
+		return 0;
+	if (key == NR_BPF) /* by its command; a close(2) is the same for any file */
+		key |= arg1 << 32;
+	if (bpf_probe_read_kernel(words, sizeof(words), ctx))
+		return 0;
+	/* Without a branch: the verifier would follow each of them, 0.2 s a program. */
+	for (int i = 0; i < STACK_WORDS; i++) {
+		__u64 text = ((words[i] >> TEXT_SHIFT) + 1) >> (64 - TEXT_SHIFT);
+		__u64 taken = -(text & (found - KEY_ADDRESSES) >> 63);
+		__u64 next = (key ^ words[i]) * 0x9e3779b97f4a7c15 + i;
+
+		key ^= (key ^ next) & taken;
+		found += text;
 	}
 	return found < KEY_ADDRESSES ? 0 : key | 1;
 }

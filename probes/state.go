@@ -156,7 +156,8 @@ type Pending struct {
 // InFlight returns the deaths that are under way, each once.
 func (p *Probes) InFlight() ([]Pending, error) {
 	return inFlight(p.OwnerAt, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
-		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() })
+		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() },
+		func(tid uint32, to *lifecycleFreeing) error { return p.coll.Maps[lifecycleMapMpfFreeing].Lookup(tid, to) })
 }
 
 // tableIterator is an ebpf.MapIterator.
@@ -173,7 +174,7 @@ const tablePasses = 20
 // gone begins again at the first one, so that others come twice, and is aborted
 // when it has had more than there is room for. What any pass has seen counts:
 // a death that has ended since is known by its event.
-func inFlight(owner func(address uint64) Owner, lives, freeing func() tableIterator) ([]Pending, error) {
+func inFlight(owner func(address uint64) Owner, lives, freeing func() tableIterator, again func(tid uint32, to *lifecycleFreeing) error) ([]Pending, error) {
 	var out []Pending
 	seen := map[DeathKey]int{}
 	add := func(life Pending) {
@@ -213,7 +214,7 @@ func inFlight(owner func(address uint64) Owner, lives, freeing func() tableItera
 	var worker lifecycleFreeing
 	if err := read(freeing, func(it tableIterator) bool {
 		ok := it.Next(&tid, &worker)
-		if ok && worker.Life.Death.Kind == KindDeath {
+		if ok && worker.Life.Death.Kind == KindDeath && whole(&worker, tid, again) && worker.Life.Death.Kind == KindDeath {
 			add(Pending{worker.Life, tid})
 		}
 		return ok
@@ -221,6 +222,22 @@ func inFlight(owner func(address uint64) Owner, lives, freeing func() tableItera
 		return nil, fmt.Errorf("read the table of freeing workers: %w", err)
 	}
 	return out, nil
+}
+
+// whole reads a worker's entry until it did not change meanwhile, and reports whether it
+// is there still. The kernel copies an entry while the worker may write it.
+func whole(worker *lifecycleFreeing, tid uint32, again func(tid uint32, to *lifecycleFreeing) error) bool {
+	for {
+		var next lifecycleFreeing
+		if again(tid, &next) != nil {
+			return false // its death has ended
+		}
+		same := next.Changes == worker.Changes && next.Changes%2 == 0
+		*worker = next
+		if same {
+			return true
+		}
+	}
 }
 
 // Stack returns the addresses of a stack, innermost first.

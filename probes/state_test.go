@@ -61,7 +61,11 @@ func TestInFlightWhileDeathsEnd(t *testing.T) {
 		{"broken", passes(&listed{err: broken}), passes(&listed{}), nil, broken},
 		{"broken workers", passes(&listed{}), passes(&listed{err: broken}), nil, broken},
 	} {
-		got, err := inFlight(func(uint64) Owner { return Owner{} }, tt.lives, tt.freeing)
+		again := func(tid uint32, to *lifecycleFreeing) error {
+			to.Life.Death = DeathEvent{Kind: KindDeath, PutNs: uint64(tid), MapId: tid, Confirmed: 1}
+			return nil
+		}
+		got, err := inFlight(func(uint64) Owner { return Owner{} }, tt.lives, tt.freeing, again)
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -73,6 +77,39 @@ func TestInFlightWhileDeathsEnd(t *testing.T) {
 			if got[i].Death.PutNs != tt.want[i] {
 				t.Errorf("%s: death %d was put at %d, want %d", tt.name, i, got[i].Death.PutNs, tt.want[i])
 			}
+		}
+	}
+}
+
+// An entry is copied while its worker writes it: the copy counts only when it didn't
+// change before the next one, and not at all where its death has ended.
+func TestWholeEntry(t *testing.T) {
+	entry := func(changes uint32, put uint64) (e lifecycleFreeing) {
+		e.Changes, e.Life.Death = changes, DeathEvent{Kind: KindDeath, PutNs: put}
+		return e
+	}
+	for _, tt := range []struct {
+		name   string
+		copies []lifecycleFreeing
+		want   uint64 // 0: it is gone
+	}{
+		{"unchanged", []lifecycleFreeing{entry(2, 7), entry(2, 7)}, 7},
+		{"changed once", []lifecycleFreeing{entry(2, 7), entry(4, 8), entry(4, 8)}, 8},
+		{"being written", []lifecycleFreeing{entry(3, 7), entry(3, 7), entry(4, 8), entry(4, 8)}, 8},
+		{"gone", []lifecycleFreeing{entry(2, 7)}, 0},
+		{"gone while written", []lifecycleFreeing{entry(2, 7), entry(3, 7)}, 0},
+	} {
+		rest := tt.copies[1:]
+		worker := tt.copies[0]
+		ok := whole(&worker, 1, func(_ uint32, to *lifecycleFreeing) error {
+			if len(rest) == 0 {
+				return ebpf.ErrKeyNotExist
+			}
+			*to, rest = rest[0], rest[1:]
+			return nil
+		})
+		if ok != (tt.want != 0) || ok && worker.Life.Death.PutNs != tt.want {
+			t.Errorf("%s: %v, put at %d, want %d", tt.name, ok, worker.Life.Death.PutNs, tt.want)
 		}
 	}
 }

@@ -20,8 +20,7 @@ static __always_inline int on_wait_entry(__u32 function)
 	__u32 tid = pid_tgid;
 	struct wait *old, wait = {};
 
-	if (!bpf_map_lookup_elem(&mpf_freeing, &tid) &&
-	    (ready != READY_STARTS || !waits_count(pid_tgid >> 32)))
+	if (!freed_by(tid) && (ready != READY_STARTS || !waits_count(pid_tgid >> 32)))
 		return 0;
 	old = bpf_map_lookup_elem(&mpf_waits, &tid);
 	if (old && old->function != function) {
@@ -67,7 +66,7 @@ static __always_inline int on_wait_exit(__u32 function)
 	kinds = wait->kinds;
 	bpf_map_delete_elem(&mpf_waits, &tid);
 
-	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	freeing = freed_by(tid);
 	if (freeing) {
 		freeing->life.death.free_wait_ns += now - event.start_ns;
 		freeing->life.death.free_waits |= kinds;

@@ -81,7 +81,7 @@ func watchForeign(ctx context.Context, filter workloads.Filter, owned uint32, cf
 	if ctx.Err() != nil {
 		return f, nil, probes.ErrEnded
 	}
-	cfg.Owners = &probes.Owners{Maps: owned, PID: filter.PID, Callbacks: callbacks}
+	cfg.Owners = &probes.Owners{Maps: owned, PID: filter.PID}
 	if callbacks == [3]uint64{} {
 		warnings = append(warnings, collect.NoAddresses()+": a map whose last two references are dropped at once counts as lost")
 	}
