@@ -18,6 +18,7 @@ type Prepared struct {
 	spec  func() (*ebpf.CollectionSpec, error)
 	// addresses are asked of kernels from 6.2 on, and read out of the symbols of those before.
 	addresses func() addresses
+	reading   sync.WaitGroup
 }
 
 // Prepare begins to read that in the background. One Attach takes it.
@@ -25,8 +26,11 @@ func Prepare() *Prepared { return prepare(btf.NewCache()) }
 
 func prepare(types *btf.Cache) *Prepared {
 	p := &Prepared{types: types, spec: sync.OnceValues(loadLifecycle), addresses: sync.OnceValue(kernelAddresses)}
-	go func() { _, _ = p.types.Kernel() }() // who asks for it waits, and has the error
-	go func() { _, _ = p.spec() }()
-	go func() { _ = p.addresses() }()
+	p.reading.Go(func() { _, _ = p.types.Kernel() }) // who asks for it waits, and has the error
+	p.reading.Go(func() { _, _ = p.spec() })
+	p.reading.Go(func() { _ = p.addresses() })
 	return p
 }
+
+// Wait waits until nothing is read any more.
+func (p *Prepared) Wait() { p.reading.Wait() }

@@ -39,16 +39,19 @@ type session struct {
 }
 
 func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
-	initrd, err := s.initramfs(m.kind)
-	if err != nil {
-		return err
-	}
-	defer initrd.Close()
+	var initrd *os.File
+	var writing error
+	written := make(chan struct{})
+	go func() { // beside the unpacking
+		defer close(written)
+		initrd, writing = s.initramfs(m.kind)
+	}()
 	kernel, err := s.kernel(m.accel == "tcg")
-	if err != nil {
+	<-written
+	defer func() { closeAll(kernel, initrd) }() // QEMU has its own
+	if err := cmp.Or(writing, err); err != nil {
 		return err
 	}
-	defer kernel.Close()
 	var ours, theirs [3]*os.File
 	defer func() { closeAll(ours[:]...); closeAll(theirs[:]...) }()
 	for i, name := range []string{"console", "channel", "monitor"} {

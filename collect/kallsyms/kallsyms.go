@@ -84,6 +84,9 @@ func Symbolize(addrs []uint64, r io.Reader) (map[uint64]results.Frame, error) {
 // parseSymbol takes one line, "ffffffff81000000 T name\t[module]", apart and
 // accepts text symbols only.
 func parseSymbol(line []byte) (addr uint64, name, module []byte, ok bool) {
+	if len(line) > 18 && line[16] == ' ' && !isText(line[17]) { // most lines
+		return 0, nil, nil, false
+	}
 	i := 0
 	for ; i < len(line) && line[i] != ' '; i++ {
 		c := line[i]
@@ -100,9 +103,7 @@ func parseSymbol(line []byte) (addr uint64, name, module []byte, ok bool) {
 	if i == 0 || i > 16 || len(line) < i+4 || line[i+2] != ' ' || addr == 0 {
 		return 0, nil, nil, false
 	}
-	switch line[i+1] {
-	case 't', 'T', 'w', 'W':
-	default:
+	if !isText(line[i+1]) {
 		return 0, nil, nil, false
 	}
 	name = line[i+3:]
@@ -111,3 +112,6 @@ func parseSymbol(line []byte) (addr uint64, name, module []byte, ok bool) {
 	}
 	return addr, name, module, len(name) > 0
 }
+
+// isText tells whether symbols of that type are text.
+func isText(kind byte) bool { return kind == 't' || kind == 'T' || kind == 'w' || kind == 'W' }

@@ -10,7 +10,7 @@ import (
 )
 
 // early is what a trial reads in the background before it watches: nothing of it is under
-// way any more when it does. A recording reads one after the other, since that would be
+// way any more when the workload runs. A recording reads one after the other, since that would be
 // in memory at once; its early is nil.
 type early struct {
 	prepared *probes.Prepared
@@ -33,4 +33,10 @@ func (e *early) readSymbols() *kallsyms.Reading {
 	return e.symbols
 }
 
-func (e *early) close() { e.symbols.Close() }
+// close waits for its end.
+func (e *early) close() {
+	if e != nil {
+		e.prepared.Wait()
+		e.symbols.Close()
+	}
+}

@@ -96,6 +96,11 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	}
 	m.params = params
 	m.sums = newSums(j, params)
+	var early *early
+	if counted, ok := w.(workloads.Counted); ok && counted.Deaths() > 0 && !j.NoProbes {
+		early = begin()
+		defer early.close()
+	}
 	m.stage(StageSetup, 0, 0)
 	if slow, ok := w.(workloads.SlowSetup); ok {
 		slow.OnSetup(m.onceASecond(StageSetup))
@@ -109,8 +114,7 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 		m.Warnings = append(m.Warnings, n)
 	}
 	watched := !j.NoProbes && (instance.WatchPrefix() != "" || isForeign(instance))
-	var early *early
-	if watched && !isForeign(instance) {
+	if watched && !isForeign(instance) && early == nil {
 		early = begin()
 		defer early.close()
 	}
@@ -131,6 +135,7 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	case j.NoProbes:
 		err = m.unwatched(ctx, instance)
 	case !watched:
+		early.close()
 		m.Outcome = &collect.Outcome{Loss: map[string]uint64{}}
 		err = m.run(ctx, instance, nil)
 	default:
