@@ -24,6 +24,7 @@ const (
 	taskWatching  = "bench-watching"
 	taskNothing   = "bench-nothing"
 	taskProbeCost = "bench-probe-cost"
+	taskSteps     = "bench-steps"
 )
 
 // Handlers are the functions that do these tasks, by name.
@@ -33,6 +34,7 @@ func Handlers() task.Handlers {
 		taskWatching:  task.Handle(measureWatching),
 		taskNothing:   task.Handle(doNothing),
 		taskProbeCost: task.Handle(measureProbeCosts),
+		taskSteps:     task.Handle(measureSteps),
 	}
 }
 

@@ -107,6 +107,11 @@ func (o *overhead) Run(ctx context.Context, on Machines) (string, error) {
 			kernel, on.Machine.Accel, o.runs, slices.Min(runs).Seconds(), time.Duration(middle).Seconds(), slices.Max(runs).Seconds(), o.limit.Seconds())
 		fmt.Fprintf(&text, "the same image's boot to power-off, in turns with them: min %.1f s, median %.1f s, max %.1f s; ratio %.2f\n",
 			slices.Min(boots).Seconds(), time.Duration(median.Of(boots)).Seconds(), slices.Max(boots).Seconds(), middle/median.Of(boots))
+		steps, err := stepTable(ctx, &on, t, kernel)
+		if err != nil {
+			return err
+		}
+		text.WriteString(steps)
 		if time.Duration(middle) > o.limit {
 			wrong = append(wrong, fmt.Errorf("%s: the median is over the limit of %v", kernel, o.limit))
 		}
