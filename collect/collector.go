@@ -102,18 +102,17 @@ const lingering = 4096
 
 // Start begins to read. owners, if any, complete each death, and say which are wanted.
 func Start(p *probes.Probes, sink Sink, owners *Owners) (*Collector, error) {
-	return StartWith(p, sink, owners, kallsyms.Begin())
+	return StartWith(p, sink, owners, &Symbols{reading: kallsyms.Begin()})
 }
 
 // StartWith is Start, with the kernel's symbols that were begun to be read before the
-// probes were attached. It closes the reading.
-func StartWith(p *probes.Probes, sink Sink, owners *Owners, symbols *kallsyms.Reading) (*Collector, error) {
-	defer symbols.Close()
+// probes were attached. The caller closes them after the collector.
+func StartWith(p *probes.Probes, sink Sink, owners *Owners, s *Symbols) (*Collector, error) {
 	mem, err := kernelFootprint(p)
 	if err != nil {
 		return nil, err
 	}
-	stacks, err := newSymbolizer(p.Stack, symbols.Finish, kallsyms.Load)
+	stacks, err := s.symbolizer(p.Stack)
 	if err != nil {
 		return nil, err
 	}

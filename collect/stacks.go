@@ -20,8 +20,8 @@ import (
 // like one far behind another function: then they are read again, seldom enough.
 type symbolizer struct {
 	read    func(id uint32) ([]uint64, error) // the addresses of a stack
-	load    func() (*kallsyms.Table, error)
-	symbols *kallsyms.Table
+	load    func() (*kallsyms.Table, error)   // nil: symbols are always those of now
+	symbols symbols
 	next    time.Time // when they may be read again
 	keys    map[int32]string
 	stacks  map[string][]results.Frame
@@ -31,13 +31,14 @@ type symbolizer struct {
 // 50 s.
 const reloadShare = 50
 
-// newSymbolizer takes the symbols as they are first, and load for as they are later.
-func newSymbolizer(read func(id uint32) ([]uint64, error), first, load func() (*kallsyms.Table, error)) (*symbolizer, error) {
-	symbols, err := first()
-	if err != nil {
-		return nil, fmt.Errorf("symbolize stacks: %w", err)
-	}
-	return &symbolizer{read: read, load: load, symbols: symbols, keys: map[int32]string{}, stacks: map[string][]results.Frame{}}, nil
+// symbols are a kallsyms.Table, or a probes.Namer.
+type symbols interface {
+	Frame(addr uint64) (results.Frame, bool)
+}
+
+// newSymbolizer takes the symbols of now, and how to read those of later.
+func newSymbolizer(read func(id uint32) ([]uint64, error), now symbols, load func() (*kallsyms.Table, error)) *symbolizer {
+	return &symbolizer{read: read, load: load, symbols: now, keys: map[int32]string{}, stacks: map[string][]results.Frame{}}
 }
 
 // key returns the stable key of a stack by the kernel's id; "": there is none.
@@ -87,7 +88,7 @@ func loadedLater(f results.Frame) bool {
 // reload reads the symbols again, and tells whether it has.
 func (s *symbolizer) reload() bool {
 	began := time.Now()
-	if began.Before(s.next) {
+	if s.load == nil || began.Before(s.next) {
 		return false
 	}
 	symbols, err := s.load()

@@ -33,10 +33,11 @@ func TestSymbolizerReloads(t *testing.T) {
 		{0xffffffffc0000010, 0xffffffff81000010, 0xffffffffc0000310},
 		{0xffffffff81000010, 0xffffffffc0900010},
 	}
-	s, err := newSymbolizer(func(id uint32) ([]uint64, error) { return stacks[id], nil }, load, load)
+	first, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := newSymbolizer(func(id uint32) ([]uint64, error) { return stacks[id], nil }, first, load)
 	names := func(id int32) (names []string) {
 		for _, f := range s.stacks[s.key(id)] {
 			names = append(names, f.Function)

@@ -5,19 +5,23 @@
 package trial
 
 import (
-	"github.com/mapprof/mapprof/collect/kallsyms"
+	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/probes"
 )
 
 // early is what a trial reads in the background before it watches: nothing of it is under
-// way any more when the workload runs. A recording reads one after the other, since that would be
-// in memory at once; its early is nil.
+// way any more when the workload runs. A recording, whose early is nil, reads one after
+// the other: all that would be in memory at once.
 type early struct {
 	prepared *probes.Prepared
-	symbols  *kallsyms.Reading
+	symbols  chan *collect.Symbols
 }
 
-func begin() *early { return &early{probes.Prepare(), kallsyms.Begin()} }
+func begin() *early {
+	e := &early{probes.Prepare(), make(chan *collect.Symbols, 1)}
+	go func() { e.symbols <- collect.BeginSymbols() }()
+	return e
+}
 
 func (e *early) probes() *probes.Prepared {
 	if e == nil {
@@ -26,17 +30,23 @@ func (e *early) probes() *probes.Prepared {
 	return e.prepared
 }
 
-func (e *early) readSymbols() *kallsyms.Reading {
+// start is collect.Start with what was read.
+func (e *early) start(p *probes.Probes, s collect.Sink, owners *collect.Owners) (*collect.Collector, error) {
 	if e == nil {
-		return kallsyms.Begin()
+		return collect.Start(p, s, owners)
 	}
-	return e.symbols
+	symbols := <-e.symbols
+	e.symbols <- symbols
+	return collect.StartWith(p, s, owners, symbols)
 }
 
-// close waits for its end.
-func (e *early) close() {
-	if e != nil {
-		e.prepared.Wait()
-		e.symbols.Close()
+// close waits for the end of the reading.
+func (e *early) close() error {
+	if e == nil || e.symbols == nil {
+		return nil
 	}
+	e.prepared.Wait()
+	err := (<-e.symbols).Close()
+	e.symbols = nil
+	return err
 }

@@ -99,7 +99,7 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	var early *early
 	if counted, ok := w.(workloads.Counted); ok && counted.Deaths() > 0 && !j.NoProbes {
 		early = begin()
-		defer early.close()
+		defer func() { err = errors.Join(err, early.close()) }()
 	}
 	m.stage(StageSetup, 0, 0)
 	if slow, ok := w.(workloads.SlowSetup); ok {
@@ -116,7 +116,7 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	watched := !j.NoProbes && (instance.WatchPrefix() != "" || isForeign(instance))
 	if watched && !isForeign(instance) && early == nil {
 		early = begin()
-		defer early.close()
+		defer func() { err = errors.Join(err, early.close()) }()
 	}
 	m.knobs = readKnobs()
 	done, err := tellHolders(instance)
@@ -135,7 +135,9 @@ func measure(ctx context.Context, env *task.Env, j *Job, deaths *deathsFile) (m 
 	case j.NoProbes:
 		err = m.unwatched(ctx, instance)
 	case !watched:
-		early.close()
+		if err := early.close(); err != nil {
+			return nil, err
+		}
 		m.Outcome = &collect.Outcome{Loss: map[string]uint64{}}
 		err = m.run(ctx, instance, nil)
 	default:
@@ -211,7 +213,7 @@ func (m *Measurement) watch(ctx context.Context, instance workloads.Instance, de
 	if err := f.exclude(p); err != nil {
 		return err
 	}
-	c, err := collect.StartWith(p, s, f.owners, early.readSymbols())
+	c, err := early.start(p, s, f.owners)
 	if err != nil {
 		return err
 	}
