@@ -157,7 +157,9 @@ type Pending struct {
 func (p *Probes) InFlight() ([]Pending, error) {
 	return inFlight(p.OwnerAt, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
 		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() },
-		func(tid uint32, to *lifecycleFreeing) error { return p.coll.Maps[lifecycleMapMpfFreeing].Lookup(tid, to) })
+		func(tid uint32, to *lifecycleFreeing) error {
+			return p.coll.Maps[lifecycleMapMpfFreeing].Lookup(tid, to)
+		})
 }
 
 // tableIterator is an ebpf.MapIterator.
