@@ -5,7 +5,6 @@
 package main
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/mapprof/mapprof/results"
@@ -17,20 +16,15 @@ import (
 func TestVMSpecial(t *testing.T) {
 	t.Parallel()
 	closing, freeing := map[string]float64{}, map[string]int64{}
-	for _, field := range []string{"none", "timer", "workqueue", "kptr-ref"} {
-		dir := filepath.Join(t.TempDir(), "run")
-		code, stdout, stderr := mapprof(t, "run", "--target", "vm", "--kernel", "6.12", "--workload", "special", "--field", field, "-o", dir)
-		if code != exitOK {
-			t.Fatalf("%s: exit %d\n%s", field, code, stderr)
+	fields := []string{"none", "timer", "workqueue", "kptr-ref"}
+	for i, d := range trialsIn(t, "6.12", results.ClockWall, "special", "--field=none", "--field=timer", "--field=workqueue", "--field=kptr-ref") {
+		field, s := fields[i], d.Scenario
+		if s == nil {
+			t.Fatalf("%s: %s", field, d.Refused)
 		}
-		d, err := results.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := &d.Run.Scenarios[0]
 		tr := &s.Trials[0]
 		if tr.Puts != 20 || tr.Freed != 20 || tr.Lost != 0 {
-			t.Errorf("%s: %d puts, %d freed, %d lost\n%s", field, tr.Puts, tr.Freed, tr.Lost, stdout)
+			t.Errorf("%s: %d puts, %d freed, %d lost", field, tr.Puts, tr.Freed, tr.Lost)
 		}
 		took, within := s.Metrics["special.close"], s.Metrics["special.cancel.close"]
 		closing[field] = took.P50
