@@ -24,15 +24,17 @@ VMPACKAGES = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^//go:build
 VMMAIN     = ./cmd/mapprof/
 # Not beside others: on a busy host 7.2 preempts tasks inside a probe now and then.
 VMALONE    = ^TestVMChurnOnEveryKernel$$
+# Its guests sleep nearly always, so they don't take the place of others.
+VMASLEEP   = ^TestVMHoldReader$$
 # In lanes (see .ci/lanes). More than three guests on two CPUs are too slow for their clocks.
-VMTESTS    = vmtest-alone vmtest-main+vmtest-rest
+VMTESTS    = vmtest-alone vmtest-main+vmtest-asleep,vmtest-rest
 TESTS      = setup-test fmt-check check-generate lint unit cross fuzz-smoke benchstat kernels $(VMTESTS),selftest browsertest promtest
 VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestVM.*OnEveryKernel' .)))
 
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build man reference churn test unit cross vmtest vmtest-alone vmtest-main vmtest-rest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench benchstat fuzz matrix kernels setup setup-test setup-bench setup-site site session clean
+.PHONY: help build man reference churn test unit cross vmtest vmtest-alone vmtest-asleep vmtest-main vmtest-rest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench benchstat fuzz matrix kernels setup setup-test setup-bench setup-site site session clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -98,8 +100,11 @@ vmtest: kernels ## tests that boot kernels under QEMU
 vmtest-alone: kernels
 	@.ci/quiet $(GO) test -tags vm -run '$(VMALONE)' -timeout 60m -v $(VMMAIN)
 
+vmtest-asleep: kernels
+	@.ci/quiet $(GO) test -tags vm -run '$(VMASLEEP)' -timeout 60m -v $(VMMAIN)
+
 vmtest-main: kernels
-	@.ci/quiet $(GO) test -tags vm -run VM -skip '$(VMALONE)' -parallel 2 -timeout 60m -v $(VMMAIN)
+	@.ci/quiet $(GO) test -tags vm -run VM -skip '$(VMALONE)|$(VMASLEEP)' -parallel 2 -timeout 60m -v $(VMMAIN)
 
 vmtest-rest: kernels
 	@for p in $(filter-out $(VMMAIN),$(VMPACKAGES)); do .ci/quiet $(GO) test -tags vm -run VM -parallel 1 -timeout 60m -v $$p || exit 1; done
