@@ -17,7 +17,9 @@ import (
 	"github.com/mapprof/mapprof/internal/vmtest"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
+	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 // Trials of a workload by any strategy, in one boot: for tests of what the workload
@@ -83,6 +85,17 @@ func inThisBoot(ctx context.Context, env *task.Env, workload, flags string) (d t
 func trialsIn(t *testing.T, kernel, clock, workload string, flags ...string) []trialDone {
 	t.Helper()
 	vm := vmtest.VM(t, kernel, func(m *target.Machine) { m.Clock, m.MemoryBytes = clock, 2<<30 })
+	w, _, err := workloads.New(workload, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if modular, ok := w.(workloads.Modular); ok {
+		modules, err := kernels.Modules(t.Context(), vm.Images[0], modular.Modules(), kernels.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vm.Modules = [][]kernels.Module{modules}
+	}
 	all := vmtest.Call[[]trialDone](t, vm, trialsGuest, trialsJob{workload, flags})
 	if len(all) != len(flags) {
 		t.Fatalf("%s: %d of %d trials", kernel, len(all), len(flags))
