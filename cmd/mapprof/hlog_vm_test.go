@@ -115,29 +115,29 @@ func checkHlog(t *testing.T, d *results.Dir, path string) {
 	t.Logf("%d histograms of %d rows, %d trials", len(found), rows, len(order))
 }
 
-// TestVMHistogramIntervals: trials that take turns, by the wall clock and by one that
-// has another pace; an exported log is the same.
+// TestVMHistogramIntervals: trials by a clock that has another pace than the wall's, of
+// which TestVMTrialsTakeTurns has those that take turns; an exported log is the same.
 func TestVMHistogramIntervals(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{
-		"--strategy rcu,tasks-trace --count 30 --trials 2",
-		"--clock icount --workload lookup --path helper,syscall --count 20000 --trials 2",
-	} {
-		t.Run(args, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "run")
-			code, _, stderr := mapprof(t, append([]string{"run", "--kernel", "6.12", "-o", dir}, strings.Fields(args)...)...)
-			if code != exitOK {
-				t.Fatalf("exit %d\n%s", code, stderr)
-			}
-			d, err := results.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			exported := filepath.Join(t.TempDir(), "exported.hlog")
-			if code, _, stderr := mapprof(t, "export", dir, "--format", "hlog", "-o", exported); code != exitOK {
-				t.Fatalf("exit %d\n%s", code, stderr)
-			}
-			checkHlog(t, d, exported)
-		})
+	dir := filepath.Join(t.TempDir(), "run")
+	code, _, stderr := mapprof(t, "run", "--kernel", "6.12", "-o", dir,
+		"--clock", "icount", "--workload", "lookup", "--path", "helper,syscall", "--count", "20000", "--trials", "2")
+	if code != exitOK {
+		t.Fatalf("exit %d\n%s", code, stderr)
 	}
+	checkExportedHlog(t, dir)
+}
+
+// checkExportedHlog holds a run's histograms against the run, as they are exported.
+func checkExportedHlog(t *testing.T, dir string) {
+	t.Helper()
+	d, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := filepath.Join(t.TempDir(), "exported.hlog")
+	if code, _, stderr := mapprof(t, "export", dir, "--format", "hlog", "-o", exported); code != exitOK {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	checkHlog(t, d, exported)
 }

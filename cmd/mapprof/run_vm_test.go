@@ -268,7 +268,7 @@ func TestVMLargeOuterMap(t *testing.T) {
 	}
 }
 
-// TestVMTrialsTakeTurns looks at the order, the profile and the doctor of a
+// TestVMTrialsTakeTurns looks at the order, the profile and the histograms of a
 // run with two strategies and two trials.
 func TestVMTrialsTakeTurns(t *testing.T) {
 	t.Parallel()
@@ -290,6 +290,7 @@ func TestVMTrialsTakeTurns(t *testing.T) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)
 		}
 	}
+	checkExportedHlog(t, dir)
 	top := goToolPprof(t, "-top", "-sample_index=deaths", filepath.Join(dir, results.ProfileFile))
 	if !strings.Contains(top, "of 80 total") || !strings.Contains(top, "[phase] tasks_trace_gp") || !strings.Contains(top, "bpf_map_put") {
 		t.Errorf("go tool pprof -top:\n%s", top)
