@@ -115,7 +115,7 @@ func (b *builder) add(addr uint64, name, module []byte) error {
 	t := &b.t
 	m := uint16(0)
 	if len(module) > 0 {
-		known := false
+		var known bool
 		if m, known = b.modules[string(module)]; !known {
 			if len(t.modules) > math.MaxUint16 {
 				return errors.New("read kallsyms: too many modules")
