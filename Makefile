@@ -21,20 +21,12 @@ BIN      := bin/mapprof
 
 # One at a time, so that what they say is seen as they say it.
 VMPACKAGES = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^//go:build vm' .)))
-VMMAIN     = ./cmd/mapprof/
-# Not beside others: on a busy host 7.2 preempts tasks inside a probe now and then.
-VMALONE    = ^TestVMChurnOnEveryKernel$$
-# Its guests sleep nearly always, so they don't take the place of others.
-VMASLEEP   = ^TestVMHoldReader$$
-# In lanes (see .ci/lanes). More than three guests on two CPUs are too slow for their clocks.
-VMTESTS    = vmtest-alone vmtest-main+vmtest-asleep,vmtest-rest
-TESTS      = setup-test fmt-check check-generate lint unit cross fuzz-smoke benchstat kernels $(VMTESTS),selftest browsertest promtest
 VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestVM.*OnEveryKernel' .)))
 
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build man reference churn test unit cross vmtest vmtest-alone vmtest-asleep vmtest-main vmtest-rest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench benchstat fuzz matrix kernels setup setup-test setup-bench setup-site site session clean
+.PHONY: help build man reference churn test unit cross vmtest vmtest-kernel soak selftest browsertest promtest generate check-generate lint lint-commits fmt bench benchstat fuzz matrix kernels setup setup-test setup-bench setup-site site session clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -73,8 +65,7 @@ reference: build ## docs/reference: commands, phases and metrics
 churn: setup build ## boot Linux $(KERNEL), churn inner maps, print how long they stay
 	$(BIN) run --workload churn --strategy rcu,tasks-trace --kernel $(KERNEL)
 
-test: ## all tests, those in VMs included; at the end how long each target took
-	@.ci/lanes $(TESTS)
+test: setup-test fmt-check check-generate lint unit cross fuzz-smoke benchstat vmtest selftest browsertest promtest ## all tests, those in VMs included
 
 unit: ## tests that need no kernel
 	$(GO) vet -tags vm,browser,soak,prometheus ./...
@@ -95,19 +86,7 @@ kernels: build
 	$(call fetch,$(KERNELS_ARM64),arm64)
 
 vmtest: kernels ## tests that boot kernels under QEMU
-	@.ci/lanes $(VMTESTS)
-
-vmtest-alone: kernels
-	@.ci/quiet $(GO) test -tags vm -run '$(VMALONE)' -timeout 60m -v $(VMMAIN)
-
-vmtest-asleep: kernels
-	@.ci/quiet $(GO) test -tags vm -run '$(VMASLEEP)' -timeout 60m -v $(VMMAIN)
-
-vmtest-main: kernels
-	@.ci/quiet $(GO) test -tags vm -run VM -skip '$(VMALONE)|$(VMASLEEP)' -parallel 2 -timeout 60m -v $(VMMAIN)
-
-vmtest-rest: kernels
-	@for p in $(filter-out $(VMMAIN),$(VMPACKAGES)); do .ci/quiet $(GO) test -tags vm -run VM -parallel 1 -timeout 60m -v $$p || exit 1; done
+	@for p in $(VMPACKAGES); do .ci/quiet $(GO) test -tags vm -run VM -parallel 3 -timeout 60m -v $$p || exit 1; done
 
 vmtest-kernel: KERNELS = $(KERNEL)
 vmtest-kernel: KERNELS_ARM64 =

@@ -149,11 +149,7 @@ func prerequisites(t *testing.T) map[string][]string {
 // test. Each may read the repository and no more, and each ends.
 func TestWorkflows(t *testing.T) {
 	needs := prerequisites(t)
-	lanes := regexp.MustCompile(`(?m)^TESTS +=(.*)\$\(VMTESTS\)(.*)$`).FindStringSubmatch(read(t, "Makefile"))
-	if lanes == nil {
-		t.Fatal("make test has no lanes, or no tests in VMs")
-	}
-	tested := append(strings.FieldsFunc(lanes[1]+lanes[2], func(r rune) bool { return strings.ContainsRune(" +,", r) }), "test", "vmtest")
+	tested := []string{"test"}
 	for i := 0; i < len(tested); i++ {
 		tested = append(tested, needs[tested[i]]...)
 	}
