@@ -22,6 +22,7 @@
 #include "events.bpf.h"
 #include "kernel.bpf.h"
 #include "elements.bpf.h"
+#include "description.bpf.h"
 
 /* Only maps whose name starts with this are watched; empty: all. */
 const volatile char watch_name[16] = {};
@@ -180,45 +181,6 @@ enum call {
 	CALL_FENTRY, /* there, too, but the map is a number */
 	CALL_OTHER,  /* ctx is elsewhere, the map is a number */
 };
-
-/*
- * A map's description, read at once: a read costs more than all of its bytes. A field
- * that doesn't lie in there is read by itself.
- */
-struct description {
-	__u64 words[12];
-};
-
-#define description_at(map, field)                                                                 \
-	((__u64)bpf_core_field_offset((map)->field) - bpf_core_field_offset((map)->map_type))
-
-#define DESCRIBED(description, map, field)                                                         \
-	({                                                                                         \
-		__u64 at = description_at(map, field);                                             \
-		typeof((map)->field) value;                                                        \
-		if (at <= sizeof(*(description)) - sizeof(value))                                  \
-			value = *(typeof(value) *)((void *)(description) + at);                    \
-		else                                                                               \
-			value = BPF_CORE_READ(map, field);                                         \
-		value;                                                                             \
-	})
-
-static __always_inline void describe(struct bpf_map *map, struct description *to)
-{
-	bpf_probe_read_kernel(to, sizeof(*to), __builtin_preserve_access_index(&map->map_type));
-}
-
-static __always_inline void read_name(char *name, struct bpf_map *map,
-				      const struct description *description)
-{
-	__u64 at = description_at(map, name);
-
-	if (at <= sizeof(*description) - sizeof(map->name))
-		__builtin_memcpy(name, (void *)description + at, sizeof(map->name));
-	else
-		bpf_probe_read_kernel(name, sizeof(map->name),
-				      __builtin_preserve_access_index(&map->name));
-}
 
 /* What a death begins with, but for the time of the put. */
 static __always_inline void begin(void *ctx, enum call call, struct bpf_map *map,
