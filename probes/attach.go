@@ -122,6 +122,7 @@ type Probes struct {
 	programs    map[string][]*ebpf.Program // by name; the copies
 	loading     sync.Mutex                 // one program at a time
 	links       []link.Link
+	seatsAt     int64 // in .bss
 	byFunction  map[string][]link.Link
 }
 
@@ -152,7 +153,7 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err != nil {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
 	}
-	p := &Probes{coll: coll, types: prepared.types, programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
+	p := &Probes{coll: coll, types: prepared.types, seatsAt: variableAt(spec.Maps[".bss"], lifecycleVarSeats), programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
 	if err := p.attachAll(spec, &cfg); errors.Is(err, ErrEnded) {
 		return nil, p.attachments, errors.Join(err, p.Close())
 	} else if err != nil {
@@ -160,6 +161,16 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 		return nil, p.attachments, err
 	}
 	return p, p.attachments, nil
+}
+
+// variableAt is where a variable lies in its section.
+func variableAt(section *ebpf.MapSpec, name string) int64 {
+	for _, v := range section.Value.(*btf.Datasec).Vars {
+		if v.Type.TypeName() == name {
+			return int64(v.Offset)
+		}
+	}
+	panic("the embedded BPF programs have no variable " + name)
 }
 
 // attachAll attaches the hooks in their order, while the programs of those that follow
@@ -239,6 +250,10 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config, at addresses) error {
 	if err != nil {
 		return err
 	}
+	var seated uint32
+	if cfg.InFlight >= seats { // or it would be exceeded by too much
+		seated = 1
+	}
 	var unwindAlways uint32
 	if cfg.UnwindAlways {
 		unwindAlways = 1
@@ -246,7 +261,7 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config, at addresses) error {
 	return errors.Join(
 		set(lifecycleVarWatchName, watch), set(lifecycleVarWatchNameLen, watchLen),
 		set(lifecycleVarOwnName, own), set(lifecycleVarOwnNameLen, ownLen),
-		set(lifecycleVarUnwindAlways, unwindAlways), set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, at.perCPUOffset), set(lifecycleVarFreesMapsAt, at.callbacks),
+		set(lifecycleVarUnwindAlways, unwindAlways), set(lifecycleVarSeated, seated), set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, at.perCPUOffset), set(lifecycleVarFreesMapsAt, at.callbacks),
 		configureOwners(spec, cfg))
 }
 

@@ -6,7 +6,7 @@
  * What is known of a map's death, and what each event adds to it. The programs
  * that see the events are in hooks.bpf.c.
  *
- * State lives in mpf_inflight, keyed by struct bpf_map *; one record leaves per
+ * State is kept by struct bpf_map * (lives.bpf.h); one record leaves per
  * death, when bpf_map_free_deferred returns. Since kernel 876673364161 the map
  * holds `work` and `rcu` in one union, so that the address given to call_rcu*()
  * and to the worker leads back to the map.
@@ -45,17 +45,8 @@ __u32 ready = READY_NOT;
 /* By enum stage_kind; each is written by the one kthread of its kind. */
 __u64 gp_start_ns[3] = {};
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64); /* struct bpf_map * */
-	__type(value, struct death_event);
-} mpf_inflight SEC(".maps");
-
-const volatile struct death_event no_life = {};
-
 /*
- * A death whose map is being freed. It has left mpf_inflight, since the map's
+ * A death whose map is being freed. It has left the others, since the map's
  * address may be another's before bpf_map_free_deferred() has returned.
  */
 struct freeing {
@@ -172,6 +163,7 @@ static __always_inline int watched(const char *name, int counting)
 	return 1;
 }
 
+#include "lives.bpf.h"
 #include "stack.bpf.h"
 #include "owner.bpf.h"
 
@@ -207,27 +199,14 @@ static __always_inline void begin(void *ctx, enum call call, struct bpf_map *map
 		count(COUNTER_STACK_ERROR);
 }
 
-/* An empty entry for a map; 0: there is none. */
-static __always_inline struct death_event *new_life(struct bpf_map *map)
-{
-	__u64 key = (__u64)map;
-	long err = bpf_map_update_elem(&mpf_inflight, &key, (void *)&no_life, BPF_ANY);
-
-	if (!err)
-		return bpf_map_lookup_elem(&mpf_inflight, &key);
-	count(err == -7 /* E2BIG */ ? COUNTER_INFLIGHT_FULL : COUNTER_INFLIGHT_BUSY);
-	return 0;
-}
-
 /*
  * A put, before its decrement. Nested puts (bpf_map_release() calls
  * bpf_map_put_with_uref() calls bpf_map_put()) move the time forward, to what
  * is nearest to the decrement.
  */
-static __always_inline int on_put(void *ctx, enum call call, struct bpf_map *map)
+static __always_inline int on_put(void *ctx, enum call call, struct bpf_map *map, __u64 address)
 {
 	struct description description;
-	__u64 key = (__u64)map;
 	struct death_event *life;
 	__u32 id, tid;
 	char name[16];
@@ -240,7 +219,7 @@ static __always_inline int on_put(void *ctx, enum call call, struct bpf_map *map
 		describe(map, &description);
 	id = call == CALL_TYPED ? map->id : DESCRIBED(&description, map, id);
 	tid = bpf_get_current_pid_tgid();
-	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	life = life_of(address);
 	if (life && !life->confirmed && life->map_id == id && life->tid == tid) {
 		life->put_ns = bpf_ktime_get_ns();
 		return 0;
@@ -254,8 +233,11 @@ static __always_inline int on_put(void *ctx, enum call call, struct bpf_map *map
 		return 0;
 	if (life && life->confirmed)
 		count(COUNTER_STALE);
+	if (life)
+		*life = no_life;
+	else
+		life = new_life(address);
 	/* If it is the last put and there is no room, then the free will count a lost death. */
-	life = new_life(map);
 	if (!life)
 		return 0;
 	life->map_id = id;
@@ -294,7 +276,7 @@ static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_ma
 	if (!owner_puts(map, id))
 		return 0;
 	owner_unseen(map);
-	life = new_life(map);
+	life = new_life((__u64)map);
 	if (!life)
 		return 0;
 	life->map_id = id;
@@ -317,9 +299,9 @@ static __always_inline struct bpf_map *map_of_head(void *head)
 
 static __always_inline struct death_event *life_of_head(void *head)
 {
-	__u64 key = (__u64)map_of_head(head);
+	struct bpf_map *map = map_of_head(head);
 
-	return key ? bpf_map_lookup_elem(&mpf_inflight, &key) : 0;
+	return map ? life_of((__u64)map) : 0;
 }
 
 /* A wait begins. A nested call for the same head changes nothing. */
@@ -369,12 +351,11 @@ static __always_inline int on_queue(void *ctx, struct work_struct *work)
 {
 	struct death_event *life;
 	struct bpf_map *map = 0;
-	__u64 key;
 
-	key = (__u64)work - bpf_core_field_offset(map->work);
-	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	map = (void *)work - bpf_core_field_offset(map->work);
+	life = life_of((__u64)map);
 	if (!life && watch_owners)
-		life = begin_unseen(ctx, (void *)key, (__u64)BPF_CORE_READ(work, func));
+		life = begin_unseen(ctx, map, (__u64)BPF_CORE_READ(work, func));
 	if (life)
 		confirm(life);
 	return 0;
@@ -407,7 +388,7 @@ static __always_inline int on_free_entry(void *work)
 
 	map = work - bpf_core_field_offset(map->work);
 	key = (__u64)map;
-	life = bpf_map_lookup_elem(&mpf_inflight, &key);
+	life = life_of((__u64)map);
 	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
 	if (!life) {
 		/* Perhaps it has been seen already, by the program's other copy. */
@@ -455,7 +436,7 @@ static __always_inline int on_free_entry(void *work)
 		changes(freeing);
 	}
 	if (life)
-		bpf_map_delete_elem(&mpf_inflight, &key);
+		life_ends(key);
 	return 0;
 }
 

@@ -39,33 +39,13 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 /* fentry and fexit: ctx holds the arguments. */
 
-SEC("fentry/bpf_map_put")
-int fe_put(__u64 *ctx)
-{
-	return on_put(ctx, CALL_TYPED, (void *)ctx[0]);
-}
-
-SEC("fentry/bpf_map_put_with_uref")
-int fe_put_uref(__u64 *ctx)
-{
-	return on_put(ctx, CALL_TYPED, (void *)ctx[0]);
-}
-
-SEC("fentry/bpf_map_release")
-int fe_release(__u64 *ctx)
-{
-	struct file *file = (void *)ctx[1];
-
-	return on_put(ctx, CALL_FENTRY, file->private_data);
-}
-
 enum bpf_func_id___func_arg {
 	BPF_FUNC_get_func_arg___exists = 183,
 };
 
 /*
- * An argument that is a pointer to a function, which the verifier lets nobody load
- * (up to 6.12 at least). 0 where only a slow way is left and it isn't needed.
+ * An argument that is a pointer, as a number: the verifier lets nobody calculate with a
+ * pointer, nor load one to a function (up to 6.12 at least).
  */
 static __always_inline __u64 arg(__u64 *ctx, __u32 n)
 {
@@ -73,27 +53,48 @@ static __always_inline __u64 arg(__u64 *ctx, __u32 n)
 
 	if (bpf_core_enum_value_exists(enum bpf_func_id___func_arg, BPF_FUNC_get_func_arg___exists))
 		bpf_get_func_arg(ctx, n, &value);
-	else if (watch_owners)
+	else
 		bpf_probe_read_kernel(&value, sizeof(value), &ctx[n]);
 	return value;
+}
+
+SEC("fentry/bpf_map_put")
+int fe_put(__u64 *ctx)
+{
+	return on_put(ctx, CALL_TYPED, (void *)ctx[0], arg(ctx, 0));
+}
+
+SEC("fentry/bpf_map_put_with_uref")
+int fe_put_uref(__u64 *ctx)
+{
+	return on_put(ctx, CALL_TYPED, (void *)ctx[0], arg(ctx, 0));
+}
+
+SEC("fentry/bpf_map_release")
+int fe_release(__u64 *ctx)
+{
+	struct file *file = (void *)ctx[1];
+	void *map = file->private_data;
+
+	return on_put(ctx, CALL_FENTRY, map, (__u64)map);
 }
 
 SEC("fentry/queue_work_on")
 int fe_queue(__u64 *ctx)
 {
-	return on_queue(ctx, (void *)ctx[2]);
+	return on_queue(ctx, (void *)arg(ctx, 2));
 }
 
 SEC("fentry/call_rcu")
 int fe_call_rcu(__u64 *ctx)
 {
-	return on_enqueue(ctx, (void *)ctx[0], arg(ctx, 1), STAGE_RCU);
+	return on_enqueue(ctx, (void *)arg(ctx, 0), arg(ctx, 1), STAGE_RCU);
 }
 
 SEC("fentry/call_rcu_tasks_trace")
 int fe_call_tt(__u64 *ctx)
 {
-	return on_enqueue(ctx, (void *)ctx[0], arg(ctx, 1), STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)arg(ctx, 0), arg(ctx, 1), STAGE_TASKS_TRACE);
 }
 
 /*
@@ -103,25 +104,25 @@ int fe_call_tt(__u64 *ctx)
 SEC("fentry/call_srcu")
 int fe_call_srcu(__u64 *ctx)
 {
-	return on_enqueue(ctx, (void *)ctx[1], arg(ctx, 2), STAGE_TASKS_TRACE);
+	return on_enqueue(ctx, (void *)arg(ctx, 1), arg(ctx, 2), STAGE_TASKS_TRACE);
 }
 
 SEC("fentry/bpf_map_free_mult_rcu_gp")
 int fe_cb_mult(__u64 *ctx)
 {
-	return on_callback((void *)ctx[0]);
+	return on_callback((void *)arg(ctx, 0));
 }
 
 SEC("fentry/bpf_map_free_rcu_gp")
 int fe_cb_rcu(__u64 *ctx)
 {
-	return on_callback((void *)ctx[0]);
+	return on_callback((void *)arg(ctx, 0));
 }
 
 SEC("fentry/bpf_map_free_deferred")
 int fe_free(__u64 *ctx)
 {
-	return on_free_entry((void *)ctx[0]);
+	return on_free_entry((void *)arg(ctx, 0));
 }
 
 SEC("fexit/bpf_map_free_deferred")
@@ -289,13 +290,13 @@ int fe_outer_hash_delete(__u64 *ctx)
 SEC("kprobe/bpf_map_put")
 int kp_put(struct pt_regs *ctx)
 {
-	return on_put(ctx, CALL_OTHER, (void *)PT_REGS_PARM1(ctx));
+	return on_put(ctx, CALL_OTHER, (void *)PT_REGS_PARM1(ctx), PT_REGS_PARM1(ctx));
 }
 
 SEC("kprobe/bpf_map_put_with_uref")
 int kp_put_uref(struct pt_regs *ctx)
 {
-	return on_put(ctx, CALL_OTHER, (void *)PT_REGS_PARM1(ctx));
+	return on_put(ctx, CALL_OTHER, (void *)PT_REGS_PARM1(ctx), PT_REGS_PARM1(ctx));
 }
 
 SEC("kprobe/bpf_map_release")
@@ -303,8 +304,9 @@ int kp_release(struct pt_regs *ctx)
 {
 	/* Apart, or CO-RE would relocate the register's name too. */
 	struct file *file = (void *)PT_REGS_PARM2(ctx);
+	void *map = BPF_CORE_READ(file, private_data);
 
-	return on_put(ctx, CALL_OTHER, BPF_CORE_READ(file, private_data));
+	return on_put(ctx, CALL_OTHER, map, (__u64)map);
 }
 
 SEC("kprobe/queue_work_on")

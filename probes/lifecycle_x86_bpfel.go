@@ -154,6 +154,41 @@ type lifecycleProgEvent struct {
 	Maps     [32]uint32
 }
 
+type lifecycleSeat struct {
+	_      structs.HostLayout
+	Map    uint64
+	Claims uint32
+	Unused uint32
+	Life   struct {
+		_           structs.HostLayout
+		Kind        uint32
+		MapId       uint32
+		PutNs       uint64
+		EnqueueNs   [2]uint64
+		EndNs       [2]uint64
+		FreeNs      uint64
+		FreedNs     uint64
+		FreeWaitNs  uint64
+		MemoryPages uint64
+		StageKind   [2]uint32
+		MapType     uint32
+		MapFlags    uint32
+		KeySize     uint32
+		ValueSize   uint32
+		MaxEntries  uint32
+		StackId     int32
+		CpuPut      uint32
+		CpuFree     uint32
+		Tid         uint32
+		Confirmed   uint16
+		FreeWaits   uint16
+		ExtraElems  uint32
+		Elements    uint32
+		MapName     [16]int8
+		Comm        [16]int8
+	}
+}
+
 type lifecycleStageKind uint32
 
 const (
@@ -265,13 +300,15 @@ const (
 	lifecycleVarGpStartNs           = "gp_start_ns"
 	lifecycleVarGuessedWrong        = "guessed_wrong"
 	lifecycleVarKnownStacks         = "known_stacks"
-	lifecycleVarNoLife              = "no_life"
 	lifecycleVarOwnName             = "own_name"
 	lifecycleVarOwnNameLen          = "own_name_len"
 	lifecycleVarOwnTgid             = "own_tgid"
 	lifecycleVarPerCpuOffset        = "per_cpu_offset"
 	lifecycleVarPossibleCpus        = "possible_cpus"
 	lifecycleVarReady               = "ready"
+	lifecycleVarSeated              = "seated"
+	lifecycleVarSeats               = "seats"
+	lifecycleVarUnseated            = "unseated"
 	lifecycleVarUnusedCgroupEvent   = "unused_cgroup_event"
 	lifecycleVarUnusedCounter       = "unused_counter"
 	lifecycleVarUnusedDeathEvent    = "unused_death_event"
@@ -420,13 +457,15 @@ type lifecycleVariableSpecs struct {
 	GpStartNs         *ebpf.VariableSpec `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.VariableSpec `ebpf:"guessed_wrong"`
 	KnownStacks       *ebpf.VariableSpec `ebpf:"known_stacks"`
-	NoLife            *ebpf.VariableSpec `ebpf:"no_life"`
 	OwnName           *ebpf.VariableSpec `ebpf:"own_name"`
 	OwnNameLen        *ebpf.VariableSpec `ebpf:"own_name_len"`
 	OwnTgid           *ebpf.VariableSpec `ebpf:"own_tgid"`
 	PerCpuOffset      *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
 	PossibleCpus      *ebpf.VariableSpec `ebpf:"possible_cpus"`
 	Ready             *ebpf.VariableSpec `ebpf:"ready"`
+	Seated            *ebpf.VariableSpec `ebpf:"seated"`
+	Seats             *ebpf.VariableSpec `ebpf:"seats"`
+	Unseated          *ebpf.VariableSpec `ebpf:"unseated"`
 	UnusedCgroupEvent *ebpf.VariableSpec `ebpf:"unused_cgroup_event"`
 	UnusedCounter     *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedDeathEvent  *ebpf.VariableSpec `ebpf:"unused_death_event"`
@@ -503,13 +542,15 @@ type lifecycleVariables struct {
 	GpStartNs         *ebpf.Variable `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.Variable `ebpf:"guessed_wrong"`
 	KnownStacks       *ebpf.Variable `ebpf:"known_stacks"`
-	NoLife            *ebpf.Variable `ebpf:"no_life"`
 	OwnName           *ebpf.Variable `ebpf:"own_name"`
 	OwnNameLen        *ebpf.Variable `ebpf:"own_name_len"`
 	OwnTgid           *ebpf.Variable `ebpf:"own_tgid"`
 	PerCpuOffset      *ebpf.Variable `ebpf:"per_cpu_offset"`
 	PossibleCpus      *ebpf.Variable `ebpf:"possible_cpus"`
 	Ready             *ebpf.Variable `ebpf:"ready"`
+	Seated            *ebpf.Variable `ebpf:"seated"`
+	Seats             *ebpf.Variable `ebpf:"seats"`
+	Unseated          *ebpf.Variable `ebpf:"unseated"`
 	UnusedCgroupEvent *ebpf.Variable `ebpf:"unused_cgroup_event"`
 	UnusedCounter     *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedDeathEvent  *ebpf.Variable `ebpf:"unused_death_event"`

@@ -7,6 +7,7 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 )
@@ -155,11 +156,26 @@ type Pending struct {
 
 // InFlight returns the deaths that are under way, each once.
 func (p *Probes) InFlight() ([]Pending, error) {
-	return inFlight(p.OwnerAt, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
+	return inFlight(p.OwnerAt, p.seat, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
 		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() },
 		func(tid uint32, to *lifecycleFreeing) error {
 			return p.coll.Maps[lifecycleMapMpfFreeing].Lookup(tid, to)
 		})
+}
+
+// seats is how many deaths have room beside the in-flight table.
+const seats = 1 << 12
+
+// seat copies one of them, of which the programs may write while it is copied.
+func (p *Probes) seat(i int) (lifecycleSeat, error) {
+	var s lifecycleSeat
+	mem, err := p.coll.Maps[".bss"].Memory()
+	if err != nil {
+		return s, fmt.Errorf("map the programs' variables: %w", err)
+	}
+	size := unsafe.Sizeof(s)
+	_, err = mem.ReadAt(unsafe.Slice((*byte)(unsafe.Pointer(&s)), size), p.seatsAt+int64(i)*int64(size))
+	return s, err
 }
 
 // tableIterator is an ebpf.MapIterator.
@@ -176,7 +192,7 @@ const tablePasses = 20
 // gone begins again at the first one, so that others come twice, and is aborted
 // when it has had more than there is room for. What any pass has seen counts:
 // a death that has ended since is known by its event.
-func inFlight(owner func(address uint64) Owner, lives, freeing func() tableIterator, again func(tid uint32, to *lifecycleFreeing) error) ([]Pending, error) {
+func inFlight(owner func(address uint64) Owner, seat func(i int) (lifecycleSeat, error), lives, freeing func() tableIterator, again func(tid uint32, to *lifecycleFreeing) error) ([]Pending, error) {
 	var out []Pending
 	seen := map[DeathKey]int{}
 	add := func(life Pending) {
@@ -198,6 +214,15 @@ func inFlight(owner func(address uint64) Owner, lives, freeing func() tableItera
 			}
 		}
 		return nil
+	}
+	for i := range seats {
+		s, err := settled(i, seat)
+		if err != nil {
+			return nil, fmt.Errorf("read the seats of deaths: %w", err)
+		}
+		if s.Map != 0 && s.Life.Confirmed != 0 {
+			add(Pending{OwnedDeath: OwnedDeath{Death: s.Life, Owner: owner(s.Map)}})
+		}
 	}
 	var key uint64
 	var life DeathEvent
@@ -224,6 +249,20 @@ func inFlight(owner func(address uint64) Owner, lives, freeing func() tableItera
 		return nil, fmt.Errorf("read the table of freeing workers: %w", err)
 	}
 	return out, nil
+}
+
+// settled reads a seat until it did not change meanwhile.
+func settled(i int, seat func(i int) (lifecycleSeat, error)) (lifecycleSeat, error) {
+	for {
+		s, err := seat(i)
+		if err != nil || s.Map == 0 || s.Life.Confirmed == 0 {
+			return s, err
+		}
+		again, err := seat(i)
+		if err != nil || s == again {
+			return s, err
+		}
+	}
 }
 
 // whole reads a worker's entry until it did not change meanwhile, and reports whether it
