@@ -5,6 +5,7 @@
 package probes
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -238,11 +239,11 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config, at addresses) error {
 		}
 		return nil
 	}
-	watch, watchLen, err := nameVar(cfg.WatchPrefix)
+	watch, err := namePrefix(cfg.WatchPrefix)
 	if err != nil {
 		return err
 	}
-	own, ownLen, err := nameVar(OwnPrefix)
+	own, err := namePrefix(OwnPrefix)
 	if err != nil {
 		return err
 	}
@@ -259,8 +260,7 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config, at addresses) error {
 		unwindAlways = 1
 	}
 	return errors.Join(
-		set(lifecycleVarWatchName, watch), set(lifecycleVarWatchNameLen, watchLen),
-		set(lifecycleVarOwnName, own), set(lifecycleVarOwnNameLen, ownLen),
+		set(lifecycleVarWatchedNames, watch), set(lifecycleVarOwnNames, own),
 		set(lifecycleVarUnwindAlways, unwindAlways), set(lifecycleVarSeated, seated), set(lifecycleVarWaitTgid, cfg.WaitTGID), set(lifecycleVarPossibleCpus, uint32(cpus)), set(lifecycleVarPerCpuOffset, at.perCPUOffset), set(lifecycleVarFreesMapsAt, at.callbacks),
 		configureOwners(spec, cfg))
 }
@@ -296,14 +296,19 @@ func (p *Probes) params(function string) int {
 	return len(proto.Params)
 }
 
-func nameVar(s string) (name [16]int8, n uint32, err error) {
+// namePrefix is what the programs compare names with.
+func namePrefix(s string) (p lifecyclePrefix, err error) {
 	if len(s) > 15 {
-		return name, 0, fmt.Errorf("map name prefix %q is longer than 15 bytes", s)
+		return p, fmt.Errorf("map name prefix %q is longer than 15 bytes", s)
 	}
+	var words, mask [16]byte
 	for i := range len(s) {
-		name[i] = int8(s[i])
+		words[i], mask[i] = s[i], 0xff
 	}
-	return name, uint32(len(s)), nil
+	for i := range p.Words {
+		p.Words[i], p.Mask[i] = binary.LittleEndian.Uint64(words[8*i:]), binary.LittleEndian.Uint64(mask[8*i:])
+	}
+	return p, nil
 }
 
 // attach tries the mechanisms in turn; entry and exit go together or not. By the first,

@@ -24,12 +24,16 @@
 #include "elements.bpf.h"
 #include "description.bpf.h"
 
-/* Only maps whose name starts with this are watched; empty: all. */
-const volatile char watch_name[16] = {};
-const volatile __u32 watch_name_len = 0;
-/* The tracer's own maps are called this. */
-const volatile char own_name[16] = {};
-const volatile __u32 own_name_len = 0;
+/* What a name begins with, by the bytes of a mask: two words are compared, not 16 bytes. */
+struct prefix {
+	__u64 words[2];
+	__u64 mask[2];
+};
+
+/* Only maps whose name starts with this are watched; without a mask: all. */
+const volatile struct prefix watched_names = {};
+/* The tracer's own maps are called this; without a mask: none is. */
+const volatile struct prefix own_names = {};
 #define WAITS_OF_ALL (~0U)
 /* Update waits are recorded for this process only; 0: for none, WAITS_OF_ALL: for all. */
 const volatile __u32 wait_tgid = 0;
@@ -136,26 +140,21 @@ static __always_inline void count(__u32 counter)
 		__sync_fetch_and_add(n, 1);
 }
 
-static __always_inline int has_prefix(const char *name, const volatile char *prefix, __u32 len)
+static __always_inline int begins_with(const __u64 *name, const volatile struct prefix *prefix)
 {
-	for (__u32 i = 0; i < 16; i++) {
-		if (i >= len)
-			return 1;
-		if (name[i] != prefix[i])
-			return 0;
-	}
-	return 1;
+	return !(((name[0] ^ prefix->words[0]) & prefix->mask[0]) |
+		 ((name[1] ^ prefix->words[1]) & prefix->mask[1]));
 }
 
 /* Whether a map of that name is watched; counts the exclusion where not. */
-static __always_inline int watched(const char *name, int counting)
+static __always_inline int watched(const __u64 *name, int counting)
 {
-	if (own_name_len && has_prefix(name, own_name, own_name_len)) {
+	if (own_names.mask[0] && begins_with(name, &own_names)) {
 		if (counting)
 			count(COUNTER_EXCLUDED_OWN);
 		return 0;
 	}
-	if (!has_prefix(name, watch_name, watch_name_len)) {
+	if (!begins_with(name, &watched_names)) {
 		if (counting)
 			count(COUNTER_EXCLUDED_OTHER);
 		return 0;
@@ -208,15 +207,15 @@ static __always_inline int on_put(void *ctx, enum call call, struct bpf_map *map
 {
 	struct description description;
 	struct death_event *life;
+	__u64 name[2];
 	__u32 id, tid;
-	char name[16];
 
 	if (ready != READY_STARTS)
 		return 0;
-	if ((call == CALL_TYPED ? map->refcnt.counter : BPF_CORE_READ(map, refcnt.counter)) != 1)
-		return 0;
 	if (call != CALL_TYPED)
 		describe(map, &description);
+	if (call == CALL_TYPED ? map->refcnt.counter != 1 : references(map, &description) != 1)
+		return 0;
 	id = call == CALL_TYPED ? map->id : DESCRIBED(&description, map, id);
 	tid = bpf_get_current_pid_tgid();
 	life = life_of(address);
@@ -267,6 +266,7 @@ static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_ma
 {
 	struct description description;
 	struct death_event *life;
+	__u64 name[2];
 	__u32 id;
 
 	if (!watch_owners || ready != READY_STARTS || !frees_maps(callback))
@@ -281,7 +281,8 @@ static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_ma
 		return 0;
 	life->map_id = id;
 	life->tid = bpf_get_current_pid_tgid();
-	read_name(life->map_name, map, &description);
+	read_name(name, map, &description);
+	__builtin_memcpy(life->map_name, name, sizeof(name));
 	begin(ctx, CALL_OTHER, map, &description, life);
 	life->put_ns = bpf_ktime_get_ns();
 	return life;
@@ -383,7 +384,7 @@ static __always_inline int on_free_entry(void *work)
 	struct freeing *freeing, none = {};
 	struct death_event *life;
 	struct bpf_map *map = 0;
-	char name[16] = {};
+	__u64 name[2] = {};
 	__u64 key;
 
 	map = work - bpf_core_field_offset(map->work);

@@ -31,16 +31,30 @@ static __always_inline void describe(struct bpf_map *map, struct description *to
 	bpf_probe_read_kernel(to, sizeof(*to), __builtin_preserve_access_index(&map->map_type));
 }
 
-static __always_inline void read_name(char *name, struct bpf_map *map,
+/* By words of four bytes, of which the kernel aligns as much. */
+static __always_inline void read_name(__u64 *name, struct bpf_map *map,
 				      const struct description *description)
 {
 	__u64 at = description_at(map, name);
+	const __u32 *from = (void *)description + at;
 
-	if (at <= sizeof(*description) - sizeof(map->name))
-		__builtin_memcpy(name, (void *)description + at, sizeof(map->name));
-	else
+	if (at <= sizeof(*description) - sizeof(map->name)) {
+		name[0] = from[0] | (__u64)from[1] << 32;
+		name[1] = from[2] | (__u64)from[3] << 32;
+	} else {
 		bpf_probe_read_kernel(name, sizeof(map->name),
 				      __builtin_preserve_access_index(&map->name));
+	}
+}
+
+/* How many references a map has: the lower half of the number, which may lie at any word. */
+static __always_inline __u32 references(struct bpf_map *map, const struct description *description)
+{
+	__u64 at = description_at(map, refcnt.counter);
+
+	if (at <= sizeof(*description) - sizeof(__u32))
+		return *(__u32 *)((void *)description + at);
+	return BPF_CORE_READ(map, refcnt.counter);
 }
 
 #endif

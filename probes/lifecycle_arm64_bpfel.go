@@ -142,6 +142,12 @@ const (
 	lifecycleOwnerFlagOWNER_IN_TREE     lifecycleOwnerFlag = 8
 )
 
+type lifecyclePrefix struct {
+	_     structs.HostLayout
+	Words [2]uint64
+	Mask  [2]uint64
+}
+
 type lifecycleProgEvent struct {
 	_        structs.HostLayout
 	Kind     uint32
@@ -297,8 +303,7 @@ const (
 	lifecycleVarFreeingKept         = "freeing_kept"
 	lifecycleVarFreesMapsAt         = "frees_maps_at"
 	lifecycleVarGpStartNs           = "gp_start_ns"
-	lifecycleVarOwnName             = "own_name"
-	lifecycleVarOwnNameLen          = "own_name_len"
+	lifecycleVarOwnNames            = "own_names"
 	lifecycleVarOwnTgid             = "own_tgid"
 	lifecycleVarPerCpuOffset        = "per_cpu_offset"
 	lifecycleVarPossibleCpus        = "possible_cpus"
@@ -321,10 +326,9 @@ const (
 	lifecycleVarUnusedWatchState    = "unused_watch_state"
 	lifecycleVarUnwindAlways        = "unwind_always"
 	lifecycleVarWaitTgid            = "wait_tgid"
-	lifecycleVarWatchName           = "watch_name"
-	lifecycleVarWatchNameLen        = "watch_name_len"
 	lifecycleVarWatchOwners         = "watch_owners"
 	lifecycleVarWatchPid            = "watch_pid"
+	lifecycleVarWatchedNames        = "watched_names"
 )
 
 // loadLifecycle returns the embedded CollectionSpec for lifecycle.
@@ -451,8 +455,7 @@ type lifecycleVariableSpecs struct {
 	FreeingKept       *ebpf.VariableSpec `ebpf:"freeing_kept"`
 	FreesMapsAt       *ebpf.VariableSpec `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.VariableSpec `ebpf:"gp_start_ns"`
-	OwnName           *ebpf.VariableSpec `ebpf:"own_name"`
-	OwnNameLen        *ebpf.VariableSpec `ebpf:"own_name_len"`
+	OwnNames          *ebpf.VariableSpec `ebpf:"own_names"`
 	OwnTgid           *ebpf.VariableSpec `ebpf:"own_tgid"`
 	PerCpuOffset      *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
 	PossibleCpus      *ebpf.VariableSpec `ebpf:"possible_cpus"`
@@ -475,10 +478,9 @@ type lifecycleVariableSpecs struct {
 	UnusedWatchState  *ebpf.VariableSpec `ebpf:"unused_watch_state"`
 	UnwindAlways      *ebpf.VariableSpec `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.VariableSpec `ebpf:"wait_tgid"`
-	WatchName         *ebpf.VariableSpec `ebpf:"watch_name"`
-	WatchNameLen      *ebpf.VariableSpec `ebpf:"watch_name_len"`
 	WatchOwners       *ebpf.VariableSpec `ebpf:"watch_owners"`
 	WatchPid          *ebpf.VariableSpec `ebpf:"watch_pid"`
+	WatchedNames      *ebpf.VariableSpec `ebpf:"watched_names"`
 }
 
 // lifecycleObjects contains all objects after they have been loaded into the kernel.
@@ -533,8 +535,7 @@ type lifecycleVariables struct {
 	FreeingKept       *ebpf.Variable `ebpf:"freeing_kept"`
 	FreesMapsAt       *ebpf.Variable `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.Variable `ebpf:"gp_start_ns"`
-	OwnName           *ebpf.Variable `ebpf:"own_name"`
-	OwnNameLen        *ebpf.Variable `ebpf:"own_name_len"`
+	OwnNames          *ebpf.Variable `ebpf:"own_names"`
 	OwnTgid           *ebpf.Variable `ebpf:"own_tgid"`
 	PerCpuOffset      *ebpf.Variable `ebpf:"per_cpu_offset"`
 	PossibleCpus      *ebpf.Variable `ebpf:"possible_cpus"`
@@ -557,10 +558,9 @@ type lifecycleVariables struct {
 	UnusedWatchState  *ebpf.Variable `ebpf:"unused_watch_state"`
 	UnwindAlways      *ebpf.Variable `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.Variable `ebpf:"wait_tgid"`
-	WatchName         *ebpf.Variable `ebpf:"watch_name"`
-	WatchNameLen      *ebpf.Variable `ebpf:"watch_name_len"`
 	WatchOwners       *ebpf.Variable `ebpf:"watch_owners"`
 	WatchPid          *ebpf.Variable `ebpf:"watch_pid"`
+	WatchedNames      *ebpf.Variable `ebpf:"watched_names"`
 }
 
 // lifecyclePrograms contains all programs after they have been loaded into the kernel.

@@ -142,6 +142,12 @@ const (
 	lifecycleOwnerFlagOWNER_IN_TREE     lifecycleOwnerFlag = 8
 )
 
+type lifecyclePrefix struct {
+	_     structs.HostLayout
+	Words [2]uint64
+	Mask  [2]uint64
+}
+
 type lifecycleProgEvent struct {
 	_        structs.HostLayout
 	Kind     uint32
@@ -300,8 +306,7 @@ const (
 	lifecycleVarGpStartNs           = "gp_start_ns"
 	lifecycleVarGuessedWrong        = "guessed_wrong"
 	lifecycleVarKnownStacks         = "known_stacks"
-	lifecycleVarOwnName             = "own_name"
-	lifecycleVarOwnNameLen          = "own_name_len"
+	lifecycleVarOwnNames            = "own_names"
 	lifecycleVarOwnTgid             = "own_tgid"
 	lifecycleVarPerCpuOffset        = "per_cpu_offset"
 	lifecycleVarPossibleCpus        = "possible_cpus"
@@ -324,10 +329,9 @@ const (
 	lifecycleVarUnusedWatchState    = "unused_watch_state"
 	lifecycleVarUnwindAlways        = "unwind_always"
 	lifecycleVarWaitTgid            = "wait_tgid"
-	lifecycleVarWatchName           = "watch_name"
-	lifecycleVarWatchNameLen        = "watch_name_len"
 	lifecycleVarWatchOwners         = "watch_owners"
 	lifecycleVarWatchPid            = "watch_pid"
+	lifecycleVarWatchedNames        = "watched_names"
 )
 
 // loadLifecycle returns the embedded CollectionSpec for lifecycle.
@@ -457,8 +461,7 @@ type lifecycleVariableSpecs struct {
 	GpStartNs         *ebpf.VariableSpec `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.VariableSpec `ebpf:"guessed_wrong"`
 	KnownStacks       *ebpf.VariableSpec `ebpf:"known_stacks"`
-	OwnName           *ebpf.VariableSpec `ebpf:"own_name"`
-	OwnNameLen        *ebpf.VariableSpec `ebpf:"own_name_len"`
+	OwnNames          *ebpf.VariableSpec `ebpf:"own_names"`
 	OwnTgid           *ebpf.VariableSpec `ebpf:"own_tgid"`
 	PerCpuOffset      *ebpf.VariableSpec `ebpf:"per_cpu_offset"`
 	PossibleCpus      *ebpf.VariableSpec `ebpf:"possible_cpus"`
@@ -481,10 +484,9 @@ type lifecycleVariableSpecs struct {
 	UnusedWatchState  *ebpf.VariableSpec `ebpf:"unused_watch_state"`
 	UnwindAlways      *ebpf.VariableSpec `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.VariableSpec `ebpf:"wait_tgid"`
-	WatchName         *ebpf.VariableSpec `ebpf:"watch_name"`
-	WatchNameLen      *ebpf.VariableSpec `ebpf:"watch_name_len"`
 	WatchOwners       *ebpf.VariableSpec `ebpf:"watch_owners"`
 	WatchPid          *ebpf.VariableSpec `ebpf:"watch_pid"`
+	WatchedNames      *ebpf.VariableSpec `ebpf:"watched_names"`
 }
 
 // lifecycleObjects contains all objects after they have been loaded into the kernel.
@@ -542,8 +544,7 @@ type lifecycleVariables struct {
 	GpStartNs         *ebpf.Variable `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.Variable `ebpf:"guessed_wrong"`
 	KnownStacks       *ebpf.Variable `ebpf:"known_stacks"`
-	OwnName           *ebpf.Variable `ebpf:"own_name"`
-	OwnNameLen        *ebpf.Variable `ebpf:"own_name_len"`
+	OwnNames          *ebpf.Variable `ebpf:"own_names"`
 	OwnTgid           *ebpf.Variable `ebpf:"own_tgid"`
 	PerCpuOffset      *ebpf.Variable `ebpf:"per_cpu_offset"`
 	PossibleCpus      *ebpf.Variable `ebpf:"possible_cpus"`
@@ -566,10 +567,9 @@ type lifecycleVariables struct {
 	UnusedWatchState  *ebpf.Variable `ebpf:"unused_watch_state"`
 	UnwindAlways      *ebpf.Variable `ebpf:"unwind_always"`
 	WaitTgid          *ebpf.Variable `ebpf:"wait_tgid"`
-	WatchName         *ebpf.Variable `ebpf:"watch_name"`
-	WatchNameLen      *ebpf.Variable `ebpf:"watch_name_len"`
 	WatchOwners       *ebpf.Variable `ebpf:"watch_owners"`
 	WatchPid          *ebpf.Variable `ebpf:"watch_pid"`
+	WatchedNames      *ebpf.Variable `ebpf:"watched_names"`
 }
 
 // lifecyclePrograms contains all programs after they have been loaded into the kernel.

@@ -96,7 +96,7 @@ func configureOwners(spec *ebpf.CollectionSpec, cfg *Config) error {
 	spec.Maps[lifecycleMapMpfOwners].MaxEntries = o.Maps
 	var errs []error
 	for name, v := range map[string]any{
-		lifecycleVarWatchOwners: uint32(1), lifecycleVarWaitTgid: waitsOfAll, lifecycleVarOwnNameLen: uint32(0),
+		lifecycleVarWatchOwners: uint32(1), lifecycleVarWaitTgid: waitsOfAll, lifecycleVarOwnNames: lifecyclePrefix{},
 		lifecycleVarOwnTgid: uint32(os.Getpid()), lifecycleVarWatchPid: o.PID,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
