@@ -74,6 +74,14 @@ type stacksFound struct {
 	// which WrongGuesses were counted.
 	Mistaken     map[string]int
 	WrongGuesses uint64
+	// Unseated are the deaths where others had every seat.
+	Unseated map[string]int
+	// Left are the seats that are taken when all has ended, of both, and the deaths that
+	// are in the hash.
+	Left [2]int
+	Hash uint64
+	// Refused says why a program was not attached as the first mechanism has it.
+	Refused []string
 }
 
 // findStacks churns by all strategies, and finds the stacks in each way.
@@ -83,8 +91,14 @@ func findStacks(ctx context.Context, env *task.Env, strategies []string) (r stac
 		if err != nil {
 			return nil, ""
 		}
-		if p, _, err = Attach(cfg); err != nil {
+		var attachments []Attachment
+		if p, attachments, err = Attach(cfg); err != nil {
 			return nil, ""
+		}
+		for _, a := range attachments {
+			if a.Refused != nil {
+				r.Refused = append(r.Refused, fmt.Sprint(a.Function, ": ", a.Refused))
+			}
 		}
 		env.KeepAlive(p) // to detach takes longer than all else
 		if *into, err = p.stacksOf(ctx, strategies); err != nil {
@@ -106,6 +120,21 @@ func findStacks(ctx context.Context, env *task.Env, strategies []string) (r stac
 	if err != nil {
 		return r, err
 	}
+	if r.Left[0], err = p.takeSeats(false); err != nil {
+		return r, err
+	}
+	if _, err = p.takeSeats(true); err != nil {
+		return r, err
+	}
+	if r.Unseated, err = p.stacksOf(ctx, strategies); err != nil {
+		return r, err
+	}
+	if r.Left[1], err = p.takeSeats(false); err != nil {
+		return r, err
+	}
+	if err := p.coll.Variables[lifecycleVarUnseated].Get(&r.Hash); err != nil {
+		return r, err
+	}
 	if err := p.mistakeStacks(); err != nil {
 		return r, err
 	}
@@ -115,6 +144,32 @@ func findStacks(ctx context.Context, env *task.Env, strategies []string) (r stac
 	c, err := p.Counters()
 	r.WrongGuesses = c.Missed["stack_guess"]
 	return r, err
+}
+
+// takeSeats has every seat taken by another, or leaves them all. It returns how many were taken.
+func (p *Probes) takeSeats(take bool) (taken int, err error) {
+	mem, err := p.coll.Maps[".bss"].Memory()
+	if err != nil {
+		return 0, err
+	}
+	for i := range seats {
+		s, err := p.seat(i)
+		if err != nil {
+			return 0, err
+		}
+		if s.Claims != 0 {
+			taken++
+		}
+		claims := []byte{0, 0, 0, 0}
+		if take {
+			claims[0] = 1
+		}
+		at := p.seatsAt + int64(i)*int64(unsafe.Sizeof(s)) + int64(unsafe.Offsetof(s.Claims))
+		if _, err := mem.WriteAt(claims, at); err != nil {
+			return 0, err
+		}
+	}
+	return taken, nil
 }
 
 // mistakeStacks makes every id that is known another.
@@ -233,13 +288,19 @@ func TestVMStacksOnEveryKernel(t *testing.T) {
 			vm := vmtest.VM(t, kernel, func(m *target.Machine) { m.Clock = results.ClockICount })
 			r := vmtest.Call[stacksFound](t, vm, stacksTask, strategies)
 			want := alike(r.Unwound, 2)
-			for what, stacks := range map[string]map[string]int{"found": r.Found, "recorded": r.Recorded} {
+			for what, stacks := range map[string]map[string]int{"found": r.Found, "recorded": r.Recorded, "unseated": r.Unseated} {
 				if got := alike(stacks, 0); !maps.Equal(got, want) || len(want) < 2 {
 					t.Errorf("%s:\n%v, unwound:\n%v", what, got, want)
 				}
 			}
 			if !r.Guesses || r.Loss != [2]string{"none", "none"} {
 				t.Errorf("guesses: %v, lost %q", r.Guesses, r.Loss)
+			}
+			if r.Left != [2]int{0, seats} || r.Hash != 0 {
+				t.Errorf("in the end %d seats are taken, and %d after others had them all; %d deaths in the hash", r.Left[0], r.Left[1], r.Hash)
+			}
+			if len(r.Refused) != 0 {
+				t.Error(strings.Join(r.Refused, "\n"))
 			}
 			right, wrong := 0, 0
 			for stack, n := range alike(r.Mistaken, 0) {

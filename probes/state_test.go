@@ -45,6 +45,60 @@ func passes(list ...*listed) func() tableIterator {
 	}
 }
 
+// seated gives copies of the first seat, one after the other and the last again; all
+// others are free.
+func seated(copies ...lifecycleSeat) func(i int) (lifecycleSeat, error) {
+	return func(i int) (s lifecycleSeat, err error) {
+		if i != 0 || len(copies) == 0 {
+			return s, nil
+		}
+		s = copies[0]
+		if len(copies) > 1 {
+			copies = copies[1:]
+		}
+		return s, nil
+	}
+}
+
+// A seat is copied while programs write it: the copy counts only when the next one is the
+// same. A death in a seat and with a worker is one.
+func TestInFlightSeats(t *testing.T) {
+	seat := func(address, put uint64, confirmed uint16) (s lifecycleSeat) {
+		s.Map, s.Claims, s.Life = address, 1, DeathEvent{Kind: KindDeath, PutNs: put, MapId: uint32(put), Confirmed: confirmed}
+		return s
+	}
+	for _, tt := range []struct {
+		name    string
+		copies  []lifecycleSeat
+		freeing []uint64
+		want    uint64 // 0: none
+	}{
+		{"free", nil, nil, 0},
+		{"unchanged", []lifecycleSeat{seat(16, 7, 1)}, nil, 7},
+		{"perhaps no last put", []lifecycleSeat{seat(16, 7, 0)}, nil, 0},
+		{"torn", []lifecycleSeat{seat(16, 7, 1), seat(32, 8, 1), seat(32, 9, 1)}, nil, 9},
+		{"left meanwhile", []lifecycleSeat{seat(16, 7, 1), {}}, nil, 0},
+		{"left for another", []lifecycleSeat{seat(16, 7, 1), seat(32, 8, 0)}, nil, 0},
+		{"with a worker, too", []lifecycleSeat{seat(16, 7, 1)}, []uint64{7}, 7},
+	} {
+		again := func(tid uint32, to *lifecycleFreeing) error {
+			to.Life.Death = DeathEvent{Kind: KindDeath, PutNs: uint64(tid), MapId: tid, Confirmed: 1}
+			return nil
+		}
+		got, err := inFlight(func(a uint64) Owner { return Owner{} }, seated(tt.copies...), passes(&listed{}), passes(&listed{puts: tt.freeing}), again)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if n := len(got); n != min(1, int(tt.want)) || n == 1 && got[0].Death.PutNs != tt.want {
+			t.Errorf("%s: %+v, want one that was put at %d", tt.name, got, tt.want)
+		}
+	}
+	broken := errors.New("broken")
+	if _, err := inFlight(nil, func(int) (lifecycleSeat, error) { return lifecycleSeat{}, broken }, nil, nil, nil); !errors.Is(err, broken) {
+		t.Errorf("broken seats: %v", err)
+	}
+}
+
 func TestInFlightWhileDeathsEnd(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {
@@ -65,7 +119,7 @@ func TestInFlightWhileDeathsEnd(t *testing.T) {
 			to.Life.Death = DeathEvent{Kind: KindDeath, PutNs: uint64(tid), MapId: tid, Confirmed: 1}
 			return nil
 		}
-		got, err := inFlight(func(uint64) Owner { return Owner{} }, tt.lives, tt.freeing, again)
+		got, err := inFlight(func(uint64) Owner { return Owner{} }, seated(), tt.lives, tt.freeing, again)
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
