@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -252,7 +253,9 @@ func configure(spec *ebpf.CollectionSpec, cfg *Config, at addresses) error {
 		return err
 	}
 	var seated uint32
-	if cfg.InFlight >= seats { // or it would be exceeded by too much
+	// Who leaves a seat writes to it twice, which other CPUs have to see in that order:
+	// on arm64 they might not. With a small InFlight it would be exceeded by too much.
+	if runtime.GOARCH == "amd64" && cfg.InFlight >= seats {
 		seated = 1
 	}
 	var unwindAlways uint32

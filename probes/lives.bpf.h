@@ -31,7 +31,7 @@ struct seat {
 #define SEATS      (1 << SEATS_BITS)
 
 struct seat seats[SEATS] = {};
-/* Whether seats are taken. */
+/* Whether seats are taken: not where a CPU may see the stores of another in another order. */
 const volatile __u32 seated = 0;
 /* How many deaths are in the hash. */
 __u64 unseated = 0;
