@@ -35,8 +35,9 @@ func (l *loadedHook) close() error {
 // attaches those before: the verifier works on one CPU, ftrace changes code on another.
 // The caller takes a result for each hook, or calls end.
 func (p *Probes) loadAhead(spec *ebpf.CollectionSpec, hooks []hook, mechanism string) *ahead {
-	a := &ahead{loaded: make(chan loadedHook, len(hooks)), stop: make(chan struct{})}
+	a := &ahead{loaded: make(chan loadedHook, len(hooks)), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
+		defer close(a.done)
 		defer close(a.loaded)
 		for i := range hooks {
 			select {
@@ -53,6 +54,7 @@ func (p *Probes) loadAhead(spec *ebpf.CollectionSpec, hooks []hook, mechanism st
 type ahead struct {
 	loaded chan loadedHook
 	stop   chan struct{}
+	done   chan struct{} // closed when all are loaded
 }
 
 // end ends the loading, and lets go of what nobody took.

@@ -58,6 +58,22 @@ type Config struct {
 	Ended <-chan struct{} `json:"-"`
 	// Prepared is what was prepared for it; nil: it prepares itself.
 	Prepared *Prepared `json:"-"`
+
+	lap func(step string)
+}
+
+// Steps of attaching, as AttachInTurn tells them.
+const (
+	StepRead   = "read"   // the kernel's BTF, and the embedded programs
+	StepLoad   = "load"   // CO-RE, and the kernel's verifier
+	StepAttach = "attach" // the kernel's ftrace and trampolines
+)
+
+// AttachInTurn is Attach for who measures it: it begins a step when the one before has
+// ended, and tells of each when it has.
+func AttachInTurn(cfg Config, lap func(step string)) (*Probes, []Attachment, error) {
+	cfg.lap = lap
+	return Attach(cfg)
 }
 
 // ErrEnded says that Config.Ended was closed before all was attached.
@@ -149,6 +165,10 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err := configure(spec, &cfg, prepared.addresses()); err != nil {
 		return nil, nil, err
 	}
+	if cfg.lap != nil {
+		prepared.Wait()
+		cfg.lap(StepRead)
+	}
 	base := spec.Copy()
 	base.Programs = nil
 	coll, err := ebpf.NewCollectionWithOptions(base, ebpf.CollectionOptions{Cache: prepared.types})
@@ -191,6 +211,11 @@ func (p *Probes) attachAll(spec *ebpf.CollectionSpec, cfg *Config) (err error) {
 			err = errors.Join(err, failed)
 		}
 	}()
+	if cfg.lap != nil {
+		<-ahead.done
+		cfg.lap(StepLoad)
+		defer cfg.lap(StepAttach)
+	}
 	for i := range list {
 		if cfg.ended() {
 			return ErrEnded

@@ -38,3 +38,13 @@ func (p *Probes) keep(h *hook, links []link.Link) {
 	p.links = append(p.links, links...)
 	p.byFunction[h.function] = append(p.byFunction[h.function], links...)
 }
+
+// Attached is how many programs are attached, and to how many functions.
+func (p *Probes) Attached() (programs, functions int) {
+	for _, links := range p.byFunction {
+		if len(links) > 0 {
+			programs, functions = programs+len(links), functions+1
+		}
+	}
+	return programs, functions
+}

@@ -25,6 +25,7 @@ const (
 	taskNothing   = "bench-nothing"
 	taskProbeCost = "bench-probe-cost"
 	taskSteps     = "bench-steps"
+	taskAttach    = "bench-attach"
 )
 
 // Handlers are the functions that do these tasks, by name.
@@ -35,6 +36,7 @@ func Handlers() task.Handlers {
 		taskNothing:   task.Handle(doNothing),
 		taskProbeCost: task.Handle(measureProbeCosts),
 		taskSteps:     task.Handle(measureSteps),
+		taskAttach:    task.Handle(measureAttach),
 	}
 }
 

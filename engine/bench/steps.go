@@ -68,6 +68,27 @@ func measureSteps(ctx context.Context, env *task.Env, _ task.None) ([]step, erro
 	return steps, nil
 }
 
+// attaching is what a trial's attaching is made of, each step alone.
+type attaching struct {
+	Steps               []step
+	Programs, Functions int
+}
+
+func measureAttach(_ context.Context, env *task.Env, _ task.None) (a attaching, err error) {
+	last := ktime.Now()
+	p, _, err := probes.AttachInTurn(probes.Config{}, func(name string) {
+		now := ktime.Now()
+		a.Steps = append(a.Steps, step{name, now - last})
+		last = now
+	})
+	if err != nil {
+		return a, err
+	}
+	env.KeepAlive(p) // to detach takes as long
+	a.Programs, a.Functions = p.Attached()
+	return a, nil
+}
+
 // stepTable is those of one kernel, as Markdown. The workload's own part is left out.
 func stepTable(ctx context.Context, on *Machines, t *target.VM, kernel string) (string, error) {
 	vm := target.VM{Machine: t.Machine, Images: t.Images, Programs: t.Programs}
@@ -76,13 +97,22 @@ func stepTable(ctx context.Context, on *Machines, t *target.VM, kernel string) (
 	if err != nil {
 		return "", err
 	}
+	a, _, err := call[attaching](ctx, on, &vm, kernel, taskAttach, task.None{})
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nThe steps in a guest of one CPU on the deterministic clock, where a nanosecond is an instruction or a wait, %s:\n\n", kernel)
 	fmt.Fprintln(&b, "| step | million |\n|---|---:|")
+	row := func(name string, s step) { fmt.Fprintf(&b, "| %s | %.0f |\n", name, float64(s.NS)/1e6) }
 	for _, s := range steps {
 		if s.Name != trial.StageMeasure {
-			fmt.Fprintf(&b, "| %s | %.0f |\n", s.Name, float64(s.NS)/1e6)
+			row(s.Name, s)
 		}
 	}
+	for _, s := range a.Steps {
+		row("attach, in another boot, one after the other: "+s.Name, s)
+	}
+	fmt.Fprintf(&b, "\n%d programs are attached, to %d functions.\n", a.Programs, a.Functions)
 	return b.String(), nil
 }
