@@ -19,5 +19,6 @@ func TestMain(m *testing.M) {
 		histogramTask: task.Handle(checkLookupHistogram),
 		gapsTask:      task.Handle(drawGaps),
 		symbolsTask:   task.Handle(findSymbols),
+		beforeTask:    task.Handle(dieBefore),
 	})
 }

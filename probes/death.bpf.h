@@ -256,10 +256,17 @@ static __always_inline void confirm(struct death_event *life)
 	count(COUNTER_PUTS);
 }
 
+/* A death whose last put was before the watching. It is kept until its free, unrecorded. */
+static __always_inline int is_early(struct death_event *life)
+{
+	return life->kind != EVENT_DEATH;
+}
+
 /*
  * A map is enqueued whose last put made no candidate: two CPUs dropped its last
- * two references at once, and each saw the other's. Its death begins here. The
- * callback tells that it is a map.
+ * two references at once, and each saw the other's. Its death begins here. Before the
+ * watching no put makes one, and its death is an early one. The callback tells that it
+ * is a map.
  */
 static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_map *map,
 							__u64 callback)
@@ -269,8 +276,12 @@ static __always_inline struct death_event *begin_unseen(void *ctx, struct bpf_ma
 	__u64 name[2];
 	__u32 id;
 
-	if (!watch_owners || ready != READY_STARTS || !frees_maps(callback))
+	if (!watch_owners || ready == READY_ENDS || !frees_maps(callback))
 		return 0;
+	if (ready == READY_NOT) {
+		new_life((__u64)map);
+		return 0;
+	}
 	describe(map, &description);
 	id = DESCRIBED(&description, map, id);
 	if (!owner_puts(map, id))
@@ -315,7 +326,7 @@ static __always_inline int on_enqueue(void *ctx, void *head, __u64 callback, __u
 	life = life_of_head(head);
 	if (!life && map_of_head(head))
 		life = begin_unseen(ctx, map_of_head(head), callback);
-	if (!life)
+	if (!life || is_early(life))
 		return 0;
 	confirm(life);
 	if (life->stage_kind[0] == STAGE_NONE) {
@@ -336,7 +347,7 @@ static __always_inline int on_callback(void *head)
 {
 	struct death_event *life = life_of_head(head);
 
-	if (!life)
+	if (!life || is_early(life))
 		return 0;
 	if (life->stage_kind[0] == STAGE_NONE)
 		count(COUNTER_UNMATCHED_CALLBACK);
@@ -357,7 +368,7 @@ static __always_inline int on_queue(void *ctx, struct work_struct *work)
 	life = life_of((__u64)map);
 	if (!life && watch_owners)
 		life = begin_unseen(ctx, map, (__u64)BPF_CORE_READ(work, func));
-	if (life)
+	if (life && !is_early(life))
 		confirm(life);
 	return 0;
 }
@@ -385,13 +396,20 @@ static __always_inline int on_free_entry(void *work)
 	struct death_event *life;
 	struct bpf_map *map = 0;
 	__u64 name[2] = {};
+	__u32 recorded;
 	__u64 key;
 
 	map = work - bpf_core_field_offset(map->work);
 	key = (__u64)map;
-	life = life_of((__u64)map);
+	life = life_of(key);
+	recorded = life && !is_early(life);
 	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
-	if (!life) {
+	if (recorded) {
+		confirm(life);
+	} else if (life) {
+		if (ready != READY_NOT)
+			count(COUNTER_EXCLUDED_OTHER);
+	} else {
 		/* Perhaps it has been seen already, by the program's other copy. */
 		if (ready == READY_NOT || (freeing && freeing->map == key))
 			return 0;
@@ -406,15 +424,13 @@ static __always_inline int on_free_entry(void *work)
 		}
 		count(COUNTER_PUTS);
 		count(COUNTER_UNMATCHED_FREE);
-	} else {
-		confirm(life);
 	}
 	if (freeing) {
 		forget(freeing);
 	} else {
 		none.kept = freeing_kept < FREEING_KEPT;
 		if (bpf_map_update_elem(&mpf_freeing, &tid, &none, BPF_ANY)) {
-			if (life)
+			if (recorded)
 				count(COUNTER_FREEING_FULL);
 		} else if (none.kept) {
 			__sync_fetch_and_add(&freeing_kept, 1);
@@ -424,7 +440,7 @@ static __always_inline int on_free_entry(void *work)
 	if (freeing) {
 		changes(freeing);
 		freeing->map = key;
-		if (life) {
+		if (recorded) {
 			freeing->life.death = *life;
 			freeing->life.death.free_ns = now;
 			freeing->life.death.cpu_free = bpf_get_smp_processor_id();
@@ -433,6 +449,7 @@ static __always_inline int on_free_entry(void *work)
 		} else {
 			/* Only so that the other copy doesn't count it again. */
 			freeing->life.death.kind = 0;
+			freeing->life.death.map_id = 0;
 		}
 		changes(freeing);
 	}
