@@ -12,16 +12,17 @@ import (
 	"github.com/mapprof/mapprof/workloads/hold"
 )
 
-// TestVMHoldReader holds readers for known times and finds them in the right
+// TestVMAloneHoldReader holds readers for known times and finds them in the right
 // phase: mapprof bench hold fails where one is shorter than the hold, where
 // the excess is beyond what the phase takes without one, or where a reader
-// shows that doesn't count.
-func TestVMHoldReader(t *testing.T) {
+// shows that doesn't count. TestVMSoakHoldReader holds each for two lengths.
+func TestVMAloneHoldReader(t *testing.T) { holdReader(t, "--rcu", "60ms", "--tasks-trace", "150ms") }
+
+func holdReader(t *testing.T, lengths ...string) {
 	for _, kernel := range []string{"6.12", "7.2"} {
 		t.Run(kernel, func(t *testing.T) {
 			t.Parallel() // both sleep nearly always
-			code, stdout, stderr := mapprof(t, "bench", "hold", "--kernel", kernel,
-				"--rcu", "10ms,60ms", "--tasks-trace", "80ms,300ms")
+			code, stdout, stderr := mapprof(t, append([]string{"bench", "hold", "--kernel", kernel}, lengths...)...)
 			t.Logf("\n%s", stdout)
 			if code != exitOK {
 				t.Errorf("exit %d\n%s", code, stderr)
