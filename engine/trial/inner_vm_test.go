@@ -229,6 +229,7 @@ func TestVMInnerMapsOnEveryKernel(t *testing.T) {
 	jobs := innerJobs()
 	for _, series := range vmtest.Kernels() {
 		t.Run(series, func(t *testing.T) {
+			t.Parallel()
 			kernel := vmtest.Kernel(t, series)
 			got := vmtest.Call[innerReplies](t, vmtest.VM(t, series), innerTask, jobs)
 			if got.Puts != got.Freed || got.Puts < uint64(innerOps*len(jobs))/2 || got.Lost+got.InFlight != 0 {

@@ -7,14 +7,19 @@ package trial
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/mapprof/mapprof/collect"
 	"github.com/mapprof/mapprof/internal/vmtest"
+	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/target"
 	"github.com/mapprof/mapprof/target/task"
+	"github.com/mapprof/mapprof/workloads"
 )
 
 const waitsTask = "update-waits"
@@ -75,36 +80,93 @@ func waitsJobs(kernel string) []waitsJob {
 
 type waitsReply struct{ Ops, Waits uint64 }
 
-func countWaits(ctx context.Context, env *task.Env, jobs []waitsJob) (replies []waitsReply, err error) {
+// countWaits runs churn for every job while the waits of this process are watched.
+func countWaits(ctx context.Context, _ *task.Env, jobs []waitsJob) (replies []waitsReply, err error) {
+	p, _, err := probes.Attach(probes.Config{WatchPrefix: "mp_inner", WaitTGID: uint32(os.Getpid())})
+	if err != nil {
+		return nil, err
+	}
+	var kept waitsKept
+	c, err := collect.Start(p, &kept, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
 	for _, j := range jobs {
-		params := map[string]string{"count": "5"}
-		for _, f := range strings.Fields(j.Flags) {
-			name, value, _ := strings.Cut(f, "=")
-			params[name] = value
-		}
-		m, err := Measure(ctx, env, &Job{Workload: "churn", Params: params, Strategy: cmp.Or(j.Strategy, results.StrategyRCU), Options: DefaultOptions()})
+		r, err := waitsOf(ctx, p, j)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", j.Strategy, j.Flags, err)
 		}
-		s, _, err := m.scenario()
-		if err != nil {
-			return nil, err
-		}
-		replies = append(replies, waitsReply{s.Trials[0].Ops, s.Phases[results.PhaseUpdateWait].N})
+		replies = append(replies, r)
+	}
+	counters, err := p.Counters()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Drain(ctx, time.Minute); err != nil {
+		return nil, err
+	}
+	o, err := c.Finish()
+	if err != nil {
+		return nil, err
+	}
+	if lost := results.LossText(o.Loss); uint64(kept) < counters.Waits || lost != "none" {
+		return nil, fmt.Errorf("%d of %d waits arrived, loss %s", kept, counters.Waits, lost)
 	}
 	return replies, nil
 }
 
-// roomy is for many trials in one boot: what is attached stays until its end.
-func roomy(m *target.Machine) { m.MemoryBytes = 3 << 30 }
+// waitsKept counts the waits that arrive.
+type waitsKept uint64
+
+func (*waitsKept) Death(*results.Death) error { return nil }
+
+func (k *waitsKept) Wait(collect.Wait) error { *k++; return nil }
+
+func (*waitsKept) Sweep(*collect.Outcome) error { return nil }
+
+// waitsOf does one job. What waits in its set-up, and after its end, doesn't count.
+func waitsOf(ctx context.Context, p *probes.Probes, j waitsJob) (r waitsReply, err error) {
+	params := map[string]string{"count": "5"}
+	for _, f := range strings.Fields(j.Flags) {
+		name, value, _ := strings.Cut(f, "=")
+		params[name] = value
+	}
+	w, _, err := workloads.New("churn", params)
+	if err != nil {
+		return r, err
+	}
+	strategy := cmp.Or(j.Strategy, results.StrategyRCU)
+	if err := w.Check(strategy); err != nil {
+		return r, err
+	}
+	instance, err := w.Setup(ctx, strategy)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, instance.Close()) }()
+	before, err := p.Counters()
+	if err != nil {
+		return r, err
+	}
+	res, err := instance.Run(ctx, func(uint64, uint64) {})
+	if err != nil {
+		return r, err
+	}
+	after, err := p.Counters()
+	return waitsReply{res.Ops, after.Waits - before.Waits}, err
+}
 
 // TestVMUpdateWaitsOnEveryKernel: each wait in the workload's process is one of an
 // update or a delete, and each of these waits is seen.
 func TestVMUpdateWaitsOnEveryKernel(t *testing.T) {
 	for _, kernel := range vmtest.Kernels() {
 		t.Run(kernel, func(t *testing.T) {
+			t.Parallel()
 			jobs := waitsJobs(kernel)
-			replies := vmtest.Call[[]waitsReply](t, vmtest.VM(t, kernel, roomy), waitsTask, jobs)
+			replies := vmtest.Call[[]waitsReply](t, vmtest.VM(t, kernel), waitsTask, jobs)
 			if len(replies) != len(jobs) {
 				t.Fatalf("%d replies of %d trials", len(replies), len(jobs))
 			}
