@@ -20,6 +20,8 @@ LINT     := v2.15.0
 BIN      := bin/mapprof
 
 VMPACKAGES = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^//go:build vm' .)))
+# The binary is each guest's /init: what it has for debuggers would be copied at each boot.
+VMTEST     = $(GO) test -tags vm -ldflags='-s -w'
 # These measure by the wall clock what a busy host would change: each runs by itself.
 VMALONE    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestVMAlone' .)))
 VMEVERY    = $(sort $(dir $(shell grep -rl --include='*_vm_test.go' '^func TestVM.*OnEveryKernel' .)))
@@ -87,13 +89,13 @@ kernels: build
 	$(call fetch,$(KERNELS_ARM64),arm64)
 
 vmtest: kernels ## tests that boot kernels under QEMU
-	@.ci/quiet $(GO) test -tags vm -run VM -skip '^TestVMAlone' -p 2 -parallel 2 -timeout 60m -v $(VMPACKAGES)
-	@for p in $(VMALONE); do .ci/quiet $(GO) test -tags vm -run '^TestVMAlone' -timeout 60m -v $$p || exit 1; done
+	@.ci/quiet $(VMTEST) -run VM -skip '^TestVMAlone' -p 2 -parallel 2 -timeout 60m -v $(VMPACKAGES)
+	@for p in $(VMALONE); do .ci/quiet $(VMTEST) -run '^TestVMAlone' -timeout 60m -v $$p || exit 1; done
 
 vmtest-kernel: KERNELS = $(KERNEL)
 vmtest-kernel: KERNELS_ARM64 =
 vmtest-kernel: kernels ## of those, the ones for every kernel, on $(KERNEL) alone
-	@for p in $(VMEVERY); do MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(GO) test -tags vm -run 'VM.*OnEveryKernel$$' -timeout 60m -v $$p || exit 1; done
+	@for p in $(VMEVERY); do MAPPROF_TEST_KERNELS=$(KERNEL) .ci/quiet $(VMTEST) -run 'VM.*OnEveryKernel$$' -timeout 60m -v $$p || exit 1; done
 
 soak: kernels ## long tests in VMs, or the one that SOAK names: at the limits of memory, for hours
 	.ci/quiet $(GO) test -tags vm,soak -run '$(SOAK)' -timeout 10h -v $(sort $(dir $(shell grep -rl --include='*_soak_test.go' '^//go:build vm && soak' .)))
