@@ -218,40 +218,40 @@ func checkKernel(t *testing.T, kernel string, rcu *results.Scenario, ratio float
 // open loop and readers once.
 func TestVMChurnParameters(t *testing.T) {
 	t.Parallel()
-	for i, args := range []string{
-		"--outer hash-of-maps --inner hash --op delete --slots 4",
-		"--outer hash-of-maps-noprealloc --inner percpu-array --slots 4 --batch 4 --inner-value-size 64",
-		"--outer array-of-maps --inner lru-hash --rate 1000 --readers 1 --slots 3 --inner-entries 100",
-		"--outer hash-of-maps --inner devmap --duration 500ms --count 0 --slots 2",
-		"--duration 500ms --count 0 --rate 20", // ends in the wait for the next operation
-	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			t.Parallel()
-			count := []string{"--count", "24"}
-			if strings.Contains(args, "--duration") {
-				count = nil
-			}
-			run := runVM(t, append(append([]string{"--kernel", "6.12", "--strategy", "tasks-trace"}, count...), strings.Fields(args)...)...)
-			s := run.Scenarios[0]
-			if loop := map[bool]string{true: "open", false: "closed"}[strings.Contains(args, "--rate")]; s.Loop != loop {
-				t.Errorf("loop is %q, want %q", s.Loop, loop)
-			}
-			tr := s.Trials[0]
-			if batch := uint64(4); strings.Contains(args, "--batch") && tr.Puts != 24*batch {
-				t.Errorf("%d deaths of 24 batches of %d", tr.Puts, batch)
-			}
-			// An update waits for a grace period, which takes a tick at least.
-			if strings.Contains(args, "--rate 1000") && (tr.Rate.Kept() || tr.Rate.AskedPerSecond != 1000 || tr.Rate.AchievedPerSecond <= 0 ||
-				!strings.Contains(strings.Join(tr.Warnings, " "), "asked for 1000 operations a second")) {
-				t.Errorf("rate %+v, warnings %q", tr.Rate, tr.Warnings)
-			}
-			if tr.Ops == 0 || s.Phases[results.PhaseOp].N != tr.Ops {
-				t.Errorf("%d operations, %d latencies", tr.Ops, s.Phases[results.PhaseOp].N)
-			}
-			if s.Limbo.PeakBytes == 0 || s.Limbo.ByteSeconds == 0 {
-				t.Errorf("limbo %+v", s.Limbo)
-			}
-		})
+	flags := []string{
+		"--count=24 --outer=hash-of-maps --inner=hash --op=delete --slots=4",
+		"--count=24 --outer=hash-of-maps-noprealloc --inner=percpu-array --slots=4 --batch=4 --inner-value-size=64",
+		"--count=24 --outer=array-of-maps --inner=lru-hash --rate=1000 --readers=1 --slots=3 --inner-entries=100",
+		"--duration=500ms --count=0 --outer=hash-of-maps --inner=devmap --slots=2",
+		"--duration=500ms --count=0 --rate=20", // ends in the wait for the next operation
+	}
+	for i, f := range flags {
+		flags[i] = "--strategy=tasks-trace " + f
+	}
+	for i, d := range trialsIn(t, "6.12", results.ClockWall, "churn", flags...) {
+		args, s := flags[i], d.Scenario
+		if s == nil {
+			t.Errorf("%s: %s", args, d.Refused)
+			continue
+		}
+		tr := s.Trials[0]
+		if loop := map[bool]string{true: "open", false: "closed"}[strings.Contains(args, "--rate")]; s.Loop != loop {
+			t.Errorf("%s: loop is %q, want %q", args, s.Loop, loop)
+		}
+		if batch := uint64(4); strings.Contains(args, "--batch") && tr.Puts != 24*batch {
+			t.Errorf("%s: %d deaths of 24 batches of %d", args, tr.Puts, batch)
+		}
+		// An update waits for a grace period, which takes a tick at least.
+		if strings.Contains(args, "--rate=1000") && (tr.Rate.Kept() || tr.Rate.AskedPerSecond != 1000 || tr.Rate.AchievedPerSecond <= 0 ||
+			!strings.Contains(strings.Join(tr.Warnings, " "), "asked for 1000 operations a second")) {
+			t.Errorf("%s: rate %+v, warnings %q", args, tr.Rate, tr.Warnings)
+		}
+		if tr.Ops == 0 || tr.Puts == 0 || tr.Lost+tr.InFlight != 0 || s.Phases[results.PhaseOp].N != tr.Ops {
+			t.Errorf("%s: %d operations, %d latencies, %d puts, %d lost, %d in flight", args, tr.Ops, s.Phases[results.PhaseOp].N, tr.Puts, tr.Lost, tr.InFlight)
+		}
+		if s.Limbo.PeakBytes == 0 || s.Limbo.ByteSeconds == 0 {
+			t.Errorf("%s: limbo %+v", args, s.Limbo)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -27,7 +28,7 @@ import (
 
 const trialsGuest = "guest-trials"
 
-// trialsJob is trials one after the other, by the workload's flags.
+// trialsJob is trials one after the other, by the workload's flags, and --strategy.
 type trialsJob struct {
 	Workload string
 	Flags    []string
@@ -61,6 +62,8 @@ func inThisBoot(ctx context.Context, env *task.Env, workload, flags string) (d t
 		}
 		params[name] = value
 	}
+	strategy := cmp.Or(params["strategy"], results.StrategyAny)
+	delete(params, "strategy")
 	dir, err := os.MkdirTemp("", "trial-")
 	if err != nil {
 		return d, err
@@ -69,7 +72,7 @@ func inThisBoot(ctx context.Context, env *task.Env, workload, flags string) (d t
 	// The probes stay until the end of the boot: to detach them takes longer than all else.
 	its := &task.Env{Dir: filepath.Join(dir, "run"), OnProgress: env.OnProgress, PowersOffAfter: true}
 	env.KeepAlive(its)
-	job := trial.Job{Scenario: "s", Workload: workload, Params: params, Strategy: results.StrategyAny, Options: trial.DefaultOptions()}
+	job := trial.Job{Scenario: "s", Workload: workload, Params: params, Strategy: strategy, Options: trial.DefaultOptions()}
 	if err := trial.Run(ctx, its, &job); err != nil {
 		return trialDone{Refused: err.Error()}, nil
 	}
