@@ -141,6 +141,7 @@ type Probes struct {
 	loading     sync.Mutex                 // one program at a time
 	links       []link.Link
 	seatsAt     int64 // in .bss
+	desksAt     int64
 	byFunction  map[string][]link.Link
 }
 
@@ -175,7 +176,7 @@ func Attach(cfg Config) (*Probes, []Attachment, error) {
 	if err != nil {
 		return nil, nil, &UnsupportedError{Function: "the tracer's maps", Err: err}
 	}
-	p := &Probes{coll: coll, types: prepared.types, seatsAt: variableAt(spec.Maps[".bss"], lifecycleVarSeats), programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
+	p := &Probes{coll: coll, types: prepared.types, seatsAt: variableAt(spec.Maps[".bss"], lifecycleVarSeats), desksAt: variableAt(spec.Maps[".bss"], lifecycleVarDesks), programs: map[string][]*ebpf.Program{}, byFunction: map[string][]link.Link{}}
 	if err := p.attachAll(spec, &cfg); errors.Is(err, ErrEnded) {
 		return nil, p.attachments, errors.Join(err, p.Close())
 	} else if err != nil {

@@ -49,32 +49,6 @@ __u32 ready = READY_NOT;
 /* By enum stage_kind; each is written by the one kthread of its kind. */
 __u64 gp_start_ns[3] = {};
 
-/*
- * A death whose map is being freed. It has left the others, since the map's
- * address may be another's before bpf_map_free_deferred() has returned.
- */
-struct freeing {
-	__u64 map;               /* 0: the worker frees none now */
-	__u32 kept;              /* the entry stays for the worker's next death */
-	__u32 changes;           /* odd while the rest is written */
-	struct owned_death life; /* death.kind 0: its put was not recorded */
-};
-
-/*
- * So many workers' entries are kept when a death has ended, since to insert one and
- * delete it again costs more than all else that a free does. A worker that has gone
- * leaves its entry; there is room for as many others.
- */
-#define FREEING_KEPT 1024
-__u32 freeing_kept = 0;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u32); /* thread id of the worker */
-	__type(value, struct freeing);
-} mpf_freeing SEC(".maps");
-
 struct wait {
 	__u64 start_ns;
 	__u32 function; /* enum wait_function */
@@ -122,14 +96,6 @@ const struct death_event *unused_death_event __attribute__((unused));
 const struct freeing *unused_freeing __attribute__((unused));
 const struct owned_death *unused_owned_death __attribute__((unused));
 const enum owner_flag *unused_owner_flag __attribute__((unused));
-
-/* The map that a thread frees now. */
-static __always_inline struct freeing *freed_by(__u32 tid)
-{
-	struct freeing *freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
-
-	return freeing && freeing->map ? freeing : 0;
-}
 
 static __always_inline void count(__u32 counter)
 {
@@ -380,37 +346,28 @@ static __always_inline void forget(struct freeing *before)
 		count(COUNTER_UNMATCHED_EXIT);
 }
 
-/* Before an entry is written, and after. */
-static __always_inline void changes(struct freeing *freeing)
-{
-	asm volatile("" ::: "memory");
-	freeing->changes++;
-	asm volatile("" ::: "memory");
-}
-
 static __always_inline int on_free_entry(void *work)
 {
-	__u64 now = bpf_ktime_get_ns();
 	__u32 tid = bpf_get_current_pid_tgid();
-	struct freeing *freeing, none = {};
-	struct death_event *life;
 	struct bpf_map *map = 0;
+	struct freeing *freeing;
+	struct death_event *life;
 	__u64 name[2] = {};
 	__u32 recorded;
-	__u64 key;
+	__u64 key, now;
 
 	map = work - bpf_core_field_offset(map->work);
 	key = (__u64)map;
 	life = life_of(key);
 	recorded = life && !is_early(life);
-	freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
+	freeing = freeing_of(tid);
 	if (recorded) {
 		confirm(life);
 	} else if (life) {
 		if (ready != READY_NOT)
 			count(COUNTER_EXCLUDED_OTHER);
 	} else {
-		/* Perhaps it has been seen already, by the program's other copy. */
+		/* Perhaps it has been seen already, by another copy of the program. */
 		if (ready == READY_NOT || (freeing && freeing->map == key))
 			return 0;
 		BPF_CORE_READ_INTO(&name, map, name);
@@ -425,18 +382,13 @@ static __always_inline int on_free_entry(void *work)
 		count(COUNTER_PUTS);
 		count(COUNTER_UNMATCHED_FREE);
 	}
-	if (freeing) {
+	now = bpf_ktime_get_ns();
+	if (freeing)
 		forget(freeing);
-	} else {
-		none.kept = freeing_kept < FREEING_KEPT;
-		if (bpf_map_update_elem(&mpf_freeing, &tid, &none, BPF_ANY)) {
-			if (recorded)
-				count(COUNTER_FREEING_FULL);
-		} else if (none.kept) {
-			__sync_fetch_and_add(&freeing_kept, 1);
-		}
-		freeing = bpf_map_lookup_elem(&mpf_freeing, &tid);
-	}
+	else
+		freeing = new_freeing(tid);
+	if (!freeing && recorded)
+		count(COUNTER_FREEING_FULL);
 	if (freeing) {
 		changes(freeing);
 		freeing->map = key;
@@ -473,26 +425,18 @@ static __always_inline __u64 wakeup(void)
 
 static __always_inline int on_free_exit(void)
 {
-	__u64 now = bpf_ktime_get_ns();
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct freeing *freeing = freed_by(tid);
 
 	if (!freeing)
 		return 0;
-	freeing->life.death.freed_ns = now;
+	freeing->life.death.freed_ns = bpf_ktime_get_ns();
 	if (freeing->life.death.kind == EVENT_DEATH &&
 	    bpf_ringbuf_output(&mpf_events, &freeing->life,
 			       watch_owners ? sizeof(freeing->life) : sizeof(freeing->life.death),
 			       wakeup()))
 		count(COUNTER_RINGBUF_FULL);
-	if (!freeing->kept) {
-		bpf_map_delete_elem(&mpf_freeing, &tid);
-		return 0;
-	}
-	changes(freeing);
-	freeing->life.death.kind = 0;
-	freeing->map = 0;
-	changes(freeing);
+	freeing_ends(freeing, tid);
 	return 0;
 }
 

@@ -98,8 +98,10 @@ const (
 type lifecycleFreeing struct {
 	_       structs.HostLayout
 	Map     uint64
-	Kept    uint32
 	Changes uint32
+	Claims  uint32
+	Tid     uint32
+	Unused  uint32
 	Life    lifecycleOwnedDeath
 }
 
@@ -301,7 +303,7 @@ const (
 	lifecycleProgKrpSyncExp         = "krp_sync_exp"
 	lifecycleProgKrpWaitGp          = "krp_wait_gp"
 	lifecycleVarChecks              = "checks"
-	lifecycleVarFreeingKept         = "freeing_kept"
+	lifecycleVarDesks               = "desks"
 	lifecycleVarFreesMapsAt         = "frees_maps_at"
 	lifecycleVarGpStartNs           = "gp_start_ns"
 	lifecycleVarGuessedWrong        = "guessed_wrong"
@@ -313,6 +315,7 @@ const (
 	lifecycleVarReady               = "ready"
 	lifecycleVarSeated              = "seated"
 	lifecycleVarSeats               = "seats"
+	lifecycleVarUndesked            = "undesked"
 	lifecycleVarUnseated            = "unseated"
 	lifecycleVarUnusedCgroupEvent   = "unused_cgroup_event"
 	lifecycleVarUnusedCounter       = "unused_counter"
@@ -456,7 +459,7 @@ type lifecycleMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type lifecycleVariableSpecs struct {
 	Checks            *ebpf.VariableSpec `ebpf:"checks"`
-	FreeingKept       *ebpf.VariableSpec `ebpf:"freeing_kept"`
+	Desks             *ebpf.VariableSpec `ebpf:"desks"`
 	FreesMapsAt       *ebpf.VariableSpec `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.VariableSpec `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.VariableSpec `ebpf:"guessed_wrong"`
@@ -468,6 +471,7 @@ type lifecycleVariableSpecs struct {
 	Ready             *ebpf.VariableSpec `ebpf:"ready"`
 	Seated            *ebpf.VariableSpec `ebpf:"seated"`
 	Seats             *ebpf.VariableSpec `ebpf:"seats"`
+	Undesked          *ebpf.VariableSpec `ebpf:"undesked"`
 	Unseated          *ebpf.VariableSpec `ebpf:"unseated"`
 	UnusedCgroupEvent *ebpf.VariableSpec `ebpf:"unused_cgroup_event"`
 	UnusedCounter     *ebpf.VariableSpec `ebpf:"unused_counter"`
@@ -539,7 +543,7 @@ func (m *lifecycleMaps) Close() error {
 // It can be passed to loadLifecycleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type lifecycleVariables struct {
 	Checks            *ebpf.Variable `ebpf:"checks"`
-	FreeingKept       *ebpf.Variable `ebpf:"freeing_kept"`
+	Desks             *ebpf.Variable `ebpf:"desks"`
 	FreesMapsAt       *ebpf.Variable `ebpf:"frees_maps_at"`
 	GpStartNs         *ebpf.Variable `ebpf:"gp_start_ns"`
 	GuessedWrong      *ebpf.Variable `ebpf:"guessed_wrong"`
@@ -551,6 +555,7 @@ type lifecycleVariables struct {
 	Ready             *ebpf.Variable `ebpf:"ready"`
 	Seated            *ebpf.Variable `ebpf:"seated"`
 	Seats             *ebpf.Variable `ebpf:"seats"`
+	Undesked          *ebpf.Variable `ebpf:"undesked"`
 	Unseated          *ebpf.Variable `ebpf:"unseated"`
 	UnusedCgroupEvent *ebpf.Variable `ebpf:"unused_cgroup_event"`
 	UnusedCounter     *ebpf.Variable `ebpf:"unused_counter"`

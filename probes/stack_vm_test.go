@@ -74,12 +74,12 @@ type stacksFound struct {
 	// which WrongGuesses were counted.
 	Mistaken     map[string]int
 	WrongGuesses uint64
-	// Unseated are the deaths where others had every seat.
+	// Unseated are the deaths where others had every seat and every desk.
 	Unseated map[string]int
-	// Left are the seats that are taken when all has ended, of both, and the deaths that
-	// are in the hash.
+	// Left are the seats that are taken when all has ended, of both, and the deaths and
+	// the workers that are in the hashes.
 	Left [2]int
-	Hash uint64
+	Hash [2]uint64
 	// Refused says why a program was not attached as the first mechanism has it.
 	Refused []string
 }
@@ -132,8 +132,10 @@ func findStacks(ctx context.Context, env *task.Env, strategies []string) (r stac
 	if r.Left[1], err = p.takeSeats(false); err != nil {
 		return r, err
 	}
-	if err := p.coll.Variables[lifecycleVarUnseated].Get(&r.Hash); err != nil {
-		return r, err
+	for i, name := range []string{lifecycleVarUnseated, lifecycleVarUndesked} {
+		if err := p.coll.Variables[name].Get(&r.Hash[i]); err != nil {
+			return r, err
+		}
 	}
 	if err := p.mistakeStacks(); err != nil {
 		return r, err
@@ -146,30 +148,43 @@ func findStacks(ctx context.Context, env *task.Env, strategies []string) (r stac
 	return r, err
 }
 
-// takeSeats has every seat taken by another, or leaves them all. It returns how many were taken.
+// takeSeats has every seat and every desk taken by another, or leaves them all. It returns
+// how many seats were taken.
 func (p *Probes) takeSeats(take bool) (taken int, err error) {
-	mem, err := p.coll.Maps[".bss"].Memory()
-	if err != nil {
-		return 0, err
-	}
 	for i := range seats {
-		s, err := p.seat(i)
-		if err != nil {
+		var s lifecycleSeat
+		if err := readVariable(p, p.seatsAt, i, &s); err != nil {
 			return 0, err
 		}
 		if s.Claims != 0 {
 			taken++
 		}
-		claims := []byte{0, 0, 0, 0}
-		if take {
-			claims[0] = 1
+		if err := p.claim(p.seatsAt+int64(i)*int64(unsafe.Sizeof(s))+int64(unsafe.Offsetof(s.Claims)), take); err != nil {
+			return 0, err
 		}
-		at := p.seatsAt + int64(i)*int64(unsafe.Sizeof(s)) + int64(unsafe.Offsetof(s.Claims))
-		if _, err := mem.WriteAt(claims, at); err != nil {
+	}
+	for i := range desks {
+		var d lifecycleFreeing
+		at := p.desksAt + int64(i)*int64(unsafe.Sizeof(d))
+		if err := errors.Join(p.claim(at+int64(unsafe.Offsetof(d.Claims)), take), p.claim(at+int64(unsafe.Offsetof(d.Tid)), false)); err != nil {
 			return 0, err
 		}
 	}
 	return taken, nil
+}
+
+// claim writes a word of the programs' variables.
+func (p *Probes) claim(at int64, taken bool) error {
+	mem, err := p.coll.Maps[".bss"].Memory()
+	if err != nil {
+		return err
+	}
+	word := make([]byte, 4)
+	if taken {
+		word[0] = 1
+	}
+	_, err = mem.WriteAt(word, at)
+	return err
 }
 
 // mistakeStacks makes every id that is known another.
@@ -296,8 +311,8 @@ func TestVMStacksOnEveryKernel(t *testing.T) {
 			if !r.Guesses || r.Loss != [2]string{"none", "none"} {
 				t.Errorf("guesses: %v, lost %q", r.Guesses, r.Loss)
 			}
-			if r.Left != [2]int{0, seats} || r.Hash != 0 {
-				t.Errorf("in the end %d seats are taken, and %d after others had them all; %d deaths in the hash", r.Left[0], r.Left[1], r.Hash)
+			if r.Left != [2]int{0, seats} || r.Hash != [2]uint64{} {
+				t.Errorf("in the end %d seats are taken, and %d after others had them all; %d in the hashes", r.Left[0], r.Left[1], r.Hash)
 			}
 			if len(r.Refused) != 0 {
 				t.Error(strings.Join(r.Refused, "\n"))

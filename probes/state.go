@@ -156,26 +156,50 @@ type Pending struct {
 
 // InFlight returns the deaths that are under way, each once.
 func (p *Probes) InFlight() ([]Pending, error) {
-	return inFlight(p.OwnerAt, p.seat, func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
-		func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() },
-		func(tid uint32, to *lifecycleFreeing) error {
+	return inFlight(&tables{
+		owner: p.OwnerAt,
+		seat: func(i int) (s lifecycleSeat, err error) {
+			err = readVariable(p, p.seatsAt, i, &s)
+			return s, err
+		},
+		lives: func() tableIterator { return p.coll.Maps[lifecycleMapMpfInflight].Iterate() },
+		desk: func(i int) (d lifecycleFreeing, err error) {
+			err = readVariable(p, p.desksAt, i, &d)
+			return d, err
+		},
+		freeing: func() tableIterator { return p.coll.Maps[lifecycleMapMpfFreeing].Iterate() },
+		again: func(tid uint32, to *lifecycleFreeing) error {
 			return p.coll.Maps[lifecycleMapMpfFreeing].Lookup(tid, to)
-		})
+		},
+	})
 }
 
-// seats is how many deaths have room beside the in-flight table.
-const seats = 1 << 12
+// The length of the programs' arrays of these names.
+const (
+	seats = 1 << 12
+	desks = 1 << 10
+)
 
-// seat copies one of them, of which the programs may write while it is copied.
-func (p *Probes) seat(i int) (lifecycleSeat, error) {
-	var s lifecycleSeat
+// readVariable copies an element of an array that is a variable at an offset in .bss. The
+// programs may write it meanwhile.
+func readVariable[T any](p *Probes, at int64, i int, to *T) error {
 	mem, err := p.coll.Maps[".bss"].Memory()
 	if err != nil {
-		return s, fmt.Errorf("map the programs' variables: %w", err)
+		return fmt.Errorf("map the programs' variables: %w", err)
 	}
-	size := unsafe.Sizeof(s)
-	_, err = mem.ReadAt(unsafe.Slice((*byte)(unsafe.Pointer(&s)), size), p.seatsAt+int64(i)*int64(size))
-	return s, err
+	size := unsafe.Sizeof(*to)
+	_, err = mem.ReadAt(unsafe.Slice((*byte)(unsafe.Pointer(to)), size), at+int64(i)*int64(size))
+	return err
+}
+
+// tables are where the programs keep the deaths that are under way (lives.bpf.h).
+type tables struct {
+	seat    func(i int) (lifecycleSeat, error)
+	lives   func() tableIterator
+	desk    func(i int) (lifecycleFreeing, error)
+	freeing func() tableIterator
+	again   func(tid uint32, to *lifecycleFreeing) error // one that freeing had
+	owner   func(address uint64) Owner
 }
 
 // tableIterator is an ebpf.MapIterator.
@@ -188,11 +212,11 @@ type tableIterator interface {
 // pass comes to its end.
 const tablePasses = 20
 
-// inFlight reads both tables while deaths end. An iteration whose entry has
+// inFlight reads the tables while deaths end. An iteration whose entry has
 // gone begins again at the first one, so that others come twice, and is aborted
 // when it has had more than there is room for. What any pass has seen counts:
 // a death that has ended since is known by its event.
-func inFlight(owner func(address uint64) Owner, seat func(i int) (lifecycleSeat, error), lives, freeing func() tableIterator, again func(tid uint32, to *lifecycleFreeing) error) ([]Pending, error) {
+func inFlight(from *tables) ([]Pending, error) {
 	var out []Pending
 	seen := map[DeathKey]int{}
 	add := func(life Pending) {
@@ -215,34 +239,54 @@ func inFlight(owner func(address uint64) Owner, seat func(i int) (lifecycleSeat,
 		}
 		return nil
 	}
+	put := func(address uint64, life DeathEvent) {
+		if life.Confirmed != 0 {
+			add(Pending{OwnedDeath: OwnedDeath{Death: life, Owner: from.owner(address)}})
+		}
+	}
+	freed := func(tid uint32, worker *lifecycleFreeing, again func(*lifecycleFreeing) error) {
+		if worker.Life.Death.Kind == KindDeath && whole(worker, again) && worker.Life.Death.Kind == KindDeath {
+			add(Pending{worker.Life, tid})
+		}
+	}
 	for i := range seats {
-		s, err := settled(i, seat)
+		s, err := settled(i, from.seat)
 		if err != nil {
 			return nil, fmt.Errorf("read the seats of deaths: %w", err)
 		}
-		if s.Map != 0 && s.Life.Confirmed != 0 {
-			add(Pending{OwnedDeath: OwnedDeath{Death: s.Life, Owner: owner(s.Map)}})
+		if s.Map != 0 {
+			put(s.Map, s.Life)
 		}
 	}
 	var key uint64
 	var life DeathEvent
-	if err := read(lives, func(it tableIterator) bool {
+	if err := read(from.lives, func(it tableIterator) bool {
 		ok := it.Next(&key, &life)
-		if ok && life.Confirmed != 0 {
-			add(Pending{OwnedDeath: OwnedDeath{Death: life, Owner: owner(key)}})
+		if ok {
+			put(key, life)
 		}
 		return ok
 	}); err != nil {
 		return nil, fmt.Errorf("read the in-flight table: %w", err)
 	}
-	// A death leaves that table when its free begins: in this order it is in
+	// A death leaves those when its free begins: in this order it is in
 	// both rather than in neither.
+	for i := range desks {
+		d, err := from.desk(i)
+		if err != nil {
+			return nil, fmt.Errorf("read the desks of freeing workers: %w", err)
+		}
+		freed(d.Tid, &d, func(to *lifecycleFreeing) (err error) {
+			*to, err = from.desk(i)
+			return err
+		})
+	}
 	var tid uint32
 	var worker lifecycleFreeing
-	if err := read(freeing, func(it tableIterator) bool {
+	if err := read(from.freeing, func(it tableIterator) bool {
 		ok := it.Next(&tid, &worker)
-		if ok && worker.Life.Death.Kind == KindDeath && whole(&worker, tid, again) && worker.Life.Death.Kind == KindDeath {
-			add(Pending{worker.Life, tid})
+		if ok {
+			freed(tid, &worker, func(to *lifecycleFreeing) error { return from.again(tid, to) })
 		}
 		return ok
 	}); err != nil {
@@ -267,10 +311,10 @@ func settled(i int, seat func(i int) (lifecycleSeat, error)) (lifecycleSeat, err
 
 // whole reads a worker's entry until it did not change meanwhile, and reports whether it
 // is there still. The kernel copies an entry while the worker may write it.
-func whole(worker *lifecycleFreeing, tid uint32, again func(tid uint32, to *lifecycleFreeing) error) bool {
+func whole(worker *lifecycleFreeing, again func(*lifecycleFreeing) error) bool {
 	for {
 		var next lifecycleFreeing
-		if again(tid, &next) != nil {
+		if again(&next) != nil {
 			return false // its death has ended
 		}
 		same := next.Changes == worker.Changes && next.Changes%2 == 0

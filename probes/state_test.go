@@ -45,6 +45,61 @@ func passes(list ...*listed) func() tableIterator {
 	}
 }
 
+// none are tables without a death.
+func none() *tables {
+	return &tables{
+		seat: seated(), lives: passes(&listed{}), freeing: passes(&listed{}),
+		desk: func(int) (d lifecycleFreeing, err error) { return d, nil },
+		again: func(tid uint32, to *lifecycleFreeing) error {
+			to.Life.Death = DeathEvent{Kind: KindDeath, PutNs: uint64(tid), MapId: tid, Confirmed: 1}
+			return nil
+		},
+		owner: func(uint64) Owner { return Owner{} },
+	}
+}
+
+// A worker at its desk has its map in the seat, too, until the free has begun; a desk that
+// is written meanwhile counts as it is afterwards.
+func TestInFlightDesks(t *testing.T) {
+	desk := func(changes uint32, put uint64) (d lifecycleFreeing) {
+		d.Tid, d.Changes = 77, changes
+		if put != 0 {
+			d.Map, d.Life.Death = 16, DeathEvent{Kind: KindDeath, PutNs: put, MapId: uint32(put), Confirmed: 1}
+		}
+		return d
+	}
+	for _, tt := range []struct {
+		name   string
+		copies []lifecycleFreeing
+		want   uint64 // 0: none
+	}{
+		{"frees one", []lifecycleFreeing{desk(2, 7), desk(2, 7)}, 7},
+		{"frees none", []lifecycleFreeing{desk(2, 0)}, 0},
+		{"is written", []lifecycleFreeing{desk(1, 7), desk(1, 7), desk(2, 8), desk(2, 8)}, 8},
+		{"ends meanwhile", []lifecycleFreeing{desk(2, 7), desk(4, 0), desk(4, 0)}, 0},
+	} {
+		from, copies := none(), tt.copies
+		from.seat = seated(lifecycleSeat{Map: 16, Claims: 1, Life: DeathEvent{Kind: KindDeath, PutNs: tt.want, MapId: uint32(tt.want), Confirmed: uint16(min(1, tt.want))}})
+		from.desk = func(i int) (d lifecycleFreeing, err error) {
+			if i != desks-1 {
+				return d, nil
+			}
+			d = copies[0]
+			if len(copies) > 1 {
+				copies = copies[1:]
+			}
+			return d, nil
+		}
+		got, err := inFlight(from)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if n := len(got); n != min(1, int(tt.want)) || n == 1 && (got[0].Death.PutNs != tt.want || got[0].Worker != 77) {
+			t.Errorf("%s: %+v, want one that was put at %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 // seated gives copies of the first seat, one after the other and the last again; all
 // others are free.
 func seated(copies ...lifecycleSeat) func(i int) (lifecycleSeat, error) {
@@ -81,11 +136,9 @@ func TestInFlightSeats(t *testing.T) {
 		{"left for another", []lifecycleSeat{seat(16, 7, 1), seat(32, 8, 0)}, nil, 0},
 		{"with a worker, too", []lifecycleSeat{seat(16, 7, 1)}, []uint64{7}, 7},
 	} {
-		again := func(tid uint32, to *lifecycleFreeing) error {
-			to.Life.Death = DeathEvent{Kind: KindDeath, PutNs: uint64(tid), MapId: tid, Confirmed: 1}
-			return nil
-		}
-		got, err := inFlight(func(a uint64) Owner { return Owner{} }, seated(tt.copies...), passes(&listed{}), passes(&listed{puts: tt.freeing}), again)
+		from := none()
+		from.seat, from.freeing = seated(tt.copies...), passes(&listed{puts: tt.freeing})
+		got, err := inFlight(from)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -94,8 +147,13 @@ func TestInFlightSeats(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if _, err := inFlight(nil, func(int) (lifecycleSeat, error) { return lifecycleSeat{}, broken }, nil, nil, nil); !errors.Is(err, broken) {
-		t.Errorf("broken seats: %v", err)
+	for _, from := range []*tables{
+		{seat: func(int) (s lifecycleSeat, err error) { return s, broken }},
+		{seat: seated(), lives: passes(&listed{}), desk: func(int) (d lifecycleFreeing, err error) { return d, broken }},
+	} {
+		if _, err := inFlight(from); !errors.Is(err, broken) {
+			t.Errorf("broken: %v", err)
+		}
 	}
 }
 
@@ -115,11 +173,9 @@ func TestInFlightWhileDeathsEnd(t *testing.T) {
 		{"broken", passes(&listed{err: broken}), passes(&listed{}), nil, broken},
 		{"broken workers", passes(&listed{}), passes(&listed{err: broken}), nil, broken},
 	} {
-		again := func(tid uint32, to *lifecycleFreeing) error {
-			to.Life.Death = DeathEvent{Kind: KindDeath, PutNs: uint64(tid), MapId: tid, Confirmed: 1}
-			return nil
-		}
-		got, err := inFlight(func(uint64) Owner { return Owner{} }, seated(), tt.lives, tt.freeing, again)
+		from := none()
+		from.lives, from.freeing = tt.lives, tt.freeing
+		got, err := inFlight(from)
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -155,7 +211,7 @@ func TestWholeEntry(t *testing.T) {
 	} {
 		rest := tt.copies[1:]
 		worker := tt.copies[0]
-		ok := whole(&worker, 1, func(_ uint32, to *lifecycleFreeing) error {
+		ok := whole(&worker, func(to *lifecycleFreeing) error {
 			if len(rest) == 0 {
 				return ebpf.ErrKeyNotExist
 			}
