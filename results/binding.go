@@ -198,7 +198,7 @@ func (d *Dir) countHistograms() error {
 			}
 		}
 	}
-	err := d.readHistograms(func(h *hdrhistogram.Histogram) error {
+	err := d.readHistograms(nil, func(h *hdrhistogram.Histogram) error {
 		n, known := want[h.Tag()]
 		if !known && !metrics[h.Tag()] && h.TotalCount() > 0 {
 			return fmt.Errorf("it has %s, which run.json doesn't have", h.Tag())

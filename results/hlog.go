@@ -168,13 +168,19 @@ func (w *HistogramsWriter) begin(start time.Time) error {
 // recording are one. It holds those of one trial at a time: a run of many trials has
 // gigabytes of them. A run in which nothing was recorded has none.
 func (d *Dir) EachHistogram(f func(h *hdrhistogram.Histogram) error) error {
+	return d.EachHistogramOf(nil, f)
+}
+
+// EachHistogramOf is EachHistogram of the scenarios of which wanted is true; nil: of
+// all. The others' histograms are not decoded, which takes most of the time.
+func (d *Dir) EachHistogramOf(wanted func(scenario string) bool, f func(h *hdrhistogram.Histogram) error) error {
 	if err := d.Damage(HistogramsFile); err != nil {
 		return err
 	}
-	return d.readHistograms(f)
+	return d.readHistograms(wanted, f)
 }
 
-func (d *Dir) readHistograms(f func(h *hdrhistogram.Histogram) error) error {
+func (d *Dir) readHistograms(wanted func(scenario string) bool, f func(h *hdrhistogram.Histogram) error) error {
 	file, err := d.open(HistogramsFile, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -188,7 +194,7 @@ func (d *Dir) readHistograms(f func(h *hdrhistogram.Histogram) error) error {
 		own = f(h)
 		return own
 	}}
-	err = DecodeHistograms(file, rows.add)
+	err = decodeHistograms(file, wanted, rows.add)
 	if err == nil {
 		err = rows.flush()
 	}
@@ -201,6 +207,10 @@ func (d *Dir) readHistograms(f func(h *hdrhistogram.Histogram) error) error {
 // DecodeHistograms reads the tagged histograms of an HdrHistogram log: what
 // Writer.Histogram writes, and nothing else.
 func DecodeHistograms(r io.Reader, f func(h *hdrhistogram.Histogram) error) error {
+	return decodeHistograms(r, nil, f)
+}
+
+func decodeHistograms(r io.Reader, wanted func(scenario string) bool, f func(h *hdrhistogram.Histogram) error) error {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 0, 64<<10), maxHistogramLine)
 	for n := 1; sc.Scan(); n++ {
@@ -211,9 +221,12 @@ func DecodeHistograms(r io.Reader, f func(h *hdrhistogram.Histogram) error) erro
 		if line == "" || line[0] == '#' || line[0] == '"' { // a comment, or the names of the columns
 			continue
 		}
-		h, err := decodeLine(line)
+		h, err := decodeLine(line, wanted)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if h == nil {
+			continue
 		}
 		if err := f(h); err != nil {
 			return err
@@ -222,8 +235,9 @@ func DecodeHistograms(r io.Reader, f func(h *hdrhistogram.Histogram) error) erro
 	return sc.Err()
 }
 
-// decodeLine reads one line: Tag=tag,start,length,maximum,histogram.
-func decodeLine(line string) (*hdrhistogram.Histogram, error) {
+// decodeLine reads one line: Tag=tag,start,length,maximum,histogram. It returns nil for
+// a scenario that isn't wanted.
+func decodeLine(line string, wanted func(scenario string) bool) (*hdrhistogram.Histogram, error) {
 	fields := strings.Split(line, ",")
 	tag, tagged := strings.CutPrefix(fields[0], "Tag=")
 	if len(fields) != 5 || !tagged {
@@ -233,8 +247,11 @@ func decodeLine(line string) (*hdrhistogram.Histogram, error) {
 		return nil, fmt.Errorf("its tag has %d bytes", len(tag))
 	}
 	tag = strings.Clone(tag) // not the line, which may be kept with it
-	if _, _, _, err := ParseTag(tag); err != nil {
+	switch scenario, _, _, err := ParseTag(tag); {
+	case err != nil:
 		return nil, err
+	case wanted != nil && !wanted(scenario):
+		return nil, nil
 	}
 	var seconds [3]float64 // start, length, maximum
 	for i, number := range fields[1:4] {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,7 @@ import (
 )
 
 func newReportCmd() *cobra.Command {
-	var out string
+	var out, scenario string
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "report DIR...",
@@ -27,11 +26,13 @@ func newReportCmd() *cobra.Command {
 a sketch. With -o: one HTML file that has everything in it, needs no network,
 and can be read without JavaScript; several runs are compared, the first is
 the base. Three runs or more of one scenario are shown as a history too, see
-mapprof history. Of a damaged run it shows what is intact, says what isn't, and
-exits 1.
+mapprof history. Of more than 500 scenarios the file has a table; --scenario
+shows one of them with its charts and all figures. Of a damaged run it shows
+what is intact, says what isn't, and exits 1.
 
   mapprof report DIR
   mapprof report DIR -o report.html
+  mapprof report DIR --scenario=churn/6.12.117/rcu
   mapprof report OLD NEW -o diff.html`,
 		Args:              cli.SomeArgs("a run directory", "DIR"),
 		ValidArgsFunction: completeDirs,
@@ -45,23 +46,25 @@ exits 1.
 				if err != nil {
 					return err
 				}
+				if scenario != "" {
+					if l = l.Only(model.Filter{Scenario: scenario}); len(l.Run.Scenarios) == 0 {
+						return fmt.Errorf("%s has no scenario %s (run.json and mapprof report -o list their IDs)", dir, scenario)
+					}
+				}
 				runs = append(runs, l)
 			}
 			if out == "" {
 				return errors.Join(printReports(cmd.OutOrStdout(), args, runs, verbose), model.Damage(runs))
 			}
-			var buf bytes.Buffer
-			if err := html.Write(&buf, runs); err != nil {
-				return err
-			}
+			page := func(w io.Writer) error { return html.Write(w, runs) }
 			if out == "-" {
-				_, err := cmd.OutOrStdout().Write(buf.Bytes())
-				return errors.Join(err, model.Damage(runs))
+				return errors.Join(page(cmd.OutOrStdout()), model.Damage(runs))
 			}
-			return errors.Join(wholefile.Write(out, buf.String()), model.Damage(runs))
+			return errors.Join(wholefile.Stream(out, page), model.Damage(runs))
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "all figures of a run that has many, and how each was measured")
+	cmd.Flags().StringVar(&scenario, "scenario", "", "only the scenario of this ID")
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write one HTML file (- for standard output)")
 	return cmd
 }

@@ -100,7 +100,7 @@ var numbers = regexp.MustCompile(`-?[0-9.]+`)
 // markup: only elements and attributes of our own, and each line inside its chart.
 func TestChartsAreSound(t *testing.T) {
 	for name, list := range map[string][]*model.Entry{"sound": entries(t), "evil": evilEntries(t)} {
-		charts := map[string]template.HTML{"bars": PhaseBars(list, false), "shares": PhaseBars(list, true), "flame": NewFlame(list).Draw()}
+		charts := map[string]template.HTML{"bars": PhaseBars(list, false), "shares": PhaseBars(list, true), "flame": NewFlame(list, true).Draw()}
 		for _, phase := range model.ShownPhases(list) {
 			for kind, c := range map[string]*Chart{"percentiles ": Percentiles(list, phase), "ridges ": Ridges(list, phase)} {
 				if c != nil {
@@ -278,7 +278,7 @@ func TestPhaseBarsAddUp(t *testing.T) {
 // holds or wider, and what is drawn is what the script gets.
 func TestFlameAddsUp(t *testing.T) {
 	list := entries(t)
-	f := NewFlame(list)
+	f := NewFlame(list, true)
 	var want, got int64
 	for _, e := range list {
 		want += e.Scenario.Phases[results.PhaseLimbo].SumNS
@@ -325,7 +325,7 @@ func TestFlameAddsUp(t *testing.T) {
 	if !slices.Contains(f.Frames, "bpf(2)") || slices.Contains(f.Frames, "do_syscall_64") {
 		t.Errorf("frames %q", f.Frames)
 	}
-	if html := NewFlame(nil).Draw(); html != "" {
+	if html := NewFlame(nil, true).Draw(); html != "" {
 		t.Errorf("of nothing: %s", html)
 	}
 }

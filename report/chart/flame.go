@@ -53,15 +53,17 @@ type flameChoice struct {
 	Label string `json:"label"`
 }
 
-// NewFlame sums the profiles' samples up by entry and stack. Samples of
-// scenarios that aren't shown are left out.
-func NewFlame(entries []*model.Entry) *Flame {
+// NewFlame sums the profiles' samples up by stack, and by entry if these are to be kept
+// apart. Samples of scenarios that aren't shown are left out.
+func NewFlame(entries []*model.Entry, apart bool) *Flame {
 	f := &Flame{}
 	frames, stacks := map[string]int{}, map[string]int{}
 	byRun := map[*model.Loaded]map[string]int{}
 	var runs []*model.Loaded
 	for i, e := range entries {
-		f.Names = append(f.Names, flameChoice{e.ID, e.Label})
+		if apart {
+			f.Names = append(f.Names, flameChoice{e.ID, e.Label})
+		}
 		if byRun[e.Loaded] == nil {
 			byRun[e.Loaded] = map[string]int{}
 			runs = append(runs, e.Loaded)
@@ -84,6 +86,9 @@ func NewFlame(entries []*model.Entry) *Flame {
 			who, ok := byRun[l][label[0]]
 			if !ok {
 				continue
+			}
+			if !apart {
+				who = 0
 			}
 			f.add(frames, stacks, stackOf(s), who, flameValues{s.Value[ix[0]], s.Value[ix[1]], s.Value[ix[2]]})
 		}

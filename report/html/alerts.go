@@ -112,9 +112,12 @@ func alertsOf(runs []*model.Loaded, entries []*model.Entry) []Status {
 	}
 	for _, l := range runs {
 		mismatches := analyze.Mismatches(l.Run)
-		for _, w := range append(slices.Clone(mismatches), l.Run.Warnings...) {
-			// A run keeps the mismatches that were found when it was made.
-			if slices.ContainsFunc(mismatches, func(m string) bool { return m != w && strings.HasPrefix(m, w) }) {
+		sorted := slices.Sorted(slices.Values(mismatches))
+		for _, w := range append(mismatches, l.Run.Warnings...) {
+			// A run keeps the mismatches that were found when it was made. What
+			// goes on where w ends comes next to it.
+			next, _ := slices.BinarySearchFunc(sorted, w, func(m, w string) int { return cmp.Or(strings.Compare(m, w), -1) })
+			if next < len(sorted) && strings.HasPrefix(sorted[next], w) {
 				continue
 			}
 			add("warn", l.Name, w)

@@ -243,6 +243,22 @@ func (c *comparison) overview() {
 	}
 }
 
+// mostNamed is how many scenarios that are compared with nothing a brief page names.
+const mostNamed = 20
+
+// shorten leaves the main figures.
+func (c *comparison) shorten() {
+	if c.Overview != nil {
+		c.Tables = nil
+	}
+	for i := range c.Tables {
+		c.Tables[i].More = nil
+	}
+	if n := len(c.Warnings) - mostNamed; n > 0 {
+		c.Warnings = append(c.Warnings[:mostNamed:mostNamed], fmt.Sprintf("%d more of these are told by mapprof compare", n))
+	}
+}
+
 func compareCellOf(c compare.Cell, r compare.Row) compareCell {
 	out := compareCell{Value: model.FormatFigure(c.Center.Median, c.Center.N, r.Unit), CI: interval(c.Center, r.Unit), Class: c.Effect}
 	if c.Relative != nil {

@@ -4,7 +4,6 @@ package html
 
 import (
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/mapprof/mapprof/report/internal/fixture"
@@ -12,17 +11,22 @@ import (
 	"github.com/mapprof/mapprof/results"
 )
 
-func TestTooManyScenarios(t *testing.T) {
-	run := fixture.Many["strategy"](maxScenarios + 1)
-	err := Write(io.Discard, []*model.Loaded{{Name: "run", Run: run}})
-	if err == nil || !strings.Contains(err.Error(), "a page of 5001 scenarios") {
-		t.Errorf("%v", err)
+func TestManyScenarios(t *testing.T) {
+	for name, few := range map[string]int{"charts": model.MaxDrawn / 4, "a table": 2 * model.MaxDrawn} {
+		t.Run(name, func(t *testing.T) {
+			fixture.CheckLinear(t, few, func(run *results.Run) {
+				if err := Write(io.Discard, []*model.Loaded{{Name: "run", Run: run}}); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }
 
-func TestManyScenarios(t *testing.T) {
-	fixture.CheckLinear(t, 200, func(run *results.Run) {
-		if err := Write(io.Discard, []*model.Loaded{{Name: "run", Run: run}}); err != nil {
+// TestManyScenariosOfTwoRuns: what differs between them is linear, too.
+func TestManyScenariosOfTwoRuns(t *testing.T) {
+	fixture.CheckLinear(t, model.MaxDrawn/2+1, func(run *results.Run) {
+		if err := Write(io.Discard, []*model.Loaded{{Name: "a", Run: run}, {Name: "b", Run: run}}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -12,13 +12,12 @@ import (
 
 // WriteLive writes the page of runs for a server that has its script and
 // style apart, and with links to what else the server has. facetBy is how the
-// charts are parted, empty: as fits the runs.
+// charts are parted, empty: as fits the runs. Nothing is written where there is no page.
 func WriteLive(w io.Writer, runs []*model.Loaded, f model.Filter, facetBy string, links *LiveLinks) error {
-	p, err := newPage(runs, f, facetBy)
+	p, err := newPage(runs, f, facetBy, links)
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
-	p.Live = links
 	return p.write(w)
 }
 

@@ -3,7 +3,7 @@
 package html
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
 	"html/template"
@@ -31,7 +31,8 @@ type page struct {
 	Owners    []ownersTable
 	LiveMaps  []liveTable
 	Entries   []*model.Entry
-	Hidden    int // scenarios that the filter leaves out
+	Hidden    int    // scenarios that the filter leaves out
+	Brief     *brief // nil: there is more of each scenario
 
 	PhaseLegend  []string
 	BarsTime     template.HTML
@@ -73,17 +74,13 @@ const maxWarningsShown = 4
 // ErrNoRuns is returned for a page of nothing.
 var ErrNoRuns = errors.New("no runs given")
 
-// maxScenarios keeps a page below a gigabyte of memory: 4,000 take 650 MB.
-const maxScenarios = 5000
-
-func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error) {
+// newPage makes the page, with the tables and charts of each scenario unless there are
+// more than model.MaxDrawn.
+func newPage(runs []*model.Loaded, f model.Filter, facetBy string, links *LiveLinks) (*page, error) {
 	if len(runs) == 0 {
 		return nil, ErrNoRuns
 	}
 	entries := model.EntriesOf(runs, f, facetBy)
-	if len(entries) > maxScenarios {
-		return nil, fmt.Errorf("a page of %d scenarios would take too much memory: it shows up to %d (mapprof report without -o shows all)", len(entries), maxScenarios)
-	}
 	// The rows of tables and bars come facet by facet.
 	var ordered []*model.Entry
 	for _, fc := range model.FacetsOf(entries) {
@@ -91,11 +88,13 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 	}
 	entries = ordered
 	p := &page{
-		Entries: entries, Alerts: alertsOf(runs, entries), Statuses: statusesOf(entries),
-		Headlines: headlinesOf(entries, len(runs)), Comparisons: comparisonsOf(runs, entries), Owners: ownersOf(entries), LiveMaps: liveMapsOf(entries),
-		Several: len(runs) > 1, Figures: figureTables(entries), Balance: balanceRows(entries),
-		Targets: targetsOf(runs, entries), Runs: runInfos(runs),
-		History: historyOf(runs),
+		Live: links, Entries: entries, Alerts: alertsOf(runs, entries), Statuses: statusesOf(entries),
+		Several: len(runs) > 1, Targets: targetsOf(runs, entries), Runs: runInfos(runs),
+	}
+	if len(entries) > model.MaxDrawn {
+		p.brief(runs)
+	} else {
+		p.detailed(runs)
 	}
 	for _, l := range runs {
 		p.Hidden += len(l.Run.Scenarios)
@@ -114,13 +113,34 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string) (*page, error
 		p.More = p.Alerts[n+maxWarningsShown:]
 		p.Alerts = p.Alerts[:n+maxWarningsShown]
 	}
+	return p, nil
+}
+
+// detailed adds what there is of each scenario.
+func (p *page) detailed(runs []*model.Loaded) {
+	entries := p.Entries
+	p.Headlines, p.Comparisons, p.History = headlinesOf(entries, len(runs)), comparisonsOf(runs, entries), historyOf(runs)
+	p.Owners, p.LiveMaps = ownersOf(entries), liveMapsOf(entries)
+	p.Figures, p.Balance = figureTables(entries), balanceRows(entries)
 	scenarios := make([]*results.Scenario, len(entries))
 	for i, e := range entries {
 		scenarios[i] = e.Scenario
 	}
 	p.Measurements = model.MeasurementsOf(scenarios)
 	p.charts(entries)
-	return p, nil
+}
+
+// brief adds a row for each scenario, and what differs between runs.
+func (p *page) brief(runs []*model.Loaded) {
+	p.Brief = briefOf(p.Entries, len(runs), p.Live)
+	if p.Several {
+		p.Comparisons = comparisonsOf(runs, p.Entries)
+	}
+	for i := range p.Comparisons {
+		p.Comparisons[i].shorten()
+	}
+	p.flame(chart.NewFlame(p.Entries, false))
+	p.Data.Flame = nil
 }
 
 // titleOf names the runs; the first is what the others are compared with.
@@ -156,7 +176,10 @@ func (p *page) charts(entries []*model.Entry) {
 	if p.Memory = chart.Memory(entries); p.Memory != nil {
 		p.Data.Plots = append(p.Data.Plots, p.Memory.Data()...)
 	}
-	flame := chart.NewFlame(entries)
+	p.flame(chart.NewFlame(entries, true))
+}
+
+func (p *page) flame(flame *chart.Flame) {
 	if p.Flame = flame.Draw(); p.Flame != "" {
 		p.Data.Flame = flame
 		if flame.Dropped > 0 {
@@ -169,7 +192,7 @@ func (p *page) charts(entries []*model.Entry) {
 // no network, and shows all but the pointing without JavaScript. Its own
 // policy allows it to load nothing and to run nothing but its own script.
 func Write(w io.Writer, runs []*model.Loaded) error {
-	p, err := newPage(runs, model.Filter{}, "")
+	p, err := newPage(runs, model.Filter{}, "", nil)
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
@@ -180,12 +203,10 @@ func Write(w io.Writer, runs []*model.Loaded) error {
 	return p.write(w)
 }
 
+// write writes the page as it is made: that of many scenarios needs no memory for all.
 func (p *page) write(w io.Writer) error {
-	var buf bytes.Buffer
-	if err := pageTemplate.ExecuteTemplate(&buf, "page.html", p); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if _, err := w.Write(buf.Bytes()); err != nil {
+	b := bufio.NewWriterSize(w, 64<<10)
+	if err := errors.Join(pageTemplate.ExecuteTemplate(b, "page.html", p), b.Flush()); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil

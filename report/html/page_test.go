@@ -91,7 +91,7 @@ func TestPolicy(t *testing.T) {
 
 func TestEveryChartIsWellFormed(t *testing.T) {
 	l := loadFixture(t, fixture.Churn{Kernels: fixture.FourKernels, Strategies: fixture.FourStrategies, Deaths: 100})
-	p, err := newPage([]*model.Loaded{l}, model.Filter{}, "")
+	p, err := newPage([]*model.Loaded{l}, model.Filter{}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

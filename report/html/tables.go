@@ -117,36 +117,40 @@ type balanceRow struct {
 	Trials                                     int
 	Expected, Puts, Freed, InFlight, Lost      uint64
 	Pending, Excluded, Loss, Peak, ByteSeconds string
-	Bad                                        bool
+	Bad, Unbalanced                            bool
 	NothingFreed                               bool
 }
 
 func balanceRows(entries []*model.Entry) []balanceRow {
 	var out []balanceRow
 	for _, e := range entries {
-		r := balanceRow{Label: e.Label, Color: e.Color, Trials: len(e.Scenario.Trials), Loss: results.LossText(e.Scenario.Loss), Pending: "none", NothingFreed: model.MetricsOnly(e.Scenario)}
-		excluded := map[string]uint64{}
-		for _, t := range e.Scenario.Trials {
-			r.Expected, r.Puts, r.Freed = r.Expected+t.Expected, r.Puts+t.Puts, r.Freed+t.Freed
-			r.InFlight, r.Lost = r.InFlight+t.InFlight, r.Lost+t.Lost
-			for k, v := range t.Excluded {
-				excluded[k] += v
-			}
-			if p := t.Pending; p != nil && p.N > 0 {
-				r.Pending = fmt.Sprintf("%d, ≥ %s", p.N, model.FormatDuration(float64(p.MinNS)))
-			}
-			r.Bad = r.Bad || t.Balance() != nil
-		}
-		r.Excluded = results.LossText(excluded)
-		r.Bad = r.Bad || r.Loss != "none" || r.Lost > 0
-		r.Peak, r.ByteSeconds = model.None, model.None
-		if r.Freed+r.InFlight > 0 {
-			r.Peak = model.FormatBytes(float64(e.Scenario.Limbo.PeakBytes)) + " in " + model.Plural(e.Scenario.Limbo.PeakMaps, "map")
-			r.ByteSeconds = model.FormatByteSeconds(e.Scenario.Limbo.ByteSeconds)
-		}
-		out = append(out, r)
+		out = append(out, balanceRowOf(e))
 	}
 	return out
+}
+
+func balanceRowOf(e *model.Entry) balanceRow {
+	r := balanceRow{Label: e.Label, Color: e.Color, Trials: len(e.Scenario.Trials), Loss: results.LossText(e.Scenario.Loss), Pending: "none", NothingFreed: model.MetricsOnly(e.Scenario)}
+	excluded := map[string]uint64{}
+	for _, t := range e.Scenario.Trials {
+		r.Expected, r.Puts, r.Freed = r.Expected+t.Expected, r.Puts+t.Puts, r.Freed+t.Freed
+		r.InFlight, r.Lost = r.InFlight+t.InFlight, r.Lost+t.Lost
+		for k, v := range t.Excluded {
+			excluded[k] += v
+		}
+		if p := t.Pending; p != nil && p.N > 0 {
+			r.Pending = fmt.Sprintf("%d, ≥ %s", p.N, model.FormatDuration(float64(p.MinNS)))
+		}
+		r.Unbalanced = r.Unbalanced || t.Balance() != nil
+	}
+	r.Excluded = results.LossText(excluded)
+	r.Bad = r.Unbalanced || r.Loss != "none" || r.Lost > 0
+	r.Peak, r.ByteSeconds = model.None, model.None
+	if r.Freed+r.InFlight > 0 {
+		r.Peak = model.FormatBytes(float64(e.Scenario.Limbo.PeakBytes)) + " in " + model.Plural(e.Scenario.Limbo.PeakMaps, "map")
+		r.ByteSeconds = model.FormatByteSeconds(e.Scenario.Limbo.ByteSeconds)
+	}
+	return r
 }
 
 // targetInfo is a kernel and its knobs.
@@ -167,9 +171,14 @@ type probeRow struct {
 
 func targetsOf(runs []*model.Loaded, entries []*model.Entry) []targetInfo {
 	var out []targetInfo
+	type place struct{ run, target int }
+	used := map[place]bool{}
+	for _, e := range entries {
+		used[place{e.RunIndex, e.Scenario.TargetIx}] = true
+	}
 	for ri, l := range runs {
 		for ti := range l.Run.Targets {
-			if !slices.ContainsFunc(entries, func(e *model.Entry) bool { return e.RunIndex == ri && e.Scenario.TargetIx == ti }) {
+			if !used[place{ri, ti}] {
 				continue
 			}
 			info := targetOf(&l.Run.Targets[ti])

@@ -43,16 +43,18 @@ const (
 	maxPoints  = 4 << 20
 )
 
-// curvesOf adds up the trials' histograms of the phases that are drawn. What
-// run.json knows nothing of is left out before any of it is kept.
-func curvesOf(dir *results.Dir) (map[string]map[string]*Curve, error) {
+// curvesOf adds up the trials' histograms of the phases that are drawn, of some of the
+// scenarios. What run.json knows nothing of is left out before any of it is kept.
+func curvesOf(dir *results.Dir, of []results.Scenario) (map[string]map[string]*Curve, error) {
 	type key struct{ scenario, phase string }
 	merged := map[key]*packed{}
 	buckets := 0
 	counted := map[key]map[int]bool{} // the trials that have values
 	exact := map[key]results.Stats{}
-	for i := range dir.Run.Scenarios {
-		s := &dir.Run.Scenarios[i]
+	ids := map[string]bool{}
+	for i := range of {
+		s := &of[i]
+		ids[s.ID] = true
 		for _, phase := range results.AllPhases() {
 			if s.Phases[phase].N == 0 {
 				continue
@@ -66,7 +68,7 @@ func curvesOf(dir *results.Dir) (map[string]map[string]*Curve, error) {
 			}
 		}
 	}
-	err := dir.EachHistogram(func(h *hdrhistogram.Histogram) error {
+	err := dir.EachHistogramOf(func(scenario string) bool { return ids[scenario] }, func(h *hdrhistogram.Histogram) error {
 		scenario, trial, phase, err := results.ParseTag(h.Tag())
 		if err != nil {
 			return err

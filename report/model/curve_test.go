@@ -55,7 +55,7 @@ func TestCurvesOfKnownTrials(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := curvesOf(d)
+		c, err := curvesOf(d, d.Run.Scenarios)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,6 +53,17 @@ func (f Filter) match(s *results.Scenario) bool {
 		(f.MapType == "" || slices.Contains(MapTypes(s), f.MapType))
 }
 
+// of is the scenarios that pass.
+func (f Filter) of(all []results.Scenario) []results.Scenario {
+	var out []results.Scenario
+	for i := range all {
+		if f.match(&all[i]) {
+			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
 // MapTypes are the types of the maps that a scenario used.
 func MapTypes(s *results.Scenario) []string {
 	var out []string

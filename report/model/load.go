@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	pprof "github.com/google/pprof/profile"
@@ -28,7 +29,13 @@ type Loaded struct {
 	Notes []string
 
 	curves map[string]map[string]*Curve // scenario → phase
+	dir    *results.Dir                 // of which there are curves to be drawn; nil: there are all
 }
+
+// MaxDrawn is how many scenarios have charts and tables of their own: among more lines
+// of a chart none can be told from the others. The curves of a run that has more are
+// read for the few that are looked at.
+const MaxDrawn = 500
 
 // Load reads a run directory. A run.json that can't be read is an error; what is
 // wrong with the other files is noted, and nothing is shown of them.
@@ -42,7 +49,12 @@ func Load(path string) (*Loaded, error) {
 		return nil, fmt.Errorf("open run %s: %w", path, err)
 	}
 	l := &Loaded{Name: safetext.Name(filepath.Base(abs)), Run: dir.Run}
-	if l.curves, err = curvesOf(dir); err != nil {
+	if len(l.Run.Scenarios) > MaxDrawn {
+		l.dir, err = dir, dir.Damage(results.HistogramsFile)
+	} else {
+		l.curves, err = curvesOf(dir, l.Run.Scenarios)
+	}
+	if err != nil {
 		l.note("histograms", err)
 	}
 	if l.Profile, err = profileOf(dir); err != nil {
@@ -52,6 +64,38 @@ func Load(path string) (*Loaded, error) {
 		l.note("deaths", err)
 	}
 	return l, nil
+}
+
+// Drawn is the run with the curves of the scenarios that pass a filter, unless these
+// are too many.
+func (l *Loaded) Drawn(f Filter) *Loaded {
+	if l.dir == nil || l.dir.Damage(results.HistogramsFile) != nil {
+		return l
+	}
+	wanted := f.of(l.Run.Scenarios)
+	if len(wanted) > MaxDrawn {
+		return l
+	}
+	drawn := *l
+	drawn.dir, drawn.Notes = nil, slices.Clone(l.Notes)
+	var err error
+	if drawn.curves, err = curvesOf(l.dir, wanted); err != nil {
+		drawn.note("histograms", err)
+	}
+	return &drawn
+}
+
+// TooMany tells whether there are no curves because there are too many scenarios.
+func (l *Loaded) TooMany() bool { return l.dir != nil }
+
+// Only is the run without the scenarios that don't pass a filter, as Drawn has it.
+func (l *Loaded) Only(f Filter) *Loaded {
+	only := *l.Drawn(f)
+	run := *l.Run
+	run.Scenarios = f.of(l.Run.Scenarios)
+	run.SumLoss()
+	only.Run = &run
+	return &only
 }
 
 func (l *Loaded) note(what string, err error) {

@@ -28,12 +28,16 @@ const (
 
 // WriteSketch draws the limbo time of each scenario by percentile in
 // characters: one chart for every kernel, as wide as o.Width. Runs without
-// histograms give nothing, nor do kernels where each scenario has one death.
+// histograms give nothing, nor do kernels where each scenario has one death. Too many
+// scenarios are not drawn, and it says so.
 func WriteSketch(w io.Writer, l *model.Loaded, o Options) error {
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
 	p := &printer{o: o}
+	if l.TooMany() {
+		p.paragraph(fmt.Sprintf("limbo by percentile: not of more than %d scenarios (--scenario=ID draws it of one)", model.MaxDrawn))
+	}
 	for _, f := range model.FacetsOf(model.EntriesOf([]*model.Loaded{l}, model.Filter{}, model.FacetKernel)) {
 		p.sketch(f)
 	}

@@ -22,6 +22,34 @@ func newChoice(name, label, all, selected string, values []string) (html.Choice,
 	return c, len(values) > 1 || selected != ""
 }
 
+// offered are the scenarios of a choice. Of more than a page draws, the rows of the
+// page's table are the links.
+func offered(all []string, selected string) []string {
+	switch {
+	case len(all) <= model.MaxDrawn:
+		return all
+	case slices.Contains(all, selected):
+		return []string{selected}
+	}
+	return nil
+}
+
+// distinct is a list without empty and equal names, in the order in which they come.
+type distinct struct {
+	list []string
+	has  map[string]bool
+}
+
+func (d *distinct) add(name string) {
+	if name == "" || d.has[name] {
+		return
+	}
+	if d.has == nil {
+		d.has = map[string]bool{}
+	}
+	d.has[name], d.list = true, append(d.list, name)
+}
+
 func liveLinksOf(at *url.URL, runs []*model.Loaded, found []*foundRun, f model.Filter, facetBy string) *html.LiveLinks {
 	l := &html.LiveLinks{Filtered: !f.Empty() || facetBy != ""}
 	keep := url.Values{}
@@ -40,20 +68,15 @@ func liveLinksOf(at *url.URL, runs []*model.Loaded, found []*foundRun, f model.F
 		l.ClearHref += "?" + keep.Encode()
 	}
 
-	var kernels, strategies, types, scenarios []string
-	add := func(list *[]string, v string) {
-		if v != "" && !slices.Contains(*list, v) {
-			*list = append(*list, v)
-		}
-	}
+	var kernels, strategies, types, scenarios distinct
 	for _, r := range runs {
 		for i := range r.Run.Scenarios {
 			s := &r.Run.Scenarios[i]
-			add(&kernels, s.KernelName())
-			add(&strategies, s.Strategy.Requested)
-			add(&scenarios, s.ID)
+			kernels.add(s.KernelName())
+			strategies.add(s.Strategy.Requested)
+			scenarios.add(s.ID)
 			for _, t := range model.MapTypes(s) {
-				add(&types, t)
+				types.add(t)
 			}
 		}
 	}
@@ -68,16 +91,16 @@ func liveLinksOf(at *url.URL, runs []*model.Loaded, found []*foundRun, f model.F
 		name, label, all, selected string
 		values                     []string
 	}{
-		{"scenario", "Scenario", "all", f.Scenario, scenarios},
-		{"kernel", "Kernel", "all", f.Kernel, kernels},
-		{"strategy", "Strategy", "all", f.Strategy, strategies},
-		{"map", "Map type", "all", f.MapType, types},
+		{"scenario", "Scenario", "all", f.Scenario, offered(scenarios.list, f.Scenario)},
+		{"kernel", "Kernel", "all", f.Kernel, kernels.list},
+		{"strategy", "Strategy", "all", f.Strategy, strategies.list},
+		{"map", "Map type", "all", f.MapType, types.list},
 	} {
 		if ch, ok := newChoice(c.name, c.label, c.all, c.selected, c.values); ok {
 			l.Selects = append(l.Selects, ch)
 		}
 	}
-	if ch, _ := newChoice("facet", "Charts by", "default", facetBy, []string{model.FacetKernel, model.FacetStrategy}); len(scenarios) > 1 || len(runs) > 1 {
+	if ch, _ := newChoice("facet", "Charts by", "default", facetBy, []string{model.FacetKernel, model.FacetStrategy}); len(scenarios.list) > 1 || len(runs) > 1 {
 		l.Selects = append(l.Selects, ch)
 	}
 	addActions(l, runs, found, f)

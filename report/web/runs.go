@@ -193,22 +193,18 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 	if !r.Journal {
 		f.digest = digestOf(filepath.Join(dir, results.RunFile))
 	}
-	add := func(list *[]string, v string) {
-		if v != "" && !slices.Contains(*list, v) {
-			*list = append(*list, v)
-		}
-	}
+	var workloads, kernels, strategies, types distinct
 	if r.Partial {
 		f.Bad = append(f.Bad, "partial")
 	}
 	lost, unbalanced, failed := false, false, false
 	for i := range r.Scenarios {
 		sc := &r.Scenarios[i]
-		add(&f.Workloads, sc.Workload)
-		add(&f.Kernels, sc.KernelName())
-		add(&f.Strategies, sc.Strategy.Requested)
+		workloads.add(sc.Workload)
+		kernels.add(sc.KernelName())
+		strategies.add(sc.Strategy.Requested)
 		for _, m := range model.MapTypes(sc) {
-			add(&f.MapTypes, m)
+			types.add(m)
 		}
 		lost = lost || results.LossText(sc.Loss) != "none"
 		for _, t := range sc.Trials {
@@ -224,6 +220,7 @@ func examineRun(root, dir, id, stamp string) *foundRun {
 			f.Longest = max(f.Longest, l.P50NS)
 		}
 	}
+	f.Workloads, f.Kernels, f.Strategies, f.MapTypes = workloads.list, kernels.list, strategies.list, types.list
 	if lost {
 		f.Bad = append(f.Bad, "loss")
 	}

@@ -3,7 +3,6 @@
 package web
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -168,13 +167,24 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, runs []*model.Load
 	}
 	links := liveLinksOf(r.URL, runs, found, f, facetBy)
 	s.addNotes(links, r.URL, found)
-	var buf bytes.Buffer
-	if err := html.WriteLive(&buf, runs, f, facetBy, links); err != nil {
-		fail(w, r, err)
-		return
+	for i, l := range runs {
+		runs[i] = l.Drawn(f)
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(buf.Bytes()) // an error: the reader has gone
+	stream(w, r, func() { w.Header().Set("Content-Type", "text/html; charset=utf-8") },
+		func(w io.Writer) error { return html.WriteLive(w, runs, f, facetBy, links) })
+}
+
+// stream answers with what content writes, after begin, or with the error that it has
+// before it writes anything.
+func stream(w http.ResponseWriter, r *http.Request, begin func(), content func(io.Writer) error) {
+	out := &lateWriter{w: w, begin: begin}
+	switch err := content(out); {
+	case err != nil && out.begun:
+		// Only breaking the answer off says that it isn't whole.
+		panic(http.ErrAbortHandler)
+	case err != nil:
+		fail(w, r, err)
+	}
 }
 
 // download is the page as a file of its own.
@@ -184,13 +194,8 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, err)
 		return
 	}
-	var buf bytes.Buffer
-	if err := html.Write(&buf, []*model.Loaded{l}); err != nil {
-		fail(w, r, err)
-		return
-	}
-	attach(w, f, "html", "text/html; charset=utf-8")
-	_, _ = w.Write(buf.Bytes())
+	stream(w, r, func() { attach(w, f, "html", "text/html; charset=utf-8") },
+		func(w io.Writer) error { return html.Write(w, []*model.Loaded{l}) })
 }
 
 func (s *Server) json(w http.ResponseWriter, r *http.Request) {
