@@ -98,7 +98,7 @@ func curvesOf(dir *results.Dir, of []results.Scenario) (map[string]map[string]*C
 		if out[k.scenario] == nil {
 			out[k.scenario] = map[string]*Curve{}
 		}
-		c := newCurve(p.unpack(), exact[k])
+		c := newCurve(p, exact[k])
 		if points += len(c.Bins) + len(c.Percentiles); points > maxPoints {
 			return nil, fmt.Errorf("curves of more than %d points to draw", maxPoints)
 		}
@@ -108,10 +108,13 @@ func curvesOf(dir *results.Dir, of []results.Scenario) (map[string]map[string]*C
 }
 
 // newCurve walks the buckets once. exact bounds the values where it's known.
-func newCurve(h *hdrhistogram.Histogram, exact results.Stats) *Curve {
+func newCurve(p *packed, exact results.Stats) *Curve {
 	c := &Curve{Bins: map[int]int64{}}
-	total := h.TotalCount()
-	lo, hi := h.Min(), h.Max()
+	total := p.total
+	lo, hi := int64(math.MaxInt64), int64(0)
+	for bar := range p.bars {
+		lo, hi = min(lo, bar.From), bar.To
+	}
 	if exact.N == uint64(total) {
 		lo, hi = exact.MinNS, exact.MaxNS
 	}
@@ -124,10 +127,7 @@ func newCurve(h *hdrhistogram.Histogram, exact results.Stats) *Curve {
 	c.Percentiles = append(c.Percentiles, Point{0, float64(lo)})
 	step := 1
 	var seen int64
-	for _, bar := range h.Distribution() {
-		if bar.Count == 0 {
-			continue
-		}
+	for bar := range p.bars {
 		seen += bar.Count
 		c.Bins[binOf(int64(clamp(bar.From)))] += bar.Count
 		for x, n := rank(step); x <= end && n <= seen; x, n = rank(step) {

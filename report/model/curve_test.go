@@ -23,7 +23,7 @@ func TestCurve(t *testing.T) {
 		}
 	}
 	st := results.Stats{N: 1000, MinNS: 1_000_000, MaxNS: 1_999_000}
-	c := newCurve(h, st)
+	c := newCurve(pack(h), st)
 	at := func(x float64) float64 { return c.ValueAt(x) }
 	for _, q := range []struct{ x, want float64 }{{0, 1_000_000}, {1, 1_899_000}, {2, 1_989_000}, {3, 1_998_000}, {3.2, 1_999_000}} {
 		if got := at(q.x); got < q.want*0.998 || got > q.want*1.002 {

@@ -4,6 +4,7 @@ package model
 
 import (
 	"math"
+	"sync"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -36,6 +37,39 @@ func valuesOf(counts []int64) (first, end int) {
 		end--
 	}
 	return first, end
+}
+
+// bars are the buckets that have values, in order.
+func (p *packed) bars(yield func(hdrhistogram.Bar) bool) {
+	bounds := boundsOf(geometry{p.of.LowestTrackableValue, p.of.HighestTrackableValue, p.of.SignificantFigures})
+	for i, n := range p.counts {
+		if n == 0 {
+			continue
+		}
+		bar := bounds[p.from+i]
+		if bar.Count = n; !yield(bar) {
+			return
+		}
+	}
+}
+
+// geometry is a histogram's range and digits.
+type geometry struct{ lowest, highest, digits int64 }
+
+// knownBounds are those of the few geometries that package results reads.
+var knownBounds sync.Map
+
+// boundsOf are the bounds of a geometry's buckets, all of which hdrhistogram computes
+// anew for each histogram: a megabyte.
+func boundsOf(g geometry) []hdrhistogram.Bar {
+	if known, ok := knownBounds.Load(g); ok {
+		return known.([]hdrhistogram.Bar)
+	}
+	s := hdrhistogram.New(g.lowest, g.highest, int(g.digits)).Export()
+	s.Counts[len(s.Counts)-1] = 1 // it goes no further than the last value
+	bounds := hdrhistogram.Import(s).Distribution()
+	knownBounds.Store(g, bounds)
+	return bounds
 }
 
 func (p *packed) unpack() *hdrhistogram.Histogram {

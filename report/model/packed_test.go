@@ -5,6 +5,7 @@ package model
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -33,6 +34,10 @@ func TestPacked(t *testing.T) {
 			}
 			if got := p.unpack(); !got.Equals(whole) || got.TotalCount() != p.total {
 				t.Fatalf("%v, want %v", got.Distribution(), whole.Distribution())
+			}
+			want := slices.DeleteFunc(whole.Distribution(), func(b hdrhistogram.Bar) bool { return b.Count == 0 })
+			if got := slices.Collect(p.bars); !slices.Equal(got, want) {
+				t.Fatalf("%v, want %v", got, want)
 			}
 		}
 	}
