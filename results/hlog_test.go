@@ -120,3 +120,31 @@ func TestTagsAreUnique(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestHistogramsOfScenarios: the others' are not decoded, but lines are still lines.
+func TestHistogramsOfScenarios(t *testing.T) {
+	h := NewHistogram()
+	if err := h.RecordValue(5); err != nil {
+		t.Fatal(err)
+	}
+	whole := logLine(t, "a/t0/limbo", h)
+	other := strings.Replace(whole, "Tag=a/", "Tag=b/", 1)
+	undecodable := other[:strings.LastIndexByte(other, ',')+1] + "x\n"
+	onlyA := func(scenario string) bool { return scenario == "a" }
+	for text, want := range map[string]string{
+		whole + undecodable: "",
+		undecodable + whole: "",
+		whole + "Tag=b\n":   "no tagged histogram",
+		whole + strings.Replace(whole, "Tag=a/", "Tag=b", 1): "is not scenario/tN/phase",
+		strings.Replace(undecodable, "Tag=b/", "Tag=a/", 1):  "histogram a/t0/limbo",
+	} {
+		var tags []string
+		err := decodeHistograms(strings.NewReader(text), onlyA, func(h *hdrhistogram.Histogram) error { tags = append(tags, h.Tag()); return nil })
+		switch {
+		case want == "" && (err != nil || len(tags) != 1 || tags[0] != "a/t0/limbo"):
+			t.Errorf("%q: %v, %v", text, tags, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mapprof/mapprof/analyze"
+	"github.com/mapprof/mapprof/analyze/synthetic"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -71,6 +72,9 @@ func TestReportCommand(t *testing.T) {
 		{[]string{"report", dir, "-o", out}, exitOK, "", ""},
 		{[]string{"report", dir, "-o", "-"}, exitOK, "<!DOCTYPE html>", ""},
 		{[]string{"report", dir, filepath.Join(root, "b"), "-o", "-"}, exitOK, "b against a", ""},
+		{[]string{"report", dir, "--scenario", "churn/6.12.1/rcu"}, exitOK, "limbo by percentile, 6.12.1", ""},
+		{[]string{"report", dir, "--scenario", "churn/6.12.1/rcu", "-o", "-"}, exitOK, `id="pct-limbo-0"`, ""},
+		{[]string{"report", dir, "--scenario", "rcu"}, exitFailure, "", "has no scenario rcu (run.json and mapprof report -o list their IDs)"},
 		{[]string{"report", dir, "-o", ""}, exitUsage, "", "-o needs a file name"},
 		{[]string{"report", dir, "-o", filepath.Join(root, "no", "dir.html")}, exitFailure, "", "no such file or directory"},
 		{[]string{"report"}, exitUsage, "", "mapprof report needs a run directory (mapprof report DIR)"},
@@ -95,6 +99,29 @@ func TestReportCommand(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(root, ".*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// TestReportOfManyScenarios: on the terminal there is no sketch of more than can be
+// told apart, but one of each.
+func TestReportOfManyScenarios(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "many")
+	if err := synthetic.WriteMany(dir, 501, 1, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args        []string
+		tables      int
+		with, with2 string
+	}{
+		{[]string{"report", "-v", dir}, 501, "limbo by percentile: not of more than 500 scenarios (--scenario=ID draws it of one)", "slots=501"},
+		{[]string{"report", "-v", dir, "--scenario=churn/7"}, 1, "limbo by percentile, synthetic", "slots=8"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), c.args, strings.NewReader(""), &stdout, &stderr)
+		if n := strings.Count(stdout.String(), "share"); code != exitOK || n != c.tables || !strings.Contains(stdout.String(), c.with) || !strings.Contains(stdout.String(), c.with2) {
+			t.Errorf("%q: exit %d, %d tables: %.3000s\n%s", c.args, code, n, stdout.String(), stderr.String())
+		}
 	}
 }
 

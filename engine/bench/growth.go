@@ -105,8 +105,9 @@ One of many must cost what one of few does: the command fails where the last cos
 the first is above the limit.
 
 - Scenarios: one more of them, over each step, of a command as a process of its own: its
-  CPU time and its peak resident memory (rounds, of which the least counts: %d). A page
-  shows up to 5000 scenarios, and a run keeps up to 65,536 histograms.
+  CPU time and its peak resident memory (rounds, of which the least counts: %d). Of more
+  than 500 the commands that draw print tables alone, and read no curve: both are held to
+  the limit. A run keeps up to 65,536 histograms.
 - Deaths and slots: of one, in instructions, on the deterministic clock, by churn without a
   grace period. Of few deaths the machine does less until the workload has ended: their
   records wait in the ring buffer, and are decoded after it.

@@ -11,11 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,26 +25,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostOnPage is how many scenarios report/html shows on one page.
-const mostOnPage = 5000
+// mostDrawn is up to how many scenarios report/model draws charts: of more a command
+// that does prints tables alone, and each of the two is held to the limit by itself.
+const mostDrawn = 500
 
 // readingCommand reads runs.
 type readingCommand struct {
-	name string
-	args func(a, b, out string) []string
-	page bool                                                  // it makes one page, on which there are at most mostOnPage
-	use  func(ctx context.Context, stdout io.ReadCloser) error // while it runs; nil: it ends by itself
+	name  string
+	args  func(a, b, out string) []string
+	draws bool
+	use   func(ctx context.Context, stdout io.ReadCloser) error // while it runs; nil: it ends by itself
 }
 
 // readingCommands are those that a run's scenarios go through.
 func readingCommands() []readingCommand {
 	return []readingCommand{
-		{name: "report", args: func(a, _, _ string) []string { return []string{"report", "-v", a} }},
-		{name: "report -o", page: true, args: func(a, _, out string) []string { return []string{"report", a, "-o", out} }},
+		{name: "report", draws: true, args: func(a, _, _ string) []string { return []string{"report", "-v", a} }},
+		{name: "report -o", draws: true, args: func(a, _, out string) []string { return []string{"report", a, "-o", out} }},
 		{name: "compare", args: func(a, b, _ string) []string { return []string{"compare", a, b} }},
 		{name: "gate", args: func(a, b, _ string) []string { return []string{"gate", "--baseline", a, "--candidate", b} }},
 		{name: "history", args: func(a, b, _ string) []string { return []string{"history", a, b} }},
-		{name: "web, the run's page", page: true, args: func(a, _, _ string) []string { return []string{"web", a, "--no-browser"} }, use: openRunPage},
+		{name: "web, the run's page", draws: true, args: func(a, _, _ string) []string { return []string{"web", a, "--no-browser"} }, use: openRunPage},
 	}
 }
 
@@ -60,40 +63,56 @@ func (g *growth) ofScenarios(ctx context.Context, on *Machines) (rows []growthRo
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	for _, c := range readingCommands() {
-		sizes := g.scenarios
-		if c.page {
-			sizes = capped(sizes, mostOnPage)
+		parts := map[string][]uint{"": g.scenarios}
+		if c.draws {
+			parts = drawnAndNot(g.scenarios)
 		}
-		var costs []processCost
-		for _, n := range sizes {
-			fmt.Fprintf(on.Stderr, "mapprof %s: %d scenarios\n", c.name, n)
-			cost, err := g.cheapest(ctx, &c, tmp, n)
+		for _, what := range slices.Sorted(maps.Keys(parts)) {
+			more, err := g.ofCommand(ctx, on, &c, what, parts[what], tmp)
 			if err != nil {
 				return nil, err
 			}
-			costs = append(costs, cost)
+			rows = append(rows, more...)
 		}
-		cpu := growthRow{what: "mapprof " + c.name + ": CPU time", sizes: sizes, unit: "µs", limit: g.limit}
-		peak := growthRow{what: "mapprof " + c.name + ": memory", sizes: sizes, unit: "KiB", limit: g.limit}
-		for i := 1; i < len(sizes); i++ {
-			more, less, step := costs[i], costs[i-1], float64(sizes[i]-sizes[i-1])
-			cpu.cost = append(cpu.cost, float64(more.cpu-less.cpu)/step/1e3)
-			peak.cost = append(peak.cost, (float64(more.peak)-float64(less.peak))/step/1024)
-		}
-		rows = append(rows, cpu, peak)
 	}
 	return rows, nil
 }
 
-// capped has in place of the sizes above a limit that limit.
-func capped(sizes []uint, limit uint) []uint {
-	var out []uint
-	for _, n := range sizes {
-		if out = append(out, min(n, limit)); n >= limit {
-			break
-		}
+// drawnAndNot parts sizes where charts end, and measures both sides up to there, if a
+// side has two steps.
+func drawnAndNot(sizes []uint) map[string][]uint {
+	cut, there := slices.BinarySearch(sizes, mostDrawn)
+	if there {
+		cut++
 	}
-	return out
+	drawn, not := slices.Clone(sizes[:cut]), append([]uint{mostDrawn + 1}, sizes[cut:]...)
+	if cut < len(sizes) && !there {
+		drawn = append(drawn, mostDrawn)
+	}
+	parts := map[string][]uint{", charts": drawn, ", tables alone": slices.Compact(not)}
+	maps.DeleteFunc(parts, func(_ string, of []uint) bool { return len(of) < 3 })
+	return parts
+}
+
+// ofCommand measures one command.
+func (g *growth) ofCommand(ctx context.Context, on *Machines, c *readingCommand, what string, sizes []uint, tmp string) ([]growthRow, error) {
+	var costs []processCost
+	for _, n := range sizes {
+		fmt.Fprintf(on.Stderr, "mapprof %s: %d scenarios\n", c.name, n)
+		cost, err := g.cheapest(ctx, c, tmp, n)
+		if err != nil {
+			return nil, err
+		}
+		costs = append(costs, cost)
+	}
+	cpu := growthRow{what: "mapprof " + c.name + what + ": CPU time", sizes: sizes, unit: "µs", limit: g.limit}
+	peak := growthRow{what: "mapprof " + c.name + what + ": memory", sizes: sizes, unit: "KiB", limit: g.limit}
+	for i := 1; i < len(costs); i++ {
+		more, less, step := costs[i], costs[i-1], float64(sizes[i]-sizes[i-1])
+		cpu.cost = append(cpu.cost, float64(more.cpu-less.cpu)/step/1e3)
+		peak.cost = append(peak.cost, (float64(more.peak)-float64(less.peak))/step/1024)
+	}
+	return []growthRow{cpu, peak}, nil
 }
 
 // cheapest runs a command some rounds over on runs of n scenarios, which it makes

@@ -38,14 +38,18 @@ func TestGrowthRow(t *testing.T) {
 	}
 }
 
-func TestCapped(t *testing.T) {
-	for _, c := range []struct{ sizes, want []uint }{
-		{[]uint{10, 100, 1000}, []uint{10, 100, 1000}},
-		{[]uint{10, 5000, 10_000}, []uint{10, 5000}},
-		{[]uint{10, 1000, 10_000, 20_000}, []uint{10, 1000, 5000}},
+// TestDrawnAndNot: no step is from charts to tables, and every size is on one side.
+func TestDrawnAndNot(t *testing.T) {
+	for _, c := range []struct{ sizes, drawn, not []uint }{
+		{[]uint{10, 100, 1000, 10_000}, []uint{10, 100, 500}, []uint{501, 1000, 10_000}},
+		{[]uint{10, 100, 500, 1000}, []uint{10, 100, 500}, nil},
+		{[]uint{20, 60, 200}, []uint{20, 60, 200}, nil},
+		{[]uint{501, 2000, 10_000}, nil, []uint{501, 2000, 10_000}},
+		{[]uint{600, 2000, 10_000}, nil, []uint{501, 600, 2000, 10_000}},
 	} {
-		if got := capped(c.sizes, 5000); !slices.Equal(got, c.want) {
-			t.Errorf("%v: %v, want %v", c.sizes, got, c.want)
+		parts := drawnAndNot(c.sizes)
+		if drawn, not := parts[", charts"], parts[", tables alone"]; !slices.Equal(drawn, c.drawn) || !slices.Equal(not, c.not) {
+			t.Errorf("%v: %v and %v, want %v and %v", c.sizes, drawn, not, c.drawn, c.not)
 		}
 	}
 }
