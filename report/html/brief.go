@@ -19,11 +19,21 @@ import (
 // rows are made one by one while the page is written.
 type brief struct {
 	Count, Drawn int // scenarios here, and how many have charts
-	Several      bool
-	Rows         iter.Seq[briefRow]
-	entries      []*model.Entry
+	Parts        iter.Seq[briefPart]
 	link         string // leads to a scenario, without its ID; empty: no server
 }
+
+// briefPart is a part of the table, which a browser lays out by itself.
+type briefPart struct {
+	Name string
+	Rows iter.Seq[briefRow]
+}
+
+// partRows is how many scenarios a part has: a browser takes 8 s for one table of 10,000,
+// and no longer for parts of it than for the first.
+const partRows = 500
+
+func partName(before, n int) string { return fmt.Sprintf("scenarios %d to %d", before+1, before+n) }
 
 // briefRow is one of a scenario's main figures.
 type briefRow struct {
@@ -37,9 +47,18 @@ type briefRow struct {
 	Bad, Warn           bool
 }
 
-func briefOf(entries []*model.Entry, runs int, links *LiveLinks) *brief {
-	b := &brief{Count: len(entries), Drawn: model.MaxDrawn, Several: runs > 1, entries: entries}
-	b.Rows = b.rows
+func briefOf(entries []*model.Entry, links *LiveLinks) *brief {
+	b := &brief{Count: len(entries), Drawn: model.MaxDrawn}
+	b.Parts = func(yield func(briefPart) bool) {
+		n := 0
+		for part := range slices.Chunk(entries, partRows) {
+			rows := func(yield func(briefRow) bool) { b.rows(part, yield) }
+			if !yield(briefPart{partName(n, len(part)), rows}) {
+				return
+			}
+			n += len(part)
+		}
+	}
 	if links != nil {
 		b.link = "?scenario="
 		if _, query, ok := strings.Cut(links.ClearHref, "?"); ok {
@@ -52,8 +71,8 @@ func briefOf(entries []*model.Entry, runs int, links *LiveLinks) *brief {
 // Live tells whether a server answers for each scenario.
 func (b *brief) Live() bool { return b.link != "" }
 
-func (b *brief) rows(yield func(briefRow) bool) {
-	for _, e := range b.entries {
+func (b *brief) rows(entries []*model.Entry, yield func(briefRow) bool) {
+	for _, e := range entries {
 		rows := mainRows(e.Scenario)
 		first := &rows[0]
 		first.First, first.Label, first.Color, first.ID = len(rows), e.Label, e.Color, safetext.Text(e.Scenario.ID)

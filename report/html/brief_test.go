@@ -21,8 +21,12 @@ func tableRows(t *testing.T, page string) (rows []string) {
 	if !ok {
 		t.Fatal("no table of the main figures")
 	}
-	table, _, _ = strings.Cut(table, "</table>")
-	for _, row := range strings.Split(table, "<tr")[2:] { // after the head
+	table, _, _ = strings.Cut(table, "</section>")
+	for _, row := range strings.Split(table, "<tr")[1:] {
+		if strings.Contains(row, `>scenario<`) {
+			continue
+		}
+		row, _, _ = strings.Cut(row, "</tr>")
 		rows = append(rows, strings.TrimSpace(regexp.MustCompile(`<[^>]*>`).ReplaceAllString("<tr"+strings.ReplaceAll(row, "</t", "|</t"), "")))
 	}
 	return rows
@@ -45,13 +49,13 @@ func TestBriefPage(t *testing.T) {
 	}
 	const figures = "limbo|300|14.6 ms|23.0 ms|24.1 ms|rcu_gp 98.8%|12.5 KiB in 16 maps|3.45 KiB·s|"
 	for i, want := range map[int]string{
-		0: "x0|" + figures + "sound||",
-		1: "x1|" + figures + "2 lost||",
-		2: "x2|" + figures + "pending: 3, ≥ 5.00 ms||",
-		3: "x3|" + figures + "observed tasks-trace||",
-		4: "x4|–|–|–|–|–||||sound||",
-		5: "none|lookup/" + strings.ReplaceAll(fixture.Kernel612, "+", "&#43;") + "/none|inlined (per op)|97|2.64 ns|5.28 ns|7.92 ns||||sound||",
-		6: "helper (per op)|97|27 ns|54 ns|81 ns||||||",
+		0: "x0|" + figures + "sound|",
+		1: "x1|" + figures + "2 lost|",
+		2: "x2|" + figures + "pending: 3, ≥ 5.00 ms|",
+		3: "x3|" + figures + "observed tasks-trace|",
+		4: "x4|–|–|–|–|–||||sound|",
+		5: "none|lookup/" + strings.ReplaceAll(fixture.Kernel612, "+", "&#43;") + "/none|inlined (per op)|97|2.64 ns|5.28 ns|7.92 ns||||sound|",
+		6: "helper (per op)|97|27 ns|54 ns|81 ns|||||",
 	} {
 		if got := strings.ReplaceAll(rows[i], "\u00a0", " "); !strings.HasSuffix(got, want) {
 			t.Errorf("row %d: %q, want %q", i, got, want)
@@ -107,7 +111,7 @@ func TestBriefComparison(t *testing.T) {
 	}
 	_, table, _ := strings.Cut(page, "What differs")
 	table, _, _ = strings.Cut(table, "</section>")
-	if n := strings.Count(table, "<tr>"); n != 1+len(run.Scenarios) || !strings.Contains(table, "limbo/p99") || strings.Contains(table, "Every figure") {
+	if n := strings.Count(table, "<tr>"); n != 1+len(run.Scenarios) || !strings.Contains(table, `class="scroll part"`) || !strings.Contains(table, "limbo/p99") || strings.Contains(table, "Every figure") {
 		t.Errorf("%d rows of comparison", n)
 	}
 	run.Scenarios = append(run.Scenarios, fixture.Many["parameter"](1000).Scenarios[300:]...)
@@ -116,5 +120,15 @@ func TestBriefComparison(t *testing.T) {
 	page = renderHTML(t, &model.Loaded{Name: "a", Run: run}, &model.Loaded{Name: "b", Run: &other})
 	if n := strings.Count(page, "is compared with nothing"); n != mostNamed || !strings.Contains(page, "more of these are told by mapprof compare") {
 		t.Errorf("%d scenarios without another are named", n)
+	}
+}
+
+// TestTooManyScenarios: one more than a page has is refused before anything is written.
+func TestTooManyScenarios(t *testing.T) {
+	run := fixture.Many["parameter"](maxScenarios/2 + 1)
+	var page bytes.Buffer
+	err := Write(&page, []*model.Loaded{{Name: "a", Run: run}, {Name: "b", Run: run}})
+	if err == nil || !strings.Contains(err.Error(), "a page of 65538 scenarios is more than a browser shows: it has up to 65536 (mapprof report without -o prints all, --scenario=ID one)") || page.Len() > 0 {
+		t.Errorf("%v, and %d bytes", err, page.Len())
 	}
 }

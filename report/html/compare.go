@@ -19,19 +19,20 @@ import (
 
 // comparison is the tables of analyze.Compare as the page shows them.
 type comparison struct {
-	Title    string
-	Overview *compareOverview // where two sides are compared
-	Tables   []compareTable
-	Forced   []string
-	Warnings []string
-	Problem  string // why there is no table
-	Method   string
+	Title     string
+	Overviews []compareOverview // where two sides are compared
+	Tables    []compareTable
+	Forced    []string
+	Warnings  []string
+	Problem   string // why there is no table
+	Method    string
 }
 
 // compareOverview has a row for each pair of scenarios and a column for each
 // of the main figures.
 type compareOverview struct {
 	Base, Other string
+	Part        string // of several, which
 	Columns     []string
 	Rows        []overviewRow
 }
@@ -221,7 +222,7 @@ func (c *comparison) overview() {
 	if len(c.Tables) == 0 {
 		return
 	}
-	o := &compareOverview{Base: c.Tables[0].Sides[0], Other: c.Tables[0].Sides[1]}
+	o := compareOverview{Base: c.Tables[0].Sides[0], Other: c.Tables[0].Sides[1]}
 	for _, name := range mainFigures() {
 		if slices.ContainsFunc(c.Tables, func(t compareTable) bool {
 			return slices.ContainsFunc(t.Rows, func(r compareRow) bool { return r.Metric == name })
@@ -239,17 +240,23 @@ func (c *comparison) overview() {
 		o.Rows = append(o.Rows, row)
 	}
 	if len(o.Columns) > 0 {
-		c.Overview = o
+		c.Overviews = []compareOverview{o}
 	}
 }
 
 // mostNamed is how many scenarios that are compared with nothing a brief page names.
 const mostNamed = 20
 
-// shorten leaves the main figures.
+// shorten leaves the main figures, in parts.
 func (c *comparison) shorten() {
-	if c.Overview != nil {
-		c.Tables = nil
+	if len(c.Overviews) > 0 {
+		whole := c.Overviews[0]
+		c.Tables, c.Overviews = nil, nil
+		for rows := range slices.Chunk(whole.Rows, partRows) {
+			part := whole
+			part.Part, part.Rows = partName(len(c.Overviews)*partRows, len(rows)), rows
+			c.Overviews = append(c.Overviews, part)
+		}
 	}
 	for i := range c.Tables {
 		c.Tables[i].More = nil

@@ -74,6 +74,9 @@ const maxWarningsShown = 4
 // ErrNoRuns is returned for a page of nothing.
 var ErrNoRuns = errors.New("no runs given")
 
+// maxScenarios bounds what a browser has to show: a table of as many rows takes 18 MB.
+const maxScenarios = 1 << 16
+
 // newPage makes the page, with the tables and charts of each scenario unless there are
 // more than model.MaxDrawn.
 func newPage(runs []*model.Loaded, f model.Filter, facetBy string, links *LiveLinks) (*page, error) {
@@ -81,6 +84,9 @@ func newPage(runs []*model.Loaded, f model.Filter, facetBy string, links *LiveLi
 		return nil, ErrNoRuns
 	}
 	entries := model.EntriesOf(runs, f, facetBy)
+	if len(entries) > maxScenarios {
+		return nil, fmt.Errorf("a page of %d scenarios is more than a browser shows: it has up to %d (mapprof report without -o prints all, --scenario=ID one)", len(entries), maxScenarios)
+	}
 	// The rows of tables and bars come facet by facet.
 	var ordered []*model.Entry
 	for _, fc := range model.FacetsOf(entries) {
@@ -132,7 +138,7 @@ func (p *page) detailed(runs []*model.Loaded) {
 
 // brief adds a row for each scenario, and what differs between runs.
 func (p *page) brief(runs []*model.Loaded) {
-	p.Brief = briefOf(p.Entries, len(runs), p.Live)
+	p.Brief = briefOf(p.Entries, p.Live)
 	if p.Several {
 		p.Comparisons = comparisonsOf(runs, p.Entries)
 	}
