@@ -29,7 +29,7 @@ func TestGrowthOfScenarios(t *testing.T) {
 	if err != nil || len(rows) != 12 || !strings.Contains(text, "$ mapprof bench growth --limit=1e+09 --only=scenarios --rounds=1 --scenarios=20,60,200") {
 		t.Fatalf("%v: %d rows\n%s", err, len(rows), text)
 	}
-	for i, command := range []string{"report", "report -o", "compare", "gate", "history", "web, the run's page"} {
+	for i, command := range []string{"report, charts", "report -o, charts", "compare", "gate", "history", "web, the run's page, charts"} {
 		cpu, memory := rows[2*i], rows[2*i+1]
 		if cpu[2] != "mapprof "+command+": CPU time" || memory[2] != "mapprof "+command+": memory" || cpu[1] != "scenarios" {
 			t.Errorf("%q and %q are not those of %s", cpu[0], memory[0], command)
@@ -39,7 +39,7 @@ func TestGrowthOfScenarios(t *testing.T) {
 			t.Errorf("%s: %v", cpu[0], err)
 		}
 	}
-	if text, err := growth("0.0001"); err == nil || !strings.Contains(text, "report: CPU time: the last costs") || !strings.Contains(text, "more than 0.0001") {
+	if text, err := growth("0.0001"); err == nil || !strings.Contains(text, "report, charts: CPU time: the last costs") || !strings.Contains(text, "more than 0.0001") {
 		t.Errorf("%v\n%s", err, text)
 	}
 }

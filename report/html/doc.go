@@ -9,5 +9,6 @@
 // the templates are in assets. It opens no file, answers no request and knows
 // no address beyond those that it is given.
 //
-// Problems of a run are at the top of its page, and in sight.
+// Problems of a run are at the top of its page, and in sight. A page of more scenarios
+// than model.MaxDrawn has a table in place of charts.
 package html

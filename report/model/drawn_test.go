@@ -6,10 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/analyze/synthetic"
+	"github.com/mapprof/mapprof/report/internal/fixture"
 	"github.com/mapprof/mapprof/results"
 )
 
@@ -70,5 +73,22 @@ func TestDrawn(t *testing.T) {
 	}
 	if drawn := damaged.Drawn(one); len(drawn.Notes) != 1 {
 		t.Errorf("%q", drawn.Notes)
+	}
+}
+
+// TestOnlyOwnWarnings: of the strategies that another was taken for, those of the others
+// are left out.
+func TestOnlyOwnWarnings(t *testing.T) {
+	run := fixture.NewRun(fixture.RCU("6.1"), fixture.RCU("6.6"))
+	for i := range run.Scenarios {
+		s := &run.Scenarios[i]
+		s.Strategy.Observed, s.Strategy.Paths = "tasks-trace", map[string]uint64{"tasks-trace": 300}
+		s.Loss = map[string]uint64{"ring_full": uint64(i + 1)}
+	}
+	mismatches := analyze.Mismatches(run)
+	run.Warnings = append(mismatches, "another")
+	only := (&Loaded{Run: run}).Only(Filter{Kernel: "6.6"}).Run
+	if want := []string{mismatches[1], "another"}; !slices.Equal(only.Warnings, want) || only.Loss["ring_full"] != 2 || len(run.Warnings) != 3 {
+		t.Errorf("%q, want %q; loss %v", only.Warnings, want, only.Loss)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	pprof "github.com/google/pprof/profile"
 
+	"github.com/mapprof/mapprof/analyze"
 	"github.com/mapprof/mapprof/analyze/profile"
 	"github.com/mapprof/mapprof/internal/safetext"
 	"github.com/mapprof/mapprof/results"
@@ -94,6 +95,15 @@ func (l *Loaded) Only(f Filter) *Loaded {
 	run := *l.Run
 	run.Scenarios = f.of(l.Run.Scenarios)
 	run.SumLoss()
+	// A run keeps the mismatches of all its scenarios.
+	own, all := map[string]bool{}, map[string]bool{}
+	for _, m := range analyze.Mismatches(&run) {
+		own[m] = true
+	}
+	for _, m := range analyze.Mismatches(l.Run) {
+		all[m] = true
+	}
+	run.Warnings = slices.DeleteFunc(slices.Clone(run.Warnings), func(w string) bool { return all[w] && !own[w] })
 	only.Run = &run
 	return &only
 }
