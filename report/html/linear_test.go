@@ -12,7 +12,7 @@ import (
 )
 
 func TestManyScenarios(t *testing.T) {
-	for name, few := range map[string]int{"charts": model.MaxDrawn / 4, "a table": 2 * model.MaxDrawn} {
+	for name, few := range map[string]int{"charts": model.MaxDrawn / 8, "a table": 2 * model.MaxDrawn} {
 		t.Run(name, func(t *testing.T) {
 			fixture.CheckLinear(t, few, func(run *results.Run) {
 				if err := Write(io.Discard, []*model.Loaded{{Name: "run", Run: run}}); err != nil {
