@@ -7,7 +7,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -33,38 +32,25 @@ func TestVMRedirect(t *testing.T) {
 		for _, to := range tos {
 			flags = append(flags, fmt.Sprintf("--to=%s --bursts=%d --count=%d", to, bursts, maps))
 		}
+		flags = append(flags, fmt.Sprintf("--to=ifindex --bursts=%d", bursts)) // no map dies
 		for i, d := range trialsIn(t, k.name, results.ClockWall, "redirect", flags...) {
-			if d.Scenario == nil {
-				t.Errorf("%s, %s: %s", k.name, tos[i], d.Refused)
-				continue
+			switch what := k.name + ", " + flags[i]; {
+			case d.Scenario == nil:
+				t.Errorf("%s: %s", what, d.Refused)
+			case i == len(tos):
+				checkRedirect(t, d.Scenario, what, k.live, 16, 0)
+			default:
+				checkRedirect(t, d.Scenario, what, k.live, bulks[i], maps)
 			}
-			checkRedirect(t, d.Scenario, k.name+", "+tos[i], k.live, bulks[i], maps)
 		}
 	}
 }
 
-// TestVMRedirectIfindex: also by a device's index, where no map dies.
-func TestVMRedirectIfindex(t *testing.T) {
+// TestVMRedirectRun: a run boots with the modules that a redirect needs.
+func TestVMRedirectRun(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "run")
-	args := []string{"run", "--target", "vm", "--workload", "redirect", "--to", "ifindex", "--bursts", strconv.Itoa(bursts), "-o", dir}
-	for _, k := range redirectKernels {
-		args = append(args, "--kernel", k.name)
-	}
-	code, stdout, stderr := mapprof(t, args...)
-	if code != exitOK {
-		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
-	}
-	d, err := results.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(d.Run.Scenarios); n != len(redirectKernels) {
-		t.Fatalf("%d scenarios", n)
-	}
-	for n, k := range redirectKernels {
-		checkRedirect(t, &d.Run.Scenarios[n], k.name, k.live, 16, 0)
-	}
+	run := runVM(t, "--workload", "redirect", "--to", "devmap", "--bursts", strconv.Itoa(bursts), "--count", "10", "--kernel", "6.12")
+	checkRedirect(t, &run.Scenarios[0], "6.12, devmap", true, 16, 10)
 }
 
 // checkRedirect checks a trial, in which that many of the maps died that say where frames
