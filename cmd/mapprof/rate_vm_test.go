@@ -62,7 +62,7 @@ func recordRate(t *testing.T, perSecond int, d time.Duration) {
 		}
 		all += info.Size()
 	}
-	rows := uint64(run.Run.Files[results.HistogramsFile].Count)
+	rows := run.Run.Files[results.HistogramsFile].Count
 	if most := int64(limit*64 + rows*4<<10 + 1<<20); all > most {
 		t.Errorf("the directory has %d bytes, more than %d: %+v", all, most, run.Run.Files)
 	}
