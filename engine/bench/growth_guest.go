@@ -22,7 +22,7 @@ func (g *growth) ofDeaths(ctx context.Context, on *Machines) (rows []growthRow, 
 		op := growthRow{what: operationRow + kernel, sizes: g.deaths, unit: "instructions", limit: g.limit}
 		each := growthRow{what: "a death, with all that the machine does, " + kernel, sizes: g.deaths, unit: "instructions", limit: g.limit}
 		host := growthRow{what: "mapprof on the host: memory", sizes: g.deaths, unit: "MiB in all", limit: flat}
-		guest := growthRow{what: "the guest: MemAvailable at least", sizes: g.deaths, unit: "MiB"}
+		guest := growthRow{what: "the guest: memory, less the file of deaths", sizes: g.deaths, unit: "MiB in all", limit: flat}
 		for _, n := range g.deaths {
 			t, err := m.one(ctx, on, kernel, n)
 			if err != nil {
@@ -31,7 +31,7 @@ func (g *growth) ofDeaths(ctx context.Context, on *Machines) (rows []growthRow, 
 			op.cost = append(op.cost, float64(t.medianNS))
 			each.cost = append(each.cost, float64(t.took.Nanoseconds())/float64(t.deaths))
 			host.cost = append(host.cost, float64(t.hostPeak)/(1<<20))
-			guest.cost = append(guest.cost, float64(t.guestLeft)/(1<<20))
+			guest.cost = append(guest.cost, float64(int64(on.Machine.MemoryBytes)-int64(t.guestLeft)-t.fileBytes)/(1<<20))
 		}
 		rows = append(rows, op, each, host, guest)
 	}
