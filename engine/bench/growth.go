@@ -109,8 +109,8 @@ the first is above the limit.
   than 500 the commands that draw print tables alone, and read no curve: both are held to
   the limit. A run keeps up to 65,536 histograms.
 - Deaths and slots: of one, in instructions, on the deterministic clock, by churn without a
-  grace period. Of few deaths the machine does less until the workload has ended: their
-  records wait in the ring buffer, and are decoded after it. On this clock nothing leaves the
+  grace period. What fits into the ring buffer waits there until the workload has ended, and
+  is decoded after it: so few deaths cost less, and are held to the limit by themselves. On this clock nothing leaves the
   guest before that: the file of deaths waits in its memory, 18 to 21 bytes a death. By the
   wall clock it leaves meanwhile (mapprof bench memory).
 - CPUs: by the wall clock, which is not held to a limit where the host has fewer. How often

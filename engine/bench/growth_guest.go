@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unsafe"
 
+	"github.com/mapprof/mapprof/engine/trial"
+	"github.com/mapprof/mapprof/probes"
 	"github.com/mapprof/mapprof/results"
 	"github.com/mapprof/mapprof/target"
 )
@@ -20,7 +23,8 @@ func (g *growth) ofDeaths(ctx context.Context, on *Machines) (rows []growthRow, 
 	m := memory{strategy: results.StrategyImmediate}
 	for _, kernel := range on.Kernels {
 		op := growthRow{what: operationRow + kernel, sizes: g.deaths, unit: "instructions", limit: g.limit}
-		each := growthRow{what: "a death, with all that the machine does, " + kernel, sizes: g.deaths, unit: "instructions", limit: g.limit}
+		waiting := growthRow{what: "a death, with all that the machine does meanwhile, " + kernel, unit: "instructions", limit: g.limit}
+		decoded := waiting
 		host := growthRow{what: "mapprof on the host: memory", sizes: g.deaths, unit: "MiB in all", limit: flat}
 		guest := growthRow{what: "the guest: memory, less the file of deaths", sizes: g.deaths, unit: "MiB in all", limit: flat}
 		for _, n := range g.deaths {
@@ -29,14 +33,28 @@ func (g *growth) ofDeaths(ctx context.Context, on *Machines) (rows []growthRow, 
 				return nil, err
 			}
 			op.cost = append(op.cost, float64(t.medianNS))
-			each.cost = append(each.cost, float64(t.took.Nanoseconds())/float64(t.deaths))
+			each := &decoded
+			if n <= inRing {
+				each = &waiting
+			}
+			each.sizes, each.cost = append(each.sizes, n), append(each.cost, float64(t.took.Nanoseconds())/float64(t.deaths))
 			host.cost = append(host.cost, float64(t.hostPeak)/(1<<20))
 			guest.cost = append(guest.cost, float64(int64(on.Machine.MemoryBytes)-int64(t.guestLeft)-t.fileBytes)/(1<<20))
 		}
-		rows = append(rows, op, each, host, guest)
+		rows = append(rows, op)
+		for _, each := range []growthRow{waiting, decoded} {
+			if len(each.sizes) > 0 {
+				rows = append(rows, each)
+			}
+		}
+		rows = append(rows, host, guest)
 	}
 	return rows, nil
 }
+
+// inRing is how many deaths the ring buffer has room for: so many may wait in it until the
+// workload has ended, and be decoded then.
+var inRing = uint(trial.DefaultOptions().RingBytes) / uint(unsafe.Sizeof(probes.DeathEvent{})+8)
 
 const operationRow = "churn's operation under the probes, median, "
 
@@ -65,10 +83,10 @@ func (g *growth) ofChurn(ctx context.Context, on *Machines, sizes []uint, unit s
 	exact := unit == "instructions"
 	err = on.each(ctx, func(t *target.VM, kernel string) error {
 		op := growthRow{what: operationRow + kernel, sizes: sizes, unit: unit}
-		probes := growthRow{what: "the probes' programs, " + kernel, sizes: sizes, unit: unit + " a death"}
+		programs := growthRow{what: "the probes' programs, " + kernel, sizes: sizes, unit: unit + " a death"}
 		runs := growthRow{what: "the probes' programs, " + kernel, sizes: sizes, unit: "runs a death", limit: g.limit}
 		if exact {
-			op.limit, probes.limit = g.limit, g.limit
+			op.limit, programs.limit = g.limit, g.limit
 		}
 		for _, n := range sizes {
 			fmt.Fprintf(on.Stderr, "%s: churn, %d\n", kernel, n)
@@ -84,10 +102,10 @@ func (g *growth) ofChurn(ctx context.Context, on *Machines, sizes []uint, unit s
 				ns, count = ns+p.NS, count+p.Runs
 			}
 			op.cost = append(op.cost, float64(r.MedianNS))
-			probes.cost = append(probes.cost, float64(ns)/float64(r.Freed))
+			programs.cost = append(programs.cost, float64(ns)/float64(r.Freed))
 			runs.cost = append(runs.cost, float64(count)/float64(r.Freed))
 		}
-		rows = append(rows, op, probes, runs)
+		rows = append(rows, op, programs, runs)
 		return nil
 	})
 	return rows, err
