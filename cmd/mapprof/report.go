@@ -40,6 +40,9 @@ what is intact, says what isn't, and exits 1.
 			if cmd.Flags().Changed("out") && out == "" {
 				return &usageError{errors.New("-o needs a file name (- is standard output)")}
 			}
+			if cmd.Flags().Changed("scenario") && scenario == "" {
+				return &usageError{errors.New("--scenario needs an ID (run.json and mapprof report -o list them)")}
+			}
 			runs := make([]*model.Loaded, 0, len(args))
 			for _, dir := range args {
 				l, err := model.Load(dir)

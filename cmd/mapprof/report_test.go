@@ -74,6 +74,7 @@ func TestReportCommand(t *testing.T) {
 		{[]string{"report", dir, filepath.Join(root, "b"), "-o", "-"}, exitOK, "b against a", ""},
 		{[]string{"report", dir, "--scenario", "churn/6.12.1/rcu"}, exitOK, "limbo by percentile, 6.12.1", ""},
 		{[]string{"report", dir, "--scenario", "churn/6.12.1/rcu", "-o", "-"}, exitOK, `id="pct-limbo-0"`, ""},
+		{[]string{"report", dir, "--scenario="}, exitUsage, "", "--scenario needs an ID"},
 		{[]string{"report", dir, "--scenario", "rcu"}, exitFailure, "", "has no scenario rcu (run.json and mapprof report -o list their IDs)"},
 		{[]string{"report", dir, "-o", ""}, exitUsage, "", "-o needs a file name"},
 		{[]string{"report", dir, "-o", filepath.Join(root, "no", "dir.html")}, exitFailure, "", "no such file or directory"},
