@@ -7,6 +7,7 @@ package probes
 import (
 	"errors"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 )
@@ -96,6 +97,21 @@ func TestInFlightDesks(t *testing.T) {
 		}
 		if n := len(got); n != min(1, int(tt.want)) || n == 1 && (got[0].Death.PutNs != tt.want || got[0].Worker != 77) {
 			t.Errorf("%s: %+v, want one that was put at %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The arrays are as long here as in the programs, and their elements as large.
+func TestArrays(t *testing.T) {
+	spec, err := loadLifecycle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range map[string]uintptr{
+		lifecycleVarSeats: seats * unsafe.Sizeof(lifecycleSeat{}), lifecycleVarDesks: desks * unsafe.Sizeof(lifecycleFreeing{}),
+	} {
+		if got := spec.Variables[name].Size(); uintptr(got) != size {
+			t.Errorf("%s has %d bytes, want %d", name, got, size)
 		}
 	}
 }
