@@ -10,10 +10,20 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/mapprof/mapprof/engine/bench"
+	"github.com/mapprof/mapprof/report/model"
 )
 
 // growthLine is a row of the table, with the first cost, the last, and their ratio.
 var growthLine = regexp.MustCompile(`(?m)^\| (\w+): [\d → ]+ \| (.+) \| (-?[\d.]+) → .*?(-?[\d.]+) [a-zµKM].* \| (-?[\d.]+|[+-]Inf) \| [\d.e+–]+ \|$`)
+
+// TestGrowthKnowsWhatIsDrawn: the benchmark parts the sizes where the pages do.
+func TestGrowthKnowsWhatIsDrawn(t *testing.T) {
+	if bench.MostDrawn != model.MaxDrawn {
+		t.Errorf("measured to %d scenarios, drawn to %d", bench.MostDrawn, model.MaxDrawn)
+	}
+}
 
 // TestGrowthOfScenarios: the command goes through all that reads runs, and fails where
 // the last scenario costs more than the limit says.

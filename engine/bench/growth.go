@@ -45,7 +45,7 @@ type growthRow struct {
 func (g *growth) parts() []growthPart {
 	return []growthPart{
 		{"scenarios", g.scenarios, 10_000, g.ofScenarios},
-		{"deaths", g.deaths, 1 << 24, g.ofDeaths},
+		{"deaths", g.deaths, mostDeaths, g.ofDeaths},
 		{"slots", g.slots, 1 << 16, g.ofSlots},
 		{"cpus", g.cpus, 255, g.ofCPUs},
 	}

@@ -25,9 +25,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostDrawn is up to how many scenarios report/model draws charts: of more a command
+// MostDrawn is up to how many scenarios report/model draws charts: of more a command
 // that does prints tables alone, and each of the two is held to the limit by itself.
-const mostDrawn = 500
+const MostDrawn = 500
 
 // readingCommand reads runs.
 type readingCommand struct {
@@ -81,13 +81,13 @@ func (g *growth) ofScenarios(ctx context.Context, on *Machines) (rows []growthRo
 // drawnAndNot parts sizes where charts end, and measures both sides up to there, if a
 // side has two steps.
 func drawnAndNot(sizes []uint) map[string][]uint {
-	cut, there := slices.BinarySearch(sizes, mostDrawn)
+	cut, there := slices.BinarySearch(sizes, MostDrawn)
 	if there {
 		cut++
 	}
-	drawn, not := slices.Clone(sizes[:cut]), append([]uint{mostDrawn + 1}, sizes[cut:]...)
+	drawn, not := slices.Clone(sizes[:cut]), append([]uint{MostDrawn + 1}, sizes[cut:]...)
 	if cut < len(sizes) && !there {
-		drawn = append(drawn, mostDrawn)
+		drawn = append(drawn, MostDrawn)
 	}
 	parts := map[string][]uint{", charts": drawn, ", tables alone": slices.Compact(not)}
 	maps.DeleteFunc(parts, func(_ string, of []uint) bool { return len(of) < 3 })

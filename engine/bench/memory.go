@@ -45,8 +45,19 @@ func (m *memory) Check() error {
 	if len(m.counts) == 0 {
 		return errors.New("--count names none")
 	}
+	for _, n := range m.counts {
+		switch {
+		case n == 0:
+			return errors.New("--count must be at least 1")
+		case n > mostDeaths && !m.noDeaths:
+			return fmt.Errorf("--count must be at most %d, not %d, unless --no-deaths is given", mostDeaths, n)
+		}
+	}
 	return nil
 }
+
+// mostDeaths is how many single deaths a guest may send.
+const mostDeaths = 1 << 24
 
 // memoryTaken is of one run.
 type memoryTaken struct {

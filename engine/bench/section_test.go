@@ -47,3 +47,19 @@ func TestCheckFlat(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		m    memory
+		want string
+	}{
+		{memory{}, "--count names none"},
+		{memory{counts: []uint{1000, 0}}, "--count must be at least 1"},
+		{memory{counts: []uint{1000, 20_000_000}}, "--count must be at most 16777216, not 20000000, unless --no-deaths is given"},
+		{memory{counts: []uint{1000, 20_000_000}, noDeaths: true}, ""},
+	} {
+		if err := tt.m.Check(); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+			t.Errorf("%v: %v, want %q", tt.m.counts, err, tt.want)
+		}
+	}
+}
