@@ -12,7 +12,6 @@
  * that follows from its thread id, and only where these are another's there is an entry in a
  * hash.
  */
-#include "arch.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
