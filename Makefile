@@ -88,6 +88,8 @@ kernels: build
 	$(call fetch,$(KERNELS),amd64)
 	$(call fetch,$(KERNELS_ARM64),arm64)
 
+# A kernel boots once for each test binary and machine, and the other tests begin there.
+vmtest: export MAPPROF_BOOT = snapshot
 vmtest: kernels ## tests that boot kernels under QEMU
 	@.ci/quiet $(VMTEST) -run VM -skip '^TestVMAlone' -p 2 -parallel 2 -timeout 60m -v $(VMPACKAGES)
 	@for p in $(VMALONE); do .ci/quiet $(VMTEST) -run '^TestVMAlone' -timeout 60m -v $$p || exit 1; done

@@ -54,6 +54,7 @@ func findQEMU(m *machine.Machine) (string, error) {
 type qemuBuild struct {
 	version string
 	window  bool // it has the device for memory shared with a guest
+	stops   bool // and the one by which a guest stops its machine
 	// unfiltered is why it can't filter its own system calls; empty: it can.
 	unfiltered string
 }
@@ -94,6 +95,7 @@ func askQEMU(ctx context.Context, path string) (qemuBuild, error) {
 		return qemuBuild{}, fmt.Errorf("ask %s for its devices: %w", path, context.Cause(ctx))
 	}
 	b.window = err == nil && bytes.Contains(devices, []byte(`"ivshmem-plain"`))
+	b.stops = err == nil && bytes.Contains(devices, []byte(`"pvpanic-pci"`))
 	qemuBuilds.Store(path, b)
 	return b, nil
 }
@@ -117,6 +119,9 @@ type qemuMachine struct {
 	root    bool // mapprof is not /init, which is the root's
 	// successor: another program becomes PID 1.
 	successor bool
+	// pause: the guest stops the machine before it has a job. incoming: and has done so,
+	// and QEMU will be told from where it has the machine.
+	pause, incoming bool
 }
 
 // cmdline is the guest kernel's command line. It leaves alone whatever
@@ -131,6 +136,9 @@ func (m qemuMachine) cmdline() string {
 		a = append(a, guest.Marker+"="+guest.MarkSuccessor)
 	} else {
 		a = append(a, guest.Marker+"="+guest.MarkAlone)
+	}
+	if m.pause {
+		a = append(a, guest.PauseMark+"=1")
 	}
 	if m.root {
 		a = append(a, "rdinit="+guest.RootInitFile)
@@ -154,15 +162,28 @@ func (m qemuMachine) args() []string {
 		"-machine", m.kind.Board,
 		"-smp", strconv.Itoa(m.cpus),
 		"-m", strconv.FormatUint(m.memory>>20, 10) + "M",
-		"-kernel", m.kernel, "-initrd", m.initrd, "-append", m.cmdline(),
+	}
+	if m.incoming {
+		a = append(a, "-incoming", "defer")
+	} else {
+		a = append(a, "-kernel", m.kernel, "-initrd", m.initrd, "-append", m.cmdline())
+	}
+	a = append(a,
 		"-chardev", socket("console", m.console), "-chardev", socket("channel", m.channel),
-		"-chardev", socket("monitor", m.monitor), "-mon", "chardev=monitor,mode=control",
+		"-chardev", socket("monitor", m.monitor), "-mon", "chardev=monitor,mode=control")
+	master := "" // the window goes along with the machine
+	if m.pause {
+		master = ",master=on"
 	}
 	a = append(a, m.kind.Ports...)
 	if m.window != "" && (m.accel != "kvm" || m.kind.SharesUnderKVM) {
 		a = append(a,
 			"-object", fmt.Sprintf("memory-backend-file,id=window,mem-path=%s,size=%d,share=on", m.window, wire.WindowBytes),
-			"-device", "ivshmem-plain,memdev=window")
+			"-device", "ivshmem-plain,memdev=window"+master)
+	}
+	if m.pause {
+		// The guest's own panics are not told to the device: it says it takes none.
+		a = append(a, "-device", "pvpanic-pci,events=0", "-action", "panic=pause")
 	}
 	if m.sandbox {
 		a = append(a, "-sandbox", sandbox)

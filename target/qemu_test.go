@@ -40,6 +40,8 @@ func TestQEMUArgs(t *testing.T) {
 		"arm64-kvm":    func(m *qemuMachine) { m.kind, m.accel = kinds["arm64"], "kvm" },
 		"wall":         func(*qemuMachine) {},
 		"icount":       func(m *qemuMachine) { m.clock, m.cpus = ClockICount, 1 },
+		"pause":        func(m *qemuMachine) { m.clock, m.cpus, m.pause = ClockICount, 1, true },
+		"incoming":     func(m *qemuMachine) { m.clock, m.cpus, m.pause, m.incoming = ClockICount, 1, true, true },
 		"kvm":          func(m *qemuMachine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
 		"port":         func(m *qemuMachine) { m.window, m.sandbox = "", false }, // a QEMU that lacks both
 	} {
@@ -70,6 +72,8 @@ func TestVMConfiguration(t *testing.T) {
 		{Machine{Kernel: k, Clock: ClockICount, Accel: "kvm"}, "--clock icount needs one CPU and TCG"},
 		{Machine{Kernel: k, Clock: ClockICount, CPUs: 2}, "--clock icount needs one CPU and TCG"},
 		{Machine{Kernel: kernels.Kernel{Path: "/k", Arch: "riscv64"}, Accel: "kvm"}, "--accel kvm is for kernels of this machine's architecture"},
+		{Machine{Kernel: k, Boot: "warm"}, `--boot "warm" is not one of fresh, snapshot`},
+		{Machine{Kernel: k, Boot: BootSnapshot, Accel: "kvm"}, "--boot snapshot is for TCG"},
 		{Machine{Kernel: k, CPUs: -1}, "--cpus must be from 1 to 255"},
 		{Machine{Kernel: k, CPUs: 256}, "--cpus must be from 1 to 255"},
 		{Machine{Kernel: k, MemoryBytes: 1 << 20}, "--memory 1MiB is too little"},

@@ -6,25 +6,30 @@ package target
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mapprof/mapprof/target/wire"
+	"golang.org/x/sys/unix"
 )
 
-// qmp speaks QEMU's machine protocol: one command and two events of it.
+// qmp speaks QEMU's machine protocol: some commands and two events of it.
 // Commands are not safe for concurrent use.
 type qmp struct {
 	w       io.Writer
 	id      int
 	replies chan qmpReply
-	// stopped is closed when QEMU stops the machine by itself, as it does
-	// on an internal error of KVM, and then waits for ever.
+	// stopped has one when the machine is stopped, as QEMU does on an internal error of
+	// KVM, and then waits for ever.
 	stopped chan struct{}
 	ended   chan struct{} // closed when the monitor is
 	reason  atomic.Value  // string: why the machine went off
+	rights  []byte        // a descriptor that goes with the next command
 }
 
 type qmpReply struct {
@@ -33,7 +38,8 @@ type qmpReply struct {
 	Data  struct {
 		Reason string `json:"reason"`
 	} `json:"data"`
-	Error *struct {
+	Return json.RawMessage `json:"return"`
+	Error  *struct {
 		Class string `json:"class"`
 		Desc  string `json:"desc"`
 	} `json:"error"`
@@ -43,7 +49,7 @@ type qmpReply struct {
 // goroutine ends with it.
 func newQMP(conn io.ReadWriter) *qmp {
 	q := &qmp{w: conn, replies: make(chan qmpReply, 16),
-		stopped: make(chan struct{}), ended: make(chan struct{})}
+		stopped: make(chan struct{}, 1), ended: make(chan struct{})}
 	go q.read(conn)
 	// QEMU sends events only to those who negotiated; its answer has id 0,
 	// which nobody waits for. A failure shows in the next command.
@@ -54,16 +60,17 @@ func newQMP(conn io.ReadWriter) *qmp {
 func (q *qmp) read(r io.Reader) {
 	defer close(q.ended)
 	d := json.NewDecoder(r)
-	halted := false
 	for {
 		var m qmpReply
 		if d.Decode(&m) != nil {
 			return
 		}
 		switch {
-		case m.Event == "STOP" && !halted:
-			halted = true
-			close(q.stopped)
+		case m.Event == "STOP":
+			select {
+			case q.stopped <- struct{}{}:
+			default: // it is known already
+			}
 		case m.Event == "SHUTDOWN":
 			q.reason.Store(wire.Printable(m.Data.Reason, 40))
 		case m.ID != 0:
@@ -85,8 +92,21 @@ func (q *qmp) ShutdownReason() string {
 }
 
 func (q *qmp) command(name string, limit time.Duration) error {
+	return q.ask(name, nil, nil, limit)
+}
+
+// ask has QEMU carry out a command, and decodes its answer where there is a place for it.
+func (q *qmp) ask(name string, arguments map[string]any, answer any, limit time.Duration) error {
 	q.id++
-	if _, err := fmt.Fprintf(q.w, "{\"execute\":%q,\"id\":%d}\n", name, q.id); err != nil {
+	command, err := json.Marshal(struct {
+		Execute   string         `json:"execute"`
+		ID        int            `json:"id"`
+		Arguments map[string]any `json:"arguments,omitempty"`
+	}{name, q.id, arguments})
+	if err == nil {
+		err = q.write(append(command, '\n'))
+	}
+	if err != nil {
 		return fmt.Errorf("ask qemu to %s: %w", name, err)
 	}
 	t := time.NewTimer(limit)
@@ -100,6 +120,12 @@ func (q *qmp) command(name string, limit time.Duration) error {
 			if r.Error != nil {
 				return fmt.Errorf("ask qemu to %s: %s: %s", name, r.Error.Class, r.Error.Desc)
 			}
+			if answer == nil {
+				return nil
+			}
+			if err := json.Unmarshal(r.Return, answer); err != nil {
+				return fmt.Errorf("ask qemu to %s: %w", name, err)
+			}
 			return nil
 		case <-q.ended:
 			return fmt.Errorf("ask qemu to %s: it closed its monitor", name)
@@ -107,6 +133,31 @@ func (q *qmp) command(name string, limit time.Duration) error {
 			return fmt.Errorf("ask qemu to %s: no answer in %s", name, limit)
 		}
 	}
+}
+
+func (q *qmp) write(command []byte) error {
+	conn, ok := q.w.(syscall.Conn)
+	if !ok || q.rights == nil {
+		_, err := q.w.Write(command)
+		return err
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(fd uintptr) bool {
+		sent = unix.Sendmsg(int(fd), command, q.rights, nil, unix.MSG_NOSIGNAL)
+		return !errors.Is(sent, unix.EAGAIN)
+	})
+	return errors.Join(err, sent)
+}
+
+// give hands a file to QEMU, which knows it by a name from then on.
+func (q *qmp) give(name string, file *os.File, limit time.Duration) error {
+	q.rights = unix.UnixRights(int(file.Fd()))
+	defer func() { q.rights = nil }()
+	return q.ask("getfd", map[string]any{"fdname": name}, nil, limit)
 }
 
 // Quit ends QEMU.

@@ -18,6 +18,7 @@ import (
 	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/machine"
+	"github.com/mapprof/mapprof/target/snapshot"
 	"github.com/mapprof/mapprof/target/wire"
 )
 
@@ -29,29 +30,77 @@ type session struct {
 	begun   Outcome // as far as it was known before
 	console *console
 	shared  bool // QEMU can share memory with the guest
+	stops   bool // and a guest can stop its machine
 	// beforeNMI is the console as it was when a hung guest was asked for its tasks.
 	beforeNMI *[]byte
 	// hello and done are when the guest's were read.
 	hello, done time.Time
 	window      *os.File
-	// unconfined is what QEMU is not confined by, and why; empty: nothing is missing.
-	unconfined []string
+	// snap is where the booted machine is kept; nil: it is booted for this job alone.
+	// restored is what it begins from, if there was one, and parcel the job.
+	snap     *snapshot.Entry
+	restored *os.File
+	parcel   []byte
+	// unconfined is why QEMU runs as root, where it does; notes are other warnings.
+	unconfined, notes []string
 }
 
-func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) error {
-	var initrd *os.File
-	var writing error
-	written := make(chan struct{})
-	go func() { // beside the unpacking
-		defer close(written)
-		initrd, writing = s.initramfs(m.kind)
-	}()
-	kernel, err := s.kernel(m.accel == "tcg")
-	<-written
-	defer func() { closeAll(kernel, initrd) }() // QEMU has its own
-	if err := cmp.Or(writing, err); err != nil {
+func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) (err error) {
+	release, err := s.useSnapshot(ctx, qemu, m)
+	defer func() { err = errors.Join(err, release()) }()
+	if err != nil {
 		return err
 	}
+	for {
+		err := s.bootOnce(ctx, qemu, m)
+		var otherwise *snapshotError
+		switch {
+		case errors.Is(err, errSaved):
+			err = nil
+		case !errors.As(err, &otherwise):
+			return err
+		case s.restored != nil: // it was of no use: another is made
+			err = s.snap.Remove()
+			s.notes = append(s.notes, otherwise.Error()+"; booted in place of that")
+		default: // nor will it be for any other job
+			err = s.snap.SetImpossible()
+			s.snap = nil
+		}
+		if err != nil {
+			return err
+		}
+		*s.out, s.console = s.begun, newConsole(consoleHalf)
+	}
+}
+
+// bootOnce is one life of a machine, from its boot or from a snapshot.
+func (s *session) bootOnce(ctx context.Context, qemu string, m qemuMachine) error {
+	s.unconfined = s.unconfined[:0]
+	if s.restored = nil; s.snap != nil {
+		m.pause = true
+		var before []byte
+		if s.restored, before = s.snap.Open(); s.restored != nil {
+			m.incoming = true
+			defer s.restored.Close()
+			_, _ = s.console.Write(before)
+		}
+	}
+	var kernel, initrd *os.File
+	defer func() { closeAll(kernel, initrd) }() // QEMU has its own
+	if !m.incoming {
+		var writing, err error
+		written := make(chan struct{})
+		go func() { // beside the unpacking
+			defer close(written)
+			initrd, writing = s.initramfs(m.kind)
+		}()
+		kernel, err = s.kernel(m.accel == "tcg")
+		<-written
+		if err := cmp.Or(writing, err); err != nil {
+			return err
+		}
+	}
+	var err error
 	var ours, theirs [3]*os.File
 	defer func() { closeAll(ours[:]...); closeAll(theirs[:]...) }()
 	for i, name := range []string{"console", "channel", "monitor"} {
@@ -126,7 +175,11 @@ func (s *session) initramfs(kind *machine.Machine) (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeInitramfs(f, exe, s.vm.Root, s.job.Args, s.job.Files); err != nil {
+	args, files := s.job.Args, s.job.Files
+	if s.snap != nil {
+		args, files = nil, nil // they come later
+	}
+	if err := writeInitramfs(f, exe, s.vm.Root, args, files); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -140,6 +193,7 @@ type follower struct {
 	qmp     *qmp
 	guest   *hostPort
 
+	pausing  bool                // the guest is to stop its machine before its job
 	reached  chan wire.FrameType // what the guest has come to
 	received chan error          // the end of what it sends
 	stop     <-chan struct{}     // nil: it can't be stopped, or was
@@ -189,6 +243,10 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	go func() { received <- rc.Receive(fromQEMU{channel}) }() // ends when QEMU does
 
 	var fail error
+	if s.restored != nil {
+		fail = f.restore(ctx)
+	}
+	f.pausing = s.snap != nil && s.restored == nil
 	for fail == nil && f.state != wire.FrameDone {
 		fail = f.next(ctx)
 	}
@@ -216,6 +274,9 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 func (f *follower) next(ctx context.Context) error {
 	select {
 	case t := <-f.reached:
+		if f.pausing { // it has said hello instead, and why
+			return &snapshotError{errors.New("the guest did not stop its machine for its job")}
+		}
 		f.state = t
 		f.boot.Stop()
 	case f.recvErr = <-f.received:
@@ -227,7 +288,11 @@ func (f *follower) next(ctx context.Context) error {
 		}
 	case <-f.process.exited:
 		return errEndedEarly
-	case <-f.qmp.stopped: // "KVM internal error" leaves it standing there
+	case <-f.qmp.stopped:
+		if f.pausing {
+			return f.paused(ctx)
+		}
+		// "KVM internal error" leaves it standing there.
 		return &GuestError{Reason: GuestQEMUFailed, Detail: firstLine(f.process.stderr.String(), errors.New("it stopped the machine"))}
 	case <-f.boot.C:
 		return &GuestError{Reason: GuestNoUserSpace, Detail: fmt.Sprintf("nothing heard in %s", f.vm.BootTimeout), silent: true}
@@ -282,7 +347,7 @@ func (s *session) fill(rc *wire.Receiver) {
 	o.Release, o.Build, o.Warnings = rc.Hello.Release, rc.Hello.Version, rc.Hello.Warnings
 	o.ExitCode, o.Signal, o.Message = rc.Done.ExitCode, rc.Done.Signal, rc.Done.Message
 	o.Files = rc.Stored
-	o.Warnings = append(o.Warnings, s.unconfined...)
+	o.Warnings = append(append(o.Warnings, s.notes...), s.unconfined...)
 	if s.vm.Root != nil && s.vm.Root.LeftOut() != "" {
 		o.Warnings = append(o.Warnings, s.vm.Root.LeftOut())
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,14 @@ import (
 const (
 	ClockWall   = results.ClockWall   // guest time is host time
 	ClockICount = results.ClockICount // guest time is instructions executed
+)
+
+// Ways of a VM to its job.
+const (
+	BootFresh    = "fresh"    // it is booted
+	BootSnapshot = "snapshot" // it begins where one like it had booted before
+
+	bootVariable = "MAPPROF_BOOT" // of the environment: one of these, where none is asked for
 )
 
 const (
@@ -51,6 +60,9 @@ type Machine struct {
 	Clock       string   // ClockWall (default) or ClockICount
 	// Root becomes the guest's root file system; nil: it has the job's files alone.
 	Root *rootfs.Tree
+	// Boot is BootFresh or BootSnapshot; "": what MAPPROF_BOOT says, or a snapshot with
+	// ClockICount. What runs on KVM, and what has a root of its own, is booted.
+	Boot string
 	// Successor lets the job make another program PID 1.
 	Successor bool
 	// Timeout bounds boot to power-off (default 10 minutes), BootTimeout boot
@@ -164,6 +176,12 @@ func (vm Machine) Check() error {
 		return bad("%v", flagvalue.OneOf("accel", vm.Accel, "kvm", "tcg"))
 	case vm.Accel == "kvm" && foreign(vm.Kernel.Arch):
 		return bad("--accel kvm is for kernels of this machine's architecture, %s, and this one is for %s (leave it out)", runtime.GOARCH, vm.Kernel.Arch)
+	case !slices.Contains([]string{"", BootFresh, BootSnapshot}, vm.Boot):
+		return bad("%v", flagvalue.OneOf("boot", vm.Boot, BootFresh, BootSnapshot))
+	case !slices.Contains([]string{"", BootFresh, BootSnapshot}, os.Getenv(bootVariable)):
+		return bad("%s=%q is not one of %s, %s", bootVariable, os.Getenv(bootVariable), BootFresh, BootSnapshot)
+	case vm.Boot == BootSnapshot && (vm.Accel == "kvm" || vm.Root != nil || vm.Successor):
+		return bad("--boot snapshot is for TCG, and for guests of mapprof's alone (leave it out, or --accel, --root and --init)")
 	case vm.CPUs < 1 || vm.CPUs > 255:
 		return bad("--cpus must be from 1 to 255")
 	case vm.Clock == ClockICount && (vm.CPUs > 1 || vm.Accel == "kvm"): // 6.1 hangs with more CPUs
@@ -252,9 +270,9 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 	for boots := 1; ; boots++ {
 		out = Outcome{Accel: accel, AccelReason: reason, Clock: vm.Clock, CPUs: vm.CPUs,
 			MemoryBytes: vm.MemoryBytes, QEMU: build.version, Reboots: boots - 1}
-		s = &session{vm: vm, job: job, out: &out, shared: build.window, console: newConsole(consoleHalf)}
+		s = &session{vm: vm, job: job, out: &out, shared: build.window, stops: build.stops, console: newConsole(consoleHalf)}
 		if build.unfiltered != "" {
-			s.unconfined = []string{"QEMU's system calls are not filtered: " + build.unfiltered}
+			s.notes = []string{"QEMU's system calls are not filtered: " + build.unfiltered}
 		}
 		s.begun = out
 		err = s.boot(ctx, qemu, m)

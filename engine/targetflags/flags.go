@@ -56,7 +56,9 @@ func (f *Flags) Add(fs *pflag.FlagSet, defaultKernel string) {
 	fs.StringArrayVar(&f.Machine.Append, "append", nil, "add this to the VM's kernel command line; repeatable")
 	fs.StringVar(&f.Machine.Accel, "accel", "", "the VM's accelerator: kvm or tcg (default: kvm where this kernel boots on it)")
 	fs.StringVar(&f.Machine.Clock, "clock", results.ClockWall, "the VM's clock: "+ClocksText())
+	fs.StringVar(&f.Machine.Boot, "boot", "", "how the VM comes to its work: snapshot (from one that had booted before, kept in the cache) or fresh (default: snapshot with --clock icount, which changes no figure; fresh by the wall clock, where boots differ)")
 	flagvalue.SetKnown(fs, "target", Auto, Local, VM)
+	flagvalue.SetKnown(fs, "boot", target.BootFresh, target.BootSnapshot)
 	flagvalue.SetKnown(fs, "accel", "kvm", "tcg")
 	flagvalue.SetKnown(fs, "clock", results.ClockNames()...)
 	fs.DurationVar(&f.Machine.Timeout, "timeout", 0, "limit on one boot of the VM, power-on to power-off; what a run has then is kept, as partial (default 10m beside what the workload and its set-up take)")
@@ -124,7 +126,7 @@ func (f *Flags) given(name string) bool { return f.flags != nil && f.flags.Chang
 
 // vmFlags say how a VM is to be.
 var (
-	ownVMFlags = []string{"cpus", "memory", "append", "accel", "clock", "timeout", "console", "arch", "guest-binary"}
+	ownVMFlags = []string{"cpus", "memory", "append", "accel", "boot", "clock", "timeout", "console", "arch", "guest-binary"}
 	vmFlags    = append([]string{"root", "init", "module"}, ownVMFlags...)
 )
 

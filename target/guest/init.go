@@ -111,13 +111,19 @@ type initProcess struct {
 func (g *initProcess) run() error {
 	g.mount()
 	g.limits()
+	g.window = openWindow()
+	var hello wire.GuestHello
+	if os.Getenv(PauseMark) != "" {
+		if err := g.pauseForJob(); err != nil {
+			hello.CannotPause = err.Error()
+		}
+	}
 	var err error
 	if g.port, err = openPort(machine.Here()); err != nil {
 		return err
 	}
-	g.window = openWindow()
 	go g.commands()
-	hello := wire.GuestHello{Warnings: g.warnings, ClockNS: ktime.Now()}
+	hello.Warnings, hello.ClockNS = g.warnings, ktime.Now()
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		hello.Release = unix.ByteSliceToString(u.Release[:])
