@@ -21,8 +21,13 @@ type Prepared struct {
 	reading   sync.WaitGroup
 }
 
-// Prepare begins to read that in the background. One Attach takes it.
-func Prepare() *Prepared { return prepare(btf.NewCache()) }
+// Prepare begins to read that in the background, where Warm has not. One Attach takes it.
+func Prepare() *Prepared {
+	if p := warmed.Swap(nil); p != nil {
+		return p
+	}
+	return prepare(btf.NewCache())
+}
 
 func prepare(types *btf.Cache) *Prepared {
 	p := &Prepared{types: types, spec: sync.OnceValues(loadLifecycle), addresses: sync.OnceValue(kernelAddresses)}

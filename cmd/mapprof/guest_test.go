@@ -25,21 +25,18 @@ var guestTasks = task.Handlers{}
 // instead of a trial: so a guest goes wrong under the program as it is.
 const guestMainArg = "MAPPROF_TEST_GUEST="
 
-// jobName is what this guest is to do.
-func jobName() string {
-	if os.Args[1] != guest.Command {
-		return os.Args[1]
-	}
+// guestMain is what the kernel's command line names of them; empty: none.
+func guestMain() string {
 	cmdline, err := os.ReadFile("/proc/cmdline")
 	if err != nil {
-		return os.Args[2]
+		return ""
 	}
 	for arg := range strings.FieldsSeq(string(cmdline)) {
 		if other, ok := strings.CutPrefix(arg, guestMainArg); ok {
 			return other
 		}
 	}
-	return os.Args[2]
+	return ""
 }
 
 // endGuestJob does what the job of a VM is to do, and ends the process; it
@@ -51,15 +48,24 @@ func endGuestJob() {
 }
 
 func guestJob() int {
-	name := jobName()
+	args := os.Args[1:]
 	var err error
+	if early := len(args) == 1 && args[0] == guest.Command; early && guestMain() != "" {
+		args, err = guest.AwaitJob()
+	}
+	if err == nil && args[0] == guest.Command {
+		if name := guestMain(); name != "" {
+			args = []string{name}
+		}
+	}
 	switch {
-	case guestMains[name] != nil:
-		err = guestMains[name](os.Args[2:])
-	case guestTasks[name] != nil:
-		err = guest.Serve(context.Background(), guestTasks, name)
+	case err != nil:
+	case guestMains[args[0]] != nil:
+		err = guestMains[args[0]](args[1:])
+	case args[0] == guest.Command:
+		err = guest.Serve(context.Background(), handlers().With(guestTasks), args[1:])
 	default:
-		return run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+		return run(context.Background(), args, os.Stdin, os.Stdout, os.Stderr)
 	}
 	if err != nil {
 		cli.PrintError(os.Stderr, err)

@@ -67,13 +67,13 @@ func findTarget(ctx context.Context, flags *targetflags.Flags, stderr io.Writer)
 // newGuestCmd makes the command that a VM's init starts; people never do.
 func newGuestCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:    guest.Command + " TASK",
+		Use:    guest.Command + " [TASK]",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args:   cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := cli.WithSignals(cmd.Context())
 			defer stop()
-			return guest.Serve(ctx, handlers(), args[0])
+			return guest.Serve(ctx, handlers(), args)
 		},
 	}
 }

@@ -129,5 +129,8 @@ func Handlers() task.Handlers {
 		TaskDoctor: task.Handle(func(context.Context, *task.Env, task.None) (Diagnosis, error) {
 			return Diagnose(), nil
 		}),
+		task.Warm: task.Handle(func(context.Context, *task.Env, task.None) (task.None, error) {
+			return task.None{}, probes.Warm()
+		}),
 	}
 }

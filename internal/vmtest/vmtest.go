@@ -32,11 +32,11 @@ func Main(m *testing.M, handlers task.Handlers) {
 }
 
 func serve(handlers task.Handlers) int {
-	if len(os.Args) < 3 || os.Args[1] != guest.Command {
+	if len(os.Args) < 2 || os.Args[1] != guest.Command {
 		fmt.Fprintf(os.Stderr, "vmtest: unknown job %q\n", os.Args[1:])
 		return 2
 	}
-	if err := guest.Serve(context.Background(), handlers, os.Args[2]); err != nil {
+	if err := guest.Serve(context.Background(), handlers, os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

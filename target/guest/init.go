@@ -98,6 +98,7 @@ type initProcess struct {
 	port *os.File
 	// successor is the job's way to PID 1, where that isn't this process; or -1.
 	successor int
+	early     *jobProcess  // waits for the job, where it was started before there was one
 	pid       atomic.Int64 // of the job while it runs
 	stop      atomic.Bool  // the host asked for the end
 	mu        sync.Mutex   // of what follows
@@ -136,13 +137,9 @@ func (g *initProcess) run() error {
 	if err := g.send(wire.FrameHello, b); err != nil {
 		return err
 	}
-	var argv []string
-	b, err = os.ReadFile(ArgvFile)
+	argv, err := readArgv()
 	if err != nil {
 		return err
-	}
-	if err := json.Unmarshal(b, &argv); err != nil {
-		return fmt.Errorf("read %s: %w", ArgvFile, err)
 	}
 	if len(argv) == 0 { // only asked whether this kernel boots
 		g.sendDone(wire.GuestDone{})
@@ -225,7 +222,10 @@ type jobProcess struct {
 
 // job runs the job to its end and passes on what it sends.
 func (g *initProcess) job(argv []string) (wire.GuestDone, error) {
-	p, err := g.startJob(argv)
+	if err := g.send(wire.FrameStarted); err != nil {
+		return wire.GuestDone{}, err
+	}
+	p, err := g.jobOf(argv)
 	if err != nil {
 		return wire.GuestDone{}, err
 	}
@@ -267,9 +267,6 @@ func (g *initProcess) startJob(argv []string) (jobProcess, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return fail(err)
-	}
-	if err := g.send(wire.FrameStarted); err != nil {
-		return jobProcess{}, err
 	}
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {

@@ -7,6 +7,7 @@ package guest
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,15 +26,18 @@ import (
 // stop its machine before it has a job.
 const PauseMark = "MAPPROF_PAUSE"
 
-// pauseForJob stops the machine, by QEMU's pvpanic device, at one instruction: there
-// the host may save it. The host lets it go on when the job is in the window, which it
-// unpacks.
+// pauseForJob starts the job's process, which waits for the job, and stops the machine,
+// by QEMU's pvpanic device, at one instruction: there the host may save it. The host lets
+// it go on when the job is in the window, which it unpacks.
 func (g *initProcess) pauseForJob() error {
 	if g.window == nil {
 		return errors.New("no memory is shared with the host")
 	}
 	stop, err := stopSwitch()
 	if err != nil {
+		return err
+	}
+	if g.early, err = g.startEarly(); err != nil {
 		return err
 	}
 	*stop = 1 // stops the machine
@@ -45,6 +49,74 @@ func (g *initProcess) pauseForJob() error {
 		return err
 	}
 	return unpack("/", parcel)
+}
+
+// The words between init and a job's process that was started before there was a job.
+// They are no frames' types.
+const (
+	readyMessage = 0xff // it has done task.Warm
+	beginMessage = 0xfe // the job is there
+)
+
+// startEarly starts a process that does task.Warm, and waits until it has.
+func (g *initProcess) startEarly() (*jobProcess, error) {
+	p, err := g.startJob([]string{Command})
+	if err != nil {
+		return nil, err
+	}
+	word := make([]byte, 1)
+	n, err := unix.Read(p.channel, word)
+	if err != nil || n != 1 || word[0] != readyMessage {
+		return nil, errors.Join(errors.New("the job's process did not wait for its job"), err)
+	}
+	return &p, nil
+}
+
+// jobOf is the process of a job: the one that waits, if it can do that job.
+func (g *initProcess) jobOf(argv []string) (jobProcess, error) {
+	p := g.early
+	if p == nil {
+		return g.startJob(argv)
+	}
+	if argv[0] == Command {
+		_, err := unix.Write(p.channel, []byte{beginMessage})
+		return *p, err
+	}
+	_ = unix.Kill(p.pid, unix.SIGKILL)
+	reap(p.pid)
+	return g.startJob(argv)
+}
+
+// AwaitJob tells init that this process waits, and returns the arguments of the job.
+func AwaitJob() ([]string, error) {
+	fd, err := jobFD()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := unix.Write(fd, []byte{readyMessage}); err != nil {
+		return nil, fmt.Errorf("wait for the job: %w", err)
+	}
+	word := make([]byte, 1)
+	n, err := unix.Read(fd, word)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Read(fd, word)
+	}
+	if err != nil || n != 1 || word[0] != beginMessage {
+		return nil, errors.Join(errors.New("wait for the job: init has none"), err)
+	}
+	return readArgv()
+}
+
+// readArgv reads the job's argv[1:] where the host has put it.
+func readArgv() (argv []string, err error) {
+	b, err := os.ReadFile(ArgvFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &argv); err != nil {
+		return nil, fmt.Errorf("read %s: %w", ArgvFile, err)
+	}
+	return argv, nil
 }
 
 // stopSwitch is the register of QEMU's pvpanic device on PCI (QEMU,

@@ -33,8 +33,22 @@ const (
 )
 
 // Serve does, in a guest's job, the task that the host asked for, and sends
-// what it gives: progress, the files of its directory, its reply.
-func Serve(ctx context.Context, handlers task.Handlers, name string) error {
+// what it gives: progress, the files of its directory, its reply. Without the name of a
+// task, as the guest's init starts it early, it does task.Warm and waits for the job.
+func Serve(ctx context.Context, handlers task.Handlers, args []string) error {
+	if len(args) == 0 {
+		if handlers[task.Warm] != nil {
+			_, _ = handlers.Do(ctx, task.Warm, &task.Env{}, []byte("{}")) // the job has the error, too
+		}
+		argv, err := AwaitJob()
+		if err != nil {
+			return err
+		}
+		args = argv[min(1, len(argv)):]
+	}
+	if len(args) != 1 {
+		return fmt.Errorf("read task: %q is not a task's name", args)
+	}
 	request, err := os.ReadFile(RequestFile)
 	if err != nil {
 		return fmt.Errorf("read task: %w", err)
@@ -56,7 +70,7 @@ func Serve(ctx context.Context, handlers task.Handlers, name string) error {
 		}
 	}}
 	defer runtime.KeepAlive(env) // it holds attached probes
-	reply, err := handlers.Do(ctx, name, env, request)
+	reply, err := handlers.Do(ctx, args[0], env, request)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,10 @@ type Handler func(ctx context.Context, env *Env, request []byte) (reply any, err
 // Handlers are kinds of tasks by name.
 type Handlers map[string]Handler
 
+// Warm names the task that a guest's mapprof does before there is a job, where its
+// machine is saved then: what it reads, all jobs have read. It is no job's to fail.
+const Warm = "warm"
+
 // None is the request or the reply of a task that has none.
 type None struct{}
 
