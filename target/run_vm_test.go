@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mapprof/mapprof/internal/ktime"
 	"github.com/mapprof/mapprof/target/guest"
 	"github.com/mapprof/mapprof/target/kernels"
 	_ "github.com/mapprof/mapprof/target/kernels/debian" // where kernels come from
@@ -49,6 +50,16 @@ func testFile() []byte {
 
 // testJob is what the guest does in each test.
 func testJob(args []string) int {
+	if args[0] == guest.Command {
+		if len(args) == 1 {
+			var err error
+			if args, err = guest.AwaitJob(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+		}
+		args = args[1:]
+	}
 	ch, err := guest.OpenChannel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -83,6 +94,11 @@ func testJob(args []string) int {
 	case "done":
 		check(ch.SendFile("big.bin", bytes.NewReader(testFile())))
 		check(ch.Done()) // and then it doesn't end
+	case "when": // and by how many processes and instructions it came to that
+		given, err := os.ReadFile("/given/file")
+		check(err)
+		check(ch.Send("when", fmt.Appendf(given, " %d %d", os.Getpid(), ktime.Now())))
+		return 0
 	case "exit":
 		fmt.Fprintln(os.Stderr, "this is why")
 		return 7
@@ -241,8 +257,8 @@ func TestVMGuestErrors(t *testing.T) {
 		{"killinit", GuestPanicked, "Attempted to kill init", nil},
 		{"poweroff", GuestPoweredOff, "", nil},
 		{"wait", GuestHung, " < __x64_sys_membarrier", func(vm *Machine) { vm.Timeout = 20 * time.Second }},
-		{"hang", GuestNoUserSpace, "", func(vm *Machine) { vm.Timeout = 500 * time.Millisecond }},
-		{"stuck", GuestNoUserSpace, "", func(vm *Machine) { vm.BootTimeout = 300 * time.Millisecond }},
+		{"hang", GuestNoUserSpace, "", func(vm *Machine) { vm.Boot, vm.Timeout = BootFresh, 500*time.Millisecond }},
+		{"stuck", GuestNoUserSpace, "", func(vm *Machine) { vm.Boot, vm.BootTimeout = BootFresh, 300*time.Millisecond }},
 	} {
 		t.Run(tc.job, func(t *testing.T) {
 			vm := testVM(t)
