@@ -62,16 +62,24 @@ func TestVMWatchingByProgram(t *testing.T) {
 	t.Logf("%s", all[0])
 }
 
-// TestVMOverhead: a run takes longer than a boot of its image that does nothing.
+// TestVMOverhead: a run that boots takes longer than a boot of its image that does
+// nothing, and one that begins from a snapshot takes less than that.
 func TestVMOverhead(t *testing.T) {
 	t.Parallel()
 	// The program that is run is the guest's mapprof, so it is built without the tests.
-	out, err := exec.CommandContext(t.Context(), builtMapprof(t), "bench", "overhead", "--offline", "--runs", "1", "--limit", "10m").CombinedOutput()
-	ratio := regexp.MustCompile(`ratio ([\d.]+)`).FindSubmatch(out)
-	if err != nil || ratio == nil {
+	out, err := exec.CommandContext(t.Context(), builtMapprof(t), "bench", "overhead", "--offline", "--runs", "1", "--limit", "10m", "--ratio", "1000").CombinedOutput()
+	ratios := regexp.MustCompile(`(?m)^\| (--.*?) \|.* ([\d.]+) \|$`).FindAllSubmatch(out, -1)
+	if err != nil || len(ratios) != 3 {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if r, err := strconv.ParseFloat(string(ratio[1]), 64); err != nil || r <= 1 {
-		t.Errorf("ratio %s: %v\n%s", ratio[1], err, out)
+	all := map[string]float64{}
+	for _, r := range ratios {
+		if all[string(r[1])], err = strconv.ParseFloat(string(r[2]), 64); err != nil {
+			t.Errorf("ratio %s: %v\n%s", r[2], err, out)
+		}
+	}
+	t.Log(all)
+	if fresh, icount := all["--clock wall --boot fresh"], all["--clock icount"]; fresh <= 1 || icount <= 0 || icount >= 1 {
+		t.Errorf("ratios %v\n%s", all, out)
 	}
 }

@@ -22,7 +22,6 @@ import (
 const (
 	taskHold      = "bench-hold"
 	taskWatching  = "bench-watching"
-	taskNothing   = "bench-nothing"
 	taskProbeCost = "bench-probe-cost"
 	taskSteps     = "bench-steps"
 	taskAttach    = "bench-attach"
@@ -33,7 +32,6 @@ func Handlers() task.Handlers {
 	return task.Handlers{
 		taskHold:      task.Handle(measureHolds),
 		taskWatching:  task.Handle(measureWatching),
-		taskNothing:   task.Handle(doNothing),
 		taskProbeCost: task.Handle(measureProbeCosts),
 		taskSteps:     task.Handle(measureSteps),
 		taskAttach:    task.Handle(measureAttach),
