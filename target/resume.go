@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +44,9 @@ type snapshotError struct{ err error }
 
 func (e *snapshotError) Error() string { return e.err.Error() }
 
-// parcel is the job as the guest unpacks it; nil: it doesn't fit.
-func (j *GuestJob) parcel() ([]byte, error) {
+// parcel is the job as the guest unpacks it, with the time where it has stood still
+// since; nil: it doesn't fit.
+func (j *GuestJob) parcel(dated bool) ([]byte, error) {
 	args := j.Args
 	if args == nil {
 		args = []string{}
@@ -58,6 +60,9 @@ func (j *GuestJob) parcel() ([]byte, error) {
 		files = map[string][]byte{}
 	}
 	files[guest.ArgvFile] = argv
+	if dated {
+		files[guest.TimeFile] = strconv.AppendInt(nil, time.Now().UnixNano(), 10)
+	}
 	size := 0
 	for _, data := range files {
 		size += len(data) + 2048 // its headers, and what fills its last block
@@ -102,7 +107,7 @@ func (s *session) useSnapshot(ctx context.Context, qemu string, m qemuMachine) (
 	if !pause || !s.shared || !s.stops || len(s.job.Args) == 0 {
 		return release, nil
 	}
-	parcel, err := s.job.parcel()
+	parcel, err := s.job.parcel(m.clock == ClockWall)
 	if err != nil || parcel == nil {
 		return release, err
 	}
@@ -195,6 +200,7 @@ var errSaved = errors.New("saved")
 func (f *follower) paused(ctx context.Context) error {
 	f.pausing = false
 	err := f.save(ctx)
+	f.unlock()
 	if err == nil {
 		return errSaved
 	}

@@ -18,7 +18,7 @@ import (
 
 func TestParcelOfAJob(t *testing.T) {
 	job := GuestJob{Args: []string{"guest", "trial"}, Files: map[string][]byte{"/b": []byte("two"), "/a/c": nil}}
-	first, err := job.parcel()
+	first, err := job.parcel(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +44,14 @@ func TestParcelOfAJob(t *testing.T) {
 	if _, there := job.Files[guest.ArgvFile]; there {
 		t.Error("the job has a file more than before")
 	}
-	if again, err := job.parcel(); err != nil || !bytes.Equal(first, again) {
+	if again, err := job.parcel(false); err != nil || !bytes.Equal(first, again) {
 		t.Errorf("one job, two parcels: the guest would do other instructions (%v)", err)
 	}
+	if dated, err := job.parcel(true); err != nil || len(dated) <= len(first) {
+		t.Errorf("with the time: %d bytes, %d without, %v", len(dated), len(first), err)
+	}
 	job.Files["/large"] = make([]byte, wire.MaxParcel)
-	if b, err := job.parcel(); b != nil || err != nil {
+	if b, err := job.parcel(false); b != nil || err != nil {
 		t.Errorf("%d bytes of what doesn't fit, %v", len(b), err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // snapshotsOf is the cache's, where kernels are no longer asked of it, and what there is.
@@ -122,6 +123,12 @@ func TestVMSnapshotByTheWall(t *testing.T) {
 	}
 	if n := len(list()); n != 1 {
 		t.Errorf("%d snapshots", n)
+	}
+	begin := time.Now()
+	said, _ := when(t, vm, "", "date") // of a machine that stood still since
+	end, ns := time.Now(), int64(0)
+	if _, err := fmt.Sscanf(said, "date %d", &ns); err != nil || ns < begin.UnixNano() || ns > end.UnixNano() {
+		t.Errorf("%q, %v: the guest's date is %v, here it was %v to %v", said, err, time.Unix(0, ns), begin, end)
 	}
 }
 

@@ -99,6 +99,9 @@ func testJob(args []string) int {
 		check(err)
 		check(ch.Send("when", fmt.Appendf(given, " %d %d", os.Getpid(), ktime.Now())))
 		return 0
+	case "date":
+		check(ch.Send("date", strconv.AppendInt(nil, time.Now().UnixNano(), 10)))
+		return 0
 	case "exit":
 		fmt.Fprintln(os.Stderr, "this is why")
 		return 7

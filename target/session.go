@@ -41,6 +41,7 @@ type session struct {
 	snap     *snapshot.Entry
 	restored *os.File
 	parcel   []byte
+	unlock   func() // lets others make the snapshot
 	// unconfined is why QEMU runs as root, where it does; notes are other warnings.
 	unconfined, notes []string
 }
@@ -51,7 +52,11 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) (err err
 	if err != nil {
 		return err
 	}
-	for {
+	for tries := 1; ; tries++ {
+		if tries > maxBoots { // saved, and of no use each time
+			_ = s.snap.SetImpossible()
+			s.snap = nil
+		}
 		err := s.bootOnce(ctx, qemu, m)
 		var otherwise *snapshotError
 		switch {
@@ -62,9 +67,9 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) (err err
 		case s.restored != nil: // it was of no use: another is made
 			err = s.snap.Remove()
 			s.notes = append(s.notes, otherwise.Error()+"; booted in place of that")
-		default: // nor will it be for any other job
-			err = s.snap.SetImpossible()
-			s.snap = nil
+		default: // nor will it be for any other job, which need not try
+			_ = s.snap.SetImpossible()
+			s.snap, err = nil, nil
 		}
 		if err != nil {
 			return err
@@ -78,8 +83,15 @@ func (s *session) bootOnce(ctx context.Context, qemu string, m qemuMachine) erro
 	s.unconfined = s.unconfined[:0]
 	if s.restored = nil; s.snap != nil {
 		m.pause = true
+		unlock, err := s.snap.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		s.unlock = sync.OnceFunc(unlock)
+		defer s.unlock()
 		var before []byte
 		if s.restored, before = s.snap.Open(); s.restored != nil {
+			s.unlock()
 			m.incoming = true
 			defer s.restored.Close()
 			_, _ = s.console.Write(before)

@@ -48,7 +48,26 @@ func (g *initProcess) pauseForJob() error {
 	if err != nil {
 		return err
 	}
-	return unpack("/", parcel)
+	if err := unpack("/", parcel); err != nil {
+		return err
+	}
+	return setTime()
+}
+
+// TimeFile has the time of day, in nanoseconds, where the machine may have stood still.
+const TimeFile = "/mapprof/time"
+
+func setTime() error {
+	b, err := os.ReadFile(TimeFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	ns, perr := strconv.ParseInt(string(b), 10, 64)
+	if err = errors.Join(err, perr); err != nil {
+		return fmt.Errorf("set the clock: %w", err)
+	}
+	now := unix.NsecToTimespec(ns)
+	return unix.ClockSettime(unix.CLOCK_REALTIME, &now)
 }
 
 // The words between init and a job's process that was started before there was a job.

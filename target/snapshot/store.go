@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package snapshot
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -23,9 +27,11 @@ const MaxBytes = 4 << 30
 const (
 	suffix    = ".state"
 	console   = ".console" // what the guest had printed until then
+	lock      = ".lock"
 	tmpPrefix = ".tmp-"
 	// tmpAge is after how long a file that was never finished is nobody's.
-	tmpAge = time.Hour
+	tmpAge   = time.Hour
+	lockPoll = 20 * time.Millisecond
 )
 
 // Store is a directory of snapshots.
@@ -58,6 +64,30 @@ func (s *Store) Entry(from ...string) *Entry {
 }
 
 func (e *Entry) path(suffix string) string { return filepath.Join(e.store.dir, e.name+suffix) }
+
+// Lock waits until no other run makes this snapshot, or until ctx ends.
+func (e *Entry) Lock(ctx context.Context) (unlock func(), err error) {
+	f, err := os.OpenFile(e.path(lock), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock snapshot: %w", err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { f.Close() }, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+			f.Close()
+			return nil, fmt.Errorf("lock snapshot: %w", err)
+		}
+		select {
+		case <-time.After(lockPoll):
+		case <-ctx.Done():
+			f.Close()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
 
 // Open opens the snapshot, and gives what its guest had printed. nil: there is none, or
 // none that may be read.
@@ -122,7 +152,7 @@ func (w *Writing) Keep(printed []byte) error {
 
 func (s *Store) remove(name string) error {
 	var errs []error
-	for _, suffix := range []string{suffix, console} {
+	for _, suffix := range []string{suffix, console, lock} {
 		if err := os.Remove(filepath.Join(s.dir, name+suffix)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package snapshot
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -90,6 +94,36 @@ func TestImpossible(t *testing.T) {
 	}
 	if !e.Impossible() {
 		t.Error("not kept")
+	}
+}
+
+// TestLock: who comes second waits, and no longer than it wants to.
+func TestLock(t *testing.T) {
+	e := open(t, 1<<20).Entry("kernel")
+	unlock, err := e.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.Lock(impatient); !errors.Is(err, context.Canceled) {
+		t.Errorf("the second: %v", err)
+	}
+	unlocked := make(chan struct{})
+	go func() {
+		<-time.After(3 * lockPoll)
+		close(unlocked)
+		unlock()
+	}()
+	second, err := e.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second()
+	select {
+	case <-unlocked:
+	default:
+		t.Error("two have it at once")
 	}
 }
 
