@@ -27,7 +27,7 @@ const tellLimit = 5 * time.Second
 func (f *follower) askTasks() {
 	before := f.console.Bytes()
 	f.beforeNMI = &before
-	if f.qmp.command("inject-nmi", quitLimit) != nil {
+	if f.monitor.Command("inject-nmi", quitLimit) != nil {
 		return
 	}
 	t := time.NewTimer(tellLimit)

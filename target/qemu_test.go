@@ -6,10 +6,7 @@ package target
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -184,57 +181,6 @@ exit 1
 	var g *GuestError
 	if !errors.As(err, &g) || g.Reason != GuestQEMUFailed || !strings.Contains(err.Error(), "could not load kernel '/k'") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// fakeQEMU answers the monitor's protocol; it returns what it was asked.
-func fakeQEMU(conn net.Conn, events []string, answers map[string]string) {
-	fmt.Fprintln(conn, `{"QMP":{"version":{},"capabilities":[]}}`)
-	d := json.NewDecoder(conn)
-	for {
-		var c struct {
-			Execute string `json:"execute"`
-			ID      int    `json:"id"`
-		}
-		if d.Decode(&c) != nil {
-			return
-		}
-		for _, e := range events {
-			fmt.Fprintln(conn, e)
-		}
-		events = nil
-		a, ok := answers[c.Execute]
-		if !ok {
-			a = `"return":{}`
-		}
-		if c.ID != 0 {
-			a += fmt.Sprintf(`,"id":%d`, c.ID)
-		}
-		fmt.Fprintf(conn, "{%s}\n", a)
-	}
-}
-
-func TestQMP(t *testing.T) {
-	a, b := net.Pipe()
-	defer a.Close()
-	go fakeQEMU(b, []string{`{"event":"STOP"}`, `{"event":"STOP"}`, `{"event":"SHUTDOWN","data":{"reason":"guest-reset"}}`},
-		map[string]string{
-			"quit": `"error":{"class":"GenericError","desc":"no"}`,
-		})
-	q := newQMP(a)
-	if err := q.command("query-status", time.Minute); err != nil {
-		t.Error(err)
-	}
-	if err := q.Quit(time.Minute); err == nil || !strings.Contains(err.Error(), "GenericError: no") {
-		t.Errorf("got %v", err)
-	}
-	<-q.stopped
-	if q.ShutdownReason() != "guest-reset" {
-		t.Errorf("got %q", q.ShutdownReason())
-	}
-	b.Close()
-	if err := q.command("quit", time.Minute); err == nil {
-		t.Error("a closed monitor answered")
 	}
 }
 

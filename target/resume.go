@@ -5,20 +5,13 @@
 package target
 
 import (
-	"archive/tar"
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -44,49 +37,6 @@ type snapshotError struct{ err error }
 
 func (e *snapshotError) Error() string { return e.err.Error() }
 
-// parcel is the job as the guest unpacks it, with the time where it has stood still
-// since; nil: it doesn't fit.
-func (j *GuestJob) parcel(dated bool) ([]byte, error) {
-	args := j.Args
-	if args == nil {
-		args = []string{}
-	}
-	argv, err := json.Marshal(args)
-	if err != nil {
-		return nil, fmt.Errorf("pack the job: %w", err)
-	}
-	files := maps.Clone(j.Files)
-	if files == nil {
-		files = map[string][]byte{}
-	}
-	files[guest.ArgvFile] = argv
-	if dated {
-		files[guest.TimeFile] = strconv.AppendInt(nil, time.Now().UnixNano(), 10)
-	}
-	size := 0
-	for _, data := range files {
-		size += len(data) + 2048 // its headers, and what fills its last block
-	}
-	if size > wire.MaxParcel {
-		return nil, nil
-	}
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		err := w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: 0o755, Size: int64(len(files[name]))})
-		if err == nil {
-			_, err = w.Write(files[name])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("pack the job: %w", err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("pack the job: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
 // pauses tells whether a machine's guest stops it before the job, and keeps whether
 // other runs may begin there.
 func (vm *Machine) pauses(accel string) (pause, keeps bool) {
@@ -107,7 +57,11 @@ func (s *session) useSnapshot(ctx context.Context, qemu string, m qemuMachine) (
 	if !pause || !s.shared || !s.stops || len(s.job.Args) == 0 {
 		return release, nil
 	}
-	parcel, err := s.job.parcel(m.clock == ClockWall)
+	date := time.Time{}
+	if m.clock == ClockWall { // the machine may have stood still since
+		date = time.Now()
+	}
+	parcel, err := guest.Pack(s.job.Args, s.job.Files, date)
 	if err != nil || parcel == nil {
 		return release, err
 	}
@@ -221,7 +175,7 @@ func (f *follower) save(ctx context.Context) error {
 		Error  string `json:"error-desc"`
 	}
 	// The machine stands still: there is no need to spare the stream.
-	err = f.qmp.ask("migrate-set-parameters", map[string]any{"max-bandwidth": 1 << 40}, nil, quitLimit)
+	err = f.monitor.Ask("migrate-set-parameters", map[string]any{"max-bandwidth": 1 << 40}, nil, quitLimit)
 	if err == nil {
 		err = f.move(ctx, "migrate", func(stream *os.File) error {
 			_, err := io.Copy(w, stream)
@@ -249,10 +203,10 @@ func (f *follower) move(ctx context.Context, command string, copy func(*os.File)
 		return err
 	}
 	defer ours.Close()
-	err = f.qmp.give("state", theirs, quitLimit)
+	err = f.monitor.Give("state", theirs, quitLimit)
 	theirs.Close()
 	if err == nil {
-		err = f.qmp.ask(command, map[string]any{"uri": "fd:state"}, nil, quitLimit)
+		err = f.monitor.Ask(command, map[string]any{"uri": "fd:state"}, nil, quitLimit)
 	}
 	if err != nil {
 		return err
@@ -272,7 +226,7 @@ func (f *follower) goOn() error {
 	if err := wire.WriteParcel(f.window, f.parcel); err != nil {
 		return err
 	}
-	return f.qmp.command("cont", quitLimit)
+	return f.monitor.Command("cont", quitLimit)
 }
 
 // poll asks QEMU until it answers what was waited for.
@@ -282,7 +236,7 @@ func (f *follower) poll(ctx context.Context, command string, answer any, done fu
 	often := time.NewTicker(5 * time.Millisecond)
 	defer often.Stop()
 	for {
-		if err := f.qmp.ask(command, nil, answer, quitLimit); err != nil {
+		if err := f.monitor.Ask(command, nil, answer, quitLimit); err != nil {
 			return err
 		}
 		if done() {

@@ -5,56 +5,10 @@
 package target
 
 import (
-	"archive/tar"
-	"bytes"
-	"errors"
-	"io"
 	"testing"
 
-	"github.com/mapprof/mapprof/target/guest"
 	"github.com/mapprof/mapprof/target/rootfs"
-	"github.com/mapprof/mapprof/target/wire"
 )
-
-func TestParcelOfAJob(t *testing.T) {
-	job := GuestJob{Args: []string{"guest", "trial"}, Files: map[string][]byte{"/b": []byte("two"), "/a/c": nil}}
-	first, err := job.parcel(false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	r := tar.NewReader(bytes.NewReader(first))
-	for {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files["/"+h.Name] = string(b)
-	}
-	if len(files) != 3 || files["/b"] != "two" || files[guest.ArgvFile] != `["guest","trial"]` {
-		t.Errorf("packed: %q", files)
-	}
-	if _, there := job.Files[guest.ArgvFile]; there {
-		t.Error("the job has a file more than before")
-	}
-	if again, err := job.parcel(false); err != nil || !bytes.Equal(first, again) {
-		t.Errorf("one job, two parcels: the guest would do other instructions (%v)", err)
-	}
-	if dated, err := job.parcel(true); err != nil || len(dated) <= len(first) {
-		t.Errorf("with the time: %d bytes, %d without, %v", len(dated), len(first), err)
-	}
-	job.Files["/large"] = make([]byte, wire.MaxParcel)
-	if b, err := job.parcel(false); b != nil || err != nil {
-		t.Errorf("%d bytes of what doesn't fit, %v", len(b), err)
-	}
-}
 
 func TestWhatPauses(t *testing.T) {
 	type settings struct{ boot, env, clock, accel string }

@@ -18,6 +18,7 @@ import (
 	"github.com/mapprof/mapprof/internal/regularfile"
 	"github.com/mapprof/mapprof/target/kernels"
 	"github.com/mapprof/mapprof/target/machine"
+	"github.com/mapprof/mapprof/target/qmp"
 	"github.com/mapprof/mapprof/target/snapshot"
 	"github.com/mapprof/mapprof/target/wire"
 )
@@ -202,7 +203,7 @@ func (s *session) initramfs(kind *machine.Machine) (_ *os.File, err error) {
 type follower struct {
 	*session
 	process *process
-	qmp     *qmp
+	monitor *qmp.Monitor
 	guest   *hostPort
 
 	pausing  bool                // the guest is to stop its machine before its job
@@ -223,7 +224,7 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 		defer close(consoleEnd)
 		_, _ = io.Copy(s.console, console)
 	}()
-	f := &follower{session: s, process: p, qmp: newQMP(monitor), guest: &hostPort{w: channel},
+	f := &follower{session: s, process: p, monitor: qmp.New(monitor), guest: &hostPort{w: channel},
 		reached: make(chan wire.FrameType, 3), received: make(chan error, 1), stop: s.job.Stop,
 		life: time.NewTimer(s.vm.Timeout), late: time.NewTimer(s.vm.Timeout - min(lateness, s.vm.Timeout/4)), boot: time.NewTimer(s.vm.BootTimeout)}
 	defer f.life.Stop()
@@ -265,7 +266,7 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 	var hung *GuestError
 	switch {
 	case fail == nil:
-		end(f.qmp, p)
+		end(f.monitor, p)
 	case errors.As(fail, &hung) && (hung.Reason == GuestHung || hung.Reason == GuestNoUserSpace):
 		f.askTasks()
 	}
@@ -278,7 +279,7 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 		f.recvErr = <-f.received
 	}
 	s.fill(rc)
-	return s.verdict(fail, f.recvErr, rc, p, f.qmp)
+	return s.verdict(fail, f.recvErr, rc, p, f.monitor)
 }
 
 // next waits for the next thing that happens to the VM, and returns why it can't
@@ -300,7 +301,7 @@ func (f *follower) next(ctx context.Context) error {
 		}
 	case <-f.process.exited:
 		return errEndedEarly
-	case <-f.qmp.stopped:
+	case <-f.monitor.Stopped:
 		if f.pausing {
 			return f.paused(ctx)
 		}
@@ -342,7 +343,7 @@ var ErrStopped = errors.New("stopped before the guest's mapprof listened")
 var errEndedEarly = errors.New("qemu ended early")
 
 // end asks QEMU to quit and waits for that.
-func end(q *qmp, p *process) {
+func end(q *qmp.Monitor, p *process) {
 	if q.Quit(quitLimit) != nil {
 		return
 	}
@@ -366,7 +367,7 @@ func (s *session) fill(rc *wire.Receiver) {
 }
 
 // verdict turns what happened into Run's error.
-func (s *session) verdict(fail, recvErr error, rc *wire.Receiver, p *process, q *qmp) error {
+func (s *session) verdict(fail, recvErr error, rc *wire.Receiver, p *process, q *qmp.Monitor) error {
 	var g *GuestError
 	switch {
 	case fail == nil && recvErr == nil:

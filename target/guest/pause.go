@@ -11,11 +11,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/mapprof/mapprof/target/wire"
@@ -166,6 +169,43 @@ func stopSwitch() (*byte, error) {
 		return &mem[at&uint64(page-1)], nil
 	}
 	return nil, errors.New("the machine has no pvpanic device on PCI")
+}
+
+// Pack is a job as the guest unpacks it, with the date where there is one; nil: it is more
+// than a parcel takes.
+func Pack(args []string, files map[string][]byte, date time.Time) ([]byte, error) {
+	argv, err := json.Marshal(args)
+	if err != nil {
+		return nil, fmt.Errorf("pack the job: %w", err)
+	}
+	all := map[string][]byte{}
+	maps.Copy(all, files)
+	all[ArgvFile] = argv
+	if !date.IsZero() {
+		all[TimeFile] = strconv.AppendInt(nil, date.UnixNano(), 10)
+	}
+	size := 0
+	for _, data := range all {
+		size += len(data) + 2048 // its headers, and what fills its last block
+	}
+	if size > wire.MaxParcel {
+		return nil, nil
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		err := w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: 0o755, Size: int64(len(all[name]))})
+		if err == nil {
+			_, err = w.Write(all[name])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pack the job: %w", err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("pack the job: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
 // unpack writes the files of a parcel under a directory.

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package target
+package qmp
 
 import (
 	"encoding/json"
@@ -18,21 +18,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// qmp speaks QEMU's machine protocol: some commands and two events of it.
+// Monitor is one QEMU's.
 // Commands are not safe for concurrent use.
-type qmp struct {
+type Monitor struct {
 	w       io.Writer
 	id      int
-	replies chan qmpReply
-	// stopped has one when the machine is stopped, as QEMU does on an internal error of
+	replies chan reply
+	// Stopped has one when the machine is stopped, as QEMU does on an internal error of
 	// KVM, and then waits for ever.
-	stopped chan struct{}
+	Stopped chan struct{}
 	ended   chan struct{} // closed when the monitor is
 	reason  atomic.Value  // string: why the machine went off
 	rights  []byte        // a descriptor that goes with the next command
 }
 
-type qmpReply struct {
+type reply struct {
 	ID    int    `json:"id"`
 	Event string `json:"event"`
 	Data  struct {
@@ -45,11 +45,11 @@ type qmpReply struct {
 	} `json:"error"`
 }
 
-// newQMP opens the protocol and follows events until conn ends; the reader
+// New opens the protocol and follows events until conn ends; the reader
 // goroutine ends with it.
-func newQMP(conn io.ReadWriter) *qmp {
-	q := &qmp{w: conn, replies: make(chan qmpReply, 16),
-		stopped: make(chan struct{}, 1), ended: make(chan struct{})}
+func New(conn io.ReadWriter) *Monitor {
+	q := &Monitor{w: conn, replies: make(chan reply, 16),
+		Stopped: make(chan struct{}, 1), ended: make(chan struct{})}
 	go q.read(conn)
 	// QEMU sends events only to those who negotiated; its answer has id 0,
 	// which nobody waits for. A failure shows in the next command.
@@ -57,18 +57,18 @@ func newQMP(conn io.ReadWriter) *qmp {
 	return q
 }
 
-func (q *qmp) read(r io.Reader) {
+func (q *Monitor) read(r io.Reader) {
 	defer close(q.ended)
 	d := json.NewDecoder(r)
 	for {
-		var m qmpReply
+		var m reply
 		if d.Decode(&m) != nil {
 			return
 		}
 		switch {
 		case m.Event == "STOP":
 			select {
-			case q.stopped <- struct{}{}:
+			case q.Stopped <- struct{}{}:
 			default: // it is known already
 			}
 		case m.Event == "SHUTDOWN":
@@ -84,19 +84,20 @@ func (q *qmp) read(r io.Reader) {
 
 // ShutdownReason returns why QEMU says that the machine went off:
 // "guest-shutdown", "guest-reset" (a panic, or a triple fault), …
-func (q *qmp) ShutdownReason() string {
+func (q *Monitor) ShutdownReason() string {
 	if s, _ := q.reason.Load().(string); s != "" {
 		return s
 	}
 	return "no reason given"
 }
 
-func (q *qmp) command(name string, limit time.Duration) error {
-	return q.ask(name, nil, nil, limit)
+// Command has QEMU carry out a command that has no answer.
+func (q *Monitor) Command(name string, limit time.Duration) error {
+	return q.Ask(name, nil, nil, limit)
 }
 
-// ask has QEMU carry out a command, and decodes its answer where there is a place for it.
-func (q *qmp) ask(name string, arguments map[string]any, answer any, limit time.Duration) error {
+// Ask has QEMU carry out a command, and decodes its answer where there is a place for it.
+func (q *Monitor) Ask(name string, arguments map[string]any, answer any, limit time.Duration) error {
 	q.id++
 	command, err := json.Marshal(struct {
 		Execute   string         `json:"execute"`
@@ -135,7 +136,7 @@ func (q *qmp) ask(name string, arguments map[string]any, answer any, limit time.
 	}
 }
 
-func (q *qmp) write(command []byte) error {
+func (q *Monitor) write(command []byte) error {
 	conn, ok := q.w.(syscall.Conn)
 	if !ok || q.rights == nil {
 		_, err := q.w.Write(command)
@@ -153,14 +154,14 @@ func (q *qmp) write(command []byte) error {
 	return errors.Join(err, sent)
 }
 
-// give hands a file to QEMU, which knows it by a name from then on.
-func (q *qmp) give(name string, file *os.File, limit time.Duration) error {
+// Give hands a file to QEMU, which knows it by a name from then on.
+func (q *Monitor) Give(name string, file *os.File, limit time.Duration) error {
 	q.rights = unix.UnixRights(int(file.Fd()))
 	defer func() { q.rights = nil }()
-	return q.ask("getfd", map[string]any{"fdname": name}, nil, limit)
+	return q.Ask("getfd", map[string]any{"fdname": name}, nil, limit)
 }
 
 // Quit ends QEMU.
-func (q *qmp) Quit(limit time.Duration) error {
-	return q.command("quit", limit)
+func (q *Monitor) Quit(limit time.Duration) error {
+	return q.Command("quit", limit)
 }
