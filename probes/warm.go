@@ -5,34 +5,29 @@
 package probes
 
 import (
-	"fmt"
 	"sync/atomic"
 
-	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 var warmed atomic.Pointer[Prepared]
 
-// Warm prepares an Attach before anybody asks for one: the next Prepare has it. It loads
-// a program, too, and drops it: with the first one the types are decoded that its
-// arguments lead to, nearly all of the kernel's.
+// Warm prepares an Attach before anybody asks for one: the next Prepare has it, with the
+// types that the programs' arguments lead to, which are nearly all of the kernel's. It
+// loads nothing: what it left behind would be among the maps that are measured.
 func Warm() error {
 	p := Prepare()
 	p.Wait()
 	warmed.Store(p)
-	spec, err := p.spec()
+	kernel, err := p.types.Kernel()
 	if err != nil {
-		return fmt.Errorf("read embedded BPF programs: %w", err)
-	}
-	one := spec.Copy()
-	if err := configure(one, &Config{}, p.addresses()); err != nil {
 		return err
 	}
-	one.Programs = map[string]*ebpf.ProgramSpec{lifecycleProgFePut: one.Programs[lifecycleProgFePut]}
-	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Cache: p.types})
-	if err != nil {
-		return fmt.Errorf("load a program: %w", err)
+	for _, name := range []string{"bpf_map", "task_struct"} {
+		var t *btf.Struct
+		if err := kernel.TypeByName(name, &t); err != nil {
+			return err
+		}
 	}
-	coll.Close()
 	return nil
 }

@@ -50,12 +50,13 @@ func endGuestJob() {
 func guestJob() int {
 	args := os.Args[1:]
 	var err error
-	if early := len(args) == 1 && args[0] == guest.Command; early && guestMain() != "" {
+	if len(args) == 1 && args[0] == guest.Command && guestMain() != "" {
 		args, err = guest.AwaitJob()
 	}
-	if err == nil && args[0] == guest.Command {
-		if name := guestMain(); name != "" {
-			args = []string{name}
+	if name := guestMain(); err == nil && name != "" && args[0] == guest.Command {
+		args = []string{guest.Command, name} // whatever it was to do
+		if guestMains[name] != nil {
+			args = args[1:]
 		}
 	}
 	switch {
@@ -63,7 +64,9 @@ func guestJob() int {
 	case guestMains[args[0]] != nil:
 		err = guestMains[args[0]](args[1:])
 	case args[0] == guest.Command:
-		err = guest.Serve(context.Background(), handlers().With(guestTasks), args[1:])
+		ctx, stop := cli.WithSignals(context.Background())
+		defer stop()
+		err = guest.Serve(ctx, handlers().With(guestTasks), args[1:])
 	default:
 		return run(context.Background(), args, os.Stdin, os.Stdout, os.Stderr)
 	}
