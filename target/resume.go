@@ -132,6 +132,9 @@ func (f *follower) restore(ctx context.Context) error {
 	}, func() error {
 		return f.poll(ctx, "query-status", &vm, func() bool { return vm.Status != "inmigrate" })
 	})
+	if err == nil {
+		err = f.restored.Whole()
+	}
 	if err != nil && ctx.Err() == nil {
 		return &snapshotError{fmt.Errorf("begin from a snapshot: %w", cmp.Or(f.complaint(), err))}
 	}

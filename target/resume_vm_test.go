@@ -102,6 +102,21 @@ func TestVMSnapshot(t *testing.T) {
 	if again, err := os.Stat(file); err != nil || again.Size() <= st.Size()/2 {
 		t.Errorf("half a snapshot is still there: %v", err)
 	}
+
+	// One with another byte in the guest's memory is none, which QEMU doesn't see.
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, out = when(t, vm, "given", "when")
+	near("with a changed snapshot", got)
+	if !strings.Contains(strings.Join(out.Warnings, "\n"), "checksum") {
+		t.Errorf("a changed snapshot: warnings %q", out.Warnings)
+	}
 }
 
 // TestVMSnapshotByTheWall: the guest's clock goes on as the host's does, with two CPUs,

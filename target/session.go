@@ -40,7 +40,7 @@ type session struct {
 	// snap is where the booted machine is kept; nil: it is booted for this job alone.
 	// restored is what it begins from, if there was one, and parcel the job.
 	snap     *snapshot.Entry
-	restored *os.File
+	restored *snapshot.Reading
 	parcel   []byte
 	unlock   func() // lets others make the snapshot
 	// unconfined is why QEMU runs as root, where it does; notes are other warnings.
@@ -90,12 +90,11 @@ func (s *session) bootOnce(ctx context.Context, qemu string, m qemuMachine) erro
 		}
 		s.unlock = sync.OnceFunc(unlock)
 		defer s.unlock()
-		var before []byte
-		if s.restored, before = s.snap.Open(); s.restored != nil {
+		if s.restored = s.snap.Open(); s.restored != nil {
 			s.unlock()
 			m.incoming = true
 			defer s.restored.Close()
-			_, _ = s.console.Write(before)
+			_, _ = s.console.Write(s.restored.Printed)
 		}
 	}
 	var kernel, initrd *os.File

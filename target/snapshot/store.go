@@ -9,8 +9,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,7 +28,7 @@ const MaxBytes = 4 << 30
 
 const (
 	suffix    = ".state"
-	console   = ".console" // what the guest had printed until then
+	about     = ".json" // a meta
 	lock      = ".lock"
 	tmpPrefix = ".tmp-"
 	// tmpAge is after how long a file that was never finished is nobody's.
@@ -89,17 +91,62 @@ func (e *Entry) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// Open opens the snapshot, and gives what its guest had printed. nil: there is none, or
-// none that may be read.
-func (e *Entry) Open() (f *os.File, printed []byte) {
+// meta is kept beside a snapshot: QEMU's stream has no checksum.
+type meta struct {
+	Bytes   int64  `json:"bytes"`
+	CRC32C  uint32 `json:"crc32c"`
+	Printed []byte `json:"printed,omitempty"`
+}
+
+// Reading is a snapshot that is read.
+type Reading struct {
+	Printed []byte // by its guest until then
+	file    *os.File
+	meta    meta
+	read    meta
+}
+
+// Open opens the snapshot. nil: there is none, or none that may be read.
+func (e *Entry) Open() *Reading {
 	f, err := os.Open(e.path(suffix))
 	if err != nil {
-		return nil, nil
+		return nil
 	}
+	r := &Reading{file: f}
+	b, err := os.ReadFile(e.path(about))
+	if err != nil || json.Unmarshal(b, &r.meta) != nil {
+		f.Close()
+		return nil
+	}
+	r.Printed = r.meta.Printed
 	now := time.Now()
 	_ = os.Chtimes(e.path(suffix), now, now) // used last
-	printed, _ = os.ReadFile(e.path(console))
-	return f, printed
+	return r
+}
+
+// Read implements io.Reader.
+func (r *Reading) Read(p []byte) (int, error) {
+	n, err := r.file.Read(p)
+	r.read.add(p[:n])
+	return n, err
+}
+
+// Whole says, after all was read, what is wrong with it.
+func (r *Reading) Whole() error {
+	if r.read.Bytes != r.meta.Bytes || r.read.CRC32C != r.meta.CRC32C {
+		return fmt.Errorf("read snapshot: %d bytes of checksum %08x, written were %d of %08x", r.read.Bytes, r.read.CRC32C, r.meta.Bytes, r.meta.CRC32C)
+	}
+	return nil
+}
+
+// Close closes it.
+func (r *Reading) Close() error { return r.file.Close() }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (m *meta) add(p []byte) {
+	m.Bytes += int64(len(p))
+	m.CRC32C = crc32.Update(m.CRC32C, castagnoli, p)
 }
 
 // Impossible tells whether it is known that there can be no snapshot. Its file is empty.
@@ -118,8 +165,9 @@ func (e *Entry) Remove() error {
 
 // Writing is a snapshot that isn't whole yet.
 type Writing struct {
-	*os.File
+	file  *os.File
 	entry *Entry
+	meta  meta
 }
 
 // Create begins a snapshot.
@@ -128,31 +176,40 @@ func (e *Entry) Create() (*Writing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep snapshot: %w", err)
 	}
-	return &Writing{f, e}, nil
+	return &Writing{file: f, entry: e}, nil
+}
+
+// Write implements io.Writer.
+func (w *Writing) Write(p []byte) (int, error) {
+	n, err := w.file.Write(p)
+	w.meta.add(p[:n])
+	return n, err
 }
 
 // Drop removes what was written.
-func (w *Writing) Drop() error { return errors.Join(w.Close(), os.Remove(w.Name())) }
+func (w *Writing) Drop() error { return errors.Join(w.file.Close(), os.Remove(w.file.Name())) }
 
 // Keep makes it the snapshot of its entry, with what its guest had printed, and makes
 // room.
 func (w *Writing) Keep(printed []byte) error {
-	err := w.Close()
-	if err == nil {
-		err = os.WriteFile(w.entry.path(console), printed, 0o600)
+	err := w.file.Close()
+	w.meta.Printed = printed
+	b, merr := json.Marshal(w.meta)
+	if err = errors.Join(err, merr); err == nil {
+		err = os.WriteFile(w.entry.path(about), b, 0o600)
 	}
 	if err == nil {
-		err = os.Rename(w.Name(), w.entry.path(suffix))
+		err = os.Rename(w.file.Name(), w.entry.path(suffix))
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("keep snapshot: %w", err), os.Remove(w.Name()))
+		return errors.Join(fmt.Errorf("keep snapshot: %w", err), os.Remove(w.file.Name()))
 	}
 	return w.entry.store.prune()
 }
 
 func (s *Store) remove(name string) error {
 	var errs []error
-	for _, suffix := range []string{suffix, console, lock} {
+	for _, suffix := range []string{suffix, about, lock} {
 		if err := os.Remove(filepath.Join(s.dir, name+suffix)); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

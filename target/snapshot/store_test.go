@@ -24,7 +24,7 @@ func keep(t *testing.T, e *Entry, state, printed string) {
 	if _, err := io.WriteString(w, state); err != nil {
 		t.Fatal(err)
 	}
-	if f, _ := e.Open(); f != nil {
+	if e.Open() != nil {
 		t.Error("a snapshot that is not whole can be had")
 	}
 	if err := w.Keep([]byte(printed)); err != nil {
@@ -34,23 +34,52 @@ func keep(t *testing.T, e *Entry, state, printed string) {
 
 func has(t *testing.T, e *Entry, state, printed string) {
 	t.Helper()
-	f, p := e.Open()
-	if f == nil {
+	r := e.Open()
+	if r == nil {
 		t.Fatal("no snapshot")
 	}
-	defer f.Close()
-	if b, err := io.ReadAll(f); err != nil || string(b) != state || string(p) != printed {
-		t.Errorf("%q, %q, %v; want %q, %q", b, p, err, state, printed)
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil || string(b) != state || string(r.Printed) != printed {
+		t.Errorf("%q, %q, %v; want %q, %q", b, r.Printed, err, state, printed)
+	}
+	if err := r.Whole(); err != nil {
+		t.Error(err)
 	}
 }
 
-func open(t *testing.T, max int64) *Store {
+// TestWhole: what was changed, cut short or lengthened shows.
+func TestWhole(t *testing.T) {
+	e := open(t, 1<<20).Entry("kernel")
+	keep(t, e, "memory", "")
+	for _, changed := range []string{"memorY", "memor", "memory!", ""} {
+		if err := os.WriteFile(e.path(suffix), []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := e.Open()
+		if _, err := io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Whole(); err == nil {
+			t.Errorf("%q is taken", changed)
+		}
+		r.Close()
+	}
+	if err := os.WriteFile(e.path(about), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if e.Open() != nil {
+		t.Error("a snapshot of which nothing is known is taken")
+	}
+}
+
+func open(t *testing.T, most int64) *Store {
 	t.Helper()
 	s, err := Open(filepath.Join(t.TempDir(), "snapshots"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.max = max
+	s.max = most
 	return s
 }
 
@@ -59,7 +88,7 @@ func TestKeep(t *testing.T) {
 	e, other := s.Entry("kernel", "program"), s.Entry("kernelp", "rogram")
 	keep(t, e, "memory", "booting")
 	has(t, e, "memory", "booting")
-	if f, _ := other.Open(); f != nil {
+	if other.Open() != nil {
 		t.Error("what follows from something else is the same snapshot")
 	}
 	dropped, err := other.Create()
@@ -148,22 +177,22 @@ func TestPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := time.Now().Add(-2 * tmpAge)
-	if err := os.Chtimes(abandoned.Name(), old, old); err != nil {
+	if err := os.Chtimes(abandoned.file.Name(), old, old); err != nil {
 		t.Fatal(err)
 	}
-	if f, _ := a.Open(); f != nil { // so that b is the one
-		f.Close()
+	if r := a.Open(); r != nil { // so that b is the one
+		r.Close()
 	}
 	keep(t, c, hundred, "")
 	has(t, a, hundred, "")
 	has(t, c, hundred, "")
-	if f, _ := b.Open(); f != nil {
+	if b.Open() != nil {
 		t.Error("what was not used for longest is there")
 	}
-	if _, err := os.Stat(abandoned.Name()); err == nil {
+	if _, err := os.Stat(abandoned.file.Name()); err == nil {
 		t.Error("what was never finished is there")
 	}
-	if _, err := os.Stat(fresh.Name()); err != nil {
+	if _, err := os.Stat(fresh.file.Name()); err != nil {
 		t.Error("what another process writes is gone")
 	}
 }
