@@ -27,6 +27,11 @@ func (g *growth) ofDeaths(ctx context.Context, on *Machines) (rows []growthRow, 
 		decoded := waiting
 		host := growthRow{what: "mapprof on the host: memory", sizes: g.deaths, unit: "MiB in all", limit: flat}
 		guest := growthRow{what: "the guest: memory, less the file of deaths", sizes: g.deaths, unit: "MiB in all", limit: flat}
+		// The first run may have to boot, and what unpacks a kernel takes more memory than
+		// what has a snapshot.
+		if _, err := m.one(ctx, on, kernel, g.deaths[0]); err != nil {
+			return nil, err
+		}
 		for _, n := range g.deaths {
 			t, err := m.one(ctx, on, kernel, n)
 			if err != nil {

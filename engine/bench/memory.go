@@ -19,7 +19,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mapprof/mapprof/results"
-	"github.com/mapprof/mapprof/target"
 )
 
 // memory is the benchmark: what runs of more and more deaths take of memory, in the
@@ -134,8 +133,7 @@ func (m *memory) one(ctx context.Context, on *Machines, kernel string, count uin
 	}
 	defer os.RemoveAll(tmp)
 	dir := filepath.Join(tmp, "run")
-	// All boot: what unpacks a kernel takes more memory than what has a snapshot.
-	args := []string{"run", "--kernel", kernel, "--boot", target.BootFresh, "--strategy", m.strategy, "--count", strconv.FormatUint(uint64(count), 10),
+	args := []string{"run", "--kernel", kernel, "--strategy", m.strategy, "--count", strconv.FormatUint(uint64(count), 10),
 		"--timeout", on.Machine.Timeout.String(), "--memory", fmt.Sprintf("%dMiB", on.Machine.MemoryBytes>>20), "-o", dir}
 	if on.Machine.Clock != "" {
 		args = append(args, "--clock", on.Machine.Clock)
