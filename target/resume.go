@@ -215,7 +215,13 @@ func (f *follower) move(ctx context.Context, command string, copy func(*os.File)
 		return err
 	}
 	copied := make(chan error, 1)
-	go func() { copied <- copy(ours) }()
+	go func() {
+		err := copy(ours)
+		if err != nil {
+			ours.Close() // QEMU needn't go on: a disk is full
+		}
+		copied <- err
+	}()
 	if err := await(); err != nil {
 		ours.Close() // QEMU may hold its end still
 		<-copied
