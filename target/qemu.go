@@ -132,14 +132,14 @@ func (m qemuMachine) cmdline() string {
 		// Debian's kernels of 7.x test their ciphers in threads that take the
 		// CPUs for the first seconds, the measured ones.
 		"cryptomgr.notests")
-	if m.successor {
-		a = append(a, guest.Marker+"="+guest.MarkSuccessor)
-	} else {
-		a = append(a, guest.Marker+"="+guest.MarkAlone)
+	mark := guest.MarkAlone
+	switch {
+	case m.successor:
+		mark = guest.MarkSuccessor
+	case m.pause:
+		mark = guest.MarkPause
 	}
-	if m.pause {
-		a = append(a, guest.PauseMark+"=1")
-	}
+	a = append(a, guest.Marker+"="+mark)
 	if m.root {
 		a = append(a, "rdinit="+guest.RootInitFile)
 	}

@@ -132,13 +132,18 @@ func (f *follower) restore(ctx context.Context) error {
 	}, func() error {
 		return f.poll(ctx, "query-status", &vm, func() bool { return vm.Status != "inmigrate" })
 	})
-	if err == nil {
+	if err != nil {
+		err = cmp.Or(f.complaint(), err)
+	} else {
 		err = f.restored.Whole()
 	}
-	if err != nil && ctx.Err() == nil {
-		return &snapshotError{fmt.Errorf("begin from a snapshot: %w", cmp.Or(f.complaint(), err))}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return &snapshotError{fmt.Errorf("begin from a snapshot: %w", err)}
 	}
-	return cmp.Or(err, f.goOn())
+	return f.goOn()
 }
 
 // complaint is what QEMU has said; nil: nothing.
@@ -147,6 +152,11 @@ func (f *follower) complaint() error {
 		return errors.New(firstLine(said, nil))
 	}
 	return nil
+}
+
+// note is a warning of how the machine began.
+func (s *session) note(format string, args ...any) {
+	s.notes = append(s.notes, wire.Printable(fmt.Sprintf(format, args...), 300))
 }
 
 // errSaved is a machine that was saved, and begins from that as all after it.
@@ -164,7 +174,7 @@ func (f *follower) paused(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	f.notes = append(f.notes, wire.Printable(fmt.Sprintf("the booted machine is not kept for the next run: %v", err), 300))
+	f.note("the booted machine is not kept for the next run: %v", err)
 	return f.goOn()
 }
 

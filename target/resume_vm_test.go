@@ -153,7 +153,8 @@ func TestVMSnapshotImpossible(t *testing.T) {
 	vm := testVM(t)
 	vm.Boot, vm.Accel, vm.Append = BootSnapshot, "tcg", []string{"lockdown=integrity"}
 	list := snapshotsOf(t)
-	for range 2 {
+	vm.ConsoleLog = filepath.Join(t.TempDir(), "console")
+	for i := range 2 {
 		if got, out := when(t, vm, "given", "when"); !strings.HasPrefix(got, "when given ") || len(out.Warnings) > 0 {
 			t.Errorf("%q, warnings %q", got, out.Warnings)
 		}
@@ -161,6 +162,10 @@ func TestVMSnapshotImpossible(t *testing.T) {
 			t.Fatalf("%d snapshots", len(all))
 		} else if st, err := os.Stat(all[0]); err != nil || st.Size() != 0 {
 			t.Errorf("the snapshot that can't be had: %v, %v", st.Size(), err)
+		}
+		const why = "the machine is not stopped for its job: no memory is shared with the host"
+		if b, err := os.ReadFile(vm.ConsoleLog); err != nil || strings.Contains(string(b), why) != (i == 0) {
+			t.Errorf("run %d: the console of %d bytes, %v, tells of it: %v", i, len(b), err, strings.Contains(string(b), why))
 		}
 	}
 }

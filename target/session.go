@@ -67,7 +67,7 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) (err err
 			return err
 		case s.restored != nil: // it was of no use: another is made
 			err = s.snap.Remove()
-			s.notes = append(s.notes, otherwise.Error()+"; booted in place of that")
+			s.note("%v; booted in place of that", otherwise)
 		default: // nor will it be for any other job, which need not try
 			_ = s.snap.SetImpossible()
 			s.snap, err = nil, nil
@@ -75,7 +75,10 @@ func (s *session) boot(ctx context.Context, qemu string, m qemuMachine) (err err
 		if err != nil {
 			return err
 		}
-		*s.out, s.console = s.begun, newConsole(consoleHalf)
+		*s.out = s.begun
+		if s.snap != nil { // else it tells why the guest did not stop
+			s.console = newConsole(consoleHalf)
+		}
 	}
 }
 
@@ -286,7 +289,7 @@ func (s *session) follow(ctx context.Context, p *process, console, channel, moni
 func (f *follower) next(ctx context.Context) error {
 	select {
 	case t := <-f.reached:
-		if f.pausing { // it has said hello instead, and why
+		if f.pausing { // it has said hello instead; why is on its console
 			return &snapshotError{errors.New("the guest did not stop its machine for its job")}
 		}
 		f.state = t

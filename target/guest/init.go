@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,15 +45,17 @@ const (
 	// ModulesDir has the kernel modules to be loaded, in the order of their names.
 	ModulesDir = "/mapprof/modules"
 
-	// What Marker is set to: mapprof stays PID 1, or another program succeeds it.
+	// What Marker is set to: mapprof stays PID 1, or another program succeeds it, or
+	// mapprof stays and stops the machine before it has a job.
 	MarkAlone     = "1"
 	MarkSuccessor = "successor"
+	MarkPause     = "pause"
 )
 
 // Running tells whether this process is PID 1 of a VM that mapprof started.
 func Running() bool {
 	mark := os.Getenv(Marker)
-	return os.Getpid() == 1 && (mark == MarkAlone || mark == MarkSuccessor)
+	return os.Getpid() == 1 && slices.Contains([]string{MarkAlone, MarkSuccessor, MarkPause}, mark)
 }
 
 // InJob tells whether this process is the job of such a VM.
@@ -113,18 +116,16 @@ func (g *initProcess) run() error {
 	g.mount()
 	g.limits()
 	g.window = openWindow()
-	var hello wire.GuestHello
-	if os.Getenv(PauseMark) != "" {
-		if err := g.pauseForJob(); err != nil {
-			hello.CannotPause = err.Error()
-		}
+	var unusable error // what the host has left for this guest
+	if os.Getenv(Marker) == MarkPause {
+		unusable = g.pauseForJob()
 	}
 	var err error
 	if g.port, err = openPort(machine.Here()); err != nil {
 		return err
 	}
 	go g.commands()
-	hello.Warnings, hello.ClockNS = g.warnings, ktime.Now()
+	hello := wire.GuestHello{Warnings: g.warnings, ClockNS: ktime.Now()}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		hello.Release = unix.ByteSliceToString(u.Release[:])
@@ -136,6 +137,9 @@ func (g *initProcess) run() error {
 	}
 	if err := g.send(wire.FrameHello, b); err != nil {
 		return err
+	}
+	if unusable != nil {
+		return unusable
 	}
 	argv, err := readArgv()
 	if err != nil {

@@ -25,23 +25,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PauseMark is put on the kernel's command line where the host waits for this guest to
-// stop its machine before it has a job.
-const PauseMark = "MAPPROF_PAUSE"
-
 // pauseForJob starts the job's process, which waits for the job, and stops the machine,
 // by QEMU's pvpanic device, at one instruction: there the host may save it. The host lets
-// it go on when the job is in the window, which it unpacks.
+// it go on when the job is in the window, which it unpacks. An error is of that. Where the
+// machine can't be stopped there is none: the host sees it by the hello, and the console
+// says why.
 func (g *initProcess) pauseForJob() error {
-	if g.window == nil {
-		return errors.New("no memory is shared with the host")
-	}
-	stop, err := stopSwitch()
+	stop, err := g.readyToPause()
 	if err != nil {
-		return err
-	}
-	if g.early, err = g.startEarly(); err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, "mapprof init: the machine is not stopped for its job:", err)
+		return nil
 	}
 	*stop = 1 // stops the machine
 	length := (*uint32)(unsafe.Pointer(&g.window.mem[0]))
@@ -55,6 +48,17 @@ func (g *initProcess) pauseForJob() error {
 		return err
 	}
 	return setTime()
+}
+
+// readyToPause starts the job's process, and returns what stops the machine.
+func (g *initProcess) readyToPause() (stop *byte, err error) {
+	if g.window == nil {
+		return nil, errors.New("no memory is shared with the host")
+	}
+	if stop, err = stopSwitch(); err == nil {
+		g.early, err = g.startEarly()
+	}
+	return stop, err
 }
 
 // TimeFile has the time of day, in nanoseconds, where the machine may have stood still.
@@ -86,10 +90,9 @@ func (g *initProcess) startEarly() (*jobProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	word := make([]byte, 1)
-	n, err := unix.Read(p.channel, word)
-	if err != nil || n != 1 || word[0] != readyMessage {
-		return nil, errors.Join(errors.New("the job's process did not wait for its job"), err)
+	if err := awaitMessage(p.channel, readyMessage); err != nil {
+		p.kill()
+		return nil, fmt.Errorf("start the job's process early: %w", err)
 	}
 	return &p, nil
 }
@@ -104,9 +107,34 @@ func (g *initProcess) jobOf(argv []string) (jobProcess, error) {
 		_, err := unix.Write(p.channel, []byte{beginMessage})
 		return *p, err
 	}
+	p.kill()
+	return g.startJob(argv)
+}
+
+// kill ends a process that is not to have the job.
+func (p *jobProcess) kill() {
 	_ = unix.Kill(p.pid, unix.SIGKILL)
 	reap(p.pid)
-	return g.startJob(argv)
+	unix.Close(p.channel)
+	unix.Close(p.output)
+}
+
+// awaitMessage reads one word, which must be that.
+func awaitMessage(fd int, want byte) error {
+	word := make([]byte, 1)
+	n, err := unix.Read(fd, word)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Read(fd, word)
+	}
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return io.ErrUnexpectedEOF
+	case word[0] != want:
+		return fmt.Errorf("%#x where %#x was due", word[0], want)
+	}
+	return nil
 }
 
 // AwaitJob tells init that this process waits, and returns the arguments of the job.
@@ -118,13 +146,8 @@ func AwaitJob() ([]string, error) {
 	if _, err := unix.Write(fd, []byte{readyMessage}); err != nil {
 		return nil, fmt.Errorf("wait for the job: %w", err)
 	}
-	word := make([]byte, 1)
-	n, err := unix.Read(fd, word)
-	for errors.Is(err, unix.EINTR) {
-		n, err = unix.Read(fd, word)
-	}
-	if err != nil || n != 1 || word[0] != beginMessage {
-		return nil, errors.Join(errors.New("wait for the job: init has none"), err)
+	if err := awaitMessage(fd, beginMessage); err != nil {
+		return nil, fmt.Errorf("wait for the job: %w", err)
 	}
 	return readArgv()
 }

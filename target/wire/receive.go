@@ -60,8 +60,6 @@ type GuestHello struct {
 	Version  string   `json:"version"` // uname -v
 	Warnings []string `json:"warnings,omitempty"`
 	ClockNS  int64    `json:"clock_ns"` // CLOCK_MONOTONIC
-	// CannotPause is why the guest did not stop its machine, where it was to, and so has no job.
-	CannotPause string `json:"cannot_pause,omitempty"`
 }
 
 // GuestDone is what PID 1 of the guest says last.
@@ -161,7 +159,6 @@ func (c *Receiver) frame(t FrameType, p []byte) (reason string, err error) {
 		}
 		c.Hello.Release = Printable(c.Hello.Release, 128)
 		c.Hello.Version = Printable(c.Hello.Version, 256)
-		c.Hello.CannotPause = Printable(c.Hello.CannotPause, 256)
 		for i, w := range c.Hello.Warnings {
 			c.Hello.Warnings[i] = Printable(w, 512)
 		}
