@@ -53,6 +53,7 @@ func findQEMU(m *machine.Machine) (string, error) {
 // qemuBuild is what one QEMU says of itself.
 type qemuBuild struct {
 	version string
+	eight   bool // it is of version 8 or later
 	window  bool // it has the device for memory shared with a guest
 	stops   bool // and the one by which a guest stops its machine
 	// unfiltered is why it can't filter its own system calls; empty: it can.
@@ -78,6 +79,9 @@ func askQEMU(ctx context.Context, path string) (qemuBuild, error) {
 		return qemuBuild{}, fmt.Errorf("ask %s for its version: %q is no answer of QEMU", path, wire.Printable(line, 80))
 	}
 	b := qemuBuild{version: wire.Printable(v, 80)}
+	major, _, _ := strings.Cut(v, ".")
+	n, _ := strconv.Atoi(major)
+	b.eight = n >= 8
 	// Some distributions leave out the device or the filter, and some hosts refuse
 	// the filter, which QEMU installs before it lists its devices. A failure here
 	// costs speed or safety, not the boot.
@@ -116,7 +120,9 @@ type qemuMachine struct {
 	monitor int
 	window  string // path of the memory shared with the guest; "": none
 	sandbox bool
-	root    bool // mapprof is not /init, which is the root's
+	// knowsCPU8: QEMU knows the CPU features of kind.CPU8.
+	knowsCPU8 bool
+	root      bool // mapprof is not /init, which is the root's
 	// successor: another program becomes PID 1.
 	successor bool
 	// pause: the guest stops the machine before it has a job. incoming: and has done so,
@@ -188,14 +194,18 @@ func (m qemuMachine) args() []string {
 	if m.sandbox {
 		a = append(a, "-sandbox", sandbox)
 	}
+	cpu := m.kind.CPU
+	if m.knowsCPU8 {
+		cpu += m.kind.CPU8
+	}
 	switch {
 	case m.accel == "kvm":
 		a = append(a, "-accel", "kvm", "-cpu", "host")
 	case m.clock == ClockICount:
-		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", m.kind.CPU,
+		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", cpu,
 			"-rtc", "base=2020-01-01,clock=vm", "-seed", "1")
 	default:
-		a = append(a, "-accel", "tcg,thread=multi", "-cpu", m.kind.CPU)
+		a = append(a, "-accel", "tcg,thread=multi", "-cpu", cpu)
 	}
 	return a
 }

@@ -20,7 +20,7 @@ import (
 )
 
 func TestQEMUArgs(t *testing.T) {
-	base := qemuMachine{kernel: "/proc/self/fd/7", initrd: "/proc/self/fd/6", sandbox: true, cpus: 2, memory: 1 << 30,
+	base := qemuMachine{kernel: "/proc/self/fd/7", initrd: "/proc/self/fd/6", sandbox: true, knowsCPU8: true, cpus: 2, memory: 1 << 30,
 		accel: "tcg", clock: ClockWall, console: 3, channel: 4, monitor: 5, window: "/proc/self/fd/8"}
 	kinds := map[string]*machine.Machine{}
 	for _, arch := range machine.Names() {
@@ -40,7 +40,7 @@ func TestQEMUArgs(t *testing.T) {
 		"pause":        func(m *qemuMachine) { m.clock, m.cpus, m.pause = ClockICount, 1, true },
 		"incoming":     func(m *qemuMachine) { m.clock, m.cpus, m.pause, m.incoming = ClockICount, 1, true, true },
 		"kvm":          func(m *qemuMachine) { m.accel, m.append = "kvm", []string{"rcu_nocbs=all", "nosmp"} },
-		"port":         func(m *qemuMachine) { m.window, m.sandbox = "", false }, // a QEMU that lacks both
+		"port":         func(m *qemuMachine) { m.window, m.sandbox, m.knowsCPU8 = "", false, false }, // a QEMU that lacks all three
 	} {
 		m := base
 		change(&m)
@@ -144,6 +144,22 @@ func TestUnfilteredQEMU(t *testing.T) {
 		b, err := askQEMU(context.Background(), p)
 		if err != nil || b.version != "9.9.9 (test)" || !b.window || !strings.HasPrefix(b.unfiltered, tc.want) || (tc.want == "") != (b.unfiltered == "") {
 			t.Errorf("%q: %+v, %v", tc.filtered, b, err)
+		}
+	}
+}
+
+// TestQEMUVersion: CPU features that QEMU has from 8.0 on are not asked of an older one,
+// which would refuse to start.
+func TestQEMUVersion(t *testing.T) {
+	for version, eight := range map[string]bool{
+		"7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)": false, "8.0.0": true, "10.0.2 (v10.0.2-1-gabc)": true, "x": false,
+	} {
+		p := filepath.Join(t.TempDir(), "qemu")
+		if err := os.WriteFile(p, []byte("#!/bin/sh\necho 'QEMU emulator version "+version+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := askQEMU(context.Background(), p); err != nil || b.eight != eight {
+			t.Errorf("%s: %+v, %v", version, b, err)
 		}
 	}
 }

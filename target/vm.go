@@ -263,7 +263,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 		return Outcome{}, err
 	}
 	m := qemuMachine{kind: kind, cpus: vm.CPUs, memory: vm.MemoryBytes,
-		accel: accel, clock: vm.Clock, append: vm.Append, tscKHz: tscKHz(), sandbox: build.unfiltered == "", root: vm.Root != nil, successor: vm.Successor}
+		accel: accel, clock: vm.Clock, append: vm.Append, tscKHz: tscKHz(), sandbox: build.unfiltered == "", knowsCPU8: build.eight, root: vm.Root != nil, successor: vm.Successor}
 	var out Outcome
 	var s *session
 	var before []string
