@@ -152,8 +152,12 @@ func (m qemuMachine) cmdline() string {
 	if m.accel == "tcg" {
 		a = append(a, m.kind.TCG...)
 	}
-	if m.tscKHz > 0 && m.kind.CounterKHz != "" && m.accel == "tcg" && m.clock == ClockWall {
-		a = append(a, fmt.Sprintf("%s=%d", m.kind.CounterKHz, m.tscKHz))
+	khz := m.tscKHz
+	if m.clock == ClockICount {
+		khz = 1e6 // one tick an instruction
+	}
+	if khz > 0 && m.kind.CounterKHz != "" && m.accel == "tcg" {
+		a = append(a, fmt.Sprintf("%s=%d", m.kind.CounterKHz, khz))
 	}
 	if m.clock == ClockICount {
 		a = append(a, "nokaslr", "norandmaps")
@@ -288,11 +292,20 @@ func (b *boundedBuffer) String() string {
 	return b.b.String()
 }
 
+// sendBuffer is how much of a port's output waits for this process, in bytes.
+const sendBuffer = 8 << 20
+
 // socketPair returns two ends of a stream: ours and the one for QEMU.
 func socketPair(name string) (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	// A serial port is written byte by byte, and each byte takes most of a KiB of the
+	// buffer. Where that is full, the guest waits for this process: its deterministic
+	// clock would depend on how busy the host is. Forcing takes CAP_NET_ADMIN.
+	if unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		_ = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	}
 	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
 }

@@ -36,6 +36,10 @@ func (g *initProcess) pauseForJob() error {
 		fmt.Fprintln(os.Stderr, "mapprof init: the machine is not stopped for its job:", err)
 		return nil
 	}
+	var stopped unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &stopped); err != nil {
+		return err
+	}
 	*stop = 1 // stops the machine
 	length := (*uint32)(unsafe.Pointer(&g.window.mem[0]))
 	for atomic.LoadUint32(length) == 0 { // other CPUs' emulation may go on for some instructions
@@ -47,7 +51,26 @@ func (g *initProcess) pauseForJob() error {
 	if err := unpack("/", parcel); err != nil {
 		return err
 	}
-	return setTime()
+	if there, err := setTime(); there || err != nil {
+		return err
+	}
+	return settle(stopped)
+}
+
+// pauseSettles is longer than the kernel's ticks are apart, of 4 ms or 10.
+const pauseSettles = 20 * time.Millisecond
+
+// settle waits until a time after the machine was stopped. The deterministic clock goes on
+// to the kernel's next timer when no CPU runs, and while QEMU stops them, whether it sees
+// that depends on how busy the host is. Then it has passed that timer in either case.
+func settle(stopped unix.Timespec) error {
+	until := unix.NsecToTimespec(stopped.Nano() + pauseSettles.Nanoseconds())
+	for {
+		err := unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &until, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // readyToPause starts the job's process, and returns what stops the machine.
@@ -64,17 +87,18 @@ func (g *initProcess) readyToPause() (stop *byte, err error) {
 // TimeFile has the time of day, in nanoseconds, where the machine may have stood still.
 const TimeFile = "/mapprof/time"
 
-func setTime() error {
+// setTime sets the clock by that file, if it is there.
+func setTime() (there bool, err error) {
 	b, err := os.ReadFile(TimeFile)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	ns, perr := strconv.ParseInt(string(b), 10, 64)
 	if err = errors.Join(err, perr); err != nil {
-		return fmt.Errorf("set the clock: %w", err)
+		return true, fmt.Errorf("set the clock: %w", err)
 	}
 	now := unix.NsecToTimespec(ns)
-	return unix.ClockSettime(unix.CLOCK_REALTIME, &now)
+	return true, unix.ClockSettime(unix.CLOCK_REALTIME, &now)
 }
 
 // The words between init and a job's process that was started before there was a job.
