@@ -14,11 +14,13 @@ import (
 // A kernel patches itself (jump labels, trampolines) with an int3 in place
 // meanwhile. Under TCG with several CPUs one of them may still run into that int3
 // when the kernel has done with it: linux-kernel, "qemu-x86_64 booting with 8.0.0
-// still see int3", 2023; bugzilla.redhat.com 2216496. QEMU 8.1 mends it (deba78709ae8,
-// "accel/tcg: Always lock pages before translation"). Such a guest is booted again, and
-// that is counted: a kernel that patches itself wrongly looks much the same. Kernels
-// before 6.2 don't panic: their kprobe_int3_handler goes back to the int3 for ever, and
-// the guest hangs (8e791f7eba4c took that out).
+// still see int3", 2023; bugzilla.redhat.com 2216496. QEMU 8.1 mends most of it
+// (deba78709ae8, "accel/tcg: Always lock pages before translation"). With 10.0 it is still
+// met where a page is translated from for the first time while another CPU patches it,
+// which is likelier in a machine from a snapshot: nothing is translated there yet. Such a
+// guest is booted again, and that is counted: a kernel that patches itself wrongly looks
+// much the same. Kernels before 6.2 don't panic: their kprobe_int3_handler goes back to the
+// int3 for ever, and the guest hangs (8e791f7eba4c took that out).
 
 // maxBoots bounds how often a guest is booted for one job.
 const maxBoots = 3
@@ -73,7 +75,7 @@ func int3At(oops []byte) string {
 func againWarning(boots int, err error) string {
 	var guest *GuestError
 	errors.As(err, &guest)
-	why := "an int3 that the kernel had patched away, which TCG with several CPUs may still run into (mended in QEMU 8.1)"
+	why := "an int3 that the kernel had patched away, which TCG with several CPUs may still run into"
 	if guest.silent {
 		why = "it stood still before its user space"
 	}

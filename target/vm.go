@@ -281,6 +281,7 @@ func (vm Machine) Run(ctx context.Context, job GuestJob) (Outcome, error) {
 			break
 		}
 		before = append(before, againWarning(boots, err))
+		vm.Boot = BootFresh // from a snapshot it is likelier
 	}
 	if vm.ConsoleLog != "" {
 		if werr := os.WriteFile(vm.ConsoleLog, s.console.Bytes(), 0o644); werr != nil {

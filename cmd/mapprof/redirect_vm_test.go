@@ -19,7 +19,7 @@ var redirectKernels = []struct {
 	live bool
 }{{"5.10", false}, {"6.1", true}, {"6.12", true}, {"7.2", true}}
 
-const bursts, frames = 25, 64
+const bursts, frames = 10, 64
 
 // TestVMRedirect: every frame arrives, in bulks as large as the kernel's queues, and each
 // map that dies is accounted for.
