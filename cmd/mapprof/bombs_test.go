@@ -119,33 +119,36 @@ func TestBombs(t *testing.T) {
 		{"a death of 100 MB", results.DeathsFile, zstandard(repeat("", strings.Repeat("x", 1<<20), "", 100)), "token too long"},
 		{"3 M deaths", results.DeathsFile, zstandard(repeat("", "{}\n", "", 3_000_000)), "it has deaths of"},
 	} {
-		dir := filepath.Join(t.TempDir(), "run")
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, results.RunFile), []byte(oldRun), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Create(filepath.Join(dir, c.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(c.content(f), f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), program, "report", dir)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		peak, err := runForPeak(t, cmd)
-		t.Logf("%s: %d MB, %v", c.name, peak/1e6, cmd.ProcessState.UserTime())
-		if peak > limit {
-			t.Errorf("%s takes %d MB", c.name, peak/1e6)
-		}
-		if (err != nil) != (c.refused != "") || !strings.Contains(stderr.String(), c.refused) {
-			t.Errorf("%s: %v, want %q: %s", c.name, err, c.refused, &stderr)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "run")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, results.RunFile), []byte(oldRun), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Create(filepath.Join(dir, c.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(c.content(f), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), program, "report", dir)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			peak, err := runForPeak(t, cmd)
+			t.Logf("%d MB, %v", peak/1e6, cmd.ProcessState.UserTime())
+			if peak > limit {
+				t.Errorf("takes %d MB", peak/1e6)
+			}
+			if (err != nil) != (c.refused != "") || !strings.Contains(stderr.String(), c.refused) {
+				t.Errorf("%v, want %q: %s", err, c.refused, &stderr)
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

@@ -166,29 +166,32 @@ func TestKernelBombs(t *testing.T) {
 		{"an arm64 Image of 320 MiB, gzipped", append(packed(t, "gz", fakeARM64Image("6.99.0-test")), bytes.Repeat(packed(t, "gz", zeros), 20)...), "unpacks to too much data", 0},
 		{"a bzImage of 255 MiB", fakeBzImage("6.99.0-test"), "made up, and ends here", 255 << 20},
 	} {
-		if len(c.file) > 4<<20 {
-			t.Errorf("%s: a bomb of %d bytes is none", c.name, len(c.file))
-		}
-		dir := t.TempDir()
-		path := filepath.Join(dir, "kernel")
-		qemu := "#!/bin/sh\ncase \"$1\" in --version) echo 'QEMU emulator version 0.0 (made up)'; exit 0;; -sandbox) exit 0;; esac\necho made up, and ends here >&2\nexit 1\n"
-		if err := errors.Join(os.WriteFile(path, c.file, 0o644), os.Truncate(path, max(c.size, int64(len(c.file)))), os.WriteFile(filepath.Join(dir, "qemu"), []byte(qemu), 0o755)); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), binary, "run", "--target", "vm", "--accel", "tcg", "--offline", "--kernel", path, "-o", filepath.Join(dir, "run"))
-		cmd.Env = append(os.Environ(), "MAPPROF_CACHE="+filepath.Join(dir, "cache"), "MAPPROF_QEMU="+filepath.Join(dir, "qemu"))
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		peak, err := runForPeak(t, cmd)
-		t.Logf("%s: %d bytes take %d MB, %v", c.name, len(c.file), peak/1e6, cmd.ProcessState.UserTime())
-		if peak > limit {
-			t.Errorf("%s takes %d MB", c.name, peak/1e6)
-		}
-		if err == nil || !strings.Contains(stderr.String(), c.refused) {
-			t.Errorf("%s: %v, want %q: %s", c.name, err, c.refused, &stderr)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if len(c.file) > 4<<20 {
+				t.Errorf("a bomb of %d bytes is none", len(c.file))
+			}
+			dir := t.TempDir()
+			path := filepath.Join(dir, "kernel")
+			qemu := "#!/bin/sh\ncase \"$1\" in --version) echo 'QEMU emulator version 0.0 (made up)'; exit 0;; -sandbox) exit 0;; esac\necho made up, and ends here >&2\nexit 1\n"
+			if err := errors.Join(os.WriteFile(path, c.file, 0o644), os.Truncate(path, max(c.size, int64(len(c.file)))), os.WriteFile(filepath.Join(dir, "qemu"), []byte(qemu), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), binary, "run", "--target", "vm", "--accel", "tcg", "--offline", "--kernel", path, "-o", filepath.Join(dir, "run"))
+			cmd.Env = append(os.Environ(), "MAPPROF_CACHE="+filepath.Join(dir, "cache"), "MAPPROF_QEMU="+filepath.Join(dir, "qemu"))
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			peak, err := runForPeak(t, cmd)
+			t.Logf("%d bytes take %d MB, %v", len(c.file), peak/1e6, cmd.ProcessState.UserTime())
+			if peak > limit {
+				t.Errorf("takes %d MB", peak/1e6)
+			}
+			if err == nil || !strings.Contains(stderr.String(), c.refused) {
+				t.Errorf("%v, want %q: %s", err, c.refused, &stderr)
+			}
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
