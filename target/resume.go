@@ -162,19 +162,21 @@ func (s *session) note(format string, args ...any) {
 // errSaved is a machine that was saved, and begins from that as all after it.
 var errSaved = errors.New("saved")
 
-// paused saves the machine that its guest has stopped. That it can't be saved is no
-// reason not to go on with it.
+// paused saves the machine that its guest has stopped, and goes on with it. That it can't
+// be saved is no reason not to. On the deterministic clock the machine begins from what was
+// saved instead, as all after it will, to the instruction.
 func (f *follower) paused(ctx context.Context) error {
 	f.pausing = false
 	err := f.save(ctx)
 	f.unlock()
-	if err == nil {
+	switch {
+	case err == nil && f.vm.Clock == ClockICount:
 		return errSaved
+	case ctx.Err() != nil:
+		return cmp.Or(err, context.Cause(ctx))
+	case err != nil:
+		f.note("the booted machine is not kept for the next run: %v", err)
 	}
-	if ctx.Err() != nil {
-		return err
-	}
-	f.note("the booted machine is not kept for the next run: %v", err)
 	return f.goOn()
 }
 
