@@ -35,7 +35,7 @@ type runner struct {
 	profile  *pprof.Profile
 	timedOut bool      // the last trial, by the machine's timeout
 	folded   int       // trials in result, one of which may have been cut off
-	logged   time.Time // when the last interval in the log of histograms ends
+	logged   time.Time // when the last interval in the log of histograms ends; at first the run's start
 	output   sharedOutput
 	torn     bool // the run directory has something of a trial that isn't in result
 }
@@ -55,6 +55,7 @@ func Run(ctx context.Context, p Plan) (*results.Run, error) {
 		Tool: trial.ToolInfo(), Host: trial.HostInfo(), Command: p.Command,
 		Started: time.Now(), Warnings: []string{}, Loss: map[string]uint64{}, Looks: p.Looks, IntervalNS: p.Options.Interval.Nanoseconds(),
 	}}
+	r.logged = r.result.Started
 	return r.run(ctx)
 }
 
@@ -278,7 +279,8 @@ const (
 // and a deterministic one has another pace. By this machine's clock the measured part
 // began no later than that was told (nil: it was not), and what the target wrote ended
 // no later than ended; the sooner of the two holds. It begins no earlier than logged,
-// so that intervals of trials don't overlap.
+// so that intervals of trials don't overlap, nor the first and what was before the run: a
+// deterministic clock passes over waits in no time.
 func onHostsClock(part *results.Run, began *time.Time, ended, logged time.Time) time.Duration {
 	started := part.Scenarios[0].Trials[0].Started
 	shift := ended.Sub(part.Ended)

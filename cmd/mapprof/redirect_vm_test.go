@@ -49,7 +49,7 @@ func TestVMRedirect(t *testing.T) {
 // TestVMRedirectRun: a run boots with the modules that a redirect needs.
 func TestVMRedirectRun(t *testing.T) {
 	t.Parallel()
-	run := runVM(t, "--workload", "redirect", "--to", "devmap", "--bursts", strconv.Itoa(bursts), "--count", "10", "--kernel", "6.12")
+	run := runVM(t, "--boot", "fresh", "--workload", "redirect", "--to", "devmap", "--bursts", strconv.Itoa(bursts), "--count", "10", "--kernel", "6.12")
 	checkRedirect(t, &run.Scenarios[0], "6.12, devmap", true, 16, 10)
 }
 
