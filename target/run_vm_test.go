@@ -260,11 +260,12 @@ func TestVMGuestErrors(t *testing.T) {
 		{"killinit", GuestPanicked, "Attempted to kill init", nil},
 		{"poweroff", GuestPoweredOff, "", nil},
 		{"wait", GuestHung, " < __x64_sys_membarrier", func(vm *Machine) { vm.Timeout = 20 * time.Second }},
-		{"hang", GuestNoUserSpace, "", func(vm *Machine) { vm.Boot, vm.Timeout = BootFresh, 500*time.Millisecond }},
-		{"stuck", GuestNoUserSpace, "", func(vm *Machine) { vm.Boot, vm.BootTimeout = BootFresh, 300*time.Millisecond }},
+		{"hang", GuestNoUserSpace, "", func(vm *Machine) { vm.Timeout = 500 * time.Millisecond }},
+		{"stuck", GuestNoUserSpace, "", func(vm *Machine) { vm.BootTimeout = 300 * time.Millisecond }},
 	} {
 		t.Run(tc.job, func(t *testing.T) {
 			vm := testVM(t)
+			vm.Boot = BootFresh // one from a snapshot may be booted again, see stalepatch.go
 			if tc.change != nil {
 				tc.change(&vm)
 			}
