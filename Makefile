@@ -152,7 +152,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 
 .PHONY: fuzz-smoke
 fuzz-smoke: ## every fuzz target for a few seconds
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
 matrix: setup kernels ## every strategy on each of KERNELS, in one table
 	$(BIN) bench matrix $(KERNELS)
