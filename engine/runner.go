@@ -328,7 +328,6 @@ func (r *runner) fold(u *underway) error {
 // takeNew takes the histograms and deaths of a trial that have come since the last
 // time into the run directory.
 func (r *runner) takeNew(u *underway) error {
-	r.logged = u.part.Run.Ended.Add(u.shift)
 	if err := u.part.NewHistograms(func(h *hdrhistogram.Histogram) error { return r.foldHistogram(u, h) }); err != nil {
 		return err
 	}
@@ -363,13 +362,17 @@ func (r *runner) foldHistogram(u *underway, h *hdrhistogram.Histogram) error {
 		if at.Before(t.Started) {
 			return t.Started
 		}
-		if at.After(r.logged) {
-			return r.logged
+		if ended := u.part.Run.Ended.Add(u.shift); at.After(ended) {
+			return ended
 		}
 		return at
 	}
-	if err := r.Out.Histogram(h.Tag(), h, within(h.StartTimeMs()), within(h.EndTimeMs())); err != nil {
+	end := within(h.EndTimeMs())
+	if err := r.Out.Histogram(h.Tag(), h, within(h.StartTimeMs()), end); err != nil {
 		return err
+	}
+	if end.After(r.logged) {
+		r.logged = end
 	}
 	sum, again := u.phases[h.Tag()]
 	switch {

@@ -65,9 +65,8 @@ func checkHlog(t *testing.T, d *results.Dir, path string) {
 			of := trials[results.Tag(s.ID, tr.Index, "")]
 			at, measured := tr.Started.UnixMilli(), int64(tr.DurationNS/1e6)
 			// A target whose clock is ahead of the host's may end later, but then begins
-			// where the trial before it had written what it found, or the run began.
-			const writes = 200
-			before := max(ended[results.Tag(s.ID, tr.Index, "")]+writes, d.Run.Started.UnixMilli())
+			// where the trial before it ended, or the run began.
+			before := max(ended[results.Tag(s.ID, tr.Index, "")], d.Run.Started.UnixMilli())
 			late := of.to > d.Run.Ended.UnixMilli()+1 && at > before+1
 			if of.from < at-1 || late || tr.Started.Before(d.Run.Started) {
 				t.Errorf("%s, trial %d: measured from %d ms on, in the log from %d to %d, the run from %d to %d", s.ID, tr.Index, at, of.from, of.to, d.Run.Started.UnixMilli(), d.Run.Ended.UnixMilli())

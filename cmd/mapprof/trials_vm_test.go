@@ -98,7 +98,7 @@ func trialsIn(t *testing.T, kernel, clock, workload string, flags ...string) []t
 			t.Fatal(err)
 		}
 		vm.Modules = [][]kernels.Module{modules}
-		vm.Machine.Boot = target.BootFresh // the network's patch the kernel, see target/stalepatch.go
+		vm.Machine.Boot = target.BootFresh // XDP programs patch the kernel's text, see target/stalepatch.go
 	}
 	all := vmtest.Call[[]trialDone](t, vm, trialsGuest, trialsJob{workload, flags})
 	if len(all) != len(flags) {
